@@ -1,0 +1,2 @@
+//! Weights out of what the scanner cleared.
+#![forbid(unsafe_code)]
