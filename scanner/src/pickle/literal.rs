@@ -50,12 +50,17 @@ pub fn look(head: &[u8], text: bool) -> Option<Look> {
         {
             return Some(Look::Latin1);
         }
-        if head.starts_with(b"\x1f\xc2\x8b") || head.starts_with(b"\xc2\x93NUMPY") || head.starts_with(b"x\xc2\x9c") {
+        if head.starts_with(b"\x1f\xc2\x8b")
+            || head.starts_with(b"\xc2\x93NUMPY")
+            || head.starts_with(b"x\xc2\x9c")
+        {
             return Some(Look::Latin1);
         }
     }
     // Base64 of 80 0[2-5], PK\3\4 and gzip.
-    let base64 = [&b"gA"[..], b"UEsDB", b"H4sI"].iter().any(|start| head.starts_with(start));
+    let base64 = [&b"gA"[..], b"UEsDB", b"H4sI"]
+        .iter()
+        .any(|start| head.starts_with(start));
     let alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=_-\n\r".contains(byte);
     (base64 && head.len() >= 24 && head.iter().all(alphabet)).then_some(Look::Base64)
 }
@@ -72,17 +77,27 @@ fn text_pickle(head: &[u8]) -> bool {
         _ => return false,
     };
     let line = head.get(at + 1..).unwrap_or_default();
-    let Some(end) = line.iter().position(|byte| *byte == b'\n') else { return false };
+    let Some(end) = line.iter().position(|byte| *byte == b'\n') else {
+        return false;
+    };
     let name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._".contains(byte);
-    end > 0 && line.get(..end).is_some_and(|module| module.iter().all(name))
+    end > 0
+        && line
+            .get(..end)
+            .is_some_and(|module| module.iter().all(name))
 }
 
 /// `e3` and five small counts, as marshal writes a code object of Python 3.
 fn code(head: &[u8]) -> bool {
-    let Some((0xe3 | 0x63, counts)) = head.split_first() else { return false };
+    let Some((0xe3 | 0x63, counts)) = head.split_first() else {
+        return false;
+    };
     let mut small = counts.chunks_exact(4).take(5);
     let fits = small.all(|count| matches!(count, [_, low, 0, 0] if *low < 16));
-    fits && counts.len() > 20 && counts.get(20).is_some_and(|next| matches!(next & 0x7f, b's' | b'z' | 0) || *next == 0)
+    fits && counts.len() > 20
+        && counts
+            .get(20)
+            .is_some_and(|next| matches!(next & 0x7f, b's' | b'z' | 0) || *next == 0)
 }
 
 /// The bytes of base64 text, line ends and both alphabets allowed; stops at the first other character.
@@ -115,12 +130,24 @@ mod tests {
 
     #[test]
     fn nested_artifacts_are_noticed_and_numbers_are_not() {
-        assert_eq!(look(b"\x80\x04\x95\0\0\0\0\0\0\0\0cos\n", false), Some(Look::Raw));
-        assert_eq!(look("\u{80}\u{2}cos\nsystem\nxxxx".as_bytes(), true), Some(Look::Latin1));
+        assert_eq!(
+            look(b"\x80\x04\x95\0\0\0\0\0\0\0\0cos\n", false),
+            Some(Look::Raw)
+        );
+        assert_eq!(
+            look("\u{80}\u{2}cos\nsystem\nxxxx".as_bytes(), true),
+            Some(Look::Latin1)
+        );
         assert_eq!(look(b"cos\nsystem\n(S'id'\ntR.", true), Some(Look::Raw));
         assert_eq!(look(b"convolution.weight\n", true), None);
-        assert_eq!(look(b"gASVIAAAAAAAAACMBXBvc2l4lIwG", true), Some(Look::Base64));
-        assert_eq!(look(&[0xe3, 0, 0, 0, 0xe4, 0, 0, 0, 0xe5, 0, 0, 0], false), None);
+        assert_eq!(
+            look(b"gASVIAAAAAAAAACMBXBvc2l4lIwG", true),
+            Some(Look::Base64)
+        );
+        assert_eq!(
+            look(&[0xe3, 0, 0, 0, 0xe4, 0, 0, 0, 0xe5, 0, 0, 0], false),
+            None
+        );
         assert_eq!(unbase64(b"gASV"), [0x80, 4, 0x95]);
     }
 }

@@ -39,7 +39,9 @@ impl std::hash::Hasher for Spread {
         }
     }
     fn write_u64(&mut self, value: u64) {
-        self.0 = (value ^ (value >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(20);
+        self.0 = (value ^ (value >> 32))
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .rotate_left(20);
     }
 }
 
@@ -56,12 +58,22 @@ const NATIVE: u32 = 8;
 fn pack(value: Value, base: u64) -> Option<u32> {
     let small = |tag: u32, number: u32| (number < 1 << 28).then_some(tag | number << 4);
     let range = |tag: u32, at: u64, len: u32| {
-        let delta = u32::try_from(at.checked_sub(base)?).ok().filter(|delta| *delta < 1 << 16)?;
+        let delta = u32::try_from(at.checked_sub(base)?)
+            .ok()
+            .filter(|delta| *delta < 1 << 16)?;
         (len < 1 << 8).then_some(tag | len << 4 | delta << 12)
     };
     match value {
-        Value::Text { encoding: Encoding::Utf8, len, at } => range(TEXT, at, len),
-        Value::Text { encoding: Encoding::Native, len, at } => range(NATIVE, at, len),
+        Value::Text {
+            encoding: Encoding::Utf8,
+            len,
+            at,
+        } => range(TEXT, at, len),
+        Value::Text {
+            encoding: Encoding::Native,
+            len,
+            at,
+        } => range(NATIVE, at, len),
         Value::Bytes { len, at } => range(BYTES, at, len),
         Value::Node(id) => small(NODE, id),
         Value::Opaque(kind) => small(OPAQUE, kind as u32),
@@ -76,8 +88,16 @@ fn unpack(slot: u32, base: u64) -> Option<Value> {
     let number = slot >> 4;
     let (len, at) = ((slot >> 4) & 0xff, base.wrapping_add(u64::from(slot >> 12)));
     Some(match slot & 0xf {
-        TEXT => Value::Text { encoding: Encoding::Utf8, len, at },
-        NATIVE => Value::Text { encoding: Encoding::Native, len, at },
+        TEXT => Value::Text {
+            encoding: Encoding::Utf8,
+            len,
+            at,
+        },
+        NATIVE => Value::Text {
+            encoding: Encoding::Native,
+            len,
+            at,
+        },
         BYTES => Value::Bytes { len, at },
         NODE => Value::Node(number),
         OPAQUE => Value::Opaque(match number {
@@ -104,7 +124,10 @@ fn place(value: Value) -> Option<u64> {
 impl Memo {
     /// An empty memo of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { limit, ..Self::default() }
+        Self {
+            limit,
+            ..Self::default()
+        }
     }
 
     /// How many entries there are: the index that MEMOIZE uses next.
@@ -133,7 +156,12 @@ impl Memo {
                     return Err(Full);
                 }
                 let slots = [0; CHUNK];
-                self.chunks.entry(key).or_insert_with(|| Box::new(Chunk::Narrow { base: u64::MAX, slots }))
+                self.chunks.entry(key).or_insert_with(|| {
+                    Box::new(Chunk::Narrow {
+                        base: u64::MAX,
+                        slots,
+                    })
+                })
             }
         };
         if let Chunk::Narrow { base, slots } = chunk.as_mut() {
@@ -161,7 +189,9 @@ impl Memo {
                 }
             }
         }
-        let Chunk::Wide(values) = chunk.as_mut() else { return Ok(false) };
+        let Chunk::Wide(values) = chunk.as_mut() else {
+            return Ok(false);
+        };
         let before = values.get_mut(slot).and_then(|to| to.replace(value));
         self.entries += u64::from(before.is_none());
         Ok(before.is_some())
@@ -180,9 +210,21 @@ mod tests {
     fn entries_come_back_as_they_went_in() {
         let mut memo = Memo::new(1 << 20);
         let values = [
-            Value::Text { encoding: Encoding::Utf8, len: 5, at: 100 },
-            Value::Text { encoding: Encoding::Native, len: 255, at: 70 },
-            Value::Text { encoding: Encoding::Utf8, len: 300, at: 5_000_000 },
+            Value::Text {
+                encoding: Encoding::Utf8,
+                len: 5,
+                at: 100,
+            },
+            Value::Text {
+                encoding: Encoding::Native,
+                len: 255,
+                at: 70,
+            },
+            Value::Text {
+                encoding: Encoding::Utf8,
+                len: 300,
+                at: 5_000_000,
+            },
             Value::Opaque(Kind::Set),
             Value::Global(7),
             Value::Node(9),
@@ -204,7 +246,8 @@ mod tests {
     #[test]
     fn a_huge_index_takes_one_chunk() {
         let mut memo = Memo::new(4096);
-        memo.put(u64::from(u32::MAX), Value::Unknown).expect("not full");
+        memo.put(u64::from(u32::MAX), Value::Unknown)
+            .expect("not full");
         assert_eq!(memo.get(u64::from(u32::MAX)), Some(Value::Unknown));
         assert_eq!(memo.get(0), None);
     }

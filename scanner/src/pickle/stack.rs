@@ -34,28 +34,49 @@ pub struct Full(pub &'static str);
 impl Stack {
     /// An empty stack.
     pub fn new(limit: usize, marks: usize) -> Self {
-        Self { slots: Vec::new(), levels: vec![Level { base: 0, forgotten: 0 }], limit, marks }
+        Self {
+            slots: Vec::new(),
+            levels: vec![Level {
+                base: 0,
+                forgotten: 0,
+            }],
+            limit,
+            marks,
+        }
     }
 
     fn level(&self) -> Level {
-        self.levels.last().copied().unwrap_or(Level { base: 0, forgotten: 0 })
+        self.levels.last().copied().unwrap_or(Level {
+            base: 0,
+            forgotten: 0,
+        })
     }
 
     /// Pushes a value.
     #[inline]
     pub fn push(&mut self, value: Value) -> Result<(), Full> {
         self.slots.push(value);
-        if self.slots.len() >= KEEP { self.tidy() } else { Ok(()) }
+        if self.slots.len() >= KEEP {
+            self.tidy()
+        } else {
+            Ok(())
+        }
     }
 
     #[cold]
     fn tidy(&mut self) -> Result<(), Full> {
-        let Some(level) = self.levels.last_mut() else { return Ok(()) };
+        let Some(level) = self.levels.last_mut() else {
+            return Ok(());
+        };
         if self.slots.len() - level.base >= 2 * KEEP {
             self.slots.drain(level.base..level.base + KEEP);
             level.forgotten += KEEP as u64;
         }
-        if self.slots.len() > self.limit { Err(Full("values on the stack")) } else { Ok(()) }
+        if self.slots.len() > self.limit {
+            Err(Full("values on the stack"))
+        } else {
+            Ok(())
+        }
     }
 
     /// Opens a level.
@@ -63,7 +84,10 @@ impl Stack {
         if self.levels.len() > self.marks {
             return Err(Full("marks on the stack"));
         }
-        self.levels.push(Level { base: self.slots.len(), forgotten: 0 });
+        self.levels.push(Level {
+            base: self.slots.len(),
+            forgotten: 0,
+        });
         Ok(())
     }
 
@@ -78,7 +102,10 @@ impl Stack {
             return None;
         }
         let level = self.levels.pop()?;
-        Some(Popped { values: self.slots.split_off(level.base), forgotten: level.forgotten })
+        Some(Popped {
+            values: self.slots.split_off(level.base),
+            forgotten: level.forgotten,
+        })
     }
 
     /// Closes the newest level and drops what was in it, giving only its size.
@@ -105,8 +132,16 @@ impl Stack {
     /// The value right below the newest mark.
     pub fn below_mark(&self) -> Option<Value> {
         let base = self.level().base;
-        let below = self.levels.len().checked_sub(2).and_then(|index| self.levels.get(index))?;
-        if base > below.base { self.slots.get(base - 1).copied() } else { (below.forgotten > 0).then_some(Value::Unknown) }
+        let below = self
+            .levels
+            .len()
+            .checked_sub(2)
+            .and_then(|index| self.levels.get(index))?;
+        if base > below.base {
+            self.slots.get(base - 1).copied()
+        } else {
+            (below.forgotten > 0).then_some(Value::Unknown)
+        }
     }
 
     /// Takes the newest value of this level.

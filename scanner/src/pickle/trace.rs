@@ -121,12 +121,16 @@ pub struct Trace {
     pub straddled: Option<u64>,
     /// Ranges that are not opcodes: raw arrays between them (joblib).
     pub arrays: Vec<(u64, u64)>,
+    /// Pickles between the opcodes (joblib's object arrays).
+    pub nested: Vec<Trace>,
 }
 
 impl Trace {
     /// The text of a value, when it is a text of at most `max` bytes as written.
     pub fn text(&self, value: Value, max: usize) -> Option<String> {
-        let Value::Text { encoding, len, at } = value else { return None };
+        let Value::Text { encoding, len, at } = value else {
+            return None;
+        };
         if len as usize > max {
             return None;
         }
@@ -138,7 +142,11 @@ impl Trace {
     pub fn callable_name(&self, id: CallableId) -> String {
         match self.callables.get(id as usize) {
             Some(Callable { module, name, .. }) => {
-                format!("{}.{}", module.as_deref().unwrap_or("?"), name.as_deref().unwrap_or("?"))
+                format!(
+                    "{}.{}",
+                    module.as_deref().unwrap_or("?"),
+                    name.as_deref().unwrap_or("?")
+                )
             }
             None => "?".to_owned(),
         }
