@@ -69,22 +69,20 @@ fn zlib(head: &[u8]) -> bool {
     matches!(head, [0x78, flags @ (0x01 | 0x5e | 0x9c | 0xda), ..] if (0x7800 | u16::from(*flags)) % 31 == 0)
 }
 
-/// A protocol 0 stream starts with an import, or with a mark or container and an import soon after.
+/// A protocol 0 stream starts with an import, or with a mark or container and an import: two lines of names.
 fn text_pickle(head: &[u8]) -> bool {
-    let at = match head {
-        [b'c' | b'i', ..] => 0,
-        [b'(' | b'}' | b']', b'c' | b'i', ..] => 1,
+    let lines = match head {
+        [b'c' | b'i', lines @ ..] | [b'(' | b'}' | b']', b'c' | b'i', lines @ ..] => lines,
         _ => return false,
     };
-    let line = head.get(at + 1..).unwrap_or_default();
-    let Some(end) = line.iter().position(|byte| *byte == b'\n') else {
-        return false;
+    let name = |line: &[u8]| {
+        !line.is_empty()
+            && line
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._".contains(byte))
     };
-    let name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._".contains(byte);
-    end > 0
-        && line
-            .get(..end)
-            .is_some_and(|module| module.iter().all(name))
+    let mut lines = lines.split(|byte| *byte == b'\n');
+    lines.next().is_some_and(name) && lines.next().is_some_and(name)
 }
 
 /// `e3` and five small counts, as marshal writes a code object of Python 3.

@@ -42,6 +42,8 @@ pub(super) struct Machine<'a> {
     pub(super) trace: Trace,
     names: HashMap<Vec<u8>, CallableId>,
     text_keys: HashMap<Vec<u8>, Value>,
+    quiet_keys: Vec<u64>,
+    pairs: Vec<Value>,
     protocol: u8,
     at: u64,
     code: u8,
@@ -84,6 +86,8 @@ impl<'a> Machine<'a> {
             memo: Memo::new(limits.memo_bytes),
             names: HashMap::new(),
             text_keys: HashMap::new(),
+            quiet_keys: vec![u64::MAX; 61],
+            pairs: Vec::new(),
             protocol: 0,
             at: reader.pos,
             code: 0,
@@ -647,14 +651,17 @@ impl<'a> Machine<'a> {
         if self.stack.height() % 2 == 1 {
             self.odd(true, "SETITEMS of an odd number of keys and values");
         }
-        let popped = self.stack.pop_mark();
-        let Some(popped) = popped else {
-            return broken("SETITEMS without a mark");
-        };
-        if popped.values.is_empty() && popped.forgotten == 0 {
+        let forgotten = self.stack.forgotten();
+        self.pairs.clear();
+        self.pairs.extend_from_slice(self.stack.above());
+        self.stack.drop_mark();
+        if self.pairs.is_empty() && forgotten == 0 {
             return Ok(());
         }
-        self.set(target, &popped.values, popped.forgotten)
+        let pairs = std::mem::take(&mut self.pairs);
+        let done = self.set(target, &pairs, forgotten);
+        self.pairs = pairs;
+        done
     }
 
     fn set(&mut self, target: Value, pairs: &[Value], forgotten: u64) -> Result<(), End> {
@@ -707,6 +714,8 @@ impl<'a> Machine<'a> {
     /// Keys of pairs that are not kept are looked at here, since a state dict is judged by its keys.
     fn unseen_keys(&mut self, pairs: &[Value], forgotten: u64) {
         let mut risky = forgotten > 0;
+        // Records repeat their keys: a text that was just looked at is not read again.
+        let mut quiet_keys = std::mem::take(&mut self.quiet_keys);
         for pair in pairs.chunks(2) {
             let [key, value] = pair else { break };
             let quiet = matches!(
@@ -716,12 +725,19 @@ impl<'a> Machine<'a> {
             let Value::Text { encoding, len, at } = *key else {
                 continue;
             };
-            if quiet || len > 48 {
+            // The shortest name that matters is `add`, the longest has 32 characters, escapes make it longer.
+            let slot = (at % 61) as usize;
+            if quiet || !(3..=400).contains(&len) || quiet_keys.get(slot) == Some(&at) {
                 continue;
             }
-            let bytes = self.reader.bytes(at, u64::from(len), 48);
-            risky |= text::decode(encoding, &bytes).is_some_and(|key| risky_key(&key));
+            let bytes = self.reader.bytes(at, u64::from(len), 400);
+            if text::decode(encoding, &bytes).is_some_and(|key| risky_key(&key)) {
+                risky = true;
+            } else if let Some(slot) = quiet_keys.get_mut(slot) {
+                *slot = at;
+            }
         }
+        self.quiet_keys = quiet_keys;
         if risky {
             self.event(Action::Call {
                 how: How::SetItem,

@@ -1,14 +1,16 @@
 //! The memo: index to value, small enough for pickles of tens of millions of memoized texts.
 //!
 //! CPython's own pickler memoizes every text and container in order, so neighbouring entries lie close together in the
-//! stream. Entries are kept in chunks of 64: a chunk holds 4 bytes an entry while the values fit (a text no longer than
+//! stream. Entries are kept in chunks of 256: a chunk holds 4 bytes an entry while the values fit (a text no longer than
 //! 255 bytes within 64 KiB of its chunk's first one), and whole values otherwise. The index is only a key: a huge one
 //! allocates one chunk, not an array (CPython grew an array, catalogue 1.5 row 20).
 
 use super::value::{Encoding, Kind, Value};
 use std::collections::HashMap;
 
-const CHUNK: usize = 64;
+const CHUNK: usize = 256;
+/// Chunks below this number stand in an array; CPython's pickler numbers entries without gaps.
+const DENSE: usize = 1 << 20;
 
 enum Chunk {
     Narrow { base: u64, slots: [u32; CHUNK] },
@@ -18,31 +20,11 @@ enum Chunk {
 /// The memo of one stream.
 #[derive(Default)]
 pub struct Memo {
-    chunks: HashMap<u64, Box<Chunk>, std::hash::BuildHasherDefault<Spread>>,
+    dense: Vec<Option<Box<Chunk>>>,
+    sparse: HashMap<u64, Box<Chunk>>,
     entries: u64,
     bytes: usize,
     limit: usize,
-}
-
-/// Multiplicative hashing of chunk numbers: they are small and dense, and an attacker gains nothing by collisions
-/// among at most a million of them.
-#[derive(Default)]
-pub struct Spread(u64);
-
-impl std::hash::Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(self.0 ^ u64::from(*byte));
-        }
-    }
-    fn write_u64(&mut self, value: u64) {
-        self.0 = (value ^ (value >> 32))
-            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-            .rotate_left(20);
-    }
 }
 
 // Tags of a narrow slot, in its low 4 bits; 0 is an empty slot.
@@ -138,32 +120,59 @@ impl Memo {
     /// The value at an index.
     pub fn get(&self, index: u64) -> Option<Value> {
         let slot = (index % CHUNK as u64) as usize;
-        match self.chunks.get(&(index / CHUNK as u64))?.as_ref() {
+        match self.chunk(index / CHUNK as u64)? {
             Chunk::Narrow { base, slots } => unpack(*slots.get(slot)?, *base),
             Chunk::Wide(values) => *values.get(slot)?,
         }
+    }
+
+    fn chunk(&self, key: u64) -> Option<&Chunk> {
+        match usize::try_from(key).ok().filter(|key| *key < DENSE) {
+            Some(key) => self.dense.get(key)?.as_deref(),
+            None => self.sparse.get(&key).map(Box::as_ref),
+        }
+    }
+
+    /// Makes room for a chunk.
+    fn make(&mut self, key: u64) -> Result<(), Full> {
+        if self.chunk(key).is_some() {
+            return Ok(());
+        }
+        self.bytes += size_of::<Chunk>() + 32;
+        let dense = usize::try_from(key).ok().filter(|key| *key < DENSE);
+        if let Some(missing) = dense.map(|key| (key + 1).saturating_sub(self.dense.len())) {
+            self.bytes += missing * size_of::<Option<Box<Chunk>>>();
+        }
+        if self.bytes > self.limit {
+            return Err(Full);
+        }
+        let chunk = Box::new(Chunk::Narrow {
+            base: u64::MAX,
+            slots: [0; CHUNK],
+        });
+        if let Some(key) = dense {
+            if key >= self.dense.len() {
+                self.dense.resize_with(key + 1, || None);
+            }
+            if let Some(slot) = self.dense.get_mut(key) {
+                *slot = Some(chunk);
+            }
+        } else {
+            self.sparse.insert(key, chunk);
+        }
+        Ok(())
     }
 
     /// Sets the value at an index. `Err` when the memo is full; `Ok(true)` when an entry was overwritten.
     pub fn put(&mut self, index: u64, value: Value) -> Result<bool, Full> {
         let key = index / CHUNK as u64;
         let slot = (index % CHUNK as u64) as usize;
-        let chunk = match self.chunks.get_mut(&key) {
-            Some(chunk) => chunk,
-            None => {
-                self.bytes += size_of::<Chunk>() + 32;
-                if self.bytes > self.limit {
-                    return Err(Full);
-                }
-                let slots = [0; CHUNK];
-                self.chunks.entry(key).or_insert_with(|| {
-                    Box::new(Chunk::Narrow {
-                        base: u64::MAX,
-                        slots,
-                    })
-                })
-            }
+        self.make(key)?;
+        let chunk = match usize::try_from(key).ok().filter(|key| *key < DENSE) {
+            Some(key) => self.dense.get_mut(key).and_then(Option::as_mut),
+            None => self.sparse.get_mut(&key),
         };
+        let Some(chunk) = chunk else { return Err(Full) };
         if let Chunk::Narrow { base, slots } = chunk.as_mut() {
             // The first text of a chunk sets its base.
             if *base == u64::MAX {
@@ -238,7 +247,7 @@ mod tests {
             assert_eq!(memo.get(index as u64), Some(*value));
         }
         assert_eq!(memo.len(), values.len() as u64);
-        assert_eq!(memo.get(63), None);
+        assert_eq!(memo.get(200), None);
         assert!(memo.put(0, Value::Unknown).expect("not full"));
         assert_eq!(memo.len(), values.len() as u64);
     }
@@ -255,7 +264,8 @@ mod tests {
     #[test]
     fn a_full_memo_says_so() {
         let mut memo = Memo::new(10_000);
-        let full = (0..100_000).find(|index| memo.put(index * 64, Value::Unknown).is_err());
+        let full =
+            (0..100_000).find(|index| memo.put(index * CHUNK as u64, Value::Unknown).is_err());
         assert!(full.is_some());
     }
 }
