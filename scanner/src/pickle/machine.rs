@@ -19,6 +19,7 @@ pub const RISKY_KEYS: &[&str] = &[
     "append",
     "extend",
     "add",
+    "keys",
     "forward",
     "_forward_hooks",
     "_forward_pre_hooks",

@@ -11,6 +11,7 @@ pub mod literal;
 mod machine;
 mod memo;
 pub mod opcode;
+pub mod preview;
 mod stack;
 pub mod text;
 pub mod trace;
