@@ -111,7 +111,13 @@ pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
                     progress.found(1, bytes.len() as u64);
                     progress.done(&path, bytes.len() as u64);
                 }
-                artifacts.push(artifact(shown, &bytes, &options.policy));
+                let mut found = artifact(shown, &bytes, &options.policy);
+                if options.hash {
+                    use sha2::Digest;
+                    let digest = sha2::Sha256::digest(&bytes);
+                    found.sha256 = Some(digest.iter().map(|byte| format!("{byte:02x}")).collect());
+                }
+                artifacts.push(found);
             }
         }
     }
