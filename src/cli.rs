@@ -262,7 +262,7 @@ pub(crate) enum Asked {
 /// Reads the command line.
 pub(crate) fn parse(args: &[OsString]) -> Result<Asked, clap::Error> {
     match drop_in_args(args) {
-        Some(rest) if matches!(rest, [flag] if flag == "-v") => Ok(Asked::DropInVersion),
+        Some([flag]) if flag == "-v" => Ok(Asked::DropInVersion),
         Some(rest) => {
             let args = std::iter::once(OsString::from("modelscan")).chain(rest.iter().cloned());
             let asked = DropIn::try_parse_from(args)?;

@@ -97,13 +97,13 @@ fn draw(seen: &Seen, stopped: &mpsc::Receiver<()>) {
         return;
     }
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    let template = "{spinner} {bar:30} {bytes}/{total_bytes}, {msg}, {elapsed}";
+    let template = "{spinner} {bar:30} {msg}, {bytes}, {elapsed}";
     bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
     loop {
-        bar.set_length(seen.bytes.load(Relaxed));
+        // Before the first file is found, an empty bar and not a full one.
+        bar.set_length(seen.bytes.load(Relaxed).max(1));
         bar.set_position(seen.bytes_done.load(Relaxed));
         bar.set_message(format!("{}/{} files", seen.files_done.load(Relaxed), seen.files.load(Relaxed)));
-        bar.tick();
         if stopped.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout) {
             break;
         }

@@ -108,7 +108,8 @@ fn path_matches(pattern: &str, path: &str) -> bool {
 /// only, so the cost is at most the product of both lengths.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
-    let (mut star, mut deep): (Option<(usize, usize)>, Option<(usize, usize)>) = (None, None);
+    let mut star: Option<(usize, usize)> = None;
+    let mut deep: Option<(usize, usize)> = None;
     loop {
         let (want, have) = (pattern.get(p).copied(), text.get(t).copied());
         match (want, have) {
