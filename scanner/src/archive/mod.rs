@@ -24,3 +24,6 @@ pub struct Opened {
     /// Why it is not whole, if it is not.
     pub unread: Option<Unread>,
 }
+
+pub mod codec;
+pub mod decoded;
