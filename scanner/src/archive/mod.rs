@@ -27,3 +27,11 @@ pub struct Opened {
 
 pub mod codec;
 pub mod decoded;
+mod entry_name;
+pub mod zip;
+mod zip_compare;
+mod zip_directory;
+mod zip_record;
+#[cfg(test)]
+mod zip_tests;
+mod zip_walk;
