@@ -1,0 +1,58 @@
+//! One thing to look at: some bytes, where they stand, and what is already known about their part in a larger whole.
+
+use crate::chain::Chain;
+use crate::limits::Limits;
+use crate::source::SharedSource;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A file, a member of an archive, a decoded stream or a literal inside a pickle.
+#[derive(Clone)]
+pub struct Artifact {
+    /// Where it stands inside the file.
+    pub chain: Chain,
+    /// The name by which a loader would know it: file name or member path. A hint, never a verdict.
+    pub name: String,
+    /// The bytes.
+    pub source: SharedSource,
+    /// How deep it is nested; 0 for the file itself.
+    pub depth: usize,
+    /// What the whole around it says it is.
+    pub role: Role,
+    /// The bounds and the clock of the whole file.
+    pub watch: Watch,
+}
+
+/// What the artifact around a member says the member is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    /// Nothing is known: every format that could read it looks at it.
+    #[default]
+    Unknown,
+    /// Raw numbers of a tensor: a pickle by chance is no news there, a real header is.
+    Numbers,
+    /// A literal inside a pickle: looked into only where it clearly is something.
+    Literal,
+}
+
+/// The bounds of a scan and when this file's time is up.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    /// All bounds.
+    pub limits: Arc<Limits>,
+    deadline: Option<Instant>,
+}
+
+impl Watch {
+    /// Starts the clock of one file.
+    pub fn start(limits: Arc<Limits>) -> Self {
+        let deadline = Instant::now().checked_add(limits.time);
+        Self { limits, deadline }
+    }
+
+    /// Whether the time for this file is up. Cheap enough for every few thousand steps of a loop, not for each.
+    pub fn expired(&self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+}

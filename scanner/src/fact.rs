@@ -1,0 +1,129 @@
+//! What was seen in an artifact, with its place: no opinion yet. Formats and archives state facts, rules judge them.
+
+/// A way in which a structure differs from what its format says, or from what another reader would see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// Two views of one archive entry disagree (local and central header, sizes, names, methods, checksums), or the
+    /// archive hides bytes from one of its readers.
+    ArchiveMismatch {
+        /// What disagrees, as a sentence without a full stop.
+        what: String,
+        /// How much this matters: a reader is led elsewhere, or it is only odd.
+        weight: Weight,
+    },
+    /// An entry or reference whose path leaves the folder it belongs to, or is no plain file name.
+    PathEscapes {
+        /// The path as it stands.
+        path: String,
+        /// What it would do.
+        what: String,
+    },
+    /// A reference to something that is not inside the artifact.
+    ExternalReference {
+        /// What is referred to.
+        target: String,
+        /// Where from and what for.
+        what: String,
+    },
+    /// The name says one format and the bytes are another.
+    NameDisagrees {
+        /// What the name promises.
+        claimed: String,
+        /// What the bytes are.
+        found: String,
+        /// Whether what was found acts when loaded.
+        weight: Weight,
+    },
+    /// Several formats claim the same bytes, so that different programs would load different things.
+    Polyglot {
+        /// The formats.
+        formats: Vec<&'static str>,
+    },
+    /// Machine code or a script as a member.
+    Executable {
+        /// The kind (`ELF`, `PE`, `Mach-O`, `script`).
+        kind: &'static str,
+    },
+    /// A program in the format's own language that runs when the model is used (TorchScript).
+    EmbeddedProgram {
+        /// What it is.
+        what: String,
+    },
+    /// A header that says something its format forbids or that the bytes do not bear out.
+    StructureViolation {
+        /// What is wrong.
+        what: String,
+        /// Whether a reader may be led to wrong or foreign bytes.
+        weight: Weight,
+    },
+    /// Bytes behind the end of the format that no reader of it looks at.
+    TrailingData {
+        /// How many.
+        length: u64,
+        /// What they look like.
+        what: String,
+    },
+    /// An array of objects: its items are a pickle.
+    ObjectArray,
+    /// More unpacked bytes than the packed ones can honestly hold.
+    Bomb {
+        /// What was measured.
+        what: String,
+    },
+    /// A socket, FIFO or device among the files.
+    SpecialFile {
+        /// Which kind.
+        kind: &'static str,
+    },
+}
+
+/// How much a disagreement matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// Seen in honest files; worth knowing.
+    Odd,
+    /// No honest writer does it, but no reader is led elsewhere.
+    Wrong,
+    /// One reader sees something else than another, or something acts.
+    Misleading,
+}
+
+/// Why some bytes were not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unread {
+    /// The structure breaks there.
+    Broken(String),
+    /// A limit of the scan was hit.
+    Limit(String),
+    /// Encrypted.
+    Encrypted,
+    /// A compression method or format that is known but not read.
+    Unsupported(String),
+    /// The operating system refused.
+    Io(String),
+    /// A Git LFS pointer: the model itself is elsewhere.
+    LfsPointer {
+        /// Content hash of the object.
+        oid: String,
+        /// Its size in bytes.
+        size: u64,
+    },
+}
+
+impl std::fmt::Display for Unread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Broken(what) => write!(f, "broken: {what}"),
+            Self::Limit(what) => write!(f, "over a limit: {what}"),
+            Self::Encrypted => f.write_str("encrypted"),
+            Self::Unsupported(what) => write!(f, "not supported: {what}"),
+            Self::Io(what) => write!(f, "could not be read: {what}"),
+            Self::LfsPointer { oid, size } => {
+                write!(
+                    f,
+                    "a Git LFS pointer to {size} bytes (sha256 {oid}); fetch the object with `git lfs pull`"
+                )
+            }
+        }
+    }
+}

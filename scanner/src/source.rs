@@ -1,0 +1,164 @@
+//! Bytes with random access: what every reader here reads from.
+//!
+//! A file is opened once and read with `pread`, never mapped: a file that another process truncates must give a
+//! short read, not a signal. Everything nested (a zip member, a decoded stream, a bytes literal inside a pickle) is
+//! again a `Source`, so the readers above do not know how deep they stand.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes with random access and a known length.
+pub trait Source: Send + Sync {
+    /// Length in bytes, as known when the source was opened.
+    fn len(&self) -> u64;
+
+    /// Reads at `at` into `buf`; returns how many bytes were read. Fewer than asked for only at the end.
+    ///
+    /// # Errors
+    /// What the operating system or the decoder underneath says.
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Whether there is nothing in it.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A source shared between an artifact and what is nested in it.
+pub type SharedSource = Arc<dyn Source>;
+
+/// A file on disk, opened once; counts what was read from it.
+#[derive(Debug)]
+pub struct FileSource {
+    file: File,
+    len: u64,
+    read: Arc<AtomicU64>,
+}
+
+impl FileSource {
+    /// Wraps an open regular file. `read` counts the bytes that are read from it.
+    ///
+    /// # Errors
+    /// When the length of the file cannot be had.
+    pub fn new(file: File, read: Arc<AtomicU64>) -> io::Result<Self> {
+        let len = file.metadata()?.len();
+        Ok(Self { file, len, read })
+    }
+}
+
+impl Source for FileSource {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let mut done = 0;
+        while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match self.file.read_at(rest, at.saturating_add(done as u64)) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.read.fetch_add(done as u64, Ordering::Relaxed);
+        Ok(done)
+    }
+}
+
+/// Bytes in memory.
+#[derive(Debug, Clone)]
+pub struct Memory(Arc<[u8]>);
+
+impl Memory {
+    /// Wraps bytes.
+    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl Source for Memory {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let start = usize::try_from(at).unwrap_or(usize::MAX).min(self.0.len());
+        let rest = self.0.get(start..).unwrap_or_default();
+        let count = rest.len().min(buf.len());
+        if let (Some(to), Some(from)) = (buf.get_mut(..count), rest.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        Ok(count)
+    }
+}
+
+/// A range of another source.
+#[derive(Clone)]
+pub struct Window {
+    inner: SharedSource,
+    start: u64,
+    len: u64,
+}
+
+impl Window {
+    /// The range `start .. start + len` of `inner`, cut where `inner` ends.
+    pub fn new(inner: SharedSource, start: u64, len: u64) -> Self {
+        let start = start.min(inner.len());
+        let len = len.min(inner.len() - start);
+        Self { inner, start, len }
+    }
+}
+
+impl Source for Window {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let rest = self.len.saturating_sub(at);
+        let count = usize::try_from(rest).unwrap_or(usize::MAX).min(buf.len());
+        let buf = buf.get_mut(..count).unwrap_or_default();
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        self.inner.read_at(self.start.saturating_add(at), buf)
+    }
+}
+
+/// Reads up to `len` bytes at `at`: the small, bounded reads of headers.
+///
+/// # Errors
+/// As [`Source::read_at`].
+pub fn read_vec(source: &dyn Source, at: u64, len: usize) -> io::Result<Vec<u8>> {
+    let rest = usize::try_from(source.len().saturating_sub(at)).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; len.min(rest)];
+    let count = source.read_at(at, &mut bytes)?;
+    bytes.truncate(count);
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_cut_where_its_source_ends() {
+        let inner: SharedSource = Arc::new(Memory::new(*b"0123456789"));
+        let window = Window::new(inner, 7, 100);
+        assert_eq!(window.len(), 3);
+        assert_eq!(read_vec(&window, 1, 100).expect("memory reads"), b"89");
+        assert_eq!(read_vec(&window, 3, 1).expect("memory reads"), b"");
+    }
+
+    #[test]
+    fn reading_past_the_end_of_memory_reads_nothing() {
+        let memory = Memory::new(*b"ab");
+        let mut buf = [0; 4];
+        assert_eq!(memory.read_at(u64::MAX, &mut buf).expect("memory reads"), 0);
+        assert_eq!(memory.read_at(1, &mut buf).expect("memory reads"), 1);
+    }
+}
