@@ -47,5 +47,6 @@ pub trait Format: Sync {
 pub mod all;
 pub mod joblib;
 pub mod pickle;
+pub mod torch_distcp;
 pub mod torch_legacy;
 pub mod torch_zip;
