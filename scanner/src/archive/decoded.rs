@@ -42,10 +42,7 @@ pub fn decode(packed: &SharedSource, codec: Codec, watch: &Watch) -> Decoding {
     let mut facts = Vec::new();
     let unread = loop {
         if watch.expired() {
-            break Some(Unread::Limit(format!(
-                "time ran out while unpacking {}",
-                codec.name()
-            )));
+            break Some(Unread::Limit(format!("time ran out while unpacking {}", codec.name())));
         }
         let count = match unpacker.read(&mut block) {
             Ok(0) => break None,
@@ -69,10 +66,7 @@ pub fn decode(packed: &SharedSource, codec: Codec, watch: &Watch) -> Decoding {
             break Some(Unread::Limit(what));
         }
         if length > limits.member_bytes {
-            break Some(Unread::Limit(format!(
-                "more than {} bytes unpacked",
-                limits.member_bytes
-            )));
+            break Some(Unread::Limit(format!("more than {} bytes unpacked", limits.member_bytes)));
         }
     };
     let source: SharedSource = match kept {
@@ -80,17 +74,8 @@ pub fn decode(packed: &SharedSource, codec: Codec, watch: &Watch) -> Decoding {
         None => Arc::new(Decoded::new(packed.clone(), codec, length, watch.clone())),
     };
     let source = (length > 0 || unread.is_none()).then_some(source);
-    let opened = Opened {
-        source,
-        facts,
-        unread,
-    };
-    Decoding {
-        opened,
-        length,
-        crc32: crc32.finalize(),
-        consumed: unpacker.consumed(),
-    }
+    let opened = Opened { source, facts, unread };
+    Decoding { opened, length, crc32: crc32.finalize(), consumed: unpacker.consumed() }
 }
 
 fn refusal(codec: Codec, error: &io::Error) -> Unread {
@@ -129,22 +114,14 @@ struct Cursor {
 
 impl Decoded {
     fn new(packed: SharedSource, codec: Codec, len: u64, watch: Watch) -> Self {
-        Self {
-            packed,
-            codec,
-            len,
-            watch,
-            state: Mutex::default(),
-        }
+        Self { packed, codec, len, watch, state: Mutex::default() }
     }
 
     /// The cursor that reaches `at` with the least work: the furthest of those that have not passed it.
     fn seek<'a>(&self, state: &'a mut State, at: u64) -> io::Result<&'a mut Cursor> {
         state.clock += 1;
         let reach = |cursor: &Cursor| (cursor.first() <= at).then_some(cursor.next);
-        let best = (0..state.cursors.len())
-            .filter_map(|id| reach(state.cursors.get(id)?).map(|next| (next, id)))
-            .max();
+        let best = (0..state.cursors.len()).filter_map(|id| reach(state.cursors.get(id)?).map(|next| (next, id))).max();
         let id = match best {
             Some((_, id)) => id,
             None => {
@@ -153,29 +130,16 @@ impl Decoded {
                 }
                 state.restarts += 1;
                 if state.cursors.len() >= self.codec.parallel() {
-                    let oldest = (0..state.cursors.len())
-                        .min_by_key(|id| state.cursors.get(*id).map(|c| c.used));
+                    let oldest = (0..state.cursors.len()).min_by_key(|id| state.cursors.get(*id).map(|c| c.used));
                     state.cursors.swap_remove(oldest.unwrap_or(0));
                 }
-                let unpacker = Unpacker::new(
-                    self.packed.clone(),
-                    self.codec,
-                    self.watch.limits.decoder_memory,
-                );
-                state.cursors.push(Cursor {
-                    unpacker,
-                    tail: Vec::new(),
-                    next: 0,
-                    used: 0,
-                });
+                let unpacker = Unpacker::new(self.packed.clone(), self.codec, self.watch.limits.decoder_memory);
+                state.cursors.push(Cursor { unpacker, tail: Vec::new(), next: 0, used: 0 });
                 state.cursors.len() - 1
             }
         };
         let clock = state.clock;
-        let cursor = state
-            .cursors
-            .get_mut(id)
-            .ok_or_else(|| io::Error::other("no decoder"))?;
+        let cursor = state.cursors.get_mut(id).ok_or_else(|| io::Error::other("no decoder"))?;
         cursor.used = clock;
         Ok(cursor)
     }
@@ -195,10 +159,7 @@ impl Cursor {
         let old = self.tail.len();
         self.tail.resize(old + BLOCK, 0);
         let outcome = loop {
-            match self
-                .unpacker
-                .read(self.tail.get_mut(old..).unwrap_or_default())
-            {
+            match self.unpacker.read(self.tail.get_mut(old..).unwrap_or_default()) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => break outcome,
             }
@@ -210,10 +171,7 @@ impl Cursor {
     }
 
     fn copy(&self, at: u64, buf: &mut [u8]) -> usize {
-        let Some(start) = at
-            .checked_sub(self.first())
-            .and_then(|start| usize::try_from(start).ok())
-        else {
+        let Some(start) = at.checked_sub(self.first()).and_then(|start| usize::try_from(start).ok()) else {
             return 0;
         };
         let known = self.tail.get(start..).unwrap_or_default();
@@ -233,26 +191,17 @@ impl Source for Decoded {
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
         let rest = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX);
         let wanted = rest.min(buf.len());
-        let mut state = self
-            .state
-            .lock()
-            .map_err(|_| io::Error::other("a reader of the same bytes failed"))?;
+        let mut state = self.state.lock().map_err(|_| io::Error::other("a reader of the same bytes failed"))?;
         let mut done = 0;
         while done < wanted {
             let cursor = self.seek(&mut state, at + done as u64)?;
-            let count = cursor.copy(
-                at + done as u64,
-                buf.get_mut(done..wanted).unwrap_or_default(),
-            );
+            let count = cursor.copy(at + done as u64, buf.get_mut(done..wanted).unwrap_or_default());
             done += count;
             if count > 0 {
                 continue;
             }
             if self.watch.expired() {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "time ran out while unpacking",
-                ));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "time ran out while unpacking"));
             }
             if !cursor.advance()? {
                 break;
@@ -263,13 +212,7 @@ impl Source for Decoded {
 }
 
 /// Opens packed bytes that stand at a range of `outer`.
-pub fn decode_range(
-    outer: &SharedSource,
-    at: u64,
-    len: u64,
-    codec: Codec,
-    watch: &Watch,
-) -> Decoding {
+pub fn decode_range(outer: &SharedSource, at: u64, len: u64, codec: Codec, watch: &Watch) -> Decoding {
     let packed: SharedSource = Arc::new(Window::new(outer.clone(), at, len));
     decode(&packed, codec, watch)
 }
@@ -316,10 +259,7 @@ mod tests {
         assert_eq!(decoding.opened.unread, None);
         assert_eq!(decoding.consumed, packed_len);
         let source = decoding.opened.source.expect("it unpacks");
-        assert_eq!(
-            read_vec(&*source, 0, 100).expect("memory reads"),
-            b"one two"
-        );
+        assert_eq!(read_vec(&*source, 0, 100).expect("memory reads"), b"one two");
         assert_eq!(decoding.crc32, crc32fast::hash(b"one two"));
     }
 
@@ -329,16 +269,7 @@ mod tests {
         let decoding = decode_gzip(gzip(&content));
         let source = decoding.opened.source.expect("it unpacks");
         assert_eq!(source.len(), content.len() as u64);
-        for at in [
-            6_000_000,
-            0,
-            5_000_000,
-            4_900_000,
-            1,
-            6 << 20,
-            (6 << 20) - 3,
-            3_000_000,
-        ] {
+        for at in [6_000_000, 0, 5_000_000, 4_900_000, 1, 6 << 20, (6 << 20) - 3, 3_000_000] {
             let read = read_vec(&*source, at, 70_000).expect("it unpacks");
             let start = usize::try_from(at).expect("small");
             let end = (start + 70_000).min(content.len());
@@ -360,14 +291,9 @@ mod tests {
     #[test]
     fn a_bomb_is_stopped_and_said() {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        encoder
-            .write_all(&vec![0; 40 << 20])
-            .expect("memory takes it");
+        encoder.write_all(&vec![0; 40 << 20]).expect("memory takes it");
         let decoding = decode_gzip(encoder.finish().expect("memory takes it"));
-        assert!(matches!(
-            decoding.opened.facts.as_slice(),
-            [Fact::Bomb { .. }]
-        ));
+        assert!(matches!(decoding.opened.facts.as_slice(), [Fact::Bomb { .. }]));
         assert!(matches!(decoding.opened.unread, Some(Unread::Limit(_))));
         assert!(decoding.length < 12 << 20);
     }
@@ -378,14 +304,8 @@ mod tests {
         let packed = gzip(&content);
         for len in (0..packed.len()).step_by(997) {
             let decoding = decode_gzip(packed[..len].to_vec());
-            assert!(
-                matches!(decoding.opened.unread, Some(Unread::Broken(_))),
-                "cut at {len}"
-            );
-            let start = decoding
-                .opened
-                .source
-                .map(|s| read_vec(&*s, 0, 1 << 20).expect("memory reads"));
+            assert!(matches!(decoding.opened.unread, Some(Unread::Broken(_))), "cut at {len}");
+            let start = decoding.opened.source.map(|s| read_vec(&*s, 0, 1 << 20).expect("memory reads"));
             assert!(content.starts_with(&start.unwrap_or_default()));
         }
     }

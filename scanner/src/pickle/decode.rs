@@ -1,0 +1,306 @@
+//! Bytes to opcodes and arguments, under both readings that CPython's unpicklers have of a frame.
+//!
+//! *Transparent*: frames do not exist (`loads`, and files that show what is ahead). *Lossy*: an argument that crosses
+//! the end of a frame drops what was left of the frame and is taken from behind it (the C unpickler before 3.13.15 and
+//! 3.14.7, from files without `peek`; cpython gh-154848). Both agree on every stream that CPython's pickler writes.
+//! The exact rules, measured: `tests/agreement/NOTES.md`.
+
+use super::opcode::Argument;
+use crate::source::Source;
+
+const BUFFER: usize = 256 << 10;
+
+/// Which of the two readings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Frames do not exist.
+    Transparent,
+    /// What is left of a frame is dropped where an argument crosses its end.
+    Lossy,
+}
+
+/// An argument, decoded. Ranges are offsets in the source.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Arg {
+    /// None.
+    None,
+    /// A number.
+    Int(i64),
+    /// An unsigned number of eight bytes.
+    Long(u64),
+    /// A double.
+    Float(f64),
+    /// Bytes at an offset.
+    Data {
+        /// Offset of the first.
+        at: u64,
+        /// How many.
+        len: u64,
+    },
+    /// Two lines, without their ends.
+    Lines {
+        /// Offset and length of the first.
+        first: (u64, u64),
+        /// Offset and length of the second.
+        second: (u64, u64),
+    },
+}
+
+/// Why decoding cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Break {
+    /// The stream ends inside an opcode or before STOP.
+    End,
+    /// A negative or impossible length.
+    Length,
+    /// The source could not be read.
+    Io(String),
+}
+
+/// Reads one stream.
+pub struct Reader<'a> {
+    source: &'a dyn Source,
+    end: u64,
+    buffer: Vec<u8>,
+    base: u64,
+    /// The next byte to interpret.
+    pub pos: u64,
+    border: u64,
+    reading: Reading,
+    /// Where an argument first crossed the end of a frame.
+    pub straddled: Option<u64>,
+}
+
+impl<'a> Reader<'a> {
+    /// Starts at `start`.
+    pub fn new(source: &'a dyn Source, start: u64, reading: Reading) -> Self {
+        let end = source.len();
+        Self {
+            source,
+            end,
+            buffer: Vec::new(),
+            base: start,
+            pos: start,
+            border: start,
+            reading,
+            straddled: None,
+        }
+    }
+
+    /// Length of the source.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    fn fill(&mut self, at: u64, want: usize) -> Result<(), Break> {
+        let have = self.base + self.buffer.len() as u64;
+        if at >= self.base && at + want as u64 <= have {
+            return Ok(());
+        }
+        let rest = usize::try_from(self.end.saturating_sub(at)).unwrap_or(usize::MAX);
+        // A short first read: most pickles are small, and a probe of a large one should not read much of it.
+        let size = if self.buffer.is_empty() {
+            BUFFER / 16
+        } else {
+            BUFFER
+        };
+        self.buffer.resize(size.max(want).min(rest), 0);
+        let got = self
+            .source
+            .read_at(at, &mut self.buffer)
+            .map_err(|error| Break::Io(error.to_string()))?;
+        self.buffer.truncate(got);
+        self.base = at;
+        if got < want { Err(Break::End) } else { Ok(()) }
+    }
+
+    /// The next opcode byte.
+    #[inline]
+    pub fn opcode(&mut self) -> Result<u8, Break> {
+        let index = self.pos.wrapping_sub(self.base) as usize;
+        if let Some(byte) = self.buffer.get(index) {
+            self.pos += 1;
+            return Ok(*byte);
+        }
+        let at = self.pos;
+        self.fill(at, 1)?;
+        self.pos += 1;
+        self.buffer.first().copied().ok_or(Break::End)
+    }
+
+    /// Takes `n` bytes by the rule of the reading; returns where they stand.
+    fn take(&mut self, n: u64) -> Result<u64, Break> {
+        let end = self.pos.checked_add(n).ok_or(Break::Length)?;
+        let mut at = self.pos;
+        if n > 0 && self.pos < self.border && end > self.border {
+            self.straddled.get_or_insert(self.pos);
+            if self.reading == Reading::Lossy {
+                at = self.border;
+            }
+        }
+        let end = at.checked_add(n).ok_or(Break::Length)?;
+        if end > self.end {
+            return Err(Break::End);
+        }
+        self.pos = end;
+        self.border = self.border.max(end);
+        Ok(at)
+    }
+
+    /// Takes the data of bytes, which no version since 3.8 drops.
+    fn take_whole(&mut self, n: u64) -> Result<u64, Break> {
+        let at = self.pos;
+        let end = at.checked_add(n).ok_or(Break::Length)?;
+        if end > self.end {
+            return Err(Break::End);
+        }
+        if at < self.border && end > self.border {
+            self.straddled.get_or_insert(at);
+        }
+        self.pos = end;
+        self.border = self.border.max(end);
+        Ok(at)
+    }
+
+    fn number(&mut self, n: u8) -> Result<u64, Break> {
+        let at = self.take(u64::from(n))?;
+        self.fill(at, usize::from(n))?;
+        let index = (at - self.base) as usize;
+        let mut value = [0; 8];
+        for (to, from) in value.iter_mut().zip(
+            self.buffer
+                .get(index..index + usize::from(n))
+                .unwrap_or_default(),
+        ) {
+            *to = *from;
+        }
+        Ok(u64::from_le_bytes(value))
+    }
+
+    /// Takes a line; returns its range without the end.
+    fn line(&mut self) -> Result<(u64, u64), Break> {
+        let mut newline = self.find_newline(self.pos)?;
+        let mut at = self.pos;
+        if self.pos < self.border && newline >= self.border {
+            self.straddled.get_or_insert(self.pos);
+            if self.reading == Reading::Lossy {
+                at = self.border;
+                newline = self.find_newline(at)?;
+            }
+        }
+        self.pos = newline + 1;
+        self.border = self.border.max(self.pos);
+        Ok((at, newline - at))
+    }
+
+    fn find_newline(&mut self, from: u64) -> Result<u64, Break> {
+        let mut at = from;
+        loop {
+            self.fill(at, 1)?;
+            let index = (at - self.base) as usize;
+            let rest = self.buffer.get(index..).unwrap_or_default();
+            if let Some(found) = rest.iter().position(|byte| *byte == b'\n') {
+                return Ok(at + found as u64);
+            }
+            at += rest.len() as u64;
+        }
+    }
+
+    /// The argument of an opcode. `whole` says that its data is bytes rather than text.
+    pub fn argument(&mut self, argument: Argument, whole: bool) -> Result<Arg, Break> {
+        Ok(match argument {
+            Argument::None => Arg::None,
+            Argument::Unsigned(8) => Arg::Long(self.number(8)?),
+            Argument::Unsigned(n) => Arg::Int(self.number(n)? as i64),
+            Argument::Signed4 => Arg::Int(i64::from(self.number(4)? as u32 as i32)),
+            Argument::Float8 => Arg::Float(f64::from_bits(self.number(8)?.swap_bytes())),
+            Argument::Line => {
+                let (at, len) = self.line()?;
+                Arg::Data { at, len }
+            }
+            Argument::TwoLines => Arg::Lines {
+                first: self.line()?,
+                second: self.line()?,
+            },
+            Argument::Sized(n) => {
+                let len = self.number(n)?;
+                let at = if whole {
+                    self.take_whole(len)?
+                } else {
+                    self.take(len)?
+                };
+                Arg::Data { at, len }
+            }
+            Argument::SignedSized4 => {
+                let len = self.number(4)? as u32 as i32;
+                let len = u64::try_from(len).map_err(|_| Break::Length)?;
+                Arg::Data {
+                    at: self.take(len)?,
+                    len,
+                }
+            }
+        })
+    }
+
+    /// Enters a frame of `n` bytes. `Err` where the reading refuses it.
+    pub fn frame(&mut self, n: u64) -> Result<FrameNote, Break> {
+        let end = self.pos.checked_add(n).ok_or(Break::Length)?;
+        if n == 0 || end <= self.border {
+            return Ok(if n == 0 {
+                FrameNote::Fine
+            } else {
+                FrameNote::Nested
+            });
+        }
+        let inside = self.pos < self.border;
+        if inside {
+            self.straddled.get_or_insert(self.pos);
+        }
+        if self.reading == Reading::Lossy {
+            self.pos = self.pos.max(self.border);
+            self.border = self
+                .pos
+                .checked_add(n)
+                .filter(|border| *border <= self.end)
+                .ok_or(Break::End)?;
+        } else {
+            self.border = end.min(self.end);
+        }
+        Ok(match (inside, end > self.end) {
+            (_, true) => FrameNote::PastTheEnd,
+            (true, _) => FrameNote::Nested,
+            _ => FrameNote::Fine,
+        })
+    }
+
+    /// Up to `n` bytes at `at`.
+    pub fn peek(&mut self, at: u64, n: usize) -> Result<&[u8], Break> {
+        self.fill(at, n)?;
+        let index = (at - self.base) as usize;
+        Ok(self.buffer.get(index..index + n).unwrap_or_default())
+    }
+
+    /// Copies bytes of the source, at most `max` of them.
+    pub fn bytes(&mut self, at: u64, len: u64, max: usize) -> Vec<u8> {
+        let want = usize::try_from(len).unwrap_or(usize::MAX).min(max);
+        let index = usize::try_from(at.wrapping_sub(self.base)).unwrap_or(usize::MAX);
+        if let Some(bytes) = index
+            .checked_add(want)
+            .and_then(|end| self.buffer.get(index..end))
+        {
+            return bytes.to_vec();
+        }
+        crate::source::read_vec(self.source, at, want).unwrap_or_default()
+    }
+}
+
+/// What is odd about a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameNote {
+    /// Nothing.
+    Fine,
+    /// It starts inside another frame.
+    Nested,
+    /// It is longer than the file.
+    PastTheEnd,
+}

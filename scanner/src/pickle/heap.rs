@@ -1,0 +1,133 @@
+//! The arena of nodes. The memo and the stack hold ids, so that a later SETITEM or BUILD is seen through every alias,
+//! as in CPython. It counts its bytes: when they are used up, values become opaque and nothing else changes.
+
+use super::value::{Call, Items, Kind, Node, NodeId, Value};
+
+/// All nodes of one stream.
+#[derive(Debug, Default)]
+pub struct Heap {
+    nodes: Vec<Node>,
+    bytes: usize,
+    limit: usize,
+    items: usize,
+    overflowed: bool,
+}
+
+const NODE: usize = size_of::<Node>();
+const VALUE: usize = size_of::<Value>();
+
+impl Heap {
+    /// A heap of at most `limit` bytes, keeping at most `items` items of a container.
+    pub fn new(limit: usize, items: usize) -> Self {
+        Self {
+            limit,
+            items,
+            ..Self::default()
+        }
+    }
+
+    /// Whether something was not kept because the heap was full.
+    pub fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// A node.
+    pub fn get(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(id as usize)
+    }
+
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    fn take(&mut self, bytes: usize) -> bool {
+        if self.bytes.saturating_add(bytes) > self.limit {
+            self.overflowed = true;
+            return false;
+        }
+        self.bytes += bytes;
+        true
+    }
+
+    fn push(&mut self, node: Node) -> Option<Value> {
+        let id = NodeId::try_from(self.nodes.len()).ok()?;
+        self.nodes.push(node);
+        Some(Value::Node(id))
+    }
+
+    /// A container of these items, of which `total` counts all.
+    pub fn container(&mut self, kind: Kind, items: &[Value], total: u64) -> Value {
+        let kept = items.get(..items.len().min(self.items)).unwrap_or_default();
+        if !self.take(NODE + kept.len() * VALUE) {
+            return Value::Opaque(kind);
+        }
+        let items = Items {
+            kept: kept.to_vec(),
+            total,
+        };
+        self.push(Node::Container { kind, items })
+            .unwrap_or(Value::Opaque(kind))
+    }
+
+    /// The result of a call.
+    pub fn call(&mut self, call: Call) -> Value {
+        let plain = match call.callee {
+            Value::Global(id) => Value::Instance(id),
+            _ => Value::Unknown,
+        };
+        if !self.take(NODE + size_of::<Call>()) {
+            return plain;
+        }
+        self.push(Node::Call(Box::new(call))).unwrap_or(plain)
+    }
+
+    /// Adds items to a container or to what a call made; `more` counts those that are no longer known.
+    pub fn extend(&mut self, id: NodeId, added: &[Value], more: u64) {
+        let limit = self.items;
+        let Some(items) = self.items_of(id) else {
+            return;
+        };
+        let room = limit.saturating_sub(items.kept.len());
+        // Items past the limit are counted only; a gap may not open before later ones.
+        let keep = if items.complete() {
+            added.len().min(room)
+        } else {
+            0
+        };
+        if keep > 0 && !self.take(keep * VALUE) {
+            if let Some(items) = self.items_of(id) {
+                items.total += added.len() as u64 + more;
+            }
+            return;
+        }
+        if let Some(items) = self.items_of(id) {
+            items
+                .kept
+                .extend_from_slice(added.get(..keep).unwrap_or_default());
+            items.total += added.len() as u64 + more;
+        }
+    }
+
+    /// Notes a state given by BUILD.
+    pub fn build(&mut self, id: NodeId, state: Value) {
+        if !self.take(VALUE) {
+            return;
+        }
+        if let Some(Node::Call(call)) = self.nodes.get_mut(id as usize) {
+            call.states.push(state);
+        }
+    }
+
+    fn items_of(&mut self, id: NodeId) -> Option<&mut Items> {
+        match self.nodes.get_mut(id as usize)? {
+            Node::Container { items, .. } => Some(items),
+            Node::Call(call) => Some(&mut call.items),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Which texts and bytes inside a pickle may be artifacts themselves: decided on their first bytes alone, since every
+//! literal of every pickle passes here.
+
+/// What a literal looks like, and so how to get at what is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// The bytes as they stand.
+    Raw,
+    /// UTF-8 text whose characters are the bytes: how protocol 2 writes bytes (`_codecs.encode(text, 'latin1')`).
+    Latin1,
+    /// Base64 text.
+    Base64,
+    /// A marshalled code object.
+    Code,
+}
+
+/// Shorter literals hold nothing that could act.
+pub const SHORTEST: u32 = 16;
+
+const MAGIC: &[&[u8]] = &[
+    b"PK\x03\x04",
+    b"\x1f\x8b\x08",
+    b"BZh",
+    b"\xfd7zXZ\0",
+    b"\x28\xb5\x2f\xfd",
+    b"\x04\x22\x4d\x18",
+    b"7z\xbc\xaf\x27\x1c",
+    b"\x93NUMPY",
+    b"\x7fELF",
+    b"\x5d\0\0",
+];
+
+/// What a literal that starts like this is to be looked into as. `head` holds its first 32 bytes at most.
+pub fn look(head: &[u8], text: bool) -> Option<Look> {
+    if let [0x80, protocol, next, ..] = head
+        && *protocol <= 5
+        && super::opcode::lookup(*next).is_some()
+    {
+        return Some(Look::Raw);
+    }
+    if MAGIC.iter().any(|magic| head.starts_with(magic)) || zlib(head) || text_pickle(head) {
+        return Some(Look::Raw);
+    }
+    if code(head) {
+        return Some(Look::Code);
+    }
+    if text {
+        if let [0xc2, 0x80, protocol, ..] = head
+            && *protocol <= 5
+        {
+            return Some(Look::Latin1);
+        }
+        if head.starts_with(b"\x1f\xc2\x8b")
+            || head.starts_with(b"\xc2\x93NUMPY")
+            || head.starts_with(b"x\xc2\x9c")
+        {
+            return Some(Look::Latin1);
+        }
+    }
+    // Base64 of 80 0[2-5], PK\3\4 and gzip.
+    let base64 = [&b"gA"[..], b"UEsDB", b"H4sI"]
+        .iter()
+        .any(|start| head.starts_with(start));
+    let alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=_-\n\r".contains(byte);
+    (base64 && head.len() >= 24 && head.iter().all(alphabet)).then_some(Look::Base64)
+}
+
+fn zlib(head: &[u8]) -> bool {
+    matches!(head, [0x78, flags @ (0x01 | 0x5e | 0x9c | 0xda), ..] if (0x7800 | u16::from(*flags)) % 31 == 0)
+}
+
+/// A protocol 0 stream starts with an import, or with a mark or container and an import: two lines of names.
+fn text_pickle(head: &[u8]) -> bool {
+    let lines = match head {
+        [b'c' | b'i', lines @ ..] | [b'(' | b'}' | b']', b'c' | b'i', lines @ ..] => lines,
+        _ => return false,
+    };
+    let name = |line: &[u8]| {
+        !line.is_empty()
+            && line
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._".contains(byte))
+    };
+    let mut lines = lines.split(|byte| *byte == b'\n');
+    lines.next().is_some_and(name) && lines.next().is_some_and(name)
+}
+
+/// `e3` and five small counts, as marshal writes a code object of Python 3.
+fn code(head: &[u8]) -> bool {
+    let Some((0xe3 | 0x63, counts)) = head.split_first() else {
+        return false;
+    };
+    let mut small = counts.chunks_exact(4).take(5);
+    let fits = small.all(|count| matches!(count, [_, low, 0, 0] if *low < 16));
+    fits && counts.len() > 20
+        && counts
+            .get(20)
+            .is_some_and(|next| matches!(next & 0x7f, b's' | b'z' | 0) || *next == 0)
+}
+
+/// The bytes of base64 text, line ends and both alphabets allowed; stops at the first other character.
+pub fn unbase64(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut count) = (0u32, 0);
+    for byte in text {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            b'\n' | b'\r' => continue,
+            _ => break,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            out.push((bits >> count) as u8);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nested_artifacts_are_noticed_and_numbers_are_not() {
+        assert_eq!(
+            look(b"\x80\x04\x95\0\0\0\0\0\0\0\0cos\n", false),
+            Some(Look::Raw)
+        );
+        assert_eq!(
+            look("\u{80}\u{2}cos\nsystem\nxxxx".as_bytes(), true),
+            Some(Look::Latin1)
+        );
+        assert_eq!(look(b"cos\nsystem\n(S'id'\ntR.", true), Some(Look::Raw));
+        assert_eq!(look(b"convolution.weight\n", true), None);
+        assert_eq!(
+            look(b"gASVIAAAAAAAAACMBXBvc2l4lIwG", true),
+            Some(Look::Base64)
+        );
+        assert_eq!(
+            look(&[0xe3, 0, 0, 0, 0xe4, 0, 0, 0, 0xe5, 0, 0, 0], false),
+            None
+        );
+        assert_eq!(unbase64(b"gASV"), [0x80, 4, 0x95]);
+    }
+}

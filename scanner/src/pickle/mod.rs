@@ -1,0 +1,66 @@
+//! The pickle machine: the one place where pickle opcodes are read, for the scanner and the loader alike.
+//!
+//! A pickle is a program for a small stack machine. [`read`] follows that program without running anything of it: names
+//! stay names, calls become events and nodes. What a name means is not known here. The story in order: [`opcode`] is the
+//! table, [`decode`] turns bytes into opcodes, `machine` moves [`value`]s between stack, memo and heap, and what it
+//! noticed is a [`trace`].
+
+pub mod decode;
+pub mod heap;
+pub mod literal;
+mod machine;
+mod memo;
+pub mod opcode;
+mod stack;
+pub mod text;
+pub mod trace;
+pub mod value;
+
+pub use decode::Reading;
+pub use machine::risky_key;
+pub use trace::{Action, Callable, End, Event, Oddity, Trace};
+
+use crate::artifact::Watch;
+use crate::source::SharedSource;
+use value::NodeId;
+
+/// What stands between the opcodes after a BUILD, for loaders that put raw bytes there (joblib).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inline {
+    /// Nothing.
+    None,
+    /// Raw bytes up to that offset.
+    Array {
+        /// Where the opcodes go on.
+        end: u64,
+    },
+    /// Another pickle.
+    Pickle,
+    /// Something, but how long it is cannot be told.
+    Unknown(String),
+}
+
+/// Tells what stands behind a BUILD of that node, at that offset.
+pub type InlineReader = dyn Fn(&Trace, NodeId, u64) -> Inline + Sync;
+
+/// How to read a stream.
+pub struct Options<'a> {
+    /// What stands between opcodes, if a loader of this format puts something there.
+    pub inline: Option<&'a InlineReader>,
+    /// Which reading of frames.
+    pub reading: Reading,
+}
+
+/// Follows the pickle at `start`. `keep` is asked of every event, with everything known at that moment, whether it is to
+/// be kept in the trace.
+pub fn read(
+    source: &SharedSource,
+    start: u64,
+    options: &Options<'_>,
+    watch: &Watch,
+    keep: &mut dyn FnMut(&Trace, &Event) -> bool,
+) -> Trace {
+    let reader = decode::Reader::new(source.as_ref(), start, options.reading);
+    let trace = machine::empty_trace(source.clone(), start, watch);
+    machine::Machine::new(reader, trace, watch, options, keep).run()
+}

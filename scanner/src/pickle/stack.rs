@@ -1,0 +1,174 @@
+//! The pickle stack: values and marks. Below the newest few thousand values of a level, older ones are only counted, so
+//! that a tuple of a hundred million numbers is followed in the memory of a few thousand.
+
+use super::value::Value;
+
+const KEEP: usize = 8192;
+
+#[derive(Clone, Copy)]
+struct Level {
+    base: usize,
+    forgotten: u64,
+}
+
+/// The stack of one stream.
+pub struct Stack {
+    slots: Vec<Value>,
+    levels: Vec<Level>,
+    limit: usize,
+    marks: usize,
+}
+
+/// What was above a mark.
+pub struct Popped {
+    /// The values that are known, the newest ones.
+    pub values: Vec<Value>,
+    /// How many older ones are not.
+    pub forgotten: u64,
+}
+
+/// A limit of the stack was hit.
+#[derive(Debug)]
+pub struct Full(pub &'static str);
+
+impl Stack {
+    /// An empty stack.
+    pub fn new(limit: usize, marks: usize) -> Self {
+        Self {
+            slots: Vec::new(),
+            levels: vec![Level {
+                base: 0,
+                forgotten: 0,
+            }],
+            limit,
+            marks,
+        }
+    }
+
+    fn level(&self) -> Level {
+        self.levels.last().copied().unwrap_or(Level {
+            base: 0,
+            forgotten: 0,
+        })
+    }
+
+    /// Pushes a value.
+    #[inline]
+    pub fn push(&mut self, value: Value) -> Result<(), Full> {
+        self.slots.push(value);
+        if self.slots.len() >= KEEP {
+            self.tidy()
+        } else {
+            Ok(())
+        }
+    }
+
+    #[cold]
+    fn tidy(&mut self) -> Result<(), Full> {
+        let Some(level) = self.levels.last_mut() else {
+            return Ok(());
+        };
+        if self.slots.len() - level.base >= 2 * KEEP {
+            self.slots.drain(level.base..level.base + KEEP);
+            level.forgotten += KEEP as u64;
+        }
+        if self.slots.len() > self.limit {
+            Err(Full("values on the stack"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Opens a level.
+    pub fn mark(&mut self) -> Result<(), Full> {
+        if self.levels.len() > self.marks {
+            return Err(Full("marks on the stack"));
+        }
+        self.levels.push(Level {
+            base: self.slots.len(),
+            forgotten: 0,
+        });
+        Ok(())
+    }
+
+    /// Whether there is a mark.
+    pub fn marked(&self) -> bool {
+        self.levels.len() > 1
+    }
+
+    /// Closes the newest level and gives what was in it.
+    pub fn pop_mark(&mut self) -> Option<Popped> {
+        if !self.marked() {
+            return None;
+        }
+        let level = self.levels.pop()?;
+        Some(Popped {
+            values: self.slots.split_off(level.base),
+            forgotten: level.forgotten,
+        })
+    }
+
+    /// Closes the newest level and drops what was in it, giving only its size.
+    pub fn drop_mark(&mut self) -> Option<u64> {
+        if !self.marked() {
+            return None;
+        }
+        let level = self.levels.pop()?;
+        let count = (self.slots.len() - level.base) as u64 + level.forgotten;
+        self.slots.truncate(level.base);
+        Some(count)
+    }
+
+    /// The values above the mark.
+    pub fn above(&self) -> &[Value] {
+        self.slots.get(self.level().base..).unwrap_or_default()
+    }
+
+    /// How many older values of this level are no longer known.
+    pub fn forgotten(&self) -> u64 {
+        self.level().forgotten
+    }
+
+    /// The value right below the newest mark.
+    pub fn below_mark(&self) -> Option<Value> {
+        let base = self.level().base;
+        let below = self
+            .levels
+            .len()
+            .checked_sub(2)
+            .and_then(|index| self.levels.get(index))?;
+        if base > below.base {
+            self.slots.get(base - 1).copied()
+        } else {
+            (below.forgotten > 0).then_some(Value::Unknown)
+        }
+    }
+
+    /// Takes the newest value of this level.
+    #[inline]
+    pub fn pop(&mut self) -> Option<Value> {
+        let level = self.levels.last_mut()?;
+        if self.slots.len() > level.base {
+            return self.slots.pop();
+        }
+        // What was forgotten is still there, as something unknown.
+        level.forgotten = level.forgotten.checked_sub(1)?;
+        Some(Value::Unknown)
+    }
+
+    /// The newest value of this level.
+    #[inline]
+    pub fn top(&self) -> Option<Value> {
+        let level = self.level();
+        if self.slots.len() > level.base {
+            return self.slots.last().copied();
+        }
+        (level.forgotten > 0).then_some(Value::Unknown)
+    }
+
+    /// How many values this level holds.
+    pub fn height(&self) -> u64 {
+        let level = self.level();
+        (self.slots.len() - level.base) as u64 + level.forgotten
+    }
+}

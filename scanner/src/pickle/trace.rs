@@ -1,0 +1,154 @@
+//! What a pickle would do, in order: the names it asks for and the calls it makes, each with its place.
+
+use super::heap::Heap;
+use super::value::{CallableId, How, Value};
+use crate::source::{SharedSource, read_vec};
+
+/// A name that a stream asks for, as it stands there: before any Python 2 mapping.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Callable {
+    /// The module; `None` when the stream computes it.
+    pub module: Option<String>,
+    /// The name, dotted from protocol 4 on; `None` when the stream computes it.
+    pub name: Option<String>,
+    /// The protocol in force where it stood: below 3 the Python 2 mapping applies, from 4 on dots are walked.
+    pub protocol: u8,
+}
+
+/// One thing a pickle would do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Event {
+    /// Offset of the opcode in the source.
+    pub at: u64,
+    /// The opcode.
+    pub opcode: u8,
+    /// What happens.
+    pub action: Action,
+}
+
+/// What happens.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Action {
+    /// A name is imported.
+    Import(CallableId),
+    /// Something is called.
+    Call {
+        /// How.
+        how: How,
+        /// What: a global, or what an earlier call made.
+        callee: Value,
+        /// With what: the argument tuple, the state, the item, the key, the persistent id.
+        args: Value,
+    },
+}
+
+/// Something on which unpicklers disagree, or that no pickler writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oddity {
+    /// Offset of the opcode.
+    pub at: u64,
+    /// What it is, as a sentence without a full stop.
+    pub what: String,
+    /// Whether different unpicklers go different ways there, rather than refuse or agree.
+    pub splits: bool,
+}
+
+/// How a stream ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// At STOP.
+    Stop,
+    /// It breaks: every unpickler refuses there. What came before has happened.
+    Broken(String),
+    /// A limit of the scan was hit.
+    Limit(String),
+    /// The bytes could not be read.
+    Io(String),
+}
+
+impl End {
+    /// In the words of `inspect`.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Stop => "stop".to_owned(),
+            Self::Broken(why) | Self::Limit(why) | Self::Io(why) => why.clone(),
+        }
+    }
+}
+
+/// A text or bytes literal that may itself be an artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Literal {
+    /// Offset of its first byte.
+    pub at: u64,
+    /// How many bytes.
+    pub len: u64,
+    /// What it looks like.
+    pub look: super::literal::Look,
+}
+
+/// What one pickle stream would do.
+pub struct Trace {
+    /// The bytes it was read from.
+    pub source: SharedSource,
+    /// Offset of the first opcode.
+    pub start: u64,
+    /// Bytes read, STOP included.
+    pub length: u64,
+    /// The last protocol that the stream set; 0 without PROTO.
+    pub protocol: u8,
+    /// How it ends.
+    pub end: End,
+    /// The different names it asks for, in order.
+    pub callables: Vec<Callable>,
+    /// Imports and calls that were kept, in order.
+    pub events: Vec<Event>,
+    /// Events that were not kept.
+    pub dropped: u64,
+    /// The values that were kept.
+    pub heap: Heap,
+    /// What the load returns.
+    pub root: Option<Value>,
+    /// Disagreements and what no pickler writes.
+    pub oddities: Vec<Oddity>,
+    /// How many persistent ids it asks the loader for.
+    pub persistent_ids: u64,
+    /// Opcodes read.
+    pub opcodes: u64,
+    /// Literals to be looked into.
+    pub literals: Vec<Literal>,
+    /// Where the lossy reading of frames sees other bytes than the transparent one.
+    pub straddled: Option<u64>,
+    /// Ranges that are not opcodes: raw arrays between them (joblib).
+    pub arrays: Vec<(u64, u64)>,
+    /// Pickles between the opcodes (joblib's object arrays).
+    pub nested: Vec<Trace>,
+}
+
+impl Trace {
+    /// The text of a value, when it is a text of at most `max` bytes as written.
+    pub fn text(&self, value: Value, max: usize) -> Option<String> {
+        let Value::Text { encoding, len, at } = value else {
+            return None;
+        };
+        if len as usize > max {
+            return None;
+        }
+        let bytes = read_vec(self.source.as_ref(), at, len as usize).ok()?;
+        (bytes.len() == len as usize).then(|| super::text::decode(encoding, &bytes))?
+    }
+
+    /// The name of a callable as `module.name`, `?` for what is computed.
+    pub fn callable_name(&self, id: CallableId) -> String {
+        match self.callables.get(id as usize) {
+            Some(Callable { module, name, .. }) => {
+                format!(
+                    "{}.{}",
+                    module.as_deref().unwrap_or("?"),
+                    name.as_deref().unwrap_or("?")
+                )
+            }
+            None => "?".to_owned(),
+        }
+    }
+}
