@@ -76,6 +76,11 @@ impl Codec {
     }
 }
 
+/// The unpacked bytes in order; `memory` bounds dictionaries and windows.
+pub fn reader(packed: SharedSource, codec: Codec, memory: u64) -> impl Read + Send {
+    Unpacker::new(packed, codec, memory)
+}
+
 /// Streams in a row: a state for each is cheap, but not free.
 const MAX_STREAMS: u64 = 100_000;
 
@@ -86,13 +91,15 @@ pub(super) struct Unpacker {
     position: Arc<AtomicU64>,
     current: Option<Box<dyn Stream>>,
     streams: u64,
+    /// Where the current stream started.
+    started: u64,
     memory: u64,
 }
 
 impl Unpacker {
     /// Starts at the first packed byte; `memory` bounds dictionaries and windows.
     pub(super) fn new(packed: SharedSource, codec: Codec, memory: u64) -> Self {
-        Self { codec, packed, position: Arc::default(), current: None, streams: 0, memory }
+        Self { codec, packed, position: Arc::default(), current: None, streams: 0, started: 0, memory }
     }
 
     /// How many of the packed bytes belong to what was unpacked so far.
@@ -111,6 +118,7 @@ impl Unpacker {
         if self.streams > MAX_STREAMS {
             return Err(io::Error::other(format!("more than {MAX_STREAMS} streams in a row")));
         }
+        self.started = self.consumed();
         let packed = Packed::new(self.packed.clone(), self.position.clone());
         start(packed, self.codec, self.memory).map(Some)
     }
@@ -138,6 +146,23 @@ impl Unpacker {
             self.position.store(at, Ordering::Relaxed);
         }
         Ok(found)
+    }
+
+    /// The decoder of lz4 frames takes the end of the packed bytes for the end of the frame: looks for the end mark,
+    /// which a legacy frame does not have.
+    fn check_lz4_end(&self) -> io::Result<()> {
+        let end = self.consumed();
+        if self.codec != Codec::Lz4 || end < self.packed.len() {
+            return Ok(());
+        }
+        let head = read_vec(&*self.packed, self.started, 5)?;
+        let &[4, 0x22, 0x4d, 0x18, flags] = head.as_slice() else { return Ok(()) };
+        let checksum = if flags & 4 == 0 { 0 } else { 4 };
+        let mark = read_vec(&*self.packed, end.saturating_sub(4 + checksum), 4)?;
+        if mark != [0; 4] || end < self.started + 11 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the frame does not end"));
+        }
+        Ok(())
     }
 
     /// Steps over frames `50..5F 2A 4D 18` with their length.
@@ -175,6 +200,7 @@ impl Read for Unpacker {
             }
             if let Some(ended) = self.current.take() {
                 self.position.fetch_sub(ended.unused(), Ordering::Relaxed);
+                self.check_lz4_end()?;
             }
         }
     }
