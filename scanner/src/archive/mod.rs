@@ -28,6 +28,9 @@ pub struct Opened {
 pub mod codec;
 pub mod decoded;
 mod entry_name;
+pub mod tar;
+mod tar_header;
+mod tar_sparse;
 pub mod zip;
 mod zip_compare;
 mod zip_directory;
