@@ -8,7 +8,7 @@ use super::Opened;
 use super::codec::{Codec, Unpacker};
 use crate::artifact::Watch;
 use crate::fact::{Fact, Unread};
-use crate::source::{Memory, SharedSource, Source, Window};
+use crate::source::{Memory, SharedSource, Source};
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 
@@ -24,6 +24,49 @@ pub struct Decoding {
     pub consumed: u64,
 }
 
+/// Something that unpacks, from the start, as often as needed.
+pub trait Restart: Send + Sync {
+    /// Starts at the first byte.
+    fn start(&self) -> Box<dyn Unpacking>;
+    /// The name of the method in messages.
+    fn name(&self) -> &'static str;
+    /// How many of these may live side by side without weighing on memory.
+    fn parallel(&self) -> usize;
+}
+
+/// Unpacked bytes in order.
+pub trait Unpacking: Read + Send {
+    /// How many packed bytes it took so far.
+    fn consumed(&self) -> u64;
+}
+
+impl Unpacking for Unpacker {
+    fn consumed(&self) -> u64 {
+        Self::consumed(self)
+    }
+}
+
+/// A packed stream of one codec.
+struct Packed {
+    source: SharedSource,
+    codec: Codec,
+    memory: u64,
+}
+
+impl Restart for Packed {
+    fn start(&self) -> Box<dyn Unpacking> {
+        Box::new(Unpacker::new(self.source.clone(), self.codec, self.memory))
+    }
+
+    fn name(&self) -> &'static str {
+        self.codec.name()
+    }
+
+    fn parallel(&self) -> usize {
+        self.codec.parallel()
+    }
+}
+
 /// Bytes that are unpacked at once.
 const BLOCK: usize = 64 << 10;
 /// Bytes that a large content keeps behind the position of its decoder.
@@ -33,8 +76,14 @@ const RESTARTS: u32 = 256;
 
 /// Unpacks `packed` once, within the bounds of `watch`.
 pub fn decode(packed: &SharedSource, codec: Codec, watch: &Watch) -> Decoding {
+    let memory = watch.limits.decoder_memory;
+    decode_with(Arc::new(Packed { source: packed.clone(), codec, memory }), watch)
+}
+
+/// Unpacks once, within the bounds of `watch`.
+pub fn decode_with(packed: Arc<dyn Restart>, watch: &Watch) -> Decoding {
     let limits = &watch.limits;
-    let mut unpacker = Unpacker::new(packed.clone(), codec, limits.decoder_memory);
+    let mut unpacker = packed.start();
     let mut kept = Some(Vec::new());
     let mut block = vec![0; BLOCK];
     let mut crc32 = crc32fast::Hasher::new();
@@ -42,13 +91,13 @@ pub fn decode(packed: &SharedSource, codec: Codec, watch: &Watch) -> Decoding {
     let mut facts = Vec::new();
     let unread = loop {
         if watch.expired() {
-            break Some(Unread::Limit(format!("time ran out while unpacking {}", codec.name())));
+            break Some(Unread::Limit(format!("time ran out while unpacking {}", packed.name())));
         }
         let count = match unpacker.read(&mut block) {
             Ok(0) => break None,
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => break Some(refusal(codec, &error)),
+            Err(error) => break Some(refusal(packed.name(), &error)),
         };
         let bytes = block.get(..count).unwrap_or_default();
         crc32.update(bytes);
@@ -71,15 +120,15 @@ pub fn decode(packed: &SharedSource, codec: Codec, watch: &Watch) -> Decoding {
     };
     let source: SharedSource = match kept {
         Some(bytes) => Arc::new(Memory::new(bytes)),
-        None => Arc::new(Decoded::new(packed.clone(), codec, length, watch.clone())),
+        None => Arc::new(Decoded::new(packed, length, watch.clone())),
     };
     let source = (length > 0 || unread.is_none()).then_some(source);
     let opened = Opened { source, facts, unread };
     Decoding { opened, length, crc32: crc32.finalize(), consumed: unpacker.consumed() }
 }
 
-fn refusal(codec: Codec, error: &io::Error) -> Unread {
-    let text = format!("{}: {error}", codec.name());
+fn refusal(name: &str, error: &io::Error) -> Unread {
+    let text = format!("{name}: {error}");
     match error.kind() {
         io::ErrorKind::OutOfMemory => Unread::Limit(text),
         io::ErrorKind::Unsupported => Unread::Unsupported(text),
@@ -89,8 +138,7 @@ fn refusal(codec: Codec, error: &io::Error) -> Unread {
 
 /// A large content that is unpacked where it is read.
 pub struct Decoded {
-    packed: SharedSource,
-    codec: Codec,
+    packed: Arc<dyn Restart>,
     len: u64,
     watch: Watch,
     state: Mutex<State>,
@@ -105,7 +153,7 @@ struct State {
 
 /// A decoder on its way through the content, and the last bytes it gave.
 struct Cursor {
-    unpacker: Unpacker,
+    unpacker: Box<dyn Unpacking>,
     /// The last bytes before `next`; at most twice [`WINDOW`], so that it is cut only now and then.
     tail: Vec<u8>,
     next: u64,
@@ -113,8 +161,8 @@ struct Cursor {
 }
 
 impl Decoded {
-    fn new(packed: SharedSource, codec: Codec, len: u64, watch: Watch) -> Self {
-        Self { packed, codec, len, watch, state: Mutex::default() }
+    fn new(packed: Arc<dyn Restart>, len: u64, watch: Watch) -> Self {
+        Self { packed, len, watch, state: Mutex::default() }
     }
 
     /// The cursor that reaches `at` with the least work: the furthest of those that have not passed it.
@@ -129,11 +177,11 @@ impl Decoded {
                     return Err(io::Error::other("unpacked again too often"));
                 }
                 state.restarts += 1;
-                if state.cursors.len() >= self.codec.parallel() {
+                if state.cursors.len() >= self.packed.parallel() {
                     let oldest = (0..state.cursors.len()).min_by_key(|id| state.cursors.get(*id).map(|c| c.used));
                     state.cursors.swap_remove(oldest.unwrap_or(0));
                 }
-                let unpacker = Unpacker::new(self.packed.clone(), self.codec, self.watch.limits.decoder_memory);
+                let unpacker = self.packed.start();
                 state.cursors.push(Cursor { unpacker, tail: Vec::new(), next: 0, used: 0 });
                 state.cursors.len() - 1
             }
@@ -209,12 +257,6 @@ impl Source for Decoded {
         }
         Ok(done)
     }
-}
-
-/// Opens packed bytes that stand at a range of `outer`.
-pub fn decode_range(outer: &SharedSource, at: u64, len: u64, codec: Codec, watch: &Watch) -> Decoding {
-    let packed: SharedSource = Arc::new(Window::new(outer.clone(), at, len));
-    decode(&packed, codec, watch)
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub struct Opened {
 pub mod codec;
 pub mod decoded;
 mod entry_name;
+pub mod sevenz;
 pub mod tar;
 mod tar_header;
 mod tar_sparse;

@@ -1,6 +1,7 @@
 //! Formats: recognized by content, each looking at the bytes the way its readers do.
 
 pub mod compressed;
+pub mod sevenzip;
 pub mod tar;
 pub mod zip;
 
