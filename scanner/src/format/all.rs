@@ -6,7 +6,17 @@ use super::Format;
 pub static FORMATS: &[&dyn Format] = &[
     &super::torch_distcp::TorchDistcp,
     &super::torch_zip::TorchZip,
-    &super::zip::Zip,
     &super::torch_legacy::TorchLegacy,
     &super::pickle::Pickle,
+    &super::zip::Zip,
+    &super::tar::Tar,
+    &super::sevenzip::SevenZip,
+    &super::compressed::Gzip,
+    &super::compressed::Bzip2,
+    &super::compressed::Xz,
+    &super::compressed::Lzma,
+    &super::compressed::Zlib,
+    &super::compressed::Zstd,
+    &super::compressed::Lz4,
+    &super::compressed::JoblibZf,
 ];

@@ -1,5 +1,10 @@
 //! Formats: recognized by content, each looking at the bytes the way its readers do.
 
+pub mod compressed;
+pub mod sevenzip;
+pub mod tar;
+pub mod zip;
+
 use crate::artifact::Artifact;
 use crate::seen::Seen;
 
