@@ -6,6 +6,7 @@ use super::Format;
 pub static FORMATS: &[&dyn Format] = &[
     &super::torch_distcp::TorchDistcp,
     &super::torch_zip::TorchZip,
+    &super::sharded_index::ShardedIndex,
     &super::torch_legacy::TorchLegacy,
     &super::pickle::Pickle,
     &super::zip::Zip,

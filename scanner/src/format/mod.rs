@@ -52,6 +52,7 @@ pub trait Format: Sync {
 pub mod all;
 pub mod joblib;
 pub mod pickle;
+pub mod sharded_index;
 pub mod torch_distcp;
 pub mod torch_legacy;
 pub mod torch_zip;
