@@ -1,6 +1,10 @@
 //! Formats: recognized by content, each looking at the bytes the way its readers do.
 
 pub mod compressed;
+pub mod executable;
+pub mod lfs_pointer;
+mod npy_header;
+pub mod numpy;
 pub mod sevenzip;
 pub mod tar;
 pub mod zip;
