@@ -121,6 +121,34 @@ const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
+/// A finding in the making: not yet tied to a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concern {
+    /// Offset in the member.
+    pub at: Option<u64>,
+    /// Id of the rule.
+    pub rule: &'static str,
+    /// How bad.
+    pub severity: Severity,
+    /// What it says about the artifact.
+    pub verdict: Verdict,
+    /// The callable in question.
+    pub callable: Option<String>,
+    /// What was seen.
+    pub evidence: Option<String>,
+    /// One sentence.
+    pub message: String,
+    /// How many further times the same was seen.
+    pub count: u64,
+}
+
+impl Concern {
+    /// A concern of that rule, its texts still empty.
+    pub fn at(at: impl Into<Option<u64>>, rule: &'static str, severity: Severity, verdict: Verdict) -> Self {
+        Self { at: at.into(), rule, severity, verdict, callable: None, evidence: None, message: String::new(), count: 0 }
+    }
+}
+
 /// The fingerprint of a finding: 128 bits of SHA-256 over the rule and the place, in hexadecimal.
 ///
 /// Each part is preceded by its length: a name from a stranger cannot imitate the border between two parts.

@@ -27,7 +27,12 @@ pub struct Opened {
 
 pub mod codec;
 pub mod decoded;
+pub mod directory;
 mod entry_name;
+pub mod sevenz;
+pub mod tar;
+mod tar_header;
+mod tar_sparse;
 pub mod zip;
 mod zip_compare;
 mod zip_directory;

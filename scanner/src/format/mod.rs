@@ -1,5 +1,10 @@
 //! Formats: recognized by content, each looking at the bytes the way its readers do.
 
+pub mod compressed;
+pub mod sevenzip;
+pub mod tar;
+pub mod zip;
+
 use crate::artifact::Artifact;
 use crate::seen::Seen;
 
@@ -33,8 +38,20 @@ pub trait Format: Sync {
     /// States everything that is to be seen in them.
     fn examine(&self, artifact: &Artifact, seen: &mut Seen);
 
+    /// The more general format whose part this one takes where both claim the bytes.
+    fn instead_of(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether loading this format may run what the file says. Two such formats over the same bytes are a polyglot.
     fn acts(&self) -> bool {
         false
     }
 }
+
+pub mod all;
+pub mod joblib;
+pub mod pickle;
+pub mod torch_distcp;
+pub mod torch_legacy;
+pub mod torch_zip;

@@ -906,6 +906,9 @@ impl<'a> Machine<'a> {
 
     fn persistent(&mut self, id: Value) -> Result<(), End> {
         self.trace.persistent_ids += 1;
+        if self.trace.persistent.len() < self.watch.limits.events {
+            self.trace.persistent.push(id);
+        }
         self.call(How::Persistent, Value::None, id, Value::None)
     }
 
@@ -1053,6 +1056,7 @@ pub(super) fn empty_trace(source: crate::source::SharedSource, start: u64, watch
         root: None,
         oddities: Vec::new(),
         persistent_ids: 0,
+        persistent: Vec::new(),
         opcodes: 0,
         literals: Vec::new(),
         straddled: None,

@@ -2,20 +2,23 @@
 
 use super::arguments::{self, Problem};
 use super::{Concern, Place};
+use crate::artifact::Artifact;
 use crate::effect::{self, Effect, Judgement, Use};
 use crate::finding::{Severity, Verdict};
 use crate::pickle::trace::{Action, Event, Trace};
 use crate::pickle::value::{CallableId, How, Kind, Node, Value};
 use crate::pickle::{preview, risky_key};
+use crate::seen::Listener;
+use std::collections::HashMap;
 
 /// Judges the events of one stream; remembers what each name means.
 #[derive(Default)]
 pub struct Calls {
     names: Vec<Option<Option<Judgement>>>,
-    /// What is of concern, in order.
-    pub concerns: Vec<Concern>,
-    /// Concerns past the limit.
-    pub more: u64,
+    stream: Option<u64>,
+    concerns: Vec<Concern>,
+    /// Where something was said first: a name imported ten thousand times is one concern with a count.
+    said: HashMap<(&'static str, Option<String>, bool), usize>,
     limit: usize,
 }
 
@@ -37,21 +40,20 @@ impl Calls {
         *slot.get_or_insert_with(|| trace.callables.get(index).and_then(effect::judge))
     }
 
-    /// Judges an event. Whether it is of concern.
-    pub fn event(&mut self, trace: &Trace, event: &Event) -> bool {
-        let before = self.concerns.len() as u64 + self.more;
-        match event.action {
-            Action::Import(id) => self.import(trace, event, id),
-            Action::Call { how, callee, args } => self.call(trace, event, how, callee, args),
-        }
-        self.concerns.len() as u64 + self.more > before
+    /// The listener of one stream.
+    pub fn listen(artifact: &Artifact) -> Box<dyn Listener> {
+        Box::new(Self::new(artifact.watch.limits.findings))
     }
 
     fn add(&mut self, concern: Concern) {
-        if self.concerns.len() < self.limit {
+        // A call replaces the import before it: it says more.
+        let called = concern.evidence.is_some();
+        let key = (concern.rule, concern.callable.clone(), called);
+        if let Some(first) = self.said.get(&key).and_then(|index| self.concerns.get_mut(*index)) {
+            first.count += 1;
+        } else if self.concerns.len() < self.limit {
+            self.said.insert(key, self.concerns.len());
             self.concerns.push(concern);
-        } else {
-            self.more += 1;
         }
     }
 
@@ -78,7 +80,11 @@ impl Calls {
             Value::Node(id) => match trace.heap.get(id) {
                 Some(Node::Call(call)) => {
                     let (made_by, class) = (call.how, call.callee);
-                    self.call_result(&place, made_by, class);
+                    let named = (made_by == How::Persistent).then(|| arguments::persistent_class(trace, call.args)).flatten();
+                    match named {
+                        Some(Value::Global(id)) => self.call_global(&Place { callee: Value::Global(id), ..place }, id),
+                        _ => self.call_result(&place, made_by, class),
+                    }
                 }
                 _ => self.call_unknown(&place),
             },
@@ -159,7 +165,10 @@ impl Calls {
         let judgement = id.and_then(|id| self.judgement(place.trace, id));
         let name = id.map(|id| place.trace.callable_name(id));
         let inert = judgement.is_some_and(|judgement| matches!(judgement.effect, Effect::Inert(_)));
+        // What a class made is of that class; what a function returned may be anything with an `append` of its own.
         let last = name.as_deref().and_then(|name| name.rsplit('.').next());
+        let container = matches!(made_by, How::New | How::NewEx | How::Instance)
+            || last.is_some_and(|last| CONTAINERS.contains(&last) || last == "_reconstructor");
         let concern = match place.how {
             How::Reduce | How::Instance | How::New | How::NewEx => Some((
                 "computed-callable",
@@ -176,7 +185,7 @@ impl Calls {
                 }
             }
             // Whatever is not known to be inert has its finding where it is imported.
-            How::Append | How::Add | How::SetItem if inert && !last.is_some_and(|last| CONTAINERS.contains(&last)) => Some((
+            How::Append | How::Add | How::SetItem if inert && !container => Some((
                 "implicit-call",
                 Severity::High,
                 format!("pickle adds items to {}, which is no container", name.as_deref().unwrap_or("an object")),
@@ -242,6 +251,29 @@ impl Calls {
             }
         }
         None
+    }
+}
+
+impl Listener for Calls {
+    fn event(&mut self, trace: &Trace, event: &Event) {
+        // A pickle between the opcodes of another one numbers its names anew.
+        if self.stream != Some(trace.start) {
+            self.stream = Some(trace.start);
+            self.names.clear();
+        }
+        match event.action {
+            Action::Import(id) => self.import(trace, event, id),
+            Action::Call { how, callee, args } => self.call(trace, event, how, callee, args),
+        }
+    }
+
+    fn finish(self: Box<Self>, trace: &Trace) -> Vec<Concern> {
+        let Self { concerns, said, .. } = *self;
+        let called = |concern: &Concern| said.contains_key(&(concern.rule, concern.callable.clone(), true));
+        let mut kept: Vec<Concern> =
+            concerns.into_iter().filter(|concern| concern.evidence.is_some() || !called(concern)).collect();
+        kept.extend(super::facts::stream(trace));
+        kept
     }
 }
 

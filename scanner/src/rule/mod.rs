@@ -8,35 +8,10 @@ pub mod pages;
 
 pub use pages::{Meta, rules};
 
-use crate::finding::{Severity, Verdict};
+pub use crate::finding::Concern;
 use crate::pickle::preview;
 use crate::pickle::trace::Trace;
 use crate::pickle::value::{How, Value};
-
-/// A finding in the making: not yet tied to a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Concern {
-    /// Offset in the member.
-    pub at: Option<u64>,
-    /// Id of the rule.
-    pub rule: &'static str,
-    /// How bad.
-    pub severity: Severity,
-    /// What it says about the artifact.
-    pub verdict: Verdict,
-    /// The callable in question.
-    pub callable: Option<String>,
-    /// What was seen.
-    pub evidence: Option<String>,
-    /// One sentence.
-    pub message: String,
-}
-
-impl Concern {
-    fn at(at: impl Into<Option<u64>>, rule: &'static str, severity: Severity, verdict: Verdict) -> Self {
-        Self { at: at.into(), rule, severity, verdict, callable: None, evidence: None, message: String::new() }
-    }
-}
 
 /// A call and where it stands.
 struct Place<'a> {
