@@ -13,12 +13,16 @@ pub struct Imports {
     names: BTreeSet<(String, String)>,
     /// At least one name is computed.
     computed: bool,
+    /// An argument crosses the end of a frame: reported as a disagreement, whatever the names.
+    pub straddled: bool,
+    /// How and where each reading ends, for whoever looks into a miss.
+    pub ends: Vec<String>,
 }
 
 /// Reads one stream from its first byte, as an unpickler would.
 pub fn imports(stream: &[u8]) -> Imports {
     let source: SharedSource = Arc::new(Memory::new(stream));
-    let mut found = Imports { names: BTreeSet::new(), computed: false };
+    let mut found = Imports { names: BTreeSet::new(), computed: false, straddled: false, ends: Vec::new() };
     for reading in [Reading::Transparent, Reading::Lossy] {
         let watch = Watch::start(Arc::new(Limits::default()));
         let trace = read(&source, 0, &Options { inline: None, reading }, &watch, &mut |_, _| true);
@@ -28,6 +32,8 @@ pub fn imports(stream: &[u8]) -> Imports {
                 _ => found.computed = true,
             }
         }
+        found.ends.push(format!("{reading:?} reading: {} at {}", trace.end.text(), trace.start + trace.length));
+        found.straddled |= trace.straddled.is_some();
         if trace.straddled.is_none() {
             break;
         }
@@ -36,25 +42,31 @@ pub fn imports(stream: &[u8]) -> Imports {
 }
 
 impl Imports {
-    /// Whether a name that an unpickler asked for is among them. A name that is no Unicode text (a lone surrogate, raw bytes in
-    /// Python 2) may be reported as one that is not known; a Python 2 string may be read as latin-1 or as UTF-8.
+    /// Whether a name that an unpickler asked for is among them. Bytes of Python 2 and lone surrogates are no Unicode text, and
+    /// a Python 2 string may be read as latin-1 or as UTF-8: any of these readings will do, and so will "not known" where there
+    /// is no good one.
     pub fn covers(&self, name: &Name) -> bool {
-        let (Ok(module), Ok(attribute)) = (std::str::from_utf8(&name.0), std::str::from_utf8(&name.1)) else {
-            return self.computed || self.names.contains(&(lossy(&name.0), lossy(&name.1)));
-        };
-        let forms = |text: &str| [Some(text.to_owned()), as_utf8(text)];
-        forms(module).iter().flatten().any(|module| {
-            forms(attribute).iter().flatten().any(|attribute| self.names.contains(&(module.clone(), attribute.clone())))
-        })
+        let (modules, attributes) = (readings(&name.0), readings(&name.1));
+        let text = std::str::from_utf8(&name.0).is_ok() && std::str::from_utf8(&name.1).is_ok();
+        (!text && self.computed)
+            || modules.iter().any(|module| {
+                attributes.iter().any(|attribute| self.names.contains(&(module.clone(), attribute.clone())))
+            })
     }
 }
 
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// A text whose characters are the bytes of UTF-8, decoded.
-fn as_utf8(text: &str) -> Option<String> {
-    let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
-    String::from_utf8(bytes?).ok()
+/// The texts that those bytes may stand for.
+fn readings(bytes: &[u8]) -> Vec<String> {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return vec![
+            String::from_utf8_lossy(bytes).into_owned(),
+            // three bytes of a lone surrogate become one replacement character
+            String::from_utf8_lossy(bytes).replace("\u{fffd}\u{fffd}\u{fffd}", "\u{fffd}"),
+            bytes.iter().map(|byte| char::from(*byte)).collect(),
+        ];
+    };
+    // each character may be a byte of UTF-8
+    let narrow: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+    let inner = narrow.and_then(|bytes| String::from_utf8(bytes).ok());
+    [Some(text.to_owned()), inner].into_iter().flatten().collect()
 }
