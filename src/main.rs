@@ -1,1 +1,49 @@
-fn main() {}
+//! The `modelscan` command: reads what was typed, asks the crates below, tells the answer and ends with its code.
+
+mod cli;
+mod commands;
+mod config;
+mod date;
+mod exit;
+mod limit;
+mod quantity;
+mod render;
+mod terminal;
+
+use cli::{Asked, Verb};
+use commands::{Stop, drop_in, inspect, pages, rule, scan};
+use exit::Exit;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<_> = std::env::args_os().collect();
+    let done = match cli::parse(&args) {
+        Ok(asked) => dispatch(asked),
+        Err(said) => {
+            let exit = if said.use_stderr() { Exit::Usage } else { Exit::Clean };
+            _ = said.print();
+            Ok(exit)
+        }
+    };
+    match done {
+        Ok(exit) => exit,
+        Err(Stop::Output(error)) => commands::settle(Exit::Clean, Err(error)),
+        Err(Stop::Usage(message)) => {
+            terminal::say("error", &message);
+            Exit::Usage
+        }
+    }
+    .into()
+}
+
+fn dispatch(asked: Asked) -> Result<Exit, Stop> {
+    match asked {
+        Asked::Verb(Verb::Scan(args)) => scan::run(&args),
+        Asked::Verb(Verb::Inspect(args)) => inspect::run(&args),
+        Asked::Verb(Verb::Rule(args)) => rule::run(&args),
+        Asked::Verb(Verb::Completions(args)) => pages::completions(&args),
+        Asked::Verb(Verb::Man(args)) => pages::man(&args),
+        Asked::DropIn(args) => drop_in::run(&args),
+        Asked::DropInVersion => drop_in::version(),
+    }
+}

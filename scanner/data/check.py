@@ -81,6 +81,11 @@ def check_libraries(table):
                 complain(place, f"how {how}")
             if (releases == "alias") != (how == "alias"):
                 complain(place, "alias stands in both columns or in none")
+            parts = module.split(".")
+            for end in range(1, len(parts) + 1):
+                whole = table.get((".".join(parts[:end]), "*"))
+                if whole:
+                    complain(place, f"stands in {'.'.join(parts[:end])}, which callables.tsv calls {whole[0]}")
             known = table.get((module, name))
             if known is not None and known != ("inert", use):
                 complain(place, f"callables.tsv says {' '.join(known)}")

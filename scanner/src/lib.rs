@@ -4,9 +4,20 @@
 pub mod archive;
 pub mod artifact;
 pub mod chain;
+pub mod effect;
+pub mod engine;
+pub mod examine;
 pub mod fact;
+pub mod finding;
 pub mod format;
+pub mod judge;
 pub mod limits;
 pub mod pickle;
+pub mod policy;
+pub mod report;
+pub mod rule;
 pub mod seen;
 pub mod source;
+
+pub use engine::{Error, Progress, ScanOptions, disassemble, inspect, scan};
+pub use rule::{Meta, rules};

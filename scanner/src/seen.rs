@@ -3,18 +3,38 @@
 use crate::archive::Entry;
 use crate::artifact::Role;
 use crate::fact::{Fact, Unread};
-use crate::pickle::Trace;
+use crate::artifact::Artifact;
+use crate::finding::Concern;
+use crate::pickle::{self, Event, Options, Trace};
 use crate::source::SharedSource;
 
+/// Hears every event of a pickle as it happens, and says in the end what is of concern. The machine knows no rule, and
+/// a pickle of a hundred million events cannot be kept until somebody asks.
+pub trait Listener: Send {
+    /// Hears an event.
+    fn event(&mut self, trace: &Trace, event: &Event);
+    /// What is of concern in the stream.
+    fn finish(self: Box<Self>, trace: &Trace) -> Vec<Concern>;
+}
+
+/// One pickle stream and what was of concern in it.
+pub struct Heard {
+    /// What it would do.
+    pub trace: Trace,
+    /// What is of concern.
+    pub concerns: Vec<Concern>,
+}
+
 /// Collects what a format sees in an artifact.
-#[derive(Default)]
 pub struct Seen {
+    listen: fn(&Artifact) -> Box<dyn Listener>,
+    keep_events: bool,
     /// Facts, with the byte offset inside the artifact where there is one.
     pub facts: Vec<(Option<u64>, Fact)>,
     /// What was not read: the offset and length where they are known, and why.
     pub unread: Vec<(Option<u64>, Unread)>,
     /// The pickle streams.
-    pub pickles: Vec<Trace>,
+    pub pickles: Vec<Heard>,
     /// What is nested and is to be looked at next.
     pub members: Vec<Member>,
     /// Tensors that the headers name.
@@ -51,6 +71,32 @@ pub struct Tensor {
 }
 
 impl Seen {
+    /// Nothing seen yet. `listen` makes the listener of a stream; `keep_events` keeps all events in the traces.
+    pub fn new(listen: fn(&Artifact) -> Box<dyn Listener>, keep_events: bool) -> Self {
+        Self {
+            listen,
+            keep_events,
+            facts: Vec::new(),
+            unread: Vec::new(),
+            pickles: Vec::new(),
+            members: Vec::new(),
+            tensors: Vec::new(),
+        }
+    }
+
+    /// Follows the pickle at `start` of an artifact, and keeps what was heard. Gives the index in `pickles`.
+    pub fn pickle(&mut self, artifact: &Artifact, start: u64, options: &Options<'_>) -> usize {
+        let mut listener = (self.listen)(artifact);
+        let keep = self.keep_events;
+        let trace = pickle::read(&artifact.source, start, options, &artifact.watch, &mut |trace, event| {
+            listener.event(trace, event);
+            keep
+        });
+        let concerns = listener.finish(&trace);
+        self.pickles.push(Heard { trace, concerns });
+        self.pickles.len() - 1
+    }
+
     /// States a fact.
     pub fn fact(&mut self, at: impl Into<Option<u64>>, fact: Fact) {
         self.facts.push((at.into(), fact));

@@ -24,3 +24,15 @@ pub struct Opened {
     /// Why it is not whole, if it is not.
     pub unread: Option<Unread>,
 }
+
+pub mod codec;
+pub mod decoded;
+pub mod directory;
+mod entry_name;
+pub mod zip;
+mod zip_compare;
+mod zip_directory;
+mod zip_record;
+#[cfg(test)]
+mod zip_tests;
+mod zip_walk;

@@ -33,8 +33,19 @@ pub trait Format: Sync {
     /// States everything that is to be seen in them.
     fn examine(&self, artifact: &Artifact, seen: &mut Seen);
 
+    /// The more general format whose part this one takes where both claim the bytes.
+    fn instead_of(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether loading this format may run what the file says. Two such formats over the same bytes are a polyglot.
     fn acts(&self) -> bool {
         false
     }
 }
+
+pub mod all;
+pub mod joblib;
+pub mod pickle;
+pub mod torch_legacy;
+pub mod torch_zip;

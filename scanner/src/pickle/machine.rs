@@ -19,6 +19,7 @@ pub const RISKY_KEYS: &[&str] = &[
     "append",
     "extend",
     "add",
+    "keys",
     "forward",
     "_forward_hooks",
     "_forward_pre_hooks",
@@ -746,6 +747,9 @@ impl<'a> Machine<'a> {
 
     fn persistent(&mut self, id: Value) -> Result<(), End> {
         self.trace.persistent_ids += 1;
+        if self.trace.persistent.len() < self.watch.limits.events {
+            self.trace.persistent.push(id);
+        }
         self.call(How::Persistent, Value::None, id, Value::None)
     }
 
@@ -875,6 +879,7 @@ pub(super) fn empty_trace(source: crate::source::SharedSource, start: u64, watch
         root: None,
         oddities: Vec::new(),
         persistent_ids: 0,
+        persistent: Vec::new(),
         opcodes: 0,
         literals: Vec::new(),
         straddled: None,

@@ -11,6 +11,7 @@ pub mod literal;
 mod machine;
 mod memo;
 pub mod opcode;
+pub mod preview;
 mod stack;
 pub mod text;
 pub mod trace;
@@ -18,11 +19,11 @@ pub mod value;
 
 pub use decode::Reading;
 pub use machine::risky_key;
+pub use value::NodeId;
 pub use trace::{Action, Callable, End, Event, Oddity, Trace};
 
 use crate::artifact::Watch;
 use crate::source::SharedSource;
-use value::NodeId;
 
 /// What stands between the opcodes after a BUILD, for loaders that put raw bytes there (joblib).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -113,6 +113,8 @@ pub struct Trace {
     pub oddities: Vec<Oddity>,
     /// How many persistent ids it asks the loader for.
     pub persistent_ids: u64,
+    /// The ids, as far as they were kept.
+    pub persistent: Vec<Value>,
     /// Opcodes read.
     pub opcodes: u64,
     /// Literals to be looked into.

@@ -1,0 +1,392 @@
+//! Compression methods as one kind of reader: packed bytes with random access in, unpacked bytes in order out.
+//!
+//! Every decoder stops where its stream stops, and the position it reached in the packed bytes is known exactly: what
+//! stands behind it is either the next stream (gzip, bzip2, xz, zstd and lz4 files are streams in a row) or bytes that
+//! no reader looks at. Decoders that would ask for more memory than allowed are refused before they allocate.
+
+use crate::source::{SharedSource, read_vec};
+use std::io::{self, BufRead, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A compression method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// Raw deflate, as in zip.
+    Deflate,
+    /// Deflate64, as in zip.
+    Deflate64,
+    /// Deflate with the zlib header.
+    Zlib,
+    /// Gzip members in a row.
+    Gzip,
+    /// Bzip2 streams in a row.
+    Bzip2,
+    /// LZMA with the header of zip; the length is needed where the stream has no end mark.
+    ZipLzma(Option<u64>),
+    /// LZMA with the header of the old `.lzma` files.
+    LzmaAlone,
+    /// Xz streams in a row.
+    Xz,
+    /// Zstandard frames in a row.
+    Zstd,
+    /// Lz4 frames in a row, of the present or the legacy kind.
+    Lz4,
+}
+
+impl Codec {
+    /// Its name in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deflate => "deflate",
+            Self::Deflate64 => "deflate64",
+            Self::Zlib => "zlib",
+            Self::Gzip => "gzip",
+            Self::Bzip2 => "bzip2",
+            Self::ZipLzma(_) | Self::LzmaAlone => "lzma",
+            Self::Xz => "xz",
+            Self::Zstd => "zstd",
+            Self::Lz4 => "lz4",
+        }
+    }
+
+    /// How many decoders of this kind may live side by side without weighing on memory.
+    pub(super) fn parallel(self) -> usize {
+        match self {
+            Self::Deflate | Self::Deflate64 | Self::Zlib | Self::Gzip => 3,
+            Self::Bzip2
+            | Self::ZipLzma(_)
+            | Self::LzmaAlone
+            | Self::Xz
+            | Self::Zstd
+            | Self::Lz4 => 1,
+        }
+    }
+
+    /// Whether another stream of this kind starts with `head`; `None` for methods that have but one stream.
+    fn continues(self, head: &[u8]) -> Option<bool> {
+        match self {
+            Self::Gzip => Some(head.starts_with(b"\x1f\x8b")),
+            Self::Bzip2 => Some(head.starts_with(b"BZh")),
+            Self::Xz => Some(head.starts_with(b"\xfd7zXZ\0")),
+            Self::Zstd => Some(head.starts_with(b"\x28\xb5\x2f\xfd")),
+            Self::Lz4 => {
+                Some(head.starts_with(b"\x04\x22\x4d\x18") || head.starts_with(b"\x02\x21\x4c\x18"))
+            }
+            Self::Deflate | Self::Deflate64 | Self::Zlib | Self::ZipLzma(_) | Self::LzmaAlone => {
+                None
+            }
+        }
+    }
+
+    /// Whether frames of foreign data may stand between the streams.
+    fn skips(self) -> bool {
+        matches!(self, Self::Zstd | Self::Lz4)
+    }
+}
+
+/// Streams in a row: a state for each is cheap, but not free.
+const MAX_STREAMS: u64 = 100_000;
+
+/// Unpacks one stream, or all the streams in a row.
+pub(super) struct Unpacker {
+    codec: Codec,
+    packed: SharedSource,
+    position: Arc<AtomicU64>,
+    current: Option<Box<dyn Stream>>,
+    streams: u64,
+    memory: u64,
+}
+
+impl Unpacker {
+    /// Starts at the first packed byte; `memory` bounds dictionaries and windows.
+    pub(super) fn new(packed: SharedSource, codec: Codec, memory: u64) -> Self {
+        Self {
+            codec,
+            packed,
+            position: Arc::default(),
+            current: None,
+            streams: 0,
+            memory,
+        }
+    }
+
+    /// How many of the packed bytes belong to what was unpacked so far.
+    pub(super) fn consumed(&self) -> u64 {
+        self.position.load(Ordering::Relaxed)
+    }
+
+    fn open(&mut self) -> io::Result<Option<Box<dyn Stream>>> {
+        if self.streams > 0 && !self.find_next()? {
+            return Ok(None);
+        }
+        if self.streams == 0 && self.codec.skips() {
+            self.skip_frames()?;
+        }
+        self.streams += 1;
+        if self.streams > MAX_STREAMS {
+            return Err(io::Error::other(format!(
+                "more than {MAX_STREAMS} streams in a row"
+            )));
+        }
+        let packed = Packed::new(self.packed.clone(), self.position.clone());
+        start(packed, self.codec, self.memory).map(Some)
+    }
+
+    fn find_next(&mut self) -> io::Result<bool> {
+        if self.codec.skips() {
+            self.skip_frames()?;
+        }
+        let start = self.consumed();
+        let mut at = start;
+        // Gzip and xz files may be padded with zeros between and behind the streams.
+        if matches!(self.codec, Codec::Gzip | Codec::Xz) {
+            loop {
+                let block = read_vec(&*self.packed, at, 4096)?;
+                let zeros = block.iter().take_while(|byte| **byte == 0).count();
+                at += zeros as u64;
+                if zeros < block.len() || block.is_empty() {
+                    break;
+                }
+            }
+        }
+        let head = read_vec(&*self.packed, at, 6)?;
+        let found = self.codec.continues(&head).unwrap_or(false);
+        if found || (head.is_empty() && at > start) {
+            self.position.store(at, Ordering::Relaxed);
+        }
+        Ok(found)
+    }
+
+    /// Steps over frames `50..5F 2A 4D 18` with their length.
+    fn skip_frames(&mut self) -> io::Result<()> {
+        loop {
+            let at = self.consumed();
+            let head = read_vec(&*self.packed, at, 8)?;
+            let [0x50..=0x5f, 0x2a, 0x4d, 0x18, a, b, c, d] = head.as_slice() else {
+                return Ok(());
+            };
+            let length = u64::from(u32::from_le_bytes([*a, *b, *c, *d])) + 8;
+            if length > self.packed.len().saturating_sub(at) {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "a skippable frame runs over the end",
+                ));
+            }
+            self.position.store(at + length, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Read for Unpacker {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            if self.current.is_none() {
+                self.current = self.open()?;
+            }
+            let Some(current) = &mut self.current else {
+                return Ok(0);
+            };
+            let count = current.read(buf)?;
+            if count > 0 {
+                return Ok(count);
+            }
+            if let Some(ended) = self.current.take() {
+                self.position.fetch_sub(ended.unused(), Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// A decoder that can say how much it read ahead.
+trait Stream: Read + Send {
+    fn unused(self: Box<Self>) -> u64;
+}
+
+/// A decoder that reads nothing ahead.
+struct Exact<R>(R);
+
+impl<R: Read> Read for Exact<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+
+impl<R: Read + Send> Stream for Exact<R> {
+    fn unused(self: Box<Self>) -> u64 {
+        0
+    }
+}
+
+impl Stream for lzma_rust2::LzmaReader<Packed> {
+    fn unused(self: Box<Self>) -> u64 {
+        self.into_parts().1.len() as u64
+    }
+}
+
+fn start(mut packed: Packed, codec: Codec, memory: u64) -> io::Result<Box<dyn Stream>> {
+    let kibibytes = u32::try_from(memory >> 10).unwrap_or(u32::MAX);
+    Ok(match codec {
+        Codec::Deflate => Box::new(Exact(Inflate::new(packed, false))),
+        Codec::Zlib => Box::new(Exact(Inflate::new(packed, true))),
+        Codec::Deflate64 => Box::new(Exact(deflate64::Deflate64Decoder::with_buffer(packed))),
+        Codec::Gzip => Box::new(Exact(flate2::bufread::GzDecoder::new(packed))),
+        Codec::Bzip2 => Box::new(Exact(bzip2::bufread::BzDecoder::new(packed))),
+        Codec::LzmaAlone => Box::new(lzma_rust2::LzmaReader::new_mem_limit(
+            packed, kibibytes, None,
+        )?),
+        Codec::ZipLzma(length) => {
+            let mut head = [0; 9];
+            packed.read_exact(&mut head)?;
+            let [_, _, size_low, size_high, properties, a, b, c, d] = head;
+            let dictionary = u32::from_le_bytes([a, b, c, d]);
+            if u16::from_le_bytes([size_low, size_high]) != 5 {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "lzma properties are not five bytes",
+                ));
+            }
+            if u64::from(dictionary) > memory {
+                return Err(too_much("the lzma dictionary", u64::from(dictionary)));
+            }
+            let length = length.unwrap_or(u64::MAX);
+            Box::new(lzma_rust2::LzmaReader::new_with_props(
+                packed, length, properties, dictionary, None,
+            )?)
+        }
+        Codec::Xz => Box::new(Exact(lzma_rust2::XzReader::new_mem_limit(
+            packed, false, kibibytes,
+        ))),
+        Codec::Zstd => Box::new(Exact(
+            ruzstd::decoding::StreamingDecoder::new_with_max_window_size(packed, memory).map_err(
+                |error| {
+                    let text = error.to_string();
+                    if text.to_ascii_lowercase().contains("window") {
+                        too_much("the zstd window", 0)
+                    } else {
+                        invalid(text)
+                    }
+                },
+            )?,
+        )),
+        Codec::Lz4 => Box::new(Exact(lz4_flex::frame::FrameDecoder::new(packed))),
+    })
+}
+
+fn invalid(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+fn too_much(what: &str, bytes: u64) -> io::Error {
+    let text = if bytes == 0 {
+        format!("{what} is too large")
+    } else {
+        format!("{what} of {bytes} bytes is too large")
+    };
+    io::Error::new(io::ErrorKind::OutOfMemory, text)
+}
+
+/// Deflate, raw or with the zlib header. Ends only where the stream ends: flate2's own readers take the end of the
+/// packed bytes for it.
+struct Inflate {
+    packed: Packed,
+    state: flate2::Decompress,
+    ended: bool,
+}
+
+impl Inflate {
+    fn new(packed: Packed, header: bool) -> Self {
+        Self {
+            packed,
+            state: flate2::Decompress::new(header),
+            ended: false,
+        }
+    }
+}
+
+impl Read for Inflate {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while !self.ended {
+            let input = self.packed.fill_buf()?;
+            let exhausted = input.is_empty();
+            let (before_in, before_out) = (self.state.total_in(), self.state.total_out());
+            let outcome = self
+                .state
+                .decompress(input, buf, flate2::FlushDecompress::None);
+            let taken = self.state.total_in() - before_in;
+            let count = usize::try_from(self.state.total_out() - before_out).unwrap_or(0);
+            self.packed.consume(usize::try_from(taken).unwrap_or(0));
+            self.ended = outcome.map_err(io::Error::from)? == flate2::Status::StreamEnd;
+            if count > 0 {
+                return Ok(count);
+            }
+            if !self.ended && (exhausted || taken == 0) {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the stream does not end",
+                ));
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// The packed bytes as a buffered reader whose position is shared with the one who asks how far it got.
+pub(super) struct Packed {
+    source: SharedSource,
+    position: Arc<AtomicU64>,
+    buffer: Vec<u8>,
+    from: usize,
+    to: usize,
+}
+
+impl Packed {
+    const BLOCK: usize = 32 << 10;
+
+    fn new(source: SharedSource, position: Arc<AtomicU64>) -> Self {
+        Self {
+            source,
+            position,
+            buffer: Vec::new(),
+            from: 0,
+            to: 0,
+        }
+    }
+}
+
+impl BufRead for Packed {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.from >= self.to {
+            let at = self.position.load(Ordering::Relaxed);
+            let rest = usize::try_from(self.source.len().saturating_sub(at)).unwrap_or(usize::MAX);
+            self.buffer.resize(rest.min(Self::BLOCK), 0);
+            self.from = 0;
+            self.to = self
+                .source
+                .read_at(at, &mut self.buffer)?
+                .min(self.buffer.len());
+        }
+        Ok(self.buffer.get(self.from..self.to).unwrap_or_default())
+    }
+
+    fn consume(&mut self, count: usize) {
+        let count = count.min(self.to.saturating_sub(self.from));
+        self.from += count;
+        self.position.fetch_add(count as u64, Ordering::Relaxed);
+    }
+}
+
+impl Read for Packed {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let available = self.fill_buf()?;
+        let count = available.len().min(buf.len());
+        if let (Some(to), Some(from)) = (buf.get_mut(..count), available.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        self.consume(count);
+        Ok(count)
+    }
+}

@@ -1,0 +1,235 @@
+//! A zip file as all of its readers see it together.
+//!
+//! CPython believes the central directory, streaming readers the local headers, torch's reader neither checksums nor
+//! flags; whoever smuggles something past a scanner lets these disagree. So the walk takes the union of what any of
+//! them would find, states each disagreement, and hands every entry on. Entries are opened the forgiving way: an
+//! encryption flag on plain data stops CPython and does not stop torch, so it does not stop us.
+
+use super::codec::Codec;
+use super::decoded::decode;
+use super::{Entry, Opened, zip_walk};
+use crate::artifact::Watch;
+use crate::fact::{Fact, Unread, Weight};
+use crate::source::{SharedSource, Source, Window};
+use std::sync::Arc;
+
+/// A zip file: its entries, what is odd about it, and what of it could not be read.
+#[derive(Default)]
+pub struct ZipArchive {
+    /// All entries that any reader would see: those of the central directory in its order, then hidden ones.
+    pub entries: Vec<ZipEntry>,
+    /// What is odd, with the place.
+    pub facts: Vec<(Option<u64>, Fact)>,
+    /// What was not read, with the place.
+    pub unread: Vec<(Option<u64>, Unread)>,
+    /// Bytes between the entries that belong to none: prefix, suffix, gaps, comment.
+    pub regions: Vec<ZipRegion>,
+}
+
+/// Bytes that belong to no entry.
+pub struct ZipRegion {
+    /// What it is, in parentheses: no entry has such a name by chance.
+    pub name: String,
+    /// The bytes.
+    pub source: SharedSource,
+}
+
+/// An entry of a zip file.
+#[derive(Clone)]
+pub struct ZipEntry {
+    pub(super) source: SharedSource,
+    /// Its name in the central directory, or in its local header where only that is there.
+    pub name: String,
+    /// Its name in the local header where that is another.
+    pub local_name: Option<String>,
+    /// Compression method, as the central directory says.
+    pub method: u16,
+    /// General purpose flags, as the central directory says.
+    pub flags: u16,
+    /// CRC-32 of the content, 0 where the writer did not say.
+    pub crc32: u32,
+    /// Packed length.
+    pub packed: u64,
+    /// Unpacked length.
+    pub unpacked: u64,
+    /// Where its header stands: the local one, or the central one of an entry that has no local one.
+    pub header: u64,
+    /// Where its packed bytes start; `None` where its local header is missing.
+    pub data: Option<u64>,
+    /// Whether it says that it is encrypted.
+    pub encrypted: bool,
+    /// Whether no central directory knows it.
+    pub only_local: bool,
+    /// Whether no local header stands where the central directory says.
+    pub only_central: bool,
+    /// Whether it is a folder.
+    pub folder: bool,
+}
+
+/// Stored entries up to this size have their checksum compared: large ones are tensors, and reading gigabytes for a
+/// number that torch ignores is not worth it.
+const CHECKED: u64 = 1 << 20;
+
+impl ZipArchive {
+    /// Walks a zip file; reads headers only.
+    pub fn read(source: &SharedSource, watch: &Watch) -> Self {
+        zip_walk::walk(source, watch)
+    }
+}
+
+impl ZipEntry {
+    /// Where its content stands in the archive when it is stored plainly.
+    pub fn stored_range(&self) -> Option<(u64, u64)> {
+        (self.method == 0 && !self.encrypted && self.packed == self.unpacked)
+            .then_some((self.data?, self.packed))
+    }
+
+    fn codec(&self) -> Result<Option<Codec>, Unread> {
+        Ok(Some(match self.method {
+            0 => return Ok(None),
+            8 => Codec::Deflate,
+            9 => Codec::Deflate64,
+            12 => Codec::Bzip2,
+            14 => Codec::ZipLzma((self.flags & 2 == 0).then_some(self.unpacked)),
+            93 | 20 => Codec::Zstd,
+            95 => Codec::Xz,
+            99 => return Err(Unread::Encrypted),
+            other => return Err(Unread::Unsupported(format!("compression method {other}"))),
+        }))
+    }
+
+    fn open_stored(&self, packed: SharedSource, watch: &Watch) -> Opened {
+        let mut opened = Opened {
+            source: Some(packed.clone()),
+            facts: Vec::new(),
+            unread: None,
+        };
+        if self.encrypted || (self.crc32 != 0 && packed.len() <= CHECKED) {
+            match checksum(&*packed, watch) {
+                Ok(found) if found == self.crc32 => {
+                    opened
+                        .facts
+                        .extend(self.encrypted.then(|| self.readable_though_encrypted()));
+                }
+                Ok(_) if self.only_local => {}
+                // Nobody but torch reads it as it stands; with a checksum of 0 nobody can tell.
+                Ok(_) if self.encrypted => opened.unread = Some(Unread::Encrypted),
+                Ok(found) => opened.facts.push(self.checksum_differs(found)),
+                Err(unread) => opened.unread = Some(unread),
+            }
+        }
+        opened
+    }
+
+    fn open_packed(&self, packed: &SharedSource, codec: Codec, watch: &Watch) -> Opened {
+        let decoding = decode(packed, codec, watch);
+        let mut opened = decoding.opened;
+        let whole = opened.unread.is_none();
+        if self.encrypted && !(whole && (decoding.crc32 == self.crc32 || self.crc32 == 0)) {
+            return Opened {
+                unread: Some(Unread::Encrypted),
+                ..opened
+            };
+        }
+        if self.encrypted {
+            opened.facts.push(self.readable_though_encrypted());
+        }
+        // A hidden entry mostly does not know its own lengths.
+        if self.only_local {
+            return opened;
+        }
+        if whole && decoding.length != self.unpacked {
+            let what = format!(
+                "{} unpacks to {} bytes and says {}",
+                self.name, decoding.length, self.unpacked
+            );
+            opened.facts.push(Fact::ArchiveMismatch {
+                what,
+                weight: Weight::Misleading,
+            });
+        }
+        if whole && decoding.consumed < packed.len() {
+            let what = format!(
+                "the compressed stream of {} ends before its data does",
+                self.name
+            );
+            opened.facts.push(Fact::TrailingData {
+                length: packed.len() - decoding.consumed,
+                what,
+            });
+        }
+        if whole && self.crc32 != 0 && decoding.crc32 != self.crc32 {
+            opened.facts.push(self.checksum_differs(decoding.crc32));
+        }
+        opened
+    }
+
+    /// CPython refuses the flag, torch does not look at it.
+    fn readable_though_encrypted(&self) -> Fact {
+        let what = format!("{} says that it is encrypted and is not", self.name);
+        Fact::ArchiveMismatch {
+            what,
+            weight: Weight::Misleading,
+        }
+    }
+
+    /// CPython refuses such an entry, torch reads it.
+    fn checksum_differs(&self, found: u32) -> Fact {
+        let what = format!(
+            "the checksum of {} is {found:08x} and its header says {:08x}",
+            self.name, self.crc32
+        );
+        Fact::ArchiveMismatch {
+            what,
+            weight: Weight::Misleading,
+        }
+    }
+}
+
+impl Entry for ZipEntry {
+    fn open(&self, watch: &Watch) -> Opened {
+        let nothing = |why| Opened {
+            source: None,
+            facts: Vec::new(),
+            unread: Some(why),
+        };
+        let Some(data) = self.data else {
+            return nothing(Unread::Broken("its local header is missing".into()));
+        };
+        let packed: SharedSource = Arc::new(Window::new(self.source.clone(), data, self.packed));
+        let cut = packed.len() < self.packed;
+        let mut opened = match self.codec() {
+            Err(why) => nothing(why),
+            Ok(None) => self.open_stored(packed, watch),
+            Ok(Some(codec)) => self.open_packed(&packed, codec, watch),
+        };
+        if cut {
+            let why = format!(
+                "{} of its {} bytes are there",
+                self.source.len().saturating_sub(data),
+                self.packed
+            );
+            opened.unread.get_or_insert(Unread::Broken(why));
+        }
+        opened
+    }
+}
+
+fn checksum(source: &dyn Source, watch: &Watch) -> Result<u32, Unread> {
+    let mut hasher = crc32fast::Hasher::new();
+    let mut block = vec![0; 64 << 10];
+    let mut at = 0;
+    loop {
+        if watch.expired() {
+            return Err(Unread::Limit("time ran out while checking an entry".into()));
+        }
+        match source.read_at(at, &mut block) {
+            Ok(0) => return Ok(hasher.finalize()),
+            Ok(count) => {
+                hasher.update(block.get(..count).unwrap_or_default());
+                at += count as u64;
+            }
+            Err(error) => return Err(Unread::Io(error.to_string())),
+        }
+    }
+}

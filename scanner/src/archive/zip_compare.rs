@@ -1,0 +1,228 @@
+//! What the two headers of a zip entry say against each other, and its name against those of the others.
+//!
+//! Honest writers differ a lot: lengths and checksum left out where a data descriptor follows (torch, streams), checksums
+//! left out altogether (torch on request), extra fields that differ. None of that is stated. What is left leads one
+//! reader to another name, method or length than the next.
+
+use super::entry_name;
+use super::zip::ZipEntry;
+use super::zip_record::{Central, Local};
+use super::zip_walk::Walk;
+use crate::fact::{Fact, Weight};
+use std::collections::HashMap;
+
+/// Flag bits that may differ: effort of deflate and the data descriptor, which some writers set on one side only.
+const FREE_FLAGS: u16 = 0x0002 | 0x0004 | 0x0008;
+/// Patched data, strong encryption, masked headers: CPython refuses the first two, torch looks at none.
+const STRANGE_FLAGS: u16 = 0x0020 | 0x0040 | 0x2000;
+
+impl Walk<'_> {
+    /// Compares what stands in the central directory with the local header, and looks at the entry itself.
+    pub(super) fn compare(
+        &mut self,
+        at: u64,
+        entry: &ZipEntry,
+        central: &Central,
+        local: Option<&Local>,
+    ) {
+        let name = &entry.name;
+        if let Some(local) = local {
+            self.compare_local(entry, central, local);
+        } else {
+            let what = format!("{name} has no local header where the central directory says");
+            self.odd(at, what, Weight::Misleading);
+        }
+        if central.flags & STRANGE_FLAGS != 0 {
+            let what = format!(
+                "{name} has flags {:#06x}, which only some readers refuse",
+                central.flags
+            );
+            self.odd(at, what, Weight::Misleading);
+        }
+        if central.zip64_lacking {
+            self.odd(
+                at,
+                format!("{name} refers to a zip64 field that it lacks"),
+                Weight::Wrong,
+            );
+        }
+        if central.method == 0 && central.packed != central.unpacked && central.flags & 1 == 0 {
+            let what = format!(
+                "{name} is stored and has two lengths, {} and {}",
+                central.packed, central.unpacked
+            );
+            self.odd(at, what, Weight::Misleading);
+        }
+        if central
+            .unicode_name
+            .as_ref()
+            .is_some_and(|other| *other != central.name)
+        {
+            self.odd(
+                at,
+                format!("{name} has another name in a Unicode path field"),
+                Weight::Misleading,
+            );
+        }
+        if entry
+            .data
+            .is_some_and(|data| data.saturating_add(entry.packed) > self.source.len())
+        {
+            self.odd(
+                at,
+                format!("{name} runs over the end of the file"),
+                Weight::Wrong,
+            );
+        }
+        self.path(at, name);
+        if let Some(other) = &entry.local_name {
+            self.path(entry.header, other);
+        }
+        self.mode(at, name, central);
+    }
+
+    fn compare_local(&mut self, entry: &ZipEntry, central: &Central, local: &Local) {
+        let (at, name) = (entry.header, &entry.name);
+        if let Some(other) = &entry.local_name {
+            self.odd(
+                at,
+                format!("{name} is named {other} in its local header"),
+                Weight::Misleading,
+            );
+        }
+        if local.method != central.method {
+            let what = format!(
+                "{name} has method {} and, in its local header, {}",
+                central.method, local.method
+            );
+            self.odd(at, what, Weight::Misleading);
+        }
+        let differing = (local.flags ^ central.flags) & !FREE_FLAGS;
+        if differing & 1 != 0 {
+            self.odd(
+                at,
+                format!("{name} is encrypted by one of its headers only"),
+                Weight::Misleading,
+            );
+        } else if differing & !0x0800 != 0 {
+            self.odd(
+                at,
+                format!("{name} has other flags in its local header"),
+                Weight::Wrong,
+            );
+        }
+        let later = (local.flags | central.flags) & 8 != 0;
+        let same = local.packed == central.packed && local.unpacked == central.unpacked;
+        let left_out = later && local.packed == 0 && local.unpacked == 0;
+        // Streaming writers reserve a zip64 field and leave it, or the numbers that refer to it, unset.
+        let reserved = later && local.packed == 0xffff_ffff;
+        if !same && !left_out && !reserved {
+            self.odd(
+                at,
+                format!("{name} has other lengths in its local header"),
+                Weight::Misleading,
+            );
+        }
+        if local.crc32 != central.crc32 && !(later && local.crc32 == 0) {
+            self.odd(
+                at,
+                format!("{name} has another checksum in its local header"),
+                Weight::Wrong,
+            );
+        }
+    }
+
+    /// States what is wrong with a path.
+    pub(super) fn path(&mut self, at: u64, name: &str) {
+        if let Some(what) = entry_name::escape(name) {
+            let fact = Fact::PathEscapes {
+                path: name.to_owned(),
+                what: what.to_owned(),
+            };
+            self.state(at, Weight::Misleading, fact);
+        }
+    }
+
+    fn mode(&mut self, at: u64, name: &str, central: &Central) {
+        // The upper half is a Unix mode where a Unix or macOS writer says so; readers look at it whoever wrote it.
+        let unix = matches!(central.made_by >> 8, 3 | 19);
+        let kind = match (central.external >> 28, unix) {
+            (0xa, _) => {
+                let what = "is a symbolic link".to_owned();
+                return self.state(
+                    at,
+                    Weight::Misleading,
+                    Fact::PathEscapes {
+                        path: name.to_owned(),
+                        what,
+                    },
+                );
+            }
+            (0x1, true) => "FIFO",
+            (0x2, true) => "character device",
+            (0x6, true) => "block device",
+            (0xc, true) => "socket",
+            _ => return,
+        };
+        self.state(at, Weight::Wrong, Fact::SpecialFile { kind });
+    }
+
+    /// Looks for entries that are one name to some reader.
+    pub(super) fn compare_names(&mut self) {
+        // Only torch looks names up without regard to case; npz files with `W.npy` and `w.npy` are honest.
+        let torch = self
+            .archive
+            .entries
+            .iter()
+            .any(|entry| entry.name.ends_with("/data.pkl"));
+        let mut first: HashMap<String, usize> = HashMap::new();
+        let mut remarks = Vec::new();
+        for (index, entry) in self.archive.entries.iter().enumerate() {
+            if entry.name.contains('\0') {
+                let what = format!("{} holds a NUL, where some readers end it", entry.name);
+                remarks.push((entry.header, what, Weight::Misleading));
+            }
+            if entry.only_local {
+                continue;
+            }
+            let plain = entry_name::plain(&entry.name);
+            let Some(other) = first
+                .get(&plain.to_lowercase())
+                .and_then(|other| self.archive.entries.get(*other))
+            else {
+                first.insert(plain.to_lowercase(), index);
+                continue;
+            };
+            let (what, weight) = if entry.name == other.name {
+                let weight = if entry.folder {
+                    Weight::Odd
+                } else {
+                    Weight::Misleading
+                };
+                (format!("two entries are named {}", entry.name), weight)
+            } else if plain == entry_name::plain(&other.name) {
+                (
+                    format!(
+                        "{} and {} are one name to some readers",
+                        other.name, entry.name
+                    ),
+                    Weight::Misleading,
+                )
+            } else {
+                let weight = if torch {
+                    Weight::Misleading
+                } else {
+                    Weight::Odd
+                };
+                (
+                    format!("{} and {} differ in case only", other.name, entry.name),
+                    weight,
+                )
+            };
+            remarks.push((entry.header, what, weight));
+        }
+        for (at, what, weight) in remarks {
+            self.odd(at, what, weight);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Every central directory that some reader of a zip file would find.
+//!
+//! Readers search the end record backwards from the end of the file, but they differ in what they accept: a comment
+//! that does not reach the end, a zip64 record in front of it, an offset that is off because of a prefix. Where two of
+//! them could land on different directories, all are read.
+
+use super::zip_record::{Central, End};
+use crate::artifact::Watch;
+use crate::fact::{Unread, Weight};
+use crate::source::{SharedSource, read_vec};
+use std::collections::BTreeSet;
+use std::io;
+
+/// An end record with the directory that it names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Directory {
+    /// Where the end record stands.
+    pub(super) end_at: u64,
+    /// Behind its comment.
+    pub(super) end_after: u64,
+    /// Where the zip64 record stands, if it has one.
+    pub(super) zip64_at: Option<u64>,
+    /// Where its records start.
+    pub(super) start: u64,
+    /// Behind its last record, as found.
+    pub(super) after: u64,
+    /// What is to be added to the offsets it names: the length of a prefix.
+    pub(super) base: u64,
+    /// How many bytes of records it names.
+    pub(super) size: u64,
+    /// How many records it names.
+    pub(super) entries: u64,
+}
+
+/// A remark that becomes a fact: where, what, how much it matters.
+pub(super) type Remark = (u64, String, Weight);
+
+/// What a file holds in directories.
+#[derive(Default)]
+pub(super) struct Directories {
+    pub(super) found: Vec<Directory>,
+    pub(super) remarks: Vec<Remark>,
+}
+
+/// Records with their places.
+pub(super) type Records = Vec<(u64, Central)>;
+
+/// How far from the end readers look for the end record.
+const TAIL: u64 = 22 + 0xffff;
+/// End records that are looked at: each costs a few small reads.
+const MAX_ENDS: usize = 64;
+
+/// Finds end records, the one that most readers take first.
+pub(super) fn find(source: &SharedSource) -> io::Result<Directories> {
+    let mut directories = Directories::default();
+    let tail_at = source.len().saturating_sub(TAIL);
+    let tail = read_vec(&**source, tail_at, usize::try_from(TAIL).unwrap_or(0))?;
+    let mut seen = BTreeSet::new();
+    let hits = (0..tail.len()).rev().filter(|at| {
+        tail.get(*at..)
+            .is_some_and(|rest| rest.starts_with(b"PK\x05\x06"))
+    });
+    for hit in hits.take(MAX_ENDS) {
+        let Some(end) = tail.get(hit..).and_then(End::parse) else {
+            continue;
+        };
+        for directory in candidates(source, tail_at + hit as u64, end, &mut directories.remarks)? {
+            if seen.insert((directory.start, directory.base)) {
+                directories.found.push(directory);
+            }
+        }
+    }
+    Ok(directories)
+}
+
+/// The directories one end record may be read as.
+fn candidates(
+    source: &SharedSource,
+    at: u64,
+    end: End,
+    remarks: &mut Vec<Remark>,
+) -> io::Result<Vec<Directory>> {
+    let mut found = Vec::new();
+    let after = at
+        .saturating_add(End::FIXED)
+        .saturating_add(end.comment)
+        .min(source.len());
+    let wide = zip64_ends(source, at)?;
+    let mut readings: Vec<(End, u64, Option<u64>)> = wide
+        .iter()
+        .map(|(wide_at, wide)| (*wide, *wide_at, Some(*wide_at)))
+        .collect();
+    if wide.len() > 1 {
+        remarks.push((
+            at,
+            "two zip64 end records, found in two ways, differ in place".into(),
+            Weight::Misleading,
+        ));
+    }
+    let disagrees = wide.iter().any(|(_, wide)| !end.agrees(wide));
+    if disagrees {
+        remarks.push((
+            at,
+            "the end record and its zip64 form disagree".into(),
+            Weight::Misleading,
+        ));
+    }
+    if wide.is_empty() && end.needs_zip64() && !(end.entries == 0xffff && end.size < 0xffff_ffff) {
+        remarks.push((
+            at,
+            "the zip64 end record that is referred to is missing".into(),
+            Weight::Wrong,
+        ));
+    }
+    if wide.is_empty() || disagrees {
+        readings.push((end, at, None));
+    }
+    for (end, limit, zip64_at) in readings {
+        let by_offset = (end.offset, 0);
+        let by_size = limit
+            .checked_sub(end.size)
+            .and_then(|start| Some((start, start.checked_sub(end.offset)?)));
+        let mut places: Vec<(u64, u64)> = by_size.into_iter().chain([by_offset]).collect();
+        places.dedup();
+        if end.entries > 0 {
+            places.retain(|(start, _)| {
+                read_vec(&**source, *start, 4)
+                    .is_ok_and(|head| head == b"PK\x01\x02" && *start < limit)
+            });
+        } else {
+            places.truncate(1);
+        }
+        if places.len() > 1 {
+            let what = "the central directory is at another place by its offset than by its size"
+                .to_owned();
+            remarks.push((at, what, Weight::Misleading));
+        }
+        found.extend(places.into_iter().map(|(start, base)| Directory {
+            end_at: at,
+            end_after: after,
+            zip64_at,
+            start,
+            after: start,
+            base,
+            size: end.size,
+            entries: end.entries,
+        }));
+    }
+    Ok(found)
+}
+
+/// Zip64 end records that the locator in front of the end record leads to, and the one right in front of the locator.
+fn zip64_ends(source: &SharedSource, end_at: u64) -> io::Result<Vec<(u64, End)>> {
+    let Some(locator_at) = end_at.checked_sub(20) else {
+        return Ok(Vec::new());
+    };
+    let Some(named) = End::parse_locator(&read_vec(&**source, locator_at, 20)?) else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for at in [Some(named), locator_at.checked_sub(56)]
+        .into_iter()
+        .flatten()
+    {
+        if at < locator_at
+            && let Some(end) = End::parse_zip64(&read_vec(&**source, at, 56)?)
+            && found.iter().all(|(known, _)| *known != at)
+        {
+            found.push((at, end));
+        }
+    }
+    Ok(found)
+}
+
+/// Reads the records of a directory, as long as there are any in front of its end record.
+pub(super) fn records(
+    source: &SharedSource,
+    directory: &mut Directory,
+    watch: &Watch,
+    budget: &mut Budget,
+) -> io::Result<(Records, Option<Unread>)> {
+    let limit = directory.zip64_at.unwrap_or(directory.end_at);
+    let mut records = Vec::new();
+    let mut block = Block {
+        source,
+        at: 0,
+        bytes: Vec::new(),
+    };
+    let mut at = directory.start;
+    let unread = loop {
+        if at.saturating_add(Central::FIXED as u64) > limit {
+            break None;
+        }
+        let Some(length) = Central::length(block.get(at, Central::FIXED)?) else {
+            break None;
+        };
+        let after = at.saturating_add(length as u64);
+        if after > limit {
+            break Some(Unread::Broken(
+                "the last record of the central directory runs into the end record".into(),
+            ));
+        }
+        let Some(record) = Central::parse(block.get(at, length)?) else {
+            break None;
+        };
+        if budget.entries == 0 || budget.name_bytes < record.name.len() {
+            break Some(Unread::Limit(format!(
+                "more than {} entries",
+                watch.limits.entries
+            )));
+        }
+        if records.len().is_multiple_of(4096) && watch.expired() {
+            break Some(Unread::Limit(
+                "time ran out in the central directory".into(),
+            ));
+        }
+        budget.entries -= 1;
+        budget.name_bytes -= record.name.len();
+        records.push((at, record));
+        at = after;
+    };
+    directory.after = at;
+    Ok((records, unread))
+}
+
+/// What all directories of one file may hold together.
+pub(super) struct Budget {
+    pub(super) entries: usize,
+    pub(super) name_bytes: usize,
+}
+
+/// A buffered view for records in a row.
+struct Block<'a> {
+    source: &'a SharedSource,
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Block<'_> {
+    const LEN: usize = 256 << 10;
+
+    fn get(&mut self, at: u64, len: usize) -> io::Result<&[u8]> {
+        let inside = |block: &Self| {
+            let start = usize::try_from(at.checked_sub(block.at)?).ok()?;
+            Some((start, start.checked_add(len)?)).filter(|(_, end)| *end <= block.bytes.len())
+        };
+        let range = match inside(self) {
+            Some(range) => range,
+            None => {
+                self.at = at;
+                self.bytes = read_vec(&**self.source, at, len.max(Self::LEN))?;
+                (0, len.min(self.bytes.len()))
+            }
+        };
+        Ok(self.bytes.get(range.0..range.1).unwrap_or_default())
+    }
+}

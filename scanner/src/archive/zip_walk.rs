@@ -1,0 +1,473 @@
+//! The walk over a zip file: directories, the local headers they lead to, and what hides between them.
+//!
+//! Only headers are read, each with one small read, and the bytes that belong to no entry; a payload never is. Every
+//! span of the file is accounted for: overlaps and gaps come out of sorting them.
+
+use super::entry_name;
+use super::zip::{ZipArchive, ZipEntry, ZipRegion};
+use super::zip_directory::{Budget, Directory, find, records};
+use super::zip_record::{Central, Descriptor, End, Local};
+use crate::artifact::Watch;
+use crate::fact::{Fact, Unread, Weight};
+use crate::source::{SharedSource, Window, read_vec};
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+
+/// Bytes of names that are kept of one archive.
+const NAME_BYTES: usize = 16 << 20;
+/// Facts of one weight that are kept; the others are counted.
+const MAX_FACTS: usize = 1000;
+/// Bytes of a gap that are looked at together.
+const BLOCK: usize = 64 << 10;
+/// Padding between entries that nobody needs to know of.
+const SMALL_GAP: u64 = 64;
+
+/// A part of the file that is accounted for.
+struct Span {
+    start: u64,
+    end: u64,
+    entry: Option<usize>,
+}
+
+/// The walk and what it has found.
+pub(super) struct Walk<'a> {
+    pub(super) source: &'a SharedSource,
+    pub(super) watch: &'a Watch,
+    pub(super) archive: ZipArchive,
+    spans: Vec<Span>,
+    stated: [usize; 3],
+    budget: Budget,
+    scannable: u64,
+}
+
+/// Walks the whole file.
+pub(super) fn walk(source: &SharedSource, watch: &Watch) -> ZipArchive {
+    let mut walk = Walk {
+        source,
+        watch,
+        archive: ZipArchive::default(),
+        spans: Vec::new(),
+        stated: [0; 3],
+        budget: Budget {
+            entries: watch.limits.entries,
+            name_bytes: NAME_BYTES,
+        },
+        scannable: watch.limits.resync_bytes,
+    };
+    if let Err(error) = walk.run() {
+        walk.archive
+            .unread
+            .push((None, Unread::Io(error.to_string())));
+    }
+    walk.compare_names();
+    for (count, what) in walk.stated.into_iter().zip(["odd", "wrong", "misleading"]) {
+        if count > MAX_FACTS {
+            let what = format!("{} more places are {what}", count - MAX_FACTS);
+            walk.archive.facts.push((
+                None,
+                Fact::ArchiveMismatch {
+                    what,
+                    weight: Weight::Odd,
+                },
+            ));
+        }
+    }
+    walk.archive
+}
+
+impl Walk<'_> {
+    /// States a disagreement.
+    pub(super) fn odd(&mut self, at: u64, what: String, weight: Weight) {
+        self.state(at, weight, Fact::ArchiveMismatch { what, weight });
+    }
+
+    /// States a fact, unless very many of its weight are stated.
+    pub(super) fn state(&mut self, at: u64, weight: Weight, fact: Fact) {
+        let [odd, wrong, misleading] = &mut self.stated;
+        let count = match weight {
+            Weight::Odd => odd,
+            Weight::Wrong => wrong,
+            Weight::Misleading => misleading,
+        };
+        *count += 1;
+        if *count <= MAX_FACTS {
+            self.archive.facts.push((Some(at), fact));
+        }
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        let directories = find(self.source)?;
+        for (at, what, weight) in directories.remarks {
+            self.odd(at, what, weight);
+        }
+        let mut first_end = None;
+        for directory in directories.found {
+            // The end record of a zip that is stored inside this one is no second view.
+            if self.inside_entry(directory.end_at) {
+                continue;
+            }
+            if *first_end.get_or_insert(directory.end_at) != directory.end_at {
+                let what =
+                    "there is another end record: readers may differ on which is the archive's"
+                        .to_owned();
+                self.odd(directory.end_at, what, Weight::Misleading);
+            }
+            self.directory(directory)?;
+        }
+        if first_end.is_none() {
+            let why = "no end record: a cut or damaged zip, known from its local headers only";
+            self.archive.unread.push((None, Unread::Broken(why.into())));
+        }
+        self.account(first_end.is_some())
+    }
+
+    fn inside_entry(&self, at: u64) -> bool {
+        self.spans
+            .iter()
+            .any(|span| span.entry.is_some() && span.start <= at && at < span.end)
+    }
+
+    fn directory(&mut self, mut directory: Directory) -> io::Result<()> {
+        let (found, unread) = records(self.source, &mut directory, self.watch, &mut self.budget)?;
+        let cut = unread.is_some();
+        self.archive
+            .unread
+            .extend(unread.map(|why| (Some(directory.after), why)));
+        let (at, count) = (directory.start, found.len() as u64);
+        if !cut && count != directory.entries {
+            // Writers that know no zip64 count modulo 65,536.
+            let wraps = count & 0xffff == directory.entries;
+            let weight = if wraps {
+                Weight::Odd
+            } else {
+                Weight::Misleading
+            };
+            self.odd(
+                at,
+                format!(
+                    "{} entries are announced and {count} are there",
+                    directory.entries
+                ),
+                weight,
+            );
+        }
+        let size = directory.after - directory.start;
+        if !cut && size != directory.size {
+            let what = format!(
+                "the central directory is announced with {} bytes and has {size}",
+                directory.size
+            );
+            self.odd(at, what, Weight::Misleading);
+        }
+        let known: HashSet<(u64, String)> = self
+            .archive
+            .entries
+            .iter()
+            .map(|entry| (entry.header, entry.name.clone()))
+            .collect();
+        for (turn, (at, central)) in found.into_iter().enumerate() {
+            if turn % 1024 == 0 && self.watch.expired() {
+                let why = Unread::Limit("time ran out while walking the entries".into());
+                self.archive.unread.push((Some(at), why));
+                break;
+            }
+            let header = central.local.saturating_add(directory.base);
+            if !known.contains(&(header, entry_name::text(&central.name))) {
+                self.entry(at, header, central)?;
+            }
+        }
+        let zip64 = directory
+            .zip64_at
+            .map(|zip64_at| (zip64_at, directory.end_at));
+        let ends = [
+            Some((directory.start, directory.after)),
+            zip64,
+            Some((directory.end_at, directory.end_after)),
+        ];
+        let spans = ends
+            .into_iter()
+            .flatten()
+            .filter(|(start, end)| start < end);
+        self.spans.extend(spans.map(|(start, end)| Span {
+            start,
+            end,
+            entry: None,
+        }));
+        self.comment(&directory);
+        Ok(())
+    }
+
+    fn comment(&mut self, directory: &Directory) {
+        let start = directory.end_at.saturating_add(End::FIXED);
+        let length = directory.end_after.saturating_sub(start);
+        if length > 0 {
+            let source = Arc::new(Window::new(self.source.clone(), start, length));
+            self.archive.regions.push(ZipRegion {
+                name: "(comment)".into(),
+                source,
+            });
+        }
+    }
+
+    fn entry(&mut self, at: u64, header: u64, central: Central) -> io::Result<()> {
+        let local = self.local(header, central.name.len())?;
+        let name = entry_name::text(&central.name);
+        let local_name = local
+            .as_ref()
+            .map(|local| entry_name::text(&local.name))
+            .filter(|other| *other != name);
+        let data = local
+            .as_ref()
+            .map(|local| header.saturating_add(local.length));
+        let entry = ZipEntry {
+            source: self.source.clone(),
+            local_name,
+            method: central.method,
+            flags: central.flags,
+            crc32: central.crc32,
+            packed: central.packed,
+            unpacked: central.unpacked,
+            header: if data.is_some() { header } else { at },
+            data,
+            encrypted: central.flags & 1 != 0,
+            only_local: false,
+            only_central: data.is_none(),
+            folder: name.ends_with('/'),
+            name,
+        };
+        self.compare(at, &entry, &central, local.as_ref());
+        if let Some(data) = data {
+            let end = data.saturating_add(central.packed);
+            self.spans.push(Span {
+                start: header,
+                end,
+                entry: Some(self.archive.entries.len()),
+            });
+        }
+        self.archive.entries.push(entry);
+        Ok(())
+    }
+
+    /// Reads the local header at `at`, mostly with one small read.
+    fn local(&self, at: u64, name_len: usize) -> io::Result<Option<Local>> {
+        // Torch pads extra fields so that data starts at a multiple of 64.
+        let mut header = read_vec(&**self.source, at, Local::FIXED + name_len + 96)?;
+        if let Some(length) = Local::length(&header).filter(|length| *length > header.len()) {
+            header = read_vec(&**self.source, at, length)?;
+        }
+        Ok(Local::parse(&header))
+    }
+
+    /// Goes over all spans in order and looks at what is not in them.
+    fn account(&mut self, has_directory: bool) -> io::Result<()> {
+        self.spans.sort_by_key(|span| (span.start, span.end));
+        let mut covered = 0;
+        let mut last: Option<usize> = None;
+        for span in std::mem::take(&mut self.spans) {
+            if span.start > covered {
+                self.gap(covered, span.start, last, has_directory)?;
+            } else if span.start < covered {
+                let name = span
+                    .entry
+                    .and_then(|entry| self.archive.entries.get(entry))
+                    .map(|entry| &entry.name);
+                let what = format!(
+                    "{} overlaps what stands before it",
+                    name.map_or("the central directory", |n| n)
+                );
+                self.odd(span.start, what, Weight::Misleading);
+            }
+            if span.end > covered {
+                covered = span.end;
+                last = span.entry;
+            }
+        }
+        if covered < self.source.len() {
+            self.gap(covered, self.source.len(), last, has_directory)?;
+        }
+        Ok(())
+    }
+
+    fn gap(
+        &mut self,
+        start: u64,
+        end: u64,
+        behind: Option<usize>,
+        has_directory: bool,
+    ) -> io::Result<()> {
+        let start = start + self.descriptor(start, end, behind)?;
+        if start >= end {
+            return Ok(());
+        }
+        let before = self.archive.entries.len();
+        let zeros = self.scan(start, end, has_directory)?;
+        if !has_directory {
+            return Ok(());
+        }
+        let length = end - start;
+        let hidden = self.archive.entries.len() - before;
+        let (name, what, weight) = if start == 0 {
+            let what = format!(
+                "{length} bytes stand before the first entry: torch takes that for no zip, others for one"
+            );
+            ("(prefix)".to_owned(), what, Weight::Misleading)
+        } else if end == self.source.len() {
+            let weight = if zeros { Weight::Odd } else { Weight::Wrong };
+            (
+                "(suffix)".to_owned(),
+                format!("{length} bytes stand behind the end of the archive"),
+                weight,
+            )
+        } else {
+            if zeros {
+                return Ok(());
+            }
+            let weight = if length > SMALL_GAP {
+                Weight::Wrong
+            } else {
+                Weight::Odd
+            };
+            (
+                format!("(gap at {start})"),
+                format!("{length} bytes between the entries belong to none"),
+                weight,
+            )
+        };
+        self.odd(
+            start,
+            what,
+            if hidden > 0 {
+                Weight::Misleading
+            } else {
+                weight
+            },
+        );
+        if !zeros {
+            let source = Arc::new(Window::new(self.source.clone(), start, length));
+            self.archive.regions.push(ZipRegion { name, source });
+        }
+        Ok(())
+    }
+
+    /// Length of the data descriptor at `start`, compared with what the directory says.
+    fn descriptor(&mut self, start: u64, end: u64, behind: Option<usize>) -> io::Result<u64> {
+        let Some(entry) = behind.and_then(|entry| self.archive.entries.get(entry)) else {
+            return Ok(0);
+        };
+        if entry.flags & 8 == 0 {
+            return Ok(0);
+        }
+        let (name, crc32, packed, unpacked) = (
+            entry.name.clone(),
+            entry.crc32,
+            entry.packed,
+            entry.unpacked,
+        );
+        let bytes = read_vec(
+            &**self.source,
+            start,
+            usize::try_from((end - start).min(24)).unwrap_or(24),
+        )?;
+        let Some(found) = Descriptor::parse(&bytes, packed, unpacked) else {
+            return Ok(0);
+        };
+        if found.packed != packed || found.unpacked != unpacked {
+            let what = format!(
+                "the lengths of {name} behind its data are not those of the central directory"
+            );
+            self.odd(start, what, Weight::Misleading);
+        } else if found.crc32 != crc32 && found.crc32 != 0 && crc32 != 0 {
+            let what = format!(
+                "the checksum of {name} behind its data is not that of the central directory"
+            );
+            self.odd(start, what, Weight::Wrong);
+        }
+        Ok(found.length)
+    }
+
+    /// Looks for local headers in bytes that belong to no entry; says whether these are nothing but zeros.
+    fn scan(&mut self, start: u64, end: u64, has_directory: bool) -> io::Result<bool> {
+        let mut zeros = true;
+        let mut at = start;
+        while at < end {
+            if self.scannable == 0 || self.watch.expired() {
+                let why = format!(
+                    "{} bytes outside of the entries were not searched",
+                    end - at
+                );
+                self.archive.unread.push((Some(at), Unread::Limit(why)));
+                return Ok(false);
+            }
+            let block = read_vec(
+                &**self.source,
+                at,
+                usize::try_from(end - at).unwrap_or(BLOCK).min(BLOCK),
+            )?;
+            if block.is_empty() {
+                break;
+            }
+            self.scannable = self.scannable.saturating_sub(block.len() as u64);
+            zeros &= block.iter().all(|byte| *byte == 0);
+            match block.windows(4).position(|window| window == b"PK\x03\x04") {
+                Some(hit) => at = self.hidden(at + hit as u64, end, has_directory)?,
+                None if block.len() < BLOCK => break,
+                None => at += block.len() as u64 - 3,
+            }
+        }
+        Ok(zeros)
+    }
+
+    /// Takes in an entry that no directory knows; gives the place where the search goes on.
+    fn hidden(&mut self, at: u64, end: u64, has_directory: bool) -> io::Result<u64> {
+        let on = at + 4;
+        let Some(local) = self.local(at, 64)? else {
+            return Ok(on);
+        };
+        let known = matches!(local.method, 0 | 8 | 9 | 12 | 14 | 20 | 93 | 95 | 99);
+        let data = at.saturating_add(local.length);
+        if !known
+            || local.version & 0xff > 100
+            || local.name.is_empty()
+            || data > end
+            || self.budget.entries == 0
+        {
+            return Ok(on);
+        }
+        self.budget.entries -= 1;
+        let rest = end - data;
+        let sized = local.flags & 8 == 0 || local.packed > 0;
+        let packed = if sized { local.packed.min(rest) } else { rest };
+        let name = entry_name::text(&local.name);
+        if has_directory {
+            let what = format!("{name} has a local header and is in no central directory");
+            self.odd(at, what, Weight::Misleading);
+        }
+        self.path(at, &name);
+        self.archive.entries.push(ZipEntry {
+            source: self.source.clone(),
+            local_name: None,
+            method: local.method,
+            flags: local.flags,
+            crc32: local.crc32,
+            packed,
+            unpacked: if local.method == 0 {
+                packed
+            } else {
+                local.unpacked
+            },
+            header: at,
+            data: Some(data),
+            encrypted: local.flags & 1 != 0,
+            only_local: true,
+            only_central: false,
+            folder: name.ends_with('/'),
+            name,
+        });
+        Ok(if sized {
+            data.saturating_add(packed)
+        } else {
+            data
+        })
+    }
+}

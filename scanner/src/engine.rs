@@ -1,0 +1,308 @@
+//! The face of the scanner: files and folders in, reports out.
+
+use crate::archive::directory::{self, Found, Kind};
+use crate::artifact::Watch;
+use crate::examine::{Examination, examine};
+use crate::fact::{Fact, Unread};
+use crate::judge::judge;
+use crate::limits::Limits;
+use crate::pickle::trace::{Action, Trace};
+use crate::pickle::{listing, opcode, preview, value::Value};
+use crate::policy::Policy;
+use crate::report::{
+    ArtifactReport, CallReport, ImportReport, InspectReport, MemberReport, NotRead, PickleReport, Report, ScanError, UNKNOWN_FORMAT,
+};
+use crate::source::{FileSource, SharedSource, Source};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a scan needs to know beside the paths.
+#[derive(Default)]
+pub struct ScanOptions<'a> {
+    /// The bounds.
+    pub limits: Limits,
+    /// The user's decisions.
+    pub policy: Policy,
+    /// Threads; 0 for one a core.
+    pub jobs: usize,
+    /// Who wants to know how far it is.
+    pub progress: Option<&'a dyn Progress>,
+    /// Whether the SHA-256 of each file stands in the report.
+    pub hash: bool,
+}
+
+/// Is told how far a scan is, from any thread.
+pub trait Progress: Sync {
+    /// So many more files and bytes were found.
+    fn found(&self, files: u64, bytes: u64);
+    /// A file of that size was looked at.
+    fn done(&self, path: &Path, bytes: u64);
+}
+
+/// The operating system or the caller, never the bytes.
+#[derive(Debug)]
+pub enum Error {
+    /// The path could not be read.
+    Io(io::Error),
+    /// There is no such member.
+    NoMember(String),
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "{error}"),
+            Self::NoMember(name) => write!(f, "there is no member {name}; `modelscan inspect` without it lists them"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Scans files and folders.
+pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
+    let found = directory::list(paths, &options.limits);
+    if let Some(progress) = options.progress {
+        let bytes = found.iter().map(|found| found.size).sum();
+        progress.found(found.len() as u64, bytes);
+    }
+    let limits = Arc::new(options.limits.clone());
+    let read = Arc::new(AtomicU64::new(0));
+    let one = |found: &Found| {
+        let result = scan_one(found, options, &limits, &read);
+        if let Some(progress) = options.progress {
+            progress.done(&found.path, found.size);
+        }
+        result
+    };
+    let results: Vec<Result<ArtifactReport, ScanError>> = if options.jobs == 1 || found.len() == 1 && found.iter().all(|one| one.size < 1 << 20) {
+        // One small file is done before a second thread would have started.
+        in_pool(1, || found.iter().map(one).collect())
+    } else {
+        in_pool(options.jobs, || found.par_iter().map(one).collect())
+    };
+    let (mut artifacts, mut errors) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(artifact) => artifacts.push(artifact),
+            Err(error) => errors.push(error),
+        }
+    }
+    Report::new(artifacts, errors, read.load(Ordering::Relaxed))
+}
+
+fn in_pool<T: Send>(jobs: usize, work: impl FnOnce() -> T + Send) -> T {
+    let builder = rayon::ThreadPoolBuilder::new().num_threads(jobs);
+    let builder = if jobs == 1 { builder.use_current_thread() } else { builder };
+    match builder.build() {
+        Ok(pool) => pool.install(work),
+        Err(_) => work(),
+    }
+}
+
+fn scan_one(found: &Found, options: &ScanOptions<'_>, limits: &Arc<Limits>, read: &Arc<AtomicU64>) -> Result<ArtifactReport, ScanError> {
+    let path = found.shown.clone();
+    let fail = |message: String| ScanError { path: path.clone(), message };
+    match &found.kind {
+        Kind::Error(message) => return Err(fail(message.clone())),
+        Kind::Special(kind) => return Ok(odd_file(&path, Fact::SpecialFile { kind }, limits)),
+        Kind::Escapes(target) => {
+            let what = "a symbolic link that leaves the folder that is scanned; it was not followed".to_owned();
+            return Ok(odd_file(&path, Fact::ExternalReference { target: target.clone(), what }, limits));
+        }
+        Kind::File => {}
+    }
+    let file = directory::open(&found.path).map_err(|error| fail(error.to_string()))?;
+    let before = file.metadata().map_err(|error| fail(error.to_string()))?;
+    let kept = file.try_clone().map_err(|error| fail(error.to_string()))?;
+    let source: SharedSource = Arc::new(FileSource::new(file, read.clone()).map_err(|error| fail(error.to_string()))?);
+    let name = found.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let watch = Watch::start(limits.clone());
+    let mut examination = examine(source.clone(), &name, &watch, false);
+    let after = kept.metadata().map_err(|error| fail(error.to_string()))?;
+    if (before.len(), before.modified().ok()) != (after.len(), after.modified().ok())
+        && let Some(root) = examination.looked.first_mut()
+    {
+        root.unread.push((None, Unread::Io("the file changed while it was read".to_owned())));
+    }
+    let mut report = judge(&examination, &path, limits);
+    if options.hash {
+        report.sha256 = Some(hash(source.as_ref()).map_err(|error| fail(error.to_string()))?);
+    }
+    options.policy.apply(&mut report.findings, &path, report.sha256.as_deref());
+    Ok(report)
+}
+
+fn odd_file(path: &str, fact: Fact, limits: &Limits) -> ArtifactReport {
+    let source: SharedSource = Arc::new(crate::source::Memory::new(Vec::new()));
+    let watch = Watch::start(Arc::new(limits.clone()));
+    let mut examination = examine(source, "", &watch, false);
+    if let Some(root) = examination.looked.first_mut() {
+        root.format = Some("special-file");
+        root.facts.push((None, fact));
+        root.unread.push((None, Unread::Unsupported("it was not opened".to_owned())));
+    }
+    judge(&examination, path, limits)
+}
+
+fn hash(source: &dyn Source) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 18];
+    let mut at = 0;
+    loop {
+        let count = source.read_at(at, &mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        hash.update(buffer.get(..count).unwrap_or_default());
+        at += count as u64;
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn examine_path(path: &Path, limits: &Limits) -> Result<Examination, Error> {
+    let file = directory::open(path).map_err(Error::Io)?;
+    let source: SharedSource = Arc::new(FileSource::new(file, Arc::default()).map_err(Error::Io)?);
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let watch = Watch::start(Arc::new(limits.clone()));
+    Ok(examine(source, &name, &watch, true))
+}
+
+/// Says what is inside a file or one of its members.
+///
+/// # Errors
+/// When the file cannot be read or has no such member.
+pub fn inspect(path: &Path, member: Option<&str>, options: &ScanOptions<'_>) -> Result<InspectReport, Error> {
+    let examination = examine_path(path, &options.limits)?;
+    let chosen: Vec<_> = examination
+        .looked
+        .iter()
+        .filter(|looked| match (member, looked.chain.path()) {
+            (None, _) => true,
+            (Some(wanted), Some(path)) => path == wanted || path.strip_prefix(wanted).is_some_and(|rest| rest.starts_with("::")),
+            (Some(_), None) => false,
+        })
+        .collect();
+    if let (Some(wanted), true) = (member, chosen.is_empty()) {
+        return Err(Error::NoMember(wanted.to_owned()));
+    }
+    let mut report = InspectReport {
+        schema: InspectReport::SCHEMA,
+        path: path.to_string_lossy().into_owned(),
+        format: examination.looked.first().and_then(|root| root.format).unwrap_or(UNKNOWN_FORMAT),
+        members: Vec::new(),
+        pickles: Vec::new(),
+        tensors: Vec::new(),
+        not_read: Vec::new(),
+    };
+    for looked in chosen {
+        let member = looked.chain.path().map(str::to_owned);
+        if let Some(member) = &member {
+            let format = looked.format.unwrap_or(UNKNOWN_FORMAT);
+            report.members.push(MemberReport { member: member.clone(), size: looked.size, format });
+        }
+        for heard in &looked.pickles {
+            pickles(&heard.trace, member.as_deref(), &mut report.pickles);
+        }
+        report.tensors.extend(looked.tensors.iter().cloned());
+        report.not_read.extend(looked.unread.iter().map(|(offset, why)| NotRead {
+            member: member.clone(),
+            offset: *offset,
+            reason: why.to_string(),
+        }));
+    }
+    report.members.sort_by(|a, b| a.member.cmp(&b.member));
+    Ok(report)
+}
+
+/// The stream, and those that stand between its opcodes.
+fn pickles(trace: &Trace, member: Option<&str>, out: &mut Vec<PickleReport>) {
+    let mut todo = vec![trace];
+    while let Some(trace) = todo.pop() {
+        out.push(pickle(trace, member));
+        todo.extend(trace.nested.iter().rev());
+    }
+}
+
+fn pickle(trace: &Trace, member: Option<&str>) -> PickleReport {
+    let (mut imports, mut calls) = (Vec::new(), Vec::new());
+    for event in &trace.events {
+        match event.action {
+            Action::Import(id) => {
+                let Some(callable) = trace.callables.get(id as usize) else { continue };
+                imports.push(ImportReport {
+                    module: callable.module.clone(),
+                    name: callable.name.clone(),
+                    offset: event.at,
+                    opcode: opcode::name(event.opcode),
+                });
+            }
+            Action::Call { callee, .. } => calls.push(CallReport {
+                callable: match callee {
+                    Value::Global(id) | Value::Instance(id) => Some(trace.callable_name(id)),
+                    Value::Node(_) => Some(preview::value(trace, callee)),
+                    _ => None,
+                },
+                offset: event.at,
+                opcode: opcode::name(event.opcode),
+            }),
+        }
+    }
+    if trace.dropped > 0 {
+        // Past the limit of events, each name stands once more, so that none is missing.
+        imports.extend(trace.callables.iter().map(|callable| ImportReport {
+            module: callable.module.clone(),
+            name: callable.name.clone(),
+            offset: trace.start,
+            opcode: "GLOBAL",
+        }));
+    }
+    PickleReport {
+        member: member.map(str::to_owned),
+        start: trace.start,
+        length: trace.length,
+        protocol: trace.protocol,
+        end: trace.end.text(),
+        imports,
+        calls,
+        persistent_ids: trace.persistent_ids,
+    }
+}
+
+/// Prints an annotated listing of the pickles in a file or member, with what the findings say beside their opcodes.
+///
+/// # Errors
+/// When the file cannot be read, has no such member, or the listing cannot be written.
+pub fn disassemble(path: &Path, member: Option<&str>, limits: &Limits, out: &mut dyn Write) -> Result<(), Error> {
+    let examination = examine_path(path, limits)?;
+    let mut any = member.is_none();
+    for looked in &examination.looked {
+        if member.is_some() && looked.chain.path() != member {
+            continue;
+        }
+        any = true;
+        let mut last = None;
+        for heard in &looked.pickles {
+            if last == Some(heard.trace.start) {
+                continue;
+            }
+            last = Some(heard.trace.start);
+            let place = looked.chain.path().unwrap_or("the file itself");
+            writeln!(out, "; {place}, pickle at {:#x}, {} bytes", heard.trace.start, heard.trace.length).map_err(Error::Io)?;
+            let notes = |at: u64| {
+                let here = heard.concerns.iter().filter(|concern| concern.at == Some(at));
+                let texts: Vec<String> = here.map(|concern| format!("{}[{}]: {}", concern.severity.as_str(), concern.rule, concern.message)).collect();
+                (!texts.is_empty()).then(|| texts.join("; "))
+            };
+            listing::list(&heard.trace.source, heard.trace.start, &notes, out).map_err(Error::Io)?;
+        }
+    }
+    match (any, member) {
+        (false, Some(member)) => Err(Error::NoMember(member.to_owned())),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,212 @@
+//! From the bytes of a file to everything that is to be seen in it: a worklist, no recursion, wave by wave in parallel.
+//!
+//! Each wave looks at all artifacts that the wave before it found. What a wave yields is put together in order, and the
+//! budgets of the file are counted there, so that one thread or many come to the same result.
+
+use crate::archive::Opened;
+use crate::artifact::{Artifact, Role, Watch};
+use crate::chain::Chain;
+use crate::fact::{Fact, Unread, Weight};
+use crate::format::all::FORMATS;
+use crate::format::{Format, Head, Recognition};
+use crate::rule::calls::Calls;
+use crate::seen::{Content, Heard, Member, Seen, Tensor};
+use crate::source::{SharedSource, read_vec};
+use rayon::prelude::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What one artifact turned out to be.
+pub struct Looked {
+    /// Where it stands.
+    pub chain: Chain,
+    /// Its size.
+    pub size: u64,
+    /// Its format, if any claims it.
+    pub format: Option<&'static str>,
+    /// Facts.
+    pub facts: Vec<(Option<u64>, Fact)>,
+    /// What was not read.
+    pub unread: Vec<(Option<u64>, Unread)>,
+    /// Pickle streams.
+    pub pickles: Vec<Heard>,
+    /// Tensors.
+    pub tensors: Vec<Tensor>,
+    members: Vec<Member>,
+    unpacked: u64,
+}
+
+/// Everything that is to be seen in a file.
+pub struct Examination {
+    /// The file itself first, then what is nested in it, level by level in order.
+    pub looked: Vec<Looked>,
+}
+
+/// Examines a file.
+pub fn examine(source: SharedSource, name: &str, watch: &Watch, keep_events: bool) -> Examination {
+    let root = Artifact {
+        chain: Chain::root(),
+        name: name.to_owned(),
+        source,
+        depth: 0,
+        role: Role::Unknown,
+        watch: watch.clone(),
+    };
+    let mut done = vec![look(&root, keep_events)];
+    let (mut unpacked, mut members) = (0u64, 0usize);
+    let mut parents = 0..done.len();
+    for depth in 1.. {
+        let mut wave: Vec<(Chain, Member)> = Vec::new();
+        for looked in done.get_mut(parents.clone()).unwrap_or_default() {
+            let chain = looked.chain.clone();
+            wave.extend(std::mem::take(&mut looked.members).into_iter().map(|member| (chain.member(&member.name), member)));
+        }
+        if wave.is_empty() {
+            break;
+        }
+        members += wave.len();
+        let stop = if depth > watch.limits.depth {
+            Some("nesting of artifacts")
+        } else if members > watch.limits.members {
+            Some("nested artifacts of one file")
+        } else if unpacked > watch.limits.unpacked_bytes {
+            Some("bytes unpacked from one file")
+        } else if watch.expired() {
+            Some("time for one file")
+        } else {
+            None
+        };
+        if let (Some(what), Some(root)) = (stop, done.first_mut()) {
+            let first = wave.first().map_or_else(String::new, |(chain, _)| chain.to_string());
+            root.unread.push((None, Unread::Limit(format!("{what}: {} members from {first} on", wave.len()))));
+            break;
+        }
+        let from = done.len();
+        let results: Vec<Looked> =
+            wave.into_par_iter().map(|(chain, member)| open(chain, member, depth, watch, keep_events)).collect();
+        unpacked += results.iter().map(|looked| looked.unpacked).sum::<u64>();
+        // Raw numbers of which nothing is to be said are not kept: a checkpoint has thousands of them.
+        done.extend(results.into_iter().filter(|looked| keep_events || looked.matters()));
+        parents = from..done.len();
+    }
+    Examination { looked: done }
+}
+
+impl Looked {
+    fn matters(&self) -> bool {
+        !(self.facts.is_empty() && self.unread.is_empty() && self.pickles.is_empty() && self.members.is_empty())
+    }
+
+    fn nothing(chain: Chain, size: u64) -> Self {
+        Self {
+            chain,
+            size,
+            format: None,
+            facts: Vec::new(),
+            unread: Vec::new(),
+            pickles: Vec::new(),
+            tensors: Vec::new(),
+            members: Vec::new(),
+            unpacked: 0,
+        }
+    }
+}
+
+fn open(chain: Chain, member: Member, depth: usize, watch: &Watch, keep_events: bool) -> Looked {
+    let (opened, unpacked) = match member.content {
+        Content::Source(source) => (Opened { source: Some(source), facts: Vec::new(), unread: None }, false),
+        Content::Entry(entry) => (entry.open(watch), true),
+    };
+    let mut looked = match opened.source {
+        Some(source) => {
+            let size = source.len();
+            let artifact =
+                Artifact { name: member.name, source, depth, role: member.role, watch: watch.clone(), chain };
+            let mut looked = look(&artifact, keep_events);
+            looked.unpacked = if unpacked { size } else { 0 };
+            looked
+        }
+        None => Looked::nothing(chain, 0),
+    };
+    looked.facts.extend(opened.facts.into_iter().map(|fact| (None, fact)));
+    looked.unread.extend(opened.unread.map(|why| (None, why)));
+    looked
+}
+
+/// Looks at one artifact with every format that claims it.
+fn look(artifact: &Artifact, keep_events: bool) -> Looked {
+    let mut looked = Looked::nothing(artifact.chain.clone(), artifact.source.len());
+    // A checkpoint has thousands of records of raw numbers: their first bytes tell that they are no artifact.
+    let length = if artifact.role == Role::Numbers { 32 } else { 4096 };
+    let head = match read_vec(artifact.source.as_ref(), 0, length) {
+        Ok(head) => head,
+        Err(error) => {
+            looked.unread.push((None, Unread::Io(error.to_string())));
+            return looked;
+        }
+    };
+    if artifact.role == Role::Numbers && crate::pickle::literal::look(&head, false).is_none() {
+        return looked;
+    }
+    let mut seen = Seen::new(Calls::listen, keep_events);
+    // A panic is a bug of ours; it must not take the other files' answers along, nor pass as clean.
+    let run = catch_unwind(AssertUnwindSafe(|| {
+        let formats = claim(&Head { start: &head, artifact });
+        if let Some(fact) = polyglot(&formats) {
+            seen.fact(None, fact);
+        }
+        formats.iter().for_each(|format| format.examine(artifact, &mut seen));
+        formats
+    }));
+    match run {
+        Ok(formats) => {
+            looked.format = formats.first().map(|format| format.id());
+            let acts = formats.iter().any(|format| format.acts());
+            if artifact.role == Role::Unknown
+                && let Some(fact) = disagreement(&artifact.name, looked.format, acts)
+            {
+                seen.fact(None, fact);
+            }
+        }
+        Err(_) => seen.unread(None, Unread::Broken("the scanner itself failed here; please report it".to_owned())),
+    }
+    looked.facts = seen.facts;
+    looked.unread = seen.unread;
+    looked.pickles = seen.pickles;
+    looked.tensors = seen.tensors;
+    looked.members = seen.members;
+    looked
+}
+
+fn claim(head: &Head<'_>) -> Vec<&'static dyn Format> {
+    let claims: Vec<(&dyn Format, Recognition)> =
+        FORMATS.iter().map(|format| (*format, format.recognize(head))).collect();
+    let by = |wanted: Recognition| claims.iter().filter(move |claim| claim.1 == wanted).map(|claim| claim.0);
+    let certain: Vec<&dyn Format> = by(Recognition::Certain).collect();
+    let formats = if certain.is_empty() { by(Recognition::Possible).take(1).collect() } else { certain };
+    let replaced: Vec<&str> = formats.iter().filter_map(|format| format.instead_of()).collect();
+    formats.into_iter().filter(|format| !replaced.contains(&format.id())).collect()
+}
+
+fn polyglot(formats: &[&'static dyn Format]) -> Option<Fact> {
+    let acting = formats.iter().filter(|format| format.acts()).count();
+    (acting > 0 && formats.len() > 1)
+        .then(|| Fact::Polyglot { formats: formats.iter().map(|format| format.id()).collect() })
+}
+
+/// A name that promises data, over bytes that act when loaded.
+fn disagreement(name: &str, format: Option<&'static str>, acts: bool) -> Option<Fact> {
+    let extension = name.rsplit_once('.')?.1.to_ascii_lowercase();
+    let format = format?;
+    let claimed = match extension.as_str() {
+        "safetensors" if format != "safetensors" && format != "lfs-pointer" => "safetensors",
+        "npy" if format != "numpy" && format != "lfs-pointer" => "npy",
+        "gguf" | "onnx" | "json" | "txt" | "md" | "yaml" | "yml" | "csv" | "toml" | "h5" | "png" | "jpg" | "tflite"
+            if acts || format == "executable" =>
+        {
+            "a format that does not act when it is loaded"
+        }
+        _ => return None,
+    };
+    let weight = if acts { Weight::Misleading } else { Weight::Wrong };
+    Some(Fact::NameDisagrees { claimed: claimed.to_owned(), found: format.to_owned(), weight })
+}

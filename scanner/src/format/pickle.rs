@@ -1,0 +1,202 @@
+//! Pickle streams, one or several in a row, plain or by joblib.
+//!
+//! A stream is recognized by following it: names and extensions say nothing, and protocol 0 has no magic number. After
+//! STOP reading goes on, since loaders call `load` again (legacy torch reads five streams) and a payload behind STOP
+//! waits for just that.
+
+use super::{Format, Head, Recognition, joblib};
+use crate::artifact::{Artifact, Role, Watch};
+use crate::fact::{Fact, Unread};
+use crate::pickle::literal::{Look, unbase64};
+use crate::pickle::trace::{End, Literal, Trace};
+use crate::pickle::{self, Action, Options, Reading};
+use crate::seen::Seen;
+use crate::source::{Memory, SharedSource, Window, read_vec};
+use std::sync::Arc;
+
+/// Pickle.
+pub struct Pickle;
+
+impl Format for Pickle {
+    fn id(&self) -> &'static str {
+        "pickle"
+    }
+
+    fn acts(&self) -> bool {
+        true
+    }
+
+    fn recognize(&self, head: &Head<'_>) -> Recognition {
+        recognize(head.artifact, head.start, 0)
+    }
+
+    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+        streams(artifact, seen, 0);
+    }
+}
+
+/// Whether a stream starts at `start`, whose first bytes are `head`.
+fn recognize(artifact: &Artifact, head: &[u8], start: u64) -> Recognition {
+    let binary = match head {
+        [0x80, _, next, ..] => pickle::opcode::lookup(*next).is_some(),
+        [0x80, _] => true,
+        [first, ..] => {
+            if pickle::opcode::lookup(*first).is_none() {
+                return Recognition::No;
+            }
+            false
+        }
+        [] => return Recognition::No,
+    };
+    let known = matches!(head, [0x80, 0..=5, ..]) && binary;
+    if known && artifact.role == Role::Unknown && start == 0 {
+        return Recognition::Certain;
+    }
+    let trace = probe(artifact, start);
+    let named = trace.callables.iter().any(|callable| {
+        let name = |text: &Option<String>| text.as_deref().is_none_or(|text| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "._<>".contains(c)));
+        name(&callable.module) && name(&callable.name)
+    });
+    let acted = named || trace.events.iter().any(|event| !matches!(event.action, Action::Import(_)));
+    match (&trace.end, artifact.role) {
+        (End::Stop | End::Limit(_), Role::Unknown) if trace.opcodes > 1 => Recognition::Certain,
+        (End::Stop | End::Limit(_), _) if acted => Recognition::Certain,
+        (End::Broken(_), _) if named => Recognition::Certain,
+        (End::Broken(_), Role::Unknown) if known || binary && acted => Recognition::Certain,
+        (End::Broken(_), Role::Unknown) if trace.opcodes >= 4 && trace.start + trace.length >= artifact.source.len() => {
+            Recognition::Possible
+        }
+        _ => Recognition::No,
+    }
+}
+
+/// Follows the first opcodes only: a stream of 65,536 good ones is a pickle whatever comes behind.
+fn probe(artifact: &Artifact, start: u64) -> Trace {
+    let mut limits = (*artifact.watch.limits).clone();
+    limits.opcodes = 1;
+    limits.heap_bytes = 1 << 20;
+    limits.memo_bytes = 1 << 20;
+    let watch = Watch::start(Arc::new(limits));
+    let options = Options { inline: Some(&joblib::inline), reading: Reading::Transparent };
+    pickle::read(&artifact.source, start, &options, &watch, &mut |trace, _| trace.events.len() < 16)
+}
+
+/// Follows all streams from `start` on; what is behind the last one is stated as a fact.
+pub fn streams(artifact: &Artifact, seen: &mut Seen, start: u64) {
+    let end = artifact.source.len();
+    let mut at = start;
+    for _ in 0..artifact.watch.limits.streams {
+        at = stream(artifact, seen, at);
+        if at >= end {
+            return;
+        }
+        let head = read_vec(artifact.source.as_ref(), at, 32).unwrap_or_default();
+        let broken = seen.pickles.last().is_some_and(|heard| heard.trace.end != End::Stop);
+        if broken || recognize(artifact, &head, at) != Recognition::Certain {
+            break;
+        }
+    }
+    let stopped = seen.pickles.last().is_none_or(|heard| heard.trace.end == End::Stop);
+    match resync(artifact, at) {
+        Some(next) if next != at => {
+            stream(artifact, seen, next);
+            let what = format!("bytes of no format, then another pickle at {next}");
+            seen.fact(at, Fact::TrailingData { length: end - at, what });
+        }
+        _ if stopped && !padding(artifact, at) => {
+            seen.fact(at, Fact::TrailingData { length: end - at, what: "no pickle".to_owned() });
+            seen.member(format!("(behind {at})"), Arc::new(Window::new(artifact.source.clone(), at, end - at)), Role::Literal);
+        }
+        _ => {}
+    }
+}
+
+/// Follows one stream under every reading there is of it; returns where it ends.
+pub fn stream(artifact: &Artifact, seen: &mut Seen, start: u64) -> u64 {
+    let index = seen.pickle(artifact, start, &Options { inline: Some(&joblib::inline), reading: Reading::Transparent });
+    let Some(heard) = seen.pickles.get(index) else { return artifact.source.len() };
+    let trace = &heard.trace;
+    let next = start + trace.length.max(1);
+    let (straddled, arrays) = (trace.straddled.is_some(), !trace.arrays.is_empty() || !trace.nested.is_empty());
+    match &trace.end {
+        End::Stop => {}
+        End::Broken(why) => seen.unread.push((Some(next), Unread::Broken(why.clone()))),
+        End::Limit(what) => seen.unread.push((Some(next), Unread::Limit(what.clone()))),
+        End::Io(error) => seen.unread.push((Some(next), Unread::Io(error.clone()))),
+    }
+    literals(artifact, seen, index);
+    if straddled {
+        seen.pickle(artifact, start, &Options { inline: Some(&joblib::inline), reading: Reading::Lossy });
+    }
+    if arrays {
+        // What plain pickle.load makes of the arrays: it breaks at once on honest ones, and that is no news.
+        let plain = seen.pickle(artifact, start, &Options { inline: None, reading: Reading::Transparent });
+        let broke = seen.pickles.get(plain).is_some_and(|heard| matches!(heard.trace.end, End::Broken(_)));
+        if broke && let Some(heard) = seen.pickles.get_mut(plain) {
+            heard.concerns.retain(|concern| concern.rule != "malformed-pickle");
+        }
+    }
+    next
+}
+
+fn literals(artifact: &Artifact, seen: &mut Seen, index: usize) {
+    let Some(heard) = seen.pickles.get(index) else { return };
+    let found: Vec<Literal> = heard.trace.literals.clone();
+    for Literal { at, len, look } in found {
+        let max = artifact.watch.limits.member_memory;
+        let text = || read_vec(artifact.source.as_ref(), at, usize::try_from(len).unwrap_or(usize::MAX).min(max)).unwrap_or_default();
+        let source: SharedSource = match look {
+            Look::Raw => Arc::new(Window::new(artifact.source.clone(), at, len)),
+            Look::Latin1 => {
+                let text = text();
+                let text = String::from_utf8_lossy(&text);
+                let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
+                Arc::new(Memory::new(bytes))
+            }
+            Look::Base64 => Arc::new(Memory::new(unbase64(&text()))),
+            Look::Code => {
+                let what = "a marshalled code object inside a pickle".to_owned();
+                seen.fact(at, Fact::EmbeddedProgram { what });
+                continue;
+            }
+        };
+        seen.member(format!("(literal at {at})"), source, Role::Literal);
+    }
+}
+
+/// Where the next stream could start: a PROTO opcode that a stream follows, within the bytes that are searched.
+fn resync(artifact: &Artifact, from: u64) -> Option<u64> {
+    let end = artifact.source.len().min(from.saturating_add(artifact.watch.limits.resync_bytes));
+    let mut at = from;
+    let mut tried = 0;
+    while at < end && !artifact.watch.expired() {
+        let chunk = read_vec(artifact.source.as_ref(), at, 1 << 16).ok()?;
+        for (index, window) in chunk.windows(3).enumerate() {
+            let [0x80, 2..=5, next] = window else { continue };
+            let here = at + index as u64;
+            if pickle::opcode::lookup(*next).is_none() || here == from {
+                continue;
+            }
+            tried += 1;
+            if tried > 1000 {
+                return None;
+            }
+            let trace = probe(artifact, here);
+            if !trace.callables.is_empty() || matches!(trace.end, End::Stop) && trace.opcodes > 3 {
+                return Some(here);
+            }
+        }
+        at += (chunk.len() as u64).saturating_sub(2).max(1);
+        if chunk.len() < 3 {
+            break;
+        }
+    }
+    None
+}
+
+/// Whether all that is left, a page at most, is zeros or line ends.
+fn padding(artifact: &Artifact, at: u64) -> bool {
+    let rest = artifact.source.len().saturating_sub(at);
+    let bytes = read_vec(artifact.source.as_ref(), at, 4096).unwrap_or_default();
+    rest <= 4096 && bytes.iter().all(|byte| matches!(byte, 0 | b'\n' | b'\r'))
+}

@@ -1,0 +1,114 @@
+//! torch's stream of before 1.6: five pickles in a row (magic number, protocol, system, object, keys) and then the raw
+//! storages, each behind its count of elements. Layout: weights.md section 4.
+
+use super::pickle::stream;
+use super::torch_zip::{Storage, item_size, storage};
+use super::{Format, Head, Recognition};
+use crate::artifact::{Artifact, Watch};
+use crate::fact::{Fact, Unread, Weight};
+use crate::pickle::trace::End;
+use crate::pickle::value::{Node, Value};
+use crate::pickle::{self, Options, Reading};
+use crate::seen::Seen;
+use crate::source::read_vec;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+const MAGIC: &[u8] = &[0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+
+/// torch legacy stream.
+pub struct TorchLegacy;
+
+impl Format for TorchLegacy {
+    fn id(&self) -> &'static str {
+        "torch-legacy"
+    }
+
+    fn instead_of(&self) -> Option<&'static str> {
+        Some("pickle")
+    }
+
+    fn acts(&self) -> bool {
+        true
+    }
+
+    fn recognize(&self, head: &Head<'_>) -> Recognition {
+        let start = head.start.get(..32.min(head.start.len())).unwrap_or_default();
+        let magic = start.windows(MAGIC.len()).any(|window| window == MAGIC);
+        if start.first() == Some(&0x80) && magic { Recognition::Certain } else { Recognition::No }
+    }
+
+    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+        let mut at = 0;
+        let mut keys_at = 0;
+        for _ in 0..5 {
+            keys_at = at;
+            at = stream(artifact, seen, at);
+            if seen.pickles.last().is_none_or(|heard| heard.trace.end != End::Stop) {
+                return;
+            }
+        }
+        let mut sizes: HashMap<String, (u64, u64)> = HashMap::new();
+        for heard in &seen.pickles {
+            for id in &heard.trace.persistent {
+                if let Some(Storage { key, bytes: Some(bytes), .. }) = storage(&heard.trace, *id) {
+                    let item = class_size(&heard.trace, *id).unwrap_or(1);
+                    sizes.insert(key, (bytes, item));
+                }
+            }
+        }
+        let end = numbers(artifact, seen, keys(artifact, keys_at), &sizes, at);
+        if let Some(end) = end
+            && end < artifact.source.len()
+        {
+            super::pickle::streams(artifact, seen, end);
+        }
+    }
+}
+
+fn class_size(trace: &pickle::Trace, id: Value) -> Option<u64> {
+    let Value::Node(id) = id else { return None };
+    let Some(Node::Container { items, .. }) = trace.heap.get(id) else { return None };
+    let Some(Value::Global(class)) = items.kept.get(1) else { return None };
+    item_size(trace.callable_name(*class).rsplit('.').next()?).map(|(size, _)| size)
+}
+
+/// The keys in the order of their storages: read again with room for all of them.
+fn keys(artifact: &Artifact, at: u64) -> Vec<String> {
+    let mut limits = (*artifact.watch.limits).clone();
+    limits.items = 1_000_000;
+    let watch = Watch::start(Arc::new(limits));
+    let options = Options { inline: None, reading: Reading::Transparent };
+    let trace = pickle::read(&artifact.source, at, &options, &watch, &mut |_, _| false);
+    let Some(Value::Node(id)) = trace.root else { return Vec::new() };
+    let Some(Node::Container { items, .. }) = trace.heap.get(id) else { return Vec::new() };
+    items.kept.iter().filter_map(|key| trace.text(*key, 256)).collect()
+}
+
+/// Walks the storages; gives where the last one ends.
+fn numbers(artifact: &Artifact, seen: &mut Seen, keys: Vec<String>, sizes: &HashMap<String, (u64, u64)>, start: u64) -> Option<u64> {
+    let mut at = start;
+    for key in keys {
+        let Some((bytes, item)) = sizes.get(&key) else {
+            let what = format!("storage {key} is in the list of keys and in no tensor");
+            seen.fact(at, Fact::StructureViolation { what, weight: Weight::Wrong });
+            return None;
+        };
+        let count = read_vec(artifact.source.as_ref(), at, 8).ok().and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
+        let Some(count) = count.map(u64::from_le_bytes) else {
+            seen.unread(at, Unread::Broken(format!("storage {key} is missing")));
+            return None;
+        };
+        if count.checked_mul(*item) != Some(*bytes) {
+            let what = format!("storage {key} is said to have {bytes} bytes, its count is {count} elements of {item}");
+            seen.fact(at, Fact::StructureViolation { what, weight: Weight::Misleading });
+            return None;
+        }
+        at = at.checked_add(8)?.checked_add(*bytes)?;
+        if at > artifact.source.len() {
+            seen.unread(at, Unread::Broken(format!("storage {key} is cut off")));
+            return None;
+        }
+    }
+    Some(at)
+}

@@ -1,0 +1,163 @@
+//! torch's zip checkpoints: one folder, a `data.pkl` in it, and a record of raw numbers for each storage.
+//!
+//! torch finds the folder by the first entry of the central directory and looks names up without regard to case. What
+//! `data.pkl` says of each storage is held against the record: a record of another size is what memory corruption in
+//! the loader is made of (CVE-2026-24747). Layout: `caffe2/serialize/inline_container.h`, and weights.md section 2.
+
+use super::{Format, Head, Recognition};
+use crate::archive::zip::{ZipArchive, ZipEntry};
+use crate::archive::Entry;
+use crate::artifact::{Artifact, Role};
+use crate::fact::{Fact, Weight};
+use crate::pickle::value::{Items, Kind, Node, Value};
+use crate::pickle::{self, Options, Reading, Trace};
+use crate::seen::{Content, Member, Seen};
+use crate::source::read_vec;
+use std::collections::{HashMap, HashSet};
+
+/// torch zip.
+pub struct TorchZip;
+
+impl Format for TorchZip {
+    fn id(&self) -> &'static str {
+        "torch-zip"
+    }
+
+    fn instead_of(&self) -> Option<&'static str> {
+        Some("zip")
+    }
+
+    fn acts(&self) -> bool {
+        true
+    }
+
+    fn recognize(&self, head: &Head<'_>) -> Recognition {
+        if !head.start.starts_with(b"PK\x03\x04") {
+            return Recognition::No;
+        }
+        // torch writes data.pkl first; otherwise the directory at the end names it.
+        let source = head.artifact.source.as_ref();
+        let tail = read_vec(source, source.len().saturating_sub(1 << 16), 1 << 16).unwrap_or_default();
+        let named = |bytes: &[u8]| bytes.windows(9).any(|window| window.eq_ignore_ascii_case(b"/data.pkl"));
+        if named(head.start) || named(&tail) { Recognition::Certain } else { Recognition::No }
+    }
+
+    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+        let archive = ZipArchive::read(&artifact.source, &artifact.watch);
+        seen.facts.extend(archive.facts);
+        seen.unread.extend(archive.unread);
+        for region in archive.regions {
+            seen.member(region.name, region.source, Role::Unknown);
+        }
+        let root = archive.entries.first().map_or("", |entry| folder(&entry.name)).to_owned();
+        let storages = storages(artifact, seen, &archive.entries, &root);
+        programs(&archive.entries, &root, seen);
+        let others: HashSet<&str> = archive.entries.iter().map(|entry| folder(&entry.name)).filter(|name| *name != root).collect();
+        if !others.is_empty() {
+            let what = format!("a torch archive has one folder, this one has {}", others.len() + 1);
+            seen.fact(None, Fact::ArchiveMismatch { what, weight: Weight::Misleading });
+        }
+        for entry in archive.entries {
+            if entry.folder {
+                continue;
+            }
+            let key = entry.name.strip_prefix(&root).and_then(|rest| rest.strip_prefix("/data/"));
+            let numbers = key.is_some_and(|key| storages.contains(key));
+            let role = if numbers { Role::Numbers } else { Role::Unknown };
+            seen.members.push(Member { name: entry.name.clone(), content: Content::Entry(Box::new(entry)), role });
+        }
+    }
+}
+
+fn folder(name: &str) -> &str {
+    name.split_once('/').map_or("", |(folder, _)| folder)
+}
+
+fn programs(entries: &[ZipEntry], root: &str, seen: &mut Seen) {
+    let program = entries.iter().find(|entry| {
+        let rest = entry.name.strip_prefix(root).unwrap_or(&entry.name);
+        let known = ["/constants.pkl", "/bytecode.pkl", "/attributes.pkl", "/model.json"];
+        known.iter().any(|name| rest.eq_ignore_ascii_case(name)) || rest.starts_with("/code/")
+    });
+    if let Some(entry) = program {
+        let what = format!("TorchScript ({}): a program that runs when the model is used, and torch before 2.6 loads it even with weights_only=True", entry.name);
+        seen.fact(None, Fact::EmbeddedProgram { what });
+    }
+}
+
+/// The keys of the storages whose records are what `data.pkl` says they are.
+fn storages(artifact: &Artifact, seen: &mut Seen, entries: &[ZipEntry], root: &str) -> HashSet<String> {
+    let name = format!("{root}/data.pkl");
+    let sizes: HashMap<&str, u64> = entries.iter().map(|entry| (entry.name.as_str(), entry.unpacked)).collect();
+    let mut good = HashSet::new();
+    for entry in entries.iter().filter(|entry| entry.name.eq_ignore_ascii_case(&name)) {
+        let Some(source) = entry.open(&artifact.watch).source else { continue };
+        let options = Options { inline: None, reading: Reading::Transparent };
+        let trace = pickle::read(&source, 0, &options, &artifact.watch, &mut |_, _| false);
+        for id in &trace.persistent {
+            let Some(storage) = storage(&trace, *id) else { continue };
+            let record = sizes.get(format!("{root}/data/{}", storage.key).as_str());
+            match (record, storage.bytes) {
+                (Some(record), Some(bytes)) if *record != bytes => {
+                    let what = format!("storage {} is said to have {bytes} bytes, its record has {record}", storage.key);
+                    seen.fact(None, Fact::StructureViolation { what, weight: Weight::Misleading });
+                }
+                (None, Some(1..)) if !storage.meta => {
+                    let what = format!("storage {} has no record", storage.key);
+                    seen.fact(None, Fact::StructureViolation { what, weight: Weight::Wrong });
+                }
+                _ => {
+                    good.insert(storage.key);
+                }
+            }
+        }
+    }
+    good
+}
+
+/// A storage as a persistent id names it.
+pub struct Storage {
+    /// Its key.
+    pub key: String,
+    /// Its size, where the class is one of torch's.
+    pub bytes: Option<u64>,
+    /// Whether it is on the `meta` device and has no data.
+    pub meta: bool,
+}
+
+/// Reads a persistent id as torch writes it.
+pub fn storage(trace: &Trace, id: Value) -> Option<Storage> {
+    let items = tuple(trace, id)?;
+    let [kind, class, key, location, count] = items.kept.get(..5)?.try_into().ok()?;
+    if trace.text(kind, 16).as_deref() != Some("storage") {
+        return None;
+    }
+    let Value::Global(class) = class else { return None };
+    let class = trace.callable_name(class);
+    let key = trace.text(key, 256)?;
+    let Value::Int(count @ 0..) = count else { return None };
+    let bytes = item_size(class.rsplit('.').next()?).and_then(|(size, per)| Some(count.unsigned_abs().checked_mul(size)?.div_ceil(per)));
+    Some(Storage { key, bytes, meta: trace.text(location, 16).as_deref() == Some("meta") })
+}
+
+fn tuple(trace: &Trace, value: Value) -> Option<&Items> {
+    let Value::Node(id) = value else { return None };
+    match trace.heap.get(id)? {
+        Node::Container { kind: Kind::Tuple, items } => Some(items),
+        _ => None,
+    }
+}
+
+/// Bytes of so many elements of a storage class.
+pub fn item_size(class: &str) -> Option<(u64, u64)> {
+    Some(match class {
+        "ComplexDoubleStorage" => (16, 1),
+        "DoubleStorage" | "LongStorage" | "ComplexFloatStorage" => (8, 1),
+        "FloatStorage" | "IntStorage" | "QInt32Storage" => (4, 1),
+        "HalfStorage" | "BFloat16Storage" | "ShortStorage" => (2, 1),
+        "CharStorage" | "ByteStorage" | "BoolStorage" | "QInt8Storage" | "QUInt8Storage" | "UntypedStorage" => (1, 1),
+        "QUInt4x2Storage" => (1, 2),
+        "QUInt2x4Storage" => (1, 4),
+        _ => return None,
+    })
+}

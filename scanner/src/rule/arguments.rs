@@ -1,0 +1,351 @@
+//! The arguments that picklers give to inert callables. A callable that calls, imports or allocates by its arguments is
+//! inert only with these; `data/README.md` says why each is as it is.
+
+use crate::effect::{self, Effect, Use};
+use crate::pickle::trace::Trace;
+use crate::pickle::value::{Call, How, Items, Kind, Node, Value};
+
+/// What is wrong with the arguments.
+pub(super) enum Problem {
+    /// No pickler writes these.
+    Wrong(String),
+    /// They were not kept, so nobody knows.
+    Unknown,
+}
+
+type Checked = Result<(), Problem>;
+
+fn wrong(what: impl Into<String>) -> Checked {
+    Err(Problem::Wrong(what.into()))
+}
+
+fn ensure(holds: bool, what: &str) -> Checked {
+    if holds { Ok(()) } else { wrong(what) }
+}
+
+/// Reads arguments out of a trace.
+pub(super) struct Args<'a> {
+    trace: &'a Trace,
+    /// The arguments.
+    pub(super) items: &'a [Value],
+}
+
+impl<'a> Args<'a> {
+    /// The items of an argument tuple.
+    pub(super) fn of(trace: &'a Trace, args: Value) -> Result<Self, Problem> {
+        match args {
+            Value::Node(id) => match trace.heap.get(id) {
+                Some(Node::Container { kind: Kind::Tuple, items }) if items.complete() => {
+                    Ok(Self { trace, items: &items.kept })
+                }
+                Some(Node::Container { kind: Kind::Tuple, .. }) => Err(Problem::Unknown),
+                _ => Err(Problem::Wrong("the arguments are no tuple".to_owned())),
+            },
+            Value::Opaque(Kind::Tuple) => Err(Problem::Unknown),
+            _ => Err(Problem::Wrong("the arguments are no tuple".to_owned())),
+        }
+    }
+
+    fn get(&self, index: usize) -> Value {
+        self.items.get(index).copied().unwrap_or(Value::None)
+    }
+
+    fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    fn text(&self, index: usize) -> Option<String> {
+        match self.get(index) {
+            Value::Bytes { len, at } if len <= 64 => {
+                let bytes = crate::source::read_vec(self.trace.source.as_ref(), at, len as usize).ok()?;
+                String::from_utf8(bytes).ok()
+            }
+            value => self.trace.text(value, 10_000),
+        }
+    }
+
+    fn container(&self, value: Value) -> Option<(Kind, &'a Items)> {
+        let Value::Node(id) = value else { return None };
+        match self.trace.heap.get(id)? {
+            Node::Container { kind, items } => Some((*kind, items)),
+            Node::Call(_) => None,
+        }
+    }
+
+    fn made(&self, value: Value) -> Option<&'a Call> {
+        let Value::Node(id) = value else { return None };
+        match self.trace.heap.get(id)? {
+            Node::Call(call) => Some(call),
+            Node::Container { .. } => None,
+        }
+    }
+
+    fn global(&self, value: Value) -> Option<(&'a str, &'a str, effect::Judgement)> {
+        let Value::Global(id) = value else { return None };
+        let callable = self.trace.callables.get(id as usize)?;
+        Some((callable.module.as_deref()?, callable.name.as_deref()?, effect::judge(callable)?))
+    }
+
+    fn inert_global(&self, value: Value, least: Use) -> bool {
+        self.global(value).is_some_and(|(_, _, judgement)| judgement.effect >= Effect::Inert(least) && judgement.effect <= Effect::Inert(Use::Call))
+    }
+
+    fn call_of(&self, value: Value) -> Option<(&'a str, &'a str)> {
+        let (module, name, _) = self.global(self.made(value)?.callee)?;
+        Some((module, name))
+    }
+
+    /// Non-negative ints of a tuple (or list) of them.
+    fn sizes(&self, value: Value) -> Option<Vec<i64>> {
+        let (_, items) = match self.made(value) {
+            // torch.Size((2, 3))
+            Some(call) => {
+                let args = Args::of(self.trace, call.args).ok()?;
+                self.container(args.get(0))?
+            }
+            None => self.container(value)?,
+        };
+        items.complete().then_some(())?;
+        items.kept.iter().map(|item| if let Value::Int(size @ 0..) = item { Some(*size) } else { None }).collect()
+    }
+
+    fn empty_hooks(&self, value: Value) -> bool {
+        match value {
+            Value::None => true,
+            Value::Node(_) => match (self.made(value), self.container(value)) {
+                (Some(call), _) => call.items.total == 0 && self.call_of(value) == Some(("collections", "OrderedDict")),
+                (_, Some((_, items))) => items.total == 0,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}
+
+/// Checks the arguments of an inert call by the rule of its row.
+pub(super) fn check(rule: &str, trace: &Trace, args: Value) -> Checked {
+    let args = Args::of(trace, args)?;
+    match rule {
+        "text-encoding" => text_encoding(&args),
+        "literal-items" => literal_items(&args),
+        "factory" => factory(&args),
+        "latin1" => {
+            let codec = args.text(1).unwrap_or_default();
+            let text = matches!(args.get(0), Value::Text { .. });
+            ensure(args.len() == 2 && text && matches!(codec.as_str(), "latin1" | "latin-1"), "a codec other than latin1")
+        }
+        "reconstructor" => reconstructor(&args),
+        "number-text" => number_text(&args),
+        "enum-member" => {
+            let plain = args.get(0).is_plain() || args.container(args.get(0)).is_some();
+            ensure(args.len() == 1 && plain, "an enum takes one plain value; more create a class")
+        }
+        "zone-key" => {
+            let key = args.text(0).unwrap_or_default();
+            ensure(!key.contains("..") && !key.starts_with('/') && !key.contains('\0'), "a zone that is a path")
+        }
+        "timestamp" => {
+            let paths = (0..args.len()).filter_map(|index| args.text(index));
+            ensure(!paths.into_iter().any(|text| text.starts_with("dateutil/") || text.contains("/..")), "a zone that is a path")
+        }
+        "ndarray-class" => ndarray_class(&args),
+        "dtype-text" => dtype_text(&args),
+        "dtype-bytes" => dtype_bytes(&args),
+        "bit-generator" => bit_generator(&args),
+        "class-first" | "index-class" => ensure(args.inert_global(args.get(0), Use::Construct), "the first argument is no inert class"),
+        "tree-counts" => {
+            let counts = [0, 2].map(|index| args.get(index));
+            let small = counts.iter().all(|count| matches!(count, Value::Int(0..=2_147_483_648)) || args.made(*count).is_some());
+            ensure(args.len() == 3 && small, "counts that no tree has")
+        }
+        "shape" => ensure(args.len() == 1 && args.sizes(args.get(0)).is_some(), "a shape that is no tuple of sizes"),
+        "device" => device(&args),
+        "layout" => {
+            let layout = args.text(0).unwrap_or_default();
+            let known = ["strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "_mkldnn", "jagged"];
+            ensure(layout.strip_prefix("torch.").is_some_and(|name| known.contains(&name)), "no layout of torch")
+        }
+        "tensor" => tensor(&args),
+        "tensor-wrap" => {
+            let hooks = args.len() < 3 || args.made(args.get(2)).is_none() || args.empty_hooks(args.get(2));
+            ensure(args.made(args.get(0)).is_some() || matches!(args.get(0), Value::Instance(_)), "the first argument is no tensor")?;
+            ensure(hooks, "hooks that are not empty")
+        }
+        "tensor-sparse" => ensure(args.len() == 2 && args.container(args.get(1)).is_some(), "no layout and parts"),
+        "tensor-type" => tensor_type(&args),
+        _ => Ok(()),
+    }
+}
+
+fn text_encoding(args: &Args<'_>) -> Checked {
+    let codec = args.text(1).unwrap_or_default();
+    let fits = match (args.len(), args.get(0)) {
+        (0, _) | (1, Value::Bytes { .. }) => true,
+        (1, value) => args.call_of(value).is_some_and(|(_, name)| name == "encode") || args.container(value).is_some(),
+        (2, Value::Text { .. }) => matches!(codec.as_str(), "latin-1" | "latin1" | "ascii" | "utf-8"),
+        _ => false,
+    };
+    ensure(fits, "neither bytes nor a text with a plain encoding")
+}
+
+fn literal_items(args: &Args<'_>) -> Checked {
+    let literal = args.container(args.get(0)).is_some() || matches!(args.get(0), Value::Opaque(_));
+    let bound = matches!(args.get(1), Value::None | Value::Int(_));
+    ensure(args.len() == 0 || (literal && args.len() <= 2 && bound), "items that are no literal container")
+}
+
+fn factory(args: &Args<'_>) -> Checked {
+    const FACTORIES: &[&str] =
+        &["list", "dict", "set", "int", "float", "str", "tuple", "bool", "OrderedDict", "Counter", "unicode", "long"];
+    let first = args.get(0);
+    let known = args.global(first).is_some_and(|(module, name, _)| {
+        FACTORIES.contains(&name) && matches!(module, "builtins" | "__builtin__" | "collections")
+    });
+    ensure(args.len() == 0 || first == Value::None || known, "a factory that is no plain type is called for every missing key")
+}
+
+fn reconstructor(args: &Args<'_>) -> Checked {
+    const BASES: &[&str] = &[
+        "object", "list", "dict", "tuple", "set", "frozenset", "int", "long", "float", "str", "unicode", "bytes", "complex",
+    ];
+    let base = args.global(args.get(1));
+    ensure(args.len() == 3, "not a class, its base and a state")?;
+    ensure(args.global(args.get(0)).is_some(), "the class is no import")?;
+    let plain = base.is_some_and(|(module, name, _)| BASES.contains(&name) && matches!(module, "builtins" | "__builtin__"));
+    ensure(plain, "the base is no plain type")
+}
+
+fn number_text(args: &Args<'_>) -> Checked {
+    let digits = |text: &str| text.len() <= 10_000 && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-./_".contains(c));
+    let fits = match args.items {
+        [one] => match args.text(0) {
+            Some(text) => digits(&text) && !(text.contains('/') && text.contains(['e', 'E'])),
+            None => one.is_plain() && matches!(one, Value::Int(_)),
+        },
+        [Value::Int(_) | Value::BigInt { .. }, Value::Int(_) | Value::BigInt { .. }] => true,
+        _ => false,
+    };
+    ensure(fits, "a number that takes long to compute")
+}
+
+fn ndarray_class(args: &Args<'_>) -> Checked {
+    let class = |value| {
+        args.global(value).is_some_and(|(module, name, judgement)| {
+            matches!(judgement.effect, Effect::Inert(_))
+                && module.starts_with("numpy")
+                && matches!(name, "ndarray" | "matrix" | "recarray" | "MaskedArray" | "mvoid" | "MaskedConstant")
+        })
+    };
+    let shape_at = args.len().saturating_sub(2);
+    let empty = args.sizes(args.get(shape_at)).is_some_and(|shape| shape == [0]);
+    let code = args.text(args.len().saturating_sub(1)).or_else(|| {
+        // Protocol 2 writes b'b' as _codecs.encode('b', 'latin1').
+        let call = args.made(args.get(args.len().saturating_sub(1)))?;
+        Args::of(args.trace, call.args).ok()?.text(0)
+    });
+    let classes = args.items.get(..shape_at).unwrap_or_default();
+    ensure(!classes.is_empty() && classes.iter().all(|value| class(*value)), "the class is no array of numpy")?;
+    ensure(empty && code.is_some_and(|code| code == "b"), "an array is made with the shape (0,), then given its state")
+}
+
+fn dtype_text(args: &Args<'_>) -> Checked {
+    let text = args.text(0).is_some_and(|text| {
+        !text.is_empty() && text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || "<>|=[]".contains(c))
+    });
+    let rest = args.items.iter().skip(1).all(|item| matches!(item, Value::Bool(_) | Value::Int(0 | 1)));
+    ensure((text || args.inert_global(args.get(0), Use::Value)) && rest, "no plain dtype")
+}
+
+fn dtype_bytes(args: &Args<'_>) -> Checked {
+    let dtypes = args.items.iter().filter_map(|item| args.made(*item));
+    for call in dtypes {
+        let Ok(inner) = Args::of(args.trace, call.args) else { continue };
+        let is_dtype = args.global(call.callee).is_some_and(|(_, name, _)| name == "dtype");
+        if is_dtype && inner.text(0).is_some_and(|text| text.contains('O')) {
+            return wrong("numpy unpickles the bytes of an object scalar");
+        }
+    }
+    Ok(())
+}
+
+fn bit_generator(args: &Args<'_>) -> Checked {
+    let fits = |value: Value| match value {
+        Value::Global(_) => args.inert_global(value, Use::Value),
+        Value::Node(_) => args.call_of(value).is_some_and(|(module, _)| module.starts_with("numpy.random")),
+        Value::Instance(_) => true,
+        _ => args.trace.text(value, 16).is_some_and(|text| {
+            matches!(text.as_str(), "MT19937" | "PCG64" | "PCG64DXSM" | "Philox" | "SFC64")
+        }),
+    };
+    ensure(args.items.iter().all(|item| fits(*item)), "no bit generator of numpy")
+}
+
+fn device(args: &Args<'_>) -> Checked {
+    let text = args.text(0).unwrap_or_default();
+    let (kind, index) = text.split_once(':').unwrap_or((&text, "0"));
+    let known = ["cpu", "cuda", "mps", "meta", "xla", "hpu", "xpu", "mtia"].contains(&kind);
+    let number = !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
+    ensure(known && number && matches!(args.get(1), Value::None | Value::Int(_)), "no device of torch")
+}
+
+fn tensor_type(args: &Args<'_>) -> Checked {
+    let Some((_, func, judgement)) = args.global(args.get(0)) else { return wrong("the function is no import") };
+    ensure(func.starts_with("_rebuild_") && judgement.effect == Effect::Inert(Use::Call), "the function rebuilds no tensor")?;
+    let known = args.global(args.get(1)).is_some_and(|(_, name, judgement)| {
+        matches!(name, "Tensor" | "Parameter" | "Buffer") && matches!(judgement.effect, Effect::Inert(_))
+    });
+    ensure(known, "the type is neither Tensor nor Parameter")?;
+    // One level: a `_rebuild_from_type_v2` inside one is not what torch writes.
+    match judgement.arguments {
+        Some("tensor-type") => wrong("nested types"),
+        Some(rule) => check(rule, args.trace, args.get(2)),
+        None => Ok(()),
+    }
+}
+
+fn tensor(args: &Args<'_>) -> Checked {
+    let storage = match args.get(0) {
+        Value::Node(_) => args.made(args.get(0)).filter(|call| call.how == How::Persistent),
+        Value::Instance(_) | Value::Unknown => return Err(Problem::Unknown),
+        _ => None,
+    };
+    let Some(storage) = storage else { return wrong("the storage is no persistent id") };
+    let (size, stride) = (args.sizes(args.get(2)), args.sizes(args.get(3)));
+    let (Value::Int(offset @ 0..), Some(size), Some(stride)) = (args.get(1), size, stride) else {
+        let opaque = [2, 3].iter().any(|index| matches!(args.get(*index), Value::Opaque(_)));
+        return if opaque { Err(Problem::Unknown) } else { wrong("offset, size and stride are not what a tensor has") };
+    };
+    ensure(size.len() == stride.len(), "as many strides as sizes")?;
+    let hooks = args.items.iter().skip(4).take(3).all(|item| match args.made(*item) {
+        Some(_) => args.empty_hooks(*item),
+        None => true,
+    });
+    ensure(hooks, "hooks that are not empty")?;
+    let Ok(id) = Args::of(args.trace, storage.args) else { return Ok(()) };
+    let Value::Int(elements @ 0..) = id.get(4) else { return Ok(()) };
+    // An untyped storage counts bytes; at least one byte an element holds for every dtype.
+    let last = size.iter().zip(&stride).try_fold(offset, |last, (size, stride)| {
+        last.checked_add(stride.checked_mul((size - 1).max(0))?)
+    });
+    let empty = size.contains(&0);
+    match last {
+        Some(last) if empty || last < elements => Ok(()),
+        _ => wrong(format!("the last element lies outside the storage of {elements}")),
+    }
+}
+
+/// A persistent id as torch writes it, or a plain number or text.
+pub(super) fn persistent_id(trace: &Trace, id: Value) -> Checked {
+    if let Value::Int(_) | Value::Text { .. } = id {
+        return Ok(());
+    }
+    let args = Args::of(trace, id)?;
+    ensure(args.text(0).as_deref() == Some("storage"), "a persistent id that names no storage")?;
+    ensure(matches!(args.len(), 5 | 6), "a persistent id of another length")?;
+    ensure(args.inert_global(args.get(1), Use::Value), "the storage class is no import of torch")?;
+    let location = args.text(3).unwrap_or_default();
+    let (kind, index) = location.split_once(':').unwrap_or((&location, "0"));
+    let known = ["cpu", "cuda", "mps", "meta", "xla", "hpu", "xpu", "mtia", "privateuseone", "npu", "ort"].contains(&kind);
+    ensure(known && index.bytes().all(|byte| byte.is_ascii_digit()), "a location that torch does not write")?;
+    ensure(matches!((args.text(2), args.get(4)), (Some(_), Value::Int(0..))), "no key and count of elements")
+}

@@ -1,0 +1,299 @@
+//! What the imports and calls of a pickle mean: asked of every event, at the moment it happens in the machine.
+
+use super::arguments::{self, Problem};
+use super::{Concern, Place};
+use crate::artifact::Artifact;
+use crate::effect::{self, Effect, Judgement, Use};
+use crate::finding::{Severity, Verdict};
+use crate::pickle::trace::{Action, Event, Trace};
+use crate::pickle::value::{CallableId, How, Kind, Node, Value};
+use crate::pickle::{preview, risky_key};
+use crate::seen::Listener;
+use std::collections::HashMap;
+
+/// Judges the events of one stream; remembers what each name means.
+#[derive(Default)]
+pub struct Calls {
+    names: Vec<Option<Option<Judgement>>>,
+    concerns: Vec<Concern>,
+    /// Where something was said first: a name imported ten thousand times is one concern with a count.
+    said: HashMap<(&'static str, Option<String>, bool), usize>,
+    limit: usize,
+}
+
+/// Classes outside the literal containers whose own `append` and `__setitem__` only keep the item.
+const CONTAINERS: &[&str] = &["OrderedDict", "Counter", "defaultdict", "deque", "Bunch", "FrozenList", "UserDict", "UserList"];
+
+impl Calls {
+    /// Keeps at most `limit` concerns.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
+    fn judgement(&mut self, trace: &Trace, id: CallableId) -> Option<Judgement> {
+        let index = id as usize;
+        if self.names.len() <= index {
+            self.names.resize(index + 1, None);
+        }
+        let slot = self.names.get_mut(index)?;
+        *slot.get_or_insert_with(|| trace.callables.get(index).and_then(effect::judge))
+    }
+
+    /// The listener of one stream.
+    pub fn listen(artifact: &Artifact) -> Box<dyn Listener> {
+        Box::new(Self::new(artifact.watch.limits.findings))
+    }
+
+    fn add(&mut self, concern: Concern) {
+        // A call replaces the import before it: it says more.
+        let called = concern.evidence.is_some();
+        let key = (concern.rule, concern.callable.clone(), called);
+        if let Some(first) = self.said.get(&key).and_then(|index| self.concerns.get_mut(*index)) {
+            first.count += 1;
+        } else if self.concerns.len() < self.limit {
+            self.said.insert(key, self.concerns.len());
+            self.concerns.push(concern);
+        }
+    }
+
+    fn import(&mut self, trace: &Trace, event: &Event, id: CallableId) {
+        let name = trace.callable_name(id);
+        let concern = match self.judgement(trace, id) {
+            None => Concern {
+                message: "pickle imports a name that it computes, so nothing says what it is".to_owned(),
+                ..Concern::at(event.at, "computed-callable", Severity::Critical, Verdict::Unproven)
+            },
+            Some(judgement) => match name_concern(event.at, &name, judgement, "imports") {
+                Some(concern) => concern,
+                None => return,
+            },
+        };
+        self.add(Concern { callable: Some(name), ..concern });
+    }
+
+    fn call(&mut self, trace: &Trace, event: &Event, how: How, callee: Value, args: Value) {
+        let place = Place { trace, at: event.at, how, callee, args };
+        match callee {
+            _ if how == How::Persistent => self.persistent(&place),
+            Value::Global(id) => self.call_global(&place, id),
+            Value::Node(id) => match trace.heap.get(id) {
+                Some(Node::Call(call)) => {
+                    let (made_by, class) = (call.how, call.callee);
+                    self.call_result(&place, made_by, class);
+                }
+                _ => self.call_unknown(&place),
+            },
+            Value::Instance(id) => self.call_result(&place, How::Reduce, Value::Global(id)),
+            // `X.__new__` of plain data: refused by C, `int.__new__` and its like by Python.
+            value if value.is_plain() => {}
+            _ => self.call_unknown(&place),
+        }
+    }
+
+    fn persistent(&mut self, place: &Place<'_>) {
+        match arguments::persistent_id(place.trace, place.args) {
+            Ok(()) | Err(Problem::Unknown) => {}
+            Err(Problem::Wrong(what)) => self.add(Concern {
+                evidence: Some(place.preview()),
+                message: format!("pickle asks the loader for an object by {what}"),
+                ..Concern::at(place.at, "unexpected-arguments", Severity::High, Verdict::Unproven)
+            }),
+        }
+    }
+
+    fn call_global(&mut self, place: &Place<'_>, id: CallableId) {
+        let name = place.trace.callable_name(id);
+        let Some(judgement) = self.judgement(place.trace, id) else {
+            self.add(Concern {
+                callable: Some(name),
+                evidence: Some(place.preview()),
+                message: "pickle calls something whose name it computes".to_owned(),
+                ..Concern::at(place.at, "computed-callable", Severity::Critical, Verdict::Unproven)
+            });
+            return;
+        };
+        if matches!(place.how, How::Build | How::Append | How::Add | How::SetItem) {
+            self.add(Concern {
+                evidence: Some(place.preview()),
+                message: format!("pickle changes the imported object {name} for the whole process"),
+                callable: Some(name),
+                ..Concern::at(place.at, "implicit-call", Severity::Critical, Verdict::Dangerous)
+            });
+            return;
+        }
+        if let Some(concern) = name_concern(place.at, &name, judgement, "calls") {
+            self.add(Concern { callable: Some(name), evidence: Some(place.preview()), ..concern });
+            return;
+        }
+        let bare = matches!(place.how, How::Instance) && arguments::Args::of(place.trace, place.args).is_ok_and(|args| args.items.is_empty());
+        let needed = if matches!(place.how, How::New | How::NewEx) || bare { Use::Construct } else { Use::Call };
+        if judgement.effect < Effect::Inert(needed) {
+            self.add(Concern {
+                evidence: Some(place.preview()),
+                message: format!("pickle calls {name}, which is known to be inert only when it is not called"),
+                callable: Some(name),
+                ..Concern::at(place.at, "unknown-callable", Severity::Medium, Verdict::Unproven)
+            });
+            return;
+        }
+        let checked = matches!(place.how, How::Reduce) || place.how == How::Instance && !bare;
+        let problem = match judgement.arguments.filter(|_| checked) {
+            Some(rule) => arguments::check(rule, place.trace, place.args),
+            None => Ok(()),
+        };
+        let (severity, what) = match problem {
+            Ok(()) => return,
+            Err(Problem::Wrong(what)) => (Severity::High, what),
+            Err(Problem::Unknown) => (Severity::Medium, "more arguments than are kept".to_owned()),
+        };
+        self.add(Concern {
+            evidence: Some(place.preview()),
+            message: format!("pickle gives {name} arguments that no pickler writes: {what}"),
+            callable: Some(name),
+            ..Concern::at(place.at, "unexpected-arguments", severity, Verdict::Unproven)
+        });
+    }
+
+    /// A call on what an earlier call made.
+    fn call_result(&mut self, place: &Place<'_>, made_by: How, class: Value) {
+        let id = if let Value::Global(id) = class { Some(id) } else { None };
+        let judgement = id.and_then(|id| self.judgement(place.trace, id));
+        let name = id.map(|id| place.trace.callable_name(id));
+        let inert = judgement.is_some_and(|judgement| matches!(judgement.effect, Effect::Inert(_)));
+        let last = name.as_deref().and_then(|name| name.rsplit('.').next());
+        let concern = match place.how {
+            How::Reduce | How::Instance | How::New | How::NewEx => Some((
+                "computed-callable",
+                Severity::Critical,
+                "pickle calls what another call returned, so nothing says what it is".to_owned(),
+            )),
+            How::Build => {
+                if let Some(key) = self.risky_state(place) {
+                    Some(("implicit-call", Severity::High, format!("pickle plants the attribute {key}, which Python calls later")))
+                } else if made_by == How::Persistent {
+                    Some(("implicit-call", Severity::High, "pickle gives a state to an object of the loader".to_owned()))
+                } else {
+                    None
+                }
+            }
+            // Whatever is not known to be inert has its finding where it is imported.
+            How::Append | How::Add | How::SetItem if inert && !last.is_some_and(|last| CONTAINERS.contains(&last)) => Some((
+                "implicit-call",
+                Severity::High,
+                format!("pickle adds items to {}, which is no container", name.as_deref().unwrap_or("an object")),
+            )),
+            How::Append | How::Add | How::SetItem if made_by == How::Persistent => {
+                Some(("implicit-call", Severity::High, "pickle adds items to an object of the loader".to_owned()))
+            }
+            _ => None,
+        };
+        if let Some((rule, severity, message)) = concern {
+            self.add(Concern {
+                callable: name,
+                evidence: Some(place.preview()),
+                message,
+                ..Concern::at(place.at, rule, severity, Verdict::Unproven)
+            });
+        }
+    }
+
+    fn call_unknown(&mut self, place: &Place<'_>) {
+        let (severity, message) = match place.how {
+            How::Hash => (Severity::Medium, "pickle uses something unknown as a key"),
+            How::Extension => (Severity::High, "pickle asks for an object of the loader's extension table"),
+            How::SetItem if place.args == Value::Unknown => {
+                (Severity::High, "pickle plants an attribute, among too many to follow, which Python calls later")
+            }
+            _ => (Severity::Critical, "pickle calls or changes something that cannot be known"),
+        };
+        self.add(Concern {
+            evidence: Some(place.preview()),
+            message: message.to_owned(),
+            ..Concern::at(place.at, "computed-callable", severity, Verdict::Unproven)
+        });
+    }
+
+    /// A key of the state that makes Python call something later, with a value that could be called.
+    fn risky_state(&self, place: &Place<'_>) -> Option<String> {
+        let trace = place.trace;
+        let mut dicts = vec![place.args];
+        if let Value::Node(id) = place.args
+            && let Some(Node::Container { kind: Kind::Tuple, items }) = trace.heap.get(id)
+            && let Some([first, second]) = items.exactly::<2>()
+        {
+            dicts = vec![first, second];
+        }
+        for dict in dicts {
+            let Value::Node(id) = dict else { continue };
+            let items = match trace.heap.get(id) {
+                Some(Node::Container { kind: Kind::Dict, items }) => items,
+                Some(Node::Call(call)) => &call.items,
+                _ => continue,
+            };
+            for pair in items.kept.chunks(2) {
+                let [key, value] = pair else { break };
+                if quiet(trace, *value) {
+                    continue;
+                }
+                match trace.text(*key, 400) {
+                    Some(name) if risky_key(&name) => return Some(name),
+                    None if !key.is_plain() => return Some(preview::value(trace, *key)),
+                    _ => {}
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Listener for Calls {
+    fn event(&mut self, trace: &Trace, event: &Event) {
+        match event.action {
+            Action::Import(id) => self.import(trace, event, id),
+            Action::Call { how, callee, args } => self.call(trace, event, how, callee, args),
+        }
+    }
+
+    fn finish(self: Box<Self>, trace: &Trace) -> Vec<Concern> {
+        let Self { concerns, said, .. } = *self;
+        let called = |concern: &Concern| said.contains_key(&(concern.rule, concern.callable.clone(), true));
+        let mut kept: Vec<Concern> =
+            concerns.into_iter().filter(|concern| concern.evidence.is_some() || !called(concern)).collect();
+        kept.extend(super::facts::stream(trace));
+        kept
+    }
+}
+
+/// A value that does nothing under any name: plain, or an empty container.
+fn quiet(trace: &Trace, value: Value) -> bool {
+    match value {
+        Value::Node(id) => match trace.heap.get(id) {
+            Some(Node::Container { items, .. }) => items.total == 0,
+            Some(Node::Call(call)) => {
+                let empty = arguments::Args::of(trace, call.args).is_ok_and(|args| args.items.is_empty());
+                let ordered = matches!(call.callee, Value::Global(id) if trace.callable_name(id) == "collections.OrderedDict");
+                ordered && empty && call.items.total == 0
+            }
+            None => false,
+        },
+        Value::Opaque(_) => false,
+        other => other.is_plain(),
+    }
+}
+
+fn name_concern(at: u64, name: &str, judgement: Judgement, verb: &str) -> Option<Concern> {
+    let why = if judgement.why.is_empty() { String::new() } else { format!(": {}", judgement.why) };
+    let (rule, severity, verdict) = match judgement.effect {
+        Effect::Inert(_) => return None,
+        Effect::Critical => ("unsafe-callable", Severity::Critical, Verdict::Dangerous),
+        Effect::High if judgement.listed => ("unsafe-callable", Severity::High, Verdict::Dangerous),
+        Effect::High => ("unknown-callable", Severity::High, Verdict::Unproven),
+        Effect::Unknown => ("unknown-callable", Severity::Medium, Verdict::Unproven),
+    };
+    let message = if rule == "unsafe-callable" || !why.is_empty() {
+        format!("pickle {verb} {name}{why}")
+    } else {
+        format!("pickle {verb} {name}, which is not known to be inert")
+    };
+    Some(Concern { message, ..Concern::at(at, rule, severity, verdict) })
+}

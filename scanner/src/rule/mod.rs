@@ -1,0 +1,29 @@
+//! Rules: an opinion on what was seen. Each rule has an id that never changes and a page that tells people what it
+//! means; the pages are in [`pages`], what fires them in [`calls`] (events of pickles) and [`facts`] (everything else).
+
+mod arguments;
+pub mod calls;
+pub mod facts;
+pub mod pages;
+
+pub use pages::{Meta, rules};
+
+pub use crate::finding::Concern;
+use crate::pickle::preview;
+use crate::pickle::trace::Trace;
+use crate::pickle::value::{How, Value};
+
+/// A call and where it stands.
+struct Place<'a> {
+    trace: &'a Trace,
+    at: u64,
+    how: How,
+    callee: Value,
+    args: Value,
+}
+
+impl Place<'_> {
+    fn preview(&self) -> String {
+        preview::call(self.trace, self.how, self.callee, self.args)
+    }
+}

@@ -1,0 +1,329 @@
+//! What was typed: the command line as types. Nothing here acts; help, completions and the manual come from it.
+
+use crate::limit::LIMITS;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Scan, convert and contain machine-learning model files without trusting them.
+#[derive(Debug, Parser)]
+#[command(name = "modelscan", version, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// One verb a file under `commands/`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Scan(Box<ScanArgs>),
+    Inspect(InspectArgs),
+    Rule(RuleArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
+}
+
+/// Say what loading files would do, by reading them only.
+///
+/// Exit codes: 0 everything was read and nothing is at or above --fail-on; 1 a finding at or above --fail-on; 2 no
+/// such finding, but something could not be read whole; 3 nothing there that the scanner knows; 4 the command line or
+/// the configuration is wrong.
+#[derive(Debug, Args)]
+pub(crate) struct ScanArgs {
+    /// Files and folders.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// What the report on standard output looks like.
+    #[arg(long, value_enum, default_value_t = Format::Text, env = "MODELSCAN_FORMAT", hide_env = true)]
+    pub(crate) format: Format,
+    /// Write the report to a file too; may be repeated.
+    #[arg(long, value_name = "FORMAT=PATH", value_parser = parse_output)]
+    pub(crate) output: Vec<Output>,
+    /// Fail from this severity up [default: medium].
+    #[arg(long, value_enum, env = "MODELSCAN_FAIL_ON", hide_env = true)]
+    pub(crate) fail_on: Option<Level>,
+    /// Threads [default: one a core].
+    #[arg(long, value_name = "N", env = "MODELSCAN_JOBS", hide_env = true)]
+    pub(crate) jobs: Option<usize>,
+    /// Put the SHA-256 of each file into the report.
+    #[arg(long)]
+    pub(crate) sha256: bool,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Do not honour `allow` and `ignore` of the configuration.
+    #[arg(long)]
+    pub(crate) no_ignores: bool,
+    /// Show findings that the configuration accepts.
+    #[arg(long)]
+    pub(crate) show_suppressed: bool,
+    /// No warnings, no progress, no line that sums up.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// No progress bar.
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+    /// When to use colors.
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// Show what is inside files: members, pickles with every import and call, tensors.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// Files, or members of them (`model.pt::archive/data.pkl`).
+    #[arg(required = true, value_name = "PATH[::MEMBER]")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// What the report looks like; `json` is one line for each file.
+    #[arg(long, value_enum, default_value_t = InspectFormat::Text)]
+    pub(crate) format: InspectFormat,
+    /// Print an annotated listing of the opcodes instead.
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) disasm: bool,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// List the rules, or explain one.
+#[derive(Debug, Args)]
+pub(crate) struct RuleArgs {
+    /// Id of the rule.
+    pub(crate) id: Option<String>,
+    /// What the page looks like.
+    #[arg(long, value_enum, default_value_t = RuleFormat::Text)]
+    pub(crate) format: RuleFormat,
+}
+
+/// Print completions for a shell.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Print the manual page, of the whole command or of one verb.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The verb.
+    pub(crate) verb: Option<String>,
+}
+
+/// Where decisions come from.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ConfigArgs {
+    /// Configuration file [default: modelscan.toml, from here up to the top of the repository].
+    #[arg(long, value_name = "FILE", conflicts_with = "isolated")]
+    pub(crate) config: Option<PathBuf>,
+    /// Read no configuration file.
+    #[arg(long)]
+    pub(crate) isolated: bool,
+}
+
+/// The limits that were set, as typed: their names and values.
+#[derive(Debug, Default)]
+pub(crate) struct LimitArgs(pub(crate) Vec<(&'static str, String)>);
+
+impl Args for LimitArgs {
+    fn augment_args(command: Command) -> Command {
+        LIMITS.iter().fold(command, |command, limit| {
+            let arg = Arg::new(limit.flag).long(limit.flag).value_name(limit.kind()).help(limit.help);
+            command.arg(arg.action(ArgAction::Set).help_heading("Limits").hide_short_help(true))
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for LimitArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let value = |flag| matches.get_one::<String>(flag).cloned();
+        Ok(Self(LIMITS.iter().filter_map(|limit| Some((limit.name, value(limit.flag)?))).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The formats of a scan report: one file each under `render/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+    /// A line of JSON for each file, then one that sums up.
+    Jsonl,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InspectFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RuleFormat {
+    Text,
+    Json,
+    Markdown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Level {
+    Info,
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// A file to write the report to.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    pub(crate) format: Format,
+    pub(crate) path: PathBuf,
+}
+
+fn parse_output(text: &str) -> Result<Output, String> {
+    let (format, path) = text.split_once('=').ok_or("write it as FORMAT=PATH, as in json=report.json")?;
+    let format = Format::from_str(format, false).map_err(|_| format!("there is no format {format:?}"))?;
+    if path.is_empty() {
+        return Err("the path is empty".to_owned());
+    }
+    Ok(Output { format, path: path.into() })
+}
+
+/// The command line of the Python tool of the same name.
+#[derive(Debug, Parser)]
+#[command(name = "modelscan", disable_version_flag = true, args_override_self = true)]
+pub(crate) struct DropIn {
+    /// File or folder to scan.
+    #[arg(short, long)]
+    pub(crate) path: PathBuf,
+    /// Level of messages on standard error.
+    #[arg(short, long, value_enum, ignore_case = true, default_value = "INFO")]
+    pub(crate) log: LogLevel,
+    /// Format of the report.
+    #[arg(short, long, value_enum, default_value = "console")]
+    pub(crate) reporting_format: DropInFormat,
+    /// Write the JSON report to this file too.
+    #[arg(short, long)]
+    pub(crate) output_file: Option<PathBuf>,
+    /// List the files that were skipped.
+    #[arg(long)]
+    pub(crate) show_skipped: bool,
+    /// Settings file of the Python tool.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) settings_file: Option<PathBuf>,
+    /// Print the version.
+    #[arg(short, long)]
+    pub(crate) version: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[value(rename_all = "UPPER")]
+pub(crate) enum LogLevel {
+    Debug,
+    Info,
+    Warning,
+    Error,
+    Critical,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DropInFormat {
+    Console,
+    Json,
+    Custom,
+}
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    Verb(Verb),
+    DropIn(DropIn),
+    DropInVersion,
+}
+
+/// Reads the command line.
+pub(crate) fn parse(args: &[OsString]) -> Result<Asked, clap::Error> {
+    match drop_in_args(args) {
+        Some([flag]) if flag == "-v" => Ok(Asked::DropInVersion),
+        Some(rest) => {
+            let args = std::iter::once(OsString::from("modelscan")).chain(rest.iter().cloned());
+            let asked = DropIn::try_parse_from(args)?;
+            Ok(if asked.version { Asked::DropInVersion } else { Asked::DropIn(asked) })
+        }
+        None => Cli::try_parse_from(args).map(|cli| Asked::Verb(cli.verb)),
+    }
+}
+
+/// The whole command, for completions and the manual.
+pub(crate) fn command() -> Command {
+    Cli::command()
+}
+
+/// The arguments after the program's name and `scan`, if they speak the language of the Python tool: only there is a
+/// path given by a flag.
+fn drop_in_args(args: &[OsString]) -> Option<&[OsString]> {
+    let rest = args.get(1..)?;
+    let rest = rest.strip_prefix(&[OsString::from("scan")]).unwrap_or(rest);
+    let text = |arg: &OsString| arg.to_string_lossy().into_owned();
+    let mut flags = rest.iter().map(text).take_while(|arg| arg != "--");
+    let path = flags
+        .any(|arg| arg == "--path" || arg.starts_with("--path=") || (arg.starts_with("-p") && !arg.starts_with("--")));
+    let first = rest.first().map(text)?;
+    ((path && first.starts_with('-')) || (rest.len() == 1 && first == "-v")).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(line: &str) -> Result<Asked, clap::Error> {
+        parse(&line.split(' ').map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+        DropIn::command().debug_assert();
+    }
+
+    #[test]
+    fn a_path_given_by_a_flag_is_the_other_tool() {
+        for line in ["modelscan -p x", "modelscan scan -p x", "modelscan -l DEBUG -r json --path=x", "modelscan -px"] {
+            assert!(matches!(asked(line), Ok(Asked::DropIn(_))), "{line}");
+        }
+        assert!(matches!(asked("modelscan -v"), Ok(Asked::DropInVersion)));
+        for line in ["modelscan scan x", "modelscan scan -q x", "modelscan scan -- -p", "modelscan inspect x"] {
+            assert!(matches!(asked(line), Ok(Asked::Verb(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn limits_and_outputs_are_read_as_typed() {
+        let Ok(Asked::Verb(Verb::Scan(args))) = asked("modelscan scan --limit-time 5s --output json=a=b x") else {
+            unreachable!("it parses");
+        };
+        assert_eq!(args.limits.0, [("time", "5s".to_owned())]);
+        assert_eq!(args.output.first().map(|output| output.path.clone()), Some("a=b".into()));
+        assert!(asked("modelscan scan --output yaml=a x").is_err());
+        assert!(asked("modelscan scan --output json x").is_err());
+        assert!(asked("modelscan scan").is_err());
+    }
+}

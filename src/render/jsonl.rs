@@ -1,0 +1,24 @@
+//! A scan report as lines of JSON: one for each file, one for each error, and one that sums up at the end.
+
+use super::escape;
+use scanner::report::{ArtifactReport, Report, ScanError, Summary, Tool, Verdict};
+use serde::Serialize;
+use std::io::{self, Write};
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Row<'a> {
+    Artifact(&'a ArtifactReport),
+    Error(&'a ScanError),
+    Summary { schema: &'a str, tool: &'a Tool, verdict: Verdict, summary: &'a Summary },
+}
+
+pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let Report { schema, tool, verdict, summary, artifacts, errors } = report;
+    let last = Row::Summary { schema, tool, verdict: *verdict, summary };
+    let rows = artifacts.iter().map(Row::Artifact).chain(errors.iter().map(Row::Error));
+    for row in rows.chain([last]) {
+        writeln!(out, "{}", escape::json(&serde_json::to_string(&row)?))?;
+    }
+    Ok(())
+}
