@@ -54,12 +54,7 @@ impl Codec {
     pub(super) fn parallel(self) -> usize {
         match self {
             Self::Deflate | Self::Deflate64 | Self::Zlib | Self::Gzip => 3,
-            Self::Bzip2
-            | Self::ZipLzma(_)
-            | Self::LzmaAlone
-            | Self::Xz
-            | Self::Zstd
-            | Self::Lz4 => 1,
+            Self::Bzip2 | Self::ZipLzma(_) | Self::LzmaAlone | Self::Xz | Self::Zstd | Self::Lz4 => 1,
         }
     }
 
@@ -70,12 +65,8 @@ impl Codec {
             Self::Bzip2 => Some(head.starts_with(b"BZh")),
             Self::Xz => Some(head.starts_with(b"\xfd7zXZ\0")),
             Self::Zstd => Some(head.starts_with(b"\x28\xb5\x2f\xfd")),
-            Self::Lz4 => {
-                Some(head.starts_with(b"\x04\x22\x4d\x18") || head.starts_with(b"\x02\x21\x4c\x18"))
-            }
-            Self::Deflate | Self::Deflate64 | Self::Zlib | Self::ZipLzma(_) | Self::LzmaAlone => {
-                None
-            }
+            Self::Lz4 => Some(head.starts_with(b"\x04\x22\x4d\x18") || head.starts_with(b"\x02\x21\x4c\x18")),
+            Self::Deflate | Self::Deflate64 | Self::Zlib | Self::ZipLzma(_) | Self::LzmaAlone => None,
         }
     }
 
@@ -83,6 +74,11 @@ impl Codec {
     fn skips(self) -> bool {
         matches!(self, Self::Zstd | Self::Lz4)
     }
+}
+
+/// The unpacked bytes in order; `memory` bounds dictionaries and windows.
+pub fn reader(packed: SharedSource, codec: Codec, memory: u64) -> impl Read + Send {
+    Unpacker::new(packed, codec, memory)
 }
 
 /// Streams in a row: a state for each is cheap, but not free.
@@ -95,20 +91,15 @@ pub(super) struct Unpacker {
     position: Arc<AtomicU64>,
     current: Option<Box<dyn Stream>>,
     streams: u64,
+    /// Where the current stream started.
+    started: u64,
     memory: u64,
 }
 
 impl Unpacker {
     /// Starts at the first packed byte; `memory` bounds dictionaries and windows.
     pub(super) fn new(packed: SharedSource, codec: Codec, memory: u64) -> Self {
-        Self {
-            codec,
-            packed,
-            position: Arc::default(),
-            current: None,
-            streams: 0,
-            memory,
-        }
+        Self { codec, packed, position: Arc::default(), current: None, streams: 0, started: 0, memory }
     }
 
     /// How many of the packed bytes belong to what was unpacked so far.
@@ -125,10 +116,9 @@ impl Unpacker {
         }
         self.streams += 1;
         if self.streams > MAX_STREAMS {
-            return Err(io::Error::other(format!(
-                "more than {MAX_STREAMS} streams in a row"
-            )));
+            return Err(io::Error::other(format!("more than {MAX_STREAMS} streams in a row")));
         }
+        self.started = self.consumed();
         let packed = Packed::new(self.packed.clone(), self.position.clone());
         start(packed, self.codec, self.memory).map(Some)
     }
@@ -158,6 +148,23 @@ impl Unpacker {
         Ok(found)
     }
 
+    /// The decoder of lz4 frames takes the end of the packed bytes for the end of the frame: looks for the end mark,
+    /// which a legacy frame does not have.
+    fn check_lz4_end(&self) -> io::Result<()> {
+        let end = self.consumed();
+        if self.codec != Codec::Lz4 || end < self.packed.len() {
+            return Ok(());
+        }
+        let head = read_vec(&*self.packed, self.started, 5)?;
+        let &[4, 0x22, 0x4d, 0x18, flags] = head.as_slice() else { return Ok(()) };
+        let checksum = if flags & 4 == 0 { 0 } else { 4 };
+        let mark = read_vec(&*self.packed, end.saturating_sub(4 + checksum), 4)?;
+        if mark != [0; 4] || end < self.started + 11 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the frame does not end"));
+        }
+        Ok(())
+    }
+
     /// Steps over frames `50..5F 2A 4D 18` with their length.
     fn skip_frames(&mut self) -> io::Result<()> {
         loop {
@@ -168,10 +175,7 @@ impl Unpacker {
             };
             let length = u64::from(u32::from_le_bytes([*a, *b, *c, *d])) + 8;
             if length > self.packed.len().saturating_sub(at) {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "a skippable frame runs over the end",
-                ));
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a skippable frame runs over the end"));
             }
             self.position.store(at + length, Ordering::Relaxed);
         }
@@ -196,6 +200,7 @@ impl Read for Unpacker {
             }
             if let Some(ended) = self.current.take() {
                 self.position.fetch_sub(ended.unused(), Ordering::Relaxed);
+                self.check_lz4_end()?;
             }
         }
     }
@@ -235,42 +240,31 @@ fn start(mut packed: Packed, codec: Codec, memory: u64) -> io::Result<Box<dyn St
         Codec::Deflate64 => Box::new(Exact(deflate64::Deflate64Decoder::with_buffer(packed))),
         Codec::Gzip => Box::new(Exact(flate2::bufread::GzDecoder::new(packed))),
         Codec::Bzip2 => Box::new(Exact(bzip2::bufread::BzDecoder::new(packed))),
-        Codec::LzmaAlone => Box::new(lzma_rust2::LzmaReader::new_mem_limit(
-            packed, kibibytes, None,
-        )?),
+        Codec::LzmaAlone => Box::new(lzma_rust2::LzmaReader::new_mem_limit(packed, kibibytes, None)?),
         Codec::ZipLzma(length) => {
             let mut head = [0; 9];
             packed.read_exact(&mut head)?;
             let [_, _, size_low, size_high, properties, a, b, c, d] = head;
             let dictionary = u32::from_le_bytes([a, b, c, d]);
             if u16::from_le_bytes([size_low, size_high]) != 5 {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "lzma properties are not five bytes",
-                ));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "lzma properties are not five bytes"));
             }
             if u64::from(dictionary) > memory {
                 return Err(too_much("the lzma dictionary", u64::from(dictionary)));
             }
             let length = length.unwrap_or(u64::MAX);
-            Box::new(lzma_rust2::LzmaReader::new_with_props(
-                packed, length, properties, dictionary, None,
-            )?)
+            Box::new(lzma_rust2::LzmaReader::new_with_props(packed, length, properties, dictionary, None)?)
         }
-        Codec::Xz => Box::new(Exact(lzma_rust2::XzReader::new_mem_limit(
-            packed, false, kibibytes,
-        ))),
+        Codec::Xz => Box::new(Exact(lzma_rust2::XzReader::new_mem_limit(packed, false, kibibytes))),
         Codec::Zstd => Box::new(Exact(
-            ruzstd::decoding::StreamingDecoder::new_with_max_window_size(packed, memory).map_err(
-                |error| {
-                    let text = error.to_string();
-                    if text.to_ascii_lowercase().contains("window") {
-                        too_much("the zstd window", 0)
-                    } else {
-                        invalid(text)
-                    }
-                },
-            )?,
+            ruzstd::decoding::StreamingDecoder::new_with_max_window_size(packed, memory).map_err(|error| {
+                let text = error.to_string();
+                if text.to_ascii_lowercase().contains("window") {
+                    too_much("the zstd window", 0)
+                } else {
+                    invalid(text)
+                }
+            })?,
         )),
         Codec::Lz4 => Box::new(Exact(lz4_flex::frame::FrameDecoder::new(packed))),
     })
@@ -281,11 +275,8 @@ fn invalid(text: String) -> io::Error {
 }
 
 fn too_much(what: &str, bytes: u64) -> io::Error {
-    let text = if bytes == 0 {
-        format!("{what} is too large")
-    } else {
-        format!("{what} of {bytes} bytes is too large")
-    };
+    let text =
+        if bytes == 0 { format!("{what} is too large") } else { format!("{what} of {bytes} bytes is too large") };
     io::Error::new(io::ErrorKind::OutOfMemory, text)
 }
 
@@ -299,11 +290,7 @@ struct Inflate {
 
 impl Inflate {
     fn new(packed: Packed, header: bool) -> Self {
-        Self {
-            packed,
-            state: flate2::Decompress::new(header),
-            ended: false,
-        }
+        Self { packed, state: flate2::Decompress::new(header), ended: false }
     }
 }
 
@@ -313,9 +300,7 @@ impl Read for Inflate {
             let input = self.packed.fill_buf()?;
             let exhausted = input.is_empty();
             let (before_in, before_out) = (self.state.total_in(), self.state.total_out());
-            let outcome = self
-                .state
-                .decompress(input, buf, flate2::FlushDecompress::None);
+            let outcome = self.state.decompress(input, buf, flate2::FlushDecompress::None);
             let taken = self.state.total_in() - before_in;
             let count = usize::try_from(self.state.total_out() - before_out).unwrap_or(0);
             self.packed.consume(usize::try_from(taken).unwrap_or(0));
@@ -324,10 +309,7 @@ impl Read for Inflate {
                 return Ok(count);
             }
             if !self.ended && (exhausted || taken == 0) {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the stream does not end",
-                ));
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stream does not end"));
             }
         }
         Ok(0)
@@ -347,13 +329,7 @@ impl Packed {
     const BLOCK: usize = 32 << 10;
 
     fn new(source: SharedSource, position: Arc<AtomicU64>) -> Self {
-        Self {
-            source,
-            position,
-            buffer: Vec::new(),
-            from: 0,
-            to: 0,
-        }
+        Self { source, position, buffer: Vec::new(), from: 0, to: 0 }
     }
 }
 
@@ -364,10 +340,7 @@ impl BufRead for Packed {
             let rest = usize::try_from(self.source.len().saturating_sub(at)).unwrap_or(usize::MAX);
             self.buffer.resize(rest.min(Self::BLOCK), 0);
             self.from = 0;
-            self.to = self
-                .source
-                .read_at(at, &mut self.buffer)?
-                .min(self.buffer.len());
+            self.to = self.source.read_at(at, &mut self.buffer)?.min(self.buffer.len());
         }
         Ok(self.buffer.get(self.from..self.to).unwrap_or_default())
     }

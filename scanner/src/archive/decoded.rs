@@ -8,7 +8,7 @@ use super::Opened;
 use super::codec::{Codec, Unpacker};
 use crate::artifact::Watch;
 use crate::fact::{Fact, Unread};
-use crate::source::{Memory, SharedSource, Source, Window};
+use crate::source::{Memory, SharedSource, Source};
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 
@@ -24,6 +24,49 @@ pub struct Decoding {
     pub consumed: u64,
 }
 
+/// Something that unpacks, from the start, as often as needed.
+pub trait Restart: Send + Sync {
+    /// Starts at the first byte.
+    fn start(&self) -> Box<dyn Unpacking>;
+    /// The name of the method in messages.
+    fn name(&self) -> &'static str;
+    /// How many of these may live side by side without weighing on memory.
+    fn parallel(&self) -> usize;
+}
+
+/// Unpacked bytes in order.
+pub trait Unpacking: Read + Send {
+    /// How many packed bytes it took so far.
+    fn consumed(&self) -> u64;
+}
+
+impl Unpacking for Unpacker {
+    fn consumed(&self) -> u64 {
+        Self::consumed(self)
+    }
+}
+
+/// A packed stream of one codec.
+struct Packed {
+    source: SharedSource,
+    codec: Codec,
+    memory: u64,
+}
+
+impl Restart for Packed {
+    fn start(&self) -> Box<dyn Unpacking> {
+        Box::new(Unpacker::new(self.source.clone(), self.codec, self.memory))
+    }
+
+    fn name(&self) -> &'static str {
+        self.codec.name()
+    }
+
+    fn parallel(&self) -> usize {
+        self.codec.parallel()
+    }
+}
+
 /// Bytes that are unpacked at once.
 const BLOCK: usize = 64 << 10;
 /// Bytes that a large content keeps behind the position of its decoder.
@@ -33,8 +76,14 @@ const RESTARTS: u32 = 256;
 
 /// Unpacks `packed` once, within the bounds of `watch`.
 pub fn decode(packed: &SharedSource, codec: Codec, watch: &Watch) -> Decoding {
+    let memory = watch.limits.decoder_memory;
+    decode_with(Arc::new(Packed { source: packed.clone(), codec, memory }), watch)
+}
+
+/// Unpacks once, within the bounds of `watch`.
+pub fn decode_with(packed: Arc<dyn Restart>, watch: &Watch) -> Decoding {
     let limits = &watch.limits;
-    let mut unpacker = Unpacker::new(packed.clone(), codec, limits.decoder_memory);
+    let mut unpacker = packed.start();
     let mut kept = Some(Vec::new());
     let mut block = vec![0; BLOCK];
     let mut crc32 = crc32fast::Hasher::new();
@@ -42,16 +91,13 @@ pub fn decode(packed: &SharedSource, codec: Codec, watch: &Watch) -> Decoding {
     let mut facts = Vec::new();
     let unread = loop {
         if watch.expired() {
-            break Some(Unread::Limit(format!(
-                "time ran out while unpacking {}",
-                codec.name()
-            )));
+            break Some(Unread::Limit(format!("time ran out while unpacking {}", packed.name())));
         }
         let count = match unpacker.read(&mut block) {
             Ok(0) => break None,
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => break Some(refusal(codec, &error)),
+            Err(error) => break Some(refusal(packed.name(), &error)),
         };
         let bytes = block.get(..count).unwrap_or_default();
         crc32.update(bytes);
@@ -69,32 +115,20 @@ pub fn decode(packed: &SharedSource, codec: Codec, watch: &Watch) -> Decoding {
             break Some(Unread::Limit(what));
         }
         if length > limits.member_bytes {
-            break Some(Unread::Limit(format!(
-                "more than {} bytes unpacked",
-                limits.member_bytes
-            )));
+            break Some(Unread::Limit(format!("more than {} bytes unpacked", limits.member_bytes)));
         }
     };
     let source: SharedSource = match kept {
         Some(bytes) => Arc::new(Memory::new(bytes)),
-        None => Arc::new(Decoded::new(packed.clone(), codec, length, watch.clone())),
+        None => Arc::new(Decoded::new(packed, length, watch.clone())),
     };
     let source = (length > 0 || unread.is_none()).then_some(source);
-    let opened = Opened {
-        source,
-        facts,
-        unread,
-    };
-    Decoding {
-        opened,
-        length,
-        crc32: crc32.finalize(),
-        consumed: unpacker.consumed(),
-    }
+    let opened = Opened { source, facts, unread };
+    Decoding { opened, length, crc32: crc32.finalize(), consumed: unpacker.consumed() }
 }
 
-fn refusal(codec: Codec, error: &io::Error) -> Unread {
-    let text = format!("{}: {error}", codec.name());
+fn refusal(name: &str, error: &io::Error) -> Unread {
+    let text = format!("{name}: {error}");
     match error.kind() {
         io::ErrorKind::OutOfMemory => Unread::Limit(text),
         io::ErrorKind::Unsupported => Unread::Unsupported(text),
@@ -104,8 +138,7 @@ fn refusal(codec: Codec, error: &io::Error) -> Unread {
 
 /// A large content that is unpacked where it is read.
 pub struct Decoded {
-    packed: SharedSource,
-    codec: Codec,
+    packed: Arc<dyn Restart>,
     len: u64,
     watch: Watch,
     state: Mutex<State>,
@@ -120,7 +153,7 @@ struct State {
 
 /// A decoder on its way through the content, and the last bytes it gave.
 struct Cursor {
-    unpacker: Unpacker,
+    unpacker: Box<dyn Unpacking>,
     /// The last bytes before `next`; at most twice [`WINDOW`], so that it is cut only now and then.
     tail: Vec<u8>,
     next: u64,
@@ -128,23 +161,15 @@ struct Cursor {
 }
 
 impl Decoded {
-    fn new(packed: SharedSource, codec: Codec, len: u64, watch: Watch) -> Self {
-        Self {
-            packed,
-            codec,
-            len,
-            watch,
-            state: Mutex::default(),
-        }
+    fn new(packed: Arc<dyn Restart>, len: u64, watch: Watch) -> Self {
+        Self { packed, len, watch, state: Mutex::default() }
     }
 
     /// The cursor that reaches `at` with the least work: the furthest of those that have not passed it.
     fn seek<'a>(&self, state: &'a mut State, at: u64) -> io::Result<&'a mut Cursor> {
         state.clock += 1;
         let reach = |cursor: &Cursor| (cursor.first() <= at).then_some(cursor.next);
-        let best = (0..state.cursors.len())
-            .filter_map(|id| reach(state.cursors.get(id)?).map(|next| (next, id)))
-            .max();
+        let best = (0..state.cursors.len()).filter_map(|id| reach(state.cursors.get(id)?).map(|next| (next, id))).max();
         let id = match best {
             Some((_, id)) => id,
             None => {
@@ -152,30 +177,17 @@ impl Decoded {
                     return Err(io::Error::other("unpacked again too often"));
                 }
                 state.restarts += 1;
-                if state.cursors.len() >= self.codec.parallel() {
-                    let oldest = (0..state.cursors.len())
-                        .min_by_key(|id| state.cursors.get(*id).map(|c| c.used));
+                if state.cursors.len() >= self.packed.parallel() {
+                    let oldest = (0..state.cursors.len()).min_by_key(|id| state.cursors.get(*id).map(|c| c.used));
                     state.cursors.swap_remove(oldest.unwrap_or(0));
                 }
-                let unpacker = Unpacker::new(
-                    self.packed.clone(),
-                    self.codec,
-                    self.watch.limits.decoder_memory,
-                );
-                state.cursors.push(Cursor {
-                    unpacker,
-                    tail: Vec::new(),
-                    next: 0,
-                    used: 0,
-                });
+                let unpacker = self.packed.start();
+                state.cursors.push(Cursor { unpacker, tail: Vec::new(), next: 0, used: 0 });
                 state.cursors.len() - 1
             }
         };
         let clock = state.clock;
-        let cursor = state
-            .cursors
-            .get_mut(id)
-            .ok_or_else(|| io::Error::other("no decoder"))?;
+        let cursor = state.cursors.get_mut(id).ok_or_else(|| io::Error::other("no decoder"))?;
         cursor.used = clock;
         Ok(cursor)
     }
@@ -195,10 +207,7 @@ impl Cursor {
         let old = self.tail.len();
         self.tail.resize(old + BLOCK, 0);
         let outcome = loop {
-            match self
-                .unpacker
-                .read(self.tail.get_mut(old..).unwrap_or_default())
-            {
+            match self.unpacker.read(self.tail.get_mut(old..).unwrap_or_default()) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => break outcome,
             }
@@ -210,10 +219,7 @@ impl Cursor {
     }
 
     fn copy(&self, at: u64, buf: &mut [u8]) -> usize {
-        let Some(start) = at
-            .checked_sub(self.first())
-            .and_then(|start| usize::try_from(start).ok())
-        else {
+        let Some(start) = at.checked_sub(self.first()).and_then(|start| usize::try_from(start).ok()) else {
             return 0;
         };
         let known = self.tail.get(start..).unwrap_or_default();
@@ -233,26 +239,17 @@ impl Source for Decoded {
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
         let rest = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX);
         let wanted = rest.min(buf.len());
-        let mut state = self
-            .state
-            .lock()
-            .map_err(|_| io::Error::other("a reader of the same bytes failed"))?;
+        let mut state = self.state.lock().map_err(|_| io::Error::other("a reader of the same bytes failed"))?;
         let mut done = 0;
         while done < wanted {
             let cursor = self.seek(&mut state, at + done as u64)?;
-            let count = cursor.copy(
-                at + done as u64,
-                buf.get_mut(done..wanted).unwrap_or_default(),
-            );
+            let count = cursor.copy(at + done as u64, buf.get_mut(done..wanted).unwrap_or_default());
             done += count;
             if count > 0 {
                 continue;
             }
             if self.watch.expired() {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "time ran out while unpacking",
-                ));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "time ran out while unpacking"));
             }
             if !cursor.advance()? {
                 break;
@@ -260,18 +257,6 @@ impl Source for Decoded {
         }
         Ok(done)
     }
-}
-
-/// Opens packed bytes that stand at a range of `outer`.
-pub fn decode_range(
-    outer: &SharedSource,
-    at: u64,
-    len: u64,
-    codec: Codec,
-    watch: &Watch,
-) -> Decoding {
-    let packed: SharedSource = Arc::new(Window::new(outer.clone(), at, len));
-    decode(&packed, codec, watch)
 }
 
 #[cfg(test)]
@@ -316,10 +301,7 @@ mod tests {
         assert_eq!(decoding.opened.unread, None);
         assert_eq!(decoding.consumed, packed_len);
         let source = decoding.opened.source.expect("it unpacks");
-        assert_eq!(
-            read_vec(&*source, 0, 100).expect("memory reads"),
-            b"one two"
-        );
+        assert_eq!(read_vec(&*source, 0, 100).expect("memory reads"), b"one two");
         assert_eq!(decoding.crc32, crc32fast::hash(b"one two"));
     }
 
@@ -329,16 +311,7 @@ mod tests {
         let decoding = decode_gzip(gzip(&content));
         let source = decoding.opened.source.expect("it unpacks");
         assert_eq!(source.len(), content.len() as u64);
-        for at in [
-            6_000_000,
-            0,
-            5_000_000,
-            4_900_000,
-            1,
-            6 << 20,
-            (6 << 20) - 3,
-            3_000_000,
-        ] {
+        for at in [6_000_000, 0, 5_000_000, 4_900_000, 1, 6 << 20, (6 << 20) - 3, 3_000_000] {
             let read = read_vec(&*source, at, 70_000).expect("it unpacks");
             let start = usize::try_from(at).expect("small");
             let end = (start + 70_000).min(content.len());
@@ -360,14 +333,9 @@ mod tests {
     #[test]
     fn a_bomb_is_stopped_and_said() {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        encoder
-            .write_all(&vec![0; 40 << 20])
-            .expect("memory takes it");
+        encoder.write_all(&vec![0; 40 << 20]).expect("memory takes it");
         let decoding = decode_gzip(encoder.finish().expect("memory takes it"));
-        assert!(matches!(
-            decoding.opened.facts.as_slice(),
-            [Fact::Bomb { .. }]
-        ));
+        assert!(matches!(decoding.opened.facts.as_slice(), [Fact::Bomb { .. }]));
         assert!(matches!(decoding.opened.unread, Some(Unread::Limit(_))));
         assert!(decoding.length < 12 << 20);
     }
@@ -378,14 +346,8 @@ mod tests {
         let packed = gzip(&content);
         for len in (0..packed.len()).step_by(997) {
             let decoding = decode_gzip(packed[..len].to_vec());
-            assert!(
-                matches!(decoding.opened.unread, Some(Unread::Broken(_))),
-                "cut at {len}"
-            );
-            let start = decoding
-                .opened
-                .source
-                .map(|s| read_vec(&*s, 0, 1 << 20).expect("memory reads"));
+            assert!(matches!(decoding.opened.unread, Some(Unread::Broken(_))), "cut at {len}");
+            let start = decoding.opened.source.map(|s| read_vec(&*s, 0, 1 << 20).expect("memory reads"));
             assert!(content.starts_with(&start.unwrap_or_default()));
         }
     }

@@ -20,54 +20,29 @@ pub(super) fn escape(name: &str) -> Option<&'static str> {
     if bytes.get(1) == Some(&b':') && bytes.first().is_some_and(u8::is_ascii_alphabetic) {
         return Some("names a drive");
     }
-    if name
-        .split(['/', '\\'])
-        .any(|part| part.trim_end_matches(' ') == "..")
-    {
+    if name.split(['/', '\\']).any(|part| part.trim_end_matches(' ') == "..") {
         return Some("climbs out of its folder");
     }
     if name.split(['/', '\\']).any(is_device) {
         return Some("is the name of a device");
     }
-    name.chars()
-        .any(char::is_control)
-        .then_some("holds control characters")
+    name.chars().any(char::is_control).then_some("holds control characters")
 }
 
 /// Names that Windows takes for devices, with any extension.
 fn is_device(part: &str) -> bool {
-    let stem = part
-        .split('.')
-        .next()
-        .unwrap_or_default()
-        .trim_end()
-        .to_ascii_lowercase();
-    let numbered = |prefix: &str| {
-        stem.strip_prefix(prefix)
-            .is_some_and(|rest| matches!(rest.as_bytes(), [b'1'..=b'9']))
-    };
-    matches!(
-        stem.as_str(),
-        "con" | "prn" | "aux" | "nul" | "conin$" | "conout$"
-    ) || numbered("com")
-        || numbered("lpt")
+    let stem = part.split('.').next().unwrap_or_default().trim_end().to_ascii_lowercase();
+    let numbered =
+        |prefix: &str| stem.strip_prefix(prefix).is_some_and(|rest| matches!(rest.as_bytes(), [b'1'..=b'9']));
+    matches!(stem.as_str(), "con" | "prn" | "aux" | "nul" | "conin$" | "conout$") || numbered("com") || numbered("lpt")
 }
 
 /// The name as the least exact reader sees it, but for letter case: `\` divides, a NUL ends, dots and spaces at the
 /// end of a part go.
 pub(super) fn plain(name: &str) -> String {
-    let name = name
-        .split('\0')
-        .next()
-        .unwrap_or_default()
-        .replace('\\', "/");
-    let parts = name
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".");
-    let mut plain = parts
-        .map(|part| part.trim_end_matches(['.', ' ']))
-        .collect::<Vec<_>>()
-        .join("/");
+    let name = name.split('\0').next().unwrap_or_default().replace('\\', "/");
+    let parts = name.split('/').filter(|part| !part.is_empty() && *part != ".");
+    let mut plain = parts.map(|part| part.trim_end_matches(['.', ' '])).collect::<Vec<_>>().join("/");
     // A folder and a file of one name are two things to nobody, but honest writers list folders with the slash.
     if name.ends_with('/') {
         plain.push('/');
@@ -81,43 +56,19 @@ mod tests {
 
     #[test]
     fn paths_that_leave_their_folder_are_told_from_those_that_do_not() {
-        for name in [
-            "/etc/passwd",
-            "\\x",
-            "C:x",
-            "a/../../b",
-            "a\\..\\b",
-            ".. /x",
-            "aux",
-            "a/COM1.txt",
-            "a\nb",
-            "nul\0",
-        ] {
+        for name in
+            ["/etc/passwd", "\\x", "C:x", "a/../../b", "a\\..\\b", ".. /x", "aux", "a/COM1.txt", "a\nb", "nul\0"]
+        {
             assert!(escape(name).is_some(), "{name:?}");
         }
-        for name in [
-            "archive/data.pkl",
-            "a..b",
-            "...",
-            "auxiliary",
-            "com0",
-            "a/.data/serialization_id",
-            "com10",
-        ] {
+        for name in ["archive/data.pkl", "a..b", "...", "auxiliary", "com0", "a/.data/serialization_id", "com10"] {
             assert_eq!(escape(name), None, "{name:?}");
         }
     }
 
     #[test]
     fn names_that_some_reader_takes_for_one_are_one() {
-        for name in [
-            "a/data.pkl.",
-            "a\\data.pkl",
-            "a//data.pkl",
-            "./a/data.pkl",
-            "a/data.pkl\0.txt",
-            "a/data.pkl ",
-        ] {
+        for name in ["a/data.pkl.", "a\\data.pkl", "a//data.pkl", "./a/data.pkl", "a/data.pkl\0.txt", "a/data.pkl "] {
             assert_eq!(plain(name), "a/data.pkl", "{name:?}");
         }
     }

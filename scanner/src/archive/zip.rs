@@ -80,8 +80,7 @@ impl ZipArchive {
 impl ZipEntry {
     /// Where its content stands in the archive when it is stored plainly.
     pub fn stored_range(&self) -> Option<(u64, u64)> {
-        (self.method == 0 && !self.encrypted && self.packed == self.unpacked)
-            .then_some((self.data?, self.packed))
+        (self.method == 0 && !self.encrypted && self.packed == self.unpacked).then_some((self.data?, self.packed))
     }
 
     fn codec(&self) -> Result<Option<Codec>, Unread> {
@@ -99,17 +98,11 @@ impl ZipEntry {
     }
 
     fn open_stored(&self, packed: SharedSource, watch: &Watch) -> Opened {
-        let mut opened = Opened {
-            source: Some(packed.clone()),
-            facts: Vec::new(),
-            unread: None,
-        };
+        let mut opened = Opened { source: Some(packed.clone()), facts: Vec::new(), unread: None };
         if self.encrypted || (self.crc32 != 0 && packed.len() <= CHECKED) {
             match checksum(&*packed, watch) {
                 Ok(found) if found == self.crc32 => {
-                    opened
-                        .facts
-                        .extend(self.encrypted.then(|| self.readable_though_encrypted()));
+                    opened.facts.extend(self.encrypted.then(|| self.readable_though_encrypted()));
                 }
                 Ok(_) if self.only_local => {}
                 // Nobody but torch reads it as it stands; with a checksum of 0 nobody can tell.
@@ -126,10 +119,7 @@ impl ZipEntry {
         let mut opened = decoding.opened;
         let whole = opened.unread.is_none();
         if self.encrypted && !(whole && (decoding.crc32 == self.crc32 || self.crc32 == 0)) {
-            return Opened {
-                unread: Some(Unread::Encrypted),
-                ..opened
-            };
+            return Opened { unread: Some(Unread::Encrypted), ..opened };
         }
         if self.encrypted {
             opened.facts.push(self.readable_though_encrypted());
@@ -139,24 +129,12 @@ impl ZipEntry {
             return opened;
         }
         if whole && decoding.length != self.unpacked {
-            let what = format!(
-                "{} unpacks to {} bytes and says {}",
-                self.name, decoding.length, self.unpacked
-            );
-            opened.facts.push(Fact::ArchiveMismatch {
-                what,
-                weight: Weight::Misleading,
-            });
+            let what = format!("{} unpacks to {} bytes and says {}", self.name, decoding.length, self.unpacked);
+            opened.facts.push(Fact::ArchiveMismatch { what, weight: Weight::Misleading });
         }
         if whole && decoding.consumed < packed.len() {
-            let what = format!(
-                "the compressed stream of {} ends before its data does",
-                self.name
-            );
-            opened.facts.push(Fact::TrailingData {
-                length: packed.len() - decoding.consumed,
-                what,
-            });
+            let what = format!("the compressed stream of {} ends before its data does", self.name);
+            opened.facts.push(Fact::TrailingData { length: packed.len() - decoding.consumed, what });
         }
         if whole && self.crc32 != 0 && decoding.crc32 != self.crc32 {
             opened.facts.push(self.checksum_differs(decoding.crc32));
@@ -167,32 +145,19 @@ impl ZipEntry {
     /// CPython refuses the flag, torch does not look at it.
     fn readable_though_encrypted(&self) -> Fact {
         let what = format!("{} says that it is encrypted and is not", self.name);
-        Fact::ArchiveMismatch {
-            what,
-            weight: Weight::Misleading,
-        }
+        Fact::ArchiveMismatch { what, weight: Weight::Misleading }
     }
 
     /// CPython refuses such an entry, torch reads it.
     fn checksum_differs(&self, found: u32) -> Fact {
-        let what = format!(
-            "the checksum of {} is {found:08x} and its header says {:08x}",
-            self.name, self.crc32
-        );
-        Fact::ArchiveMismatch {
-            what,
-            weight: Weight::Misleading,
-        }
+        let what = format!("the checksum of {} is {found:08x} and its header says {:08x}", self.name, self.crc32);
+        Fact::ArchiveMismatch { what, weight: Weight::Misleading }
     }
 }
 
 impl Entry for ZipEntry {
     fn open(&self, watch: &Watch) -> Opened {
-        let nothing = |why| Opened {
-            source: None,
-            facts: Vec::new(),
-            unread: Some(why),
-        };
+        let nothing = |why| Opened { source: None, facts: Vec::new(), unread: Some(why) };
         let Some(data) = self.data else {
             return nothing(Unread::Broken("its local header is missing".into()));
         };
@@ -204,11 +169,7 @@ impl Entry for ZipEntry {
             Ok(Some(codec)) => self.open_packed(&packed, codec, watch),
         };
         if cut {
-            let why = format!(
-                "{} of its {} bytes are there",
-                self.source.len().saturating_sub(data),
-                self.packed
-            );
+            let why = format!("{} of its {} bytes are there", self.source.len().saturating_sub(data), self.packed);
             opened.unread.get_or_insert(Unread::Broken(why));
         }
         opened

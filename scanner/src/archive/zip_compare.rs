@@ -18,13 +18,7 @@ const STRANGE_FLAGS: u16 = 0x0020 | 0x0040 | 0x2000;
 
 impl Walk<'_> {
     /// Compares what stands in the central directory with the local header, and looks at the entry itself.
-    pub(super) fn compare(
-        &mut self,
-        at: u64,
-        entry: &ZipEntry,
-        central: &Central,
-        local: Option<&Local>,
-    ) {
+    pub(super) fn compare(&mut self, at: u64, entry: &ZipEntry, central: &Central, local: Option<&Local>) {
         let name = &entry.name;
         if let Some(local) = local {
             self.compare_local(entry, central, local);
@@ -33,46 +27,21 @@ impl Walk<'_> {
             self.odd(at, what, Weight::Misleading);
         }
         if central.flags & STRANGE_FLAGS != 0 {
-            let what = format!(
-                "{name} has flags {:#06x}, which only some readers refuse",
-                central.flags
-            );
+            let what = format!("{name} has flags {:#06x}, which only some readers refuse", central.flags);
             self.odd(at, what, Weight::Misleading);
         }
         if central.zip64_lacking {
-            self.odd(
-                at,
-                format!("{name} refers to a zip64 field that it lacks"),
-                Weight::Wrong,
-            );
+            self.odd(at, format!("{name} refers to a zip64 field that it lacks"), Weight::Wrong);
         }
         if central.method == 0 && central.packed != central.unpacked && central.flags & 1 == 0 {
-            let what = format!(
-                "{name} is stored and has two lengths, {} and {}",
-                central.packed, central.unpacked
-            );
+            let what = format!("{name} is stored and has two lengths, {} and {}", central.packed, central.unpacked);
             self.odd(at, what, Weight::Misleading);
         }
-        if central
-            .unicode_name
-            .as_ref()
-            .is_some_and(|other| *other != central.name)
-        {
-            self.odd(
-                at,
-                format!("{name} has another name in a Unicode path field"),
-                Weight::Misleading,
-            );
+        if central.unicode_name.as_ref().is_some_and(|other| *other != central.name) {
+            self.odd(at, format!("{name} has another name in a Unicode path field"), Weight::Misleading);
         }
-        if entry
-            .data
-            .is_some_and(|data| data.saturating_add(entry.packed) > self.source.len())
-        {
-            self.odd(
-                at,
-                format!("{name} runs over the end of the file"),
-                Weight::Wrong,
-            );
+        if entry.data.is_some_and(|data| data.saturating_add(entry.packed) > self.source.len()) {
+            self.odd(at, format!("{name} runs over the end of the file"), Weight::Wrong);
         }
         self.path(at, name);
         if let Some(other) = &entry.local_name {
@@ -84,32 +53,17 @@ impl Walk<'_> {
     fn compare_local(&mut self, entry: &ZipEntry, central: &Central, local: &Local) {
         let (at, name) = (entry.header, &entry.name);
         if let Some(other) = &entry.local_name {
-            self.odd(
-                at,
-                format!("{name} is named {other} in its local header"),
-                Weight::Misleading,
-            );
+            self.odd(at, format!("{name} is named {other} in its local header"), Weight::Misleading);
         }
         if local.method != central.method {
-            let what = format!(
-                "{name} has method {} and, in its local header, {}",
-                central.method, local.method
-            );
+            let what = format!("{name} has method {} and, in its local header, {}", central.method, local.method);
             self.odd(at, what, Weight::Misleading);
         }
         let differing = (local.flags ^ central.flags) & !FREE_FLAGS;
         if differing & 1 != 0 {
-            self.odd(
-                at,
-                format!("{name} is encrypted by one of its headers only"),
-                Weight::Misleading,
-            );
+            self.odd(at, format!("{name} is encrypted by one of its headers only"), Weight::Misleading);
         } else if differing & !0x0800 != 0 {
-            self.odd(
-                at,
-                format!("{name} has other flags in its local header"),
-                Weight::Wrong,
-            );
+            self.odd(at, format!("{name} has other flags in its local header"), Weight::Wrong);
         }
         let later = (local.flags | central.flags) & 8 != 0;
         let same = local.packed == central.packed && local.unpacked == central.unpacked;
@@ -117,28 +71,17 @@ impl Walk<'_> {
         // Streaming writers reserve a zip64 field and leave it, or the numbers that refer to it, unset.
         let reserved = later && local.packed == 0xffff_ffff;
         if !same && !left_out && !reserved {
-            self.odd(
-                at,
-                format!("{name} has other lengths in its local header"),
-                Weight::Misleading,
-            );
+            self.odd(at, format!("{name} has other lengths in its local header"), Weight::Misleading);
         }
         if local.crc32 != central.crc32 && !(later && local.crc32 == 0) {
-            self.odd(
-                at,
-                format!("{name} has another checksum in its local header"),
-                Weight::Wrong,
-            );
+            self.odd(at, format!("{name} has another checksum in its local header"), Weight::Wrong);
         }
     }
 
     /// States what is wrong with a path.
     pub(super) fn path(&mut self, at: u64, name: &str) {
         if let Some(what) = entry_name::escape(name) {
-            let fact = Fact::PathEscapes {
-                path: name.to_owned(),
-                what: what.to_owned(),
-            };
+            let fact = Fact::PathEscapes { path: name.to_owned(), what: what.to_owned() };
             self.state(at, Weight::Misleading, fact);
         }
     }
@@ -149,14 +92,7 @@ impl Walk<'_> {
         let kind = match (central.external >> 28, unix) {
             (0xa, _) => {
                 let what = "is a symbolic link".to_owned();
-                return self.state(
-                    at,
-                    Weight::Misleading,
-                    Fact::PathEscapes {
-                        path: name.to_owned(),
-                        what,
-                    },
-                );
+                return self.state(at, Weight::Misleading, Fact::PathEscapes { path: name.to_owned(), what });
             }
             (0x1, true) => "FIFO",
             (0x2, true) => "character device",
@@ -170,11 +106,7 @@ impl Walk<'_> {
     /// Looks for entries that are one name to some reader.
     pub(super) fn compare_names(&mut self) {
         // Only torch looks names up without regard to case; npz files with `W.npy` and `w.npy` are honest.
-        let torch = self
-            .archive
-            .entries
-            .iter()
-            .any(|entry| entry.name.ends_with("/data.pkl"));
+        let torch = self.archive.entries.iter().any(|entry| entry.name.ends_with("/data.pkl"));
         let mut first: HashMap<String, usize> = HashMap::new();
         let mut remarks = Vec::new();
         for (index, entry) in self.archive.entries.iter().enumerate() {
@@ -186,38 +118,19 @@ impl Walk<'_> {
                 continue;
             }
             let plain = entry_name::plain(&entry.name);
-            let Some(other) = first
-                .get(&plain.to_lowercase())
-                .and_then(|other| self.archive.entries.get(*other))
+            let Some(other) = first.get(&plain.to_lowercase()).and_then(|other| self.archive.entries.get(*other))
             else {
                 first.insert(plain.to_lowercase(), index);
                 continue;
             };
             let (what, weight) = if entry.name == other.name {
-                let weight = if entry.folder {
-                    Weight::Odd
-                } else {
-                    Weight::Misleading
-                };
+                let weight = if entry.folder { Weight::Odd } else { Weight::Misleading };
                 (format!("two entries are named {}", entry.name), weight)
             } else if plain == entry_name::plain(&other.name) {
-                (
-                    format!(
-                        "{} and {} are one name to some readers",
-                        other.name, entry.name
-                    ),
-                    Weight::Misleading,
-                )
+                (format!("{} and {} are one name to some readers", other.name, entry.name), Weight::Misleading)
             } else {
-                let weight = if torch {
-                    Weight::Misleading
-                } else {
-                    Weight::Odd
-                };
-                (
-                    format!("{} and {} differ in case only", other.name, entry.name),
-                    weight,
-                )
+                let weight = if torch { Weight::Misleading } else { Weight::Odd };
+                (format!("{} and {} differ in case only", other.name, entry.name), weight)
             };
             remarks.push((entry.header, what, weight));
         }

@@ -56,10 +56,7 @@ pub(super) fn find(source: &SharedSource) -> io::Result<Directories> {
     let tail_at = source.len().saturating_sub(TAIL);
     let tail = read_vec(&**source, tail_at, usize::try_from(TAIL).unwrap_or(0))?;
     let mut seen = BTreeSet::new();
-    let hits = (0..tail.len()).rev().filter(|at| {
-        tail.get(*at..)
-            .is_some_and(|rest| rest.starts_with(b"PK\x05\x06"))
-    });
+    let hits = (0..tail.len()).rev().filter(|at| tail.get(*at..).is_some_and(|rest| rest.starts_with(b"PK\x05\x06")));
     for hit in hits.take(MAX_ENDS) {
         let Some(end) = tail.get(hit..).and_then(End::parse) else {
             continue;
@@ -74,65 +71,39 @@ pub(super) fn find(source: &SharedSource) -> io::Result<Directories> {
 }
 
 /// The directories one end record may be read as.
-fn candidates(
-    source: &SharedSource,
-    at: u64,
-    end: End,
-    remarks: &mut Vec<Remark>,
-) -> io::Result<Vec<Directory>> {
+fn candidates(source: &SharedSource, at: u64, end: End, remarks: &mut Vec<Remark>) -> io::Result<Vec<Directory>> {
     let mut found = Vec::new();
-    let after = at
-        .saturating_add(End::FIXED)
-        .saturating_add(end.comment)
-        .min(source.len());
+    let after = at.saturating_add(End::FIXED).saturating_add(end.comment).min(source.len());
     let wide = zip64_ends(source, at)?;
-    let mut readings: Vec<(End, u64, Option<u64>)> = wide
-        .iter()
-        .map(|(wide_at, wide)| (*wide, *wide_at, Some(*wide_at)))
-        .collect();
+    let mut readings: Vec<(End, u64, Option<u64>)> =
+        wide.iter().map(|(wide_at, wide)| (*wide, *wide_at, Some(*wide_at))).collect();
     if wide.len() > 1 {
-        remarks.push((
-            at,
-            "two zip64 end records, found in two ways, differ in place".into(),
-            Weight::Misleading,
-        ));
+        remarks.push((at, "two zip64 end records, found in two ways, differ in place".into(), Weight::Misleading));
     }
     let disagrees = wide.iter().any(|(_, wide)| !end.agrees(wide));
     if disagrees {
-        remarks.push((
-            at,
-            "the end record and its zip64 form disagree".into(),
-            Weight::Misleading,
-        ));
+        remarks.push((at, "the end record and its zip64 form disagree".into(), Weight::Misleading));
     }
     if wide.is_empty() && end.needs_zip64() && !(end.entries == 0xffff && end.size < 0xffff_ffff) {
-        remarks.push((
-            at,
-            "the zip64 end record that is referred to is missing".into(),
-            Weight::Wrong,
-        ));
+        remarks.push((at, "the zip64 end record that is referred to is missing".into(), Weight::Wrong));
     }
     if wide.is_empty() || disagrees {
         readings.push((end, at, None));
     }
     for (end, limit, zip64_at) in readings {
         let by_offset = (end.offset, 0);
-        let by_size = limit
-            .checked_sub(end.size)
-            .and_then(|start| Some((start, start.checked_sub(end.offset)?)));
+        let by_size = limit.checked_sub(end.size).and_then(|start| Some((start, start.checked_sub(end.offset)?)));
         let mut places: Vec<(u64, u64)> = by_size.into_iter().chain([by_offset]).collect();
         places.dedup();
         if end.entries > 0 {
             places.retain(|(start, _)| {
-                read_vec(&**source, *start, 4)
-                    .is_ok_and(|head| head == b"PK\x01\x02" && *start < limit)
+                read_vec(&**source, *start, 4).is_ok_and(|head| head == b"PK\x01\x02" && *start < limit)
             });
         } else {
             places.truncate(1);
         }
         if places.len() > 1 {
-            let what = "the central directory is at another place by its offset than by its size"
-                .to_owned();
+            let what = "the central directory is at another place by its offset than by its size".to_owned();
             remarks.push((at, what, Weight::Misleading));
         }
         found.extend(places.into_iter().map(|(start, base)| Directory {
@@ -158,10 +129,7 @@ fn zip64_ends(source: &SharedSource, end_at: u64) -> io::Result<Vec<(u64, End)>>
         return Ok(Vec::new());
     };
     let mut found = Vec::new();
-    for at in [Some(named), locator_at.checked_sub(56)]
-        .into_iter()
-        .flatten()
-    {
+    for at in [Some(named), locator_at.checked_sub(56)].into_iter().flatten() {
         if at < locator_at
             && let Some(end) = End::parse_zip64(&read_vec(&**source, at, 56)?)
             && found.iter().all(|(known, _)| *known != at)
@@ -181,11 +149,7 @@ pub(super) fn records(
 ) -> io::Result<(Records, Option<Unread>)> {
     let limit = directory.zip64_at.unwrap_or(directory.end_at);
     let mut records = Vec::new();
-    let mut block = Block {
-        source,
-        at: 0,
-        bytes: Vec::new(),
-    };
+    let mut block = Block { source, at: 0, bytes: Vec::new() };
     let mut at = directory.start;
     let unread = loop {
         if at.saturating_add(Central::FIXED as u64) > limit {
@@ -196,23 +160,16 @@ pub(super) fn records(
         };
         let after = at.saturating_add(length as u64);
         if after > limit {
-            break Some(Unread::Broken(
-                "the last record of the central directory runs into the end record".into(),
-            ));
+            break Some(Unread::Broken("the last record of the central directory runs into the end record".into()));
         }
         let Some(record) = Central::parse(block.get(at, length)?) else {
             break None;
         };
         if budget.entries == 0 || budget.name_bytes < record.name.len() {
-            break Some(Unread::Limit(format!(
-                "more than {} entries",
-                watch.limits.entries
-            )));
+            break Some(Unread::Limit(format!("more than {} entries", watch.limits.entries)));
         }
         if records.len().is_multiple_of(4096) && watch.expired() {
-            break Some(Unread::Limit(
-                "time ran out in the central directory".into(),
-            ));
+            break Some(Unread::Limit("time ran out in the central directory".into()));
         }
         budget.entries -= 1;
         budget.name_bytes -= record.name.len();

@@ -54,11 +54,7 @@ impl Central {
         let name_end = Self::FIXED + usize::from(u16_at(record, 28)?);
         let name = record.get(Self::FIXED..name_end)?.to_vec();
         let extra = record.get(name_end..name_end + usize::from(u16_at(record, 30)?))?;
-        let (packed, unpacked, local) = (
-            u32_at(record, 20)?,
-            u32_at(record, 24)?,
-            u32_at(record, 42)?,
-        );
+        let (packed, unpacked, local) = (u32_at(record, 20)?, u32_at(record, 24)?, u32_at(record, 42)?);
         let mut wide = Zip64::of(extra);
         let unpacked = wide.widen(unpacked);
         let packed = wide.widen(packed);
@@ -100,8 +96,7 @@ impl Local {
     /// Length of the whole header, from its fixed part.
     pub(super) fn length(fixed: &[u8]) -> Option<usize> {
         let signed = fixed.starts_with(b"PK\x03\x04");
-        let length =
-            Self::FIXED + usize::from(u16_at(fixed, 26)?) + usize::from(u16_at(fixed, 28)?);
+        let length = Self::FIXED + usize::from(u16_at(fixed, 26)?) + usize::from(u16_at(fixed, 28)?);
         signed.then_some(length)
     }
 
@@ -111,9 +106,7 @@ impl Local {
         let name_end = Self::FIXED + usize::from(u16_at(header, 26)?);
         let name = header.get(Self::FIXED..name_end)?.to_vec();
         let extra = header.get(name_end..).unwrap_or_default();
-        let extra = extra
-            .get(..extra.len().min(length - name_end))
-            .unwrap_or_default();
+        let extra = extra.get(..extra.len().min(length - name_end)).unwrap_or_default();
         let mut wide = Zip64::of(extra);
         let (packed, unpacked) = (u32_at(header, 18)?, u32_at(header, 22)?);
         let unpacked = wide.widen(unpacked);
@@ -170,12 +163,8 @@ impl End {
     /// The zip64 form.
     pub(super) fn parse_zip64(record: &[u8]) -> Option<Self> {
         let signed = record.starts_with(b"PK\x06\x06");
-        let end = Self {
-            entries: u64_at(record, 32)?,
-            size: u64_at(record, 40)?,
-            offset: u64_at(record, 48)?,
-            comment: 0,
-        };
+        let end =
+            Self { entries: u64_at(record, 32)?, size: u64_at(record, 40)?, offset: u64_at(record, 48)?, comment: 0 };
         signed.then_some(end)
     }
 
@@ -202,37 +191,16 @@ impl Descriptor {
         let signed = bytes.starts_with(b"PK\x07\x08");
         let skip = if signed { 4 } else { 0 };
         let narrow = || {
-            let (crc32, packed, unpacked) = (
-                u32_at(bytes, skip)?,
-                u32_at(bytes, skip + 4)?,
-                u32_at(bytes, skip + 8)?,
-            );
-            Some(Self {
-                crc32,
-                packed: packed.into(),
-                unpacked: unpacked.into(),
-                length: skip as u64 + 12,
-            })
+            let (crc32, packed, unpacked) = (u32_at(bytes, skip)?, u32_at(bytes, skip + 4)?, u32_at(bytes, skip + 8)?);
+            Some(Self { crc32, packed: packed.into(), unpacked: unpacked.into(), length: skip as u64 + 12 })
         };
         let wide = || {
-            let (crc32, packed, unpacked) = (
-                u32_at(bytes, skip)?,
-                u64_at(bytes, skip + 4)?,
-                u64_at(bytes, skip + 12)?,
-            );
-            Some(Self {
-                crc32,
-                packed,
-                unpacked,
-                length: skip as u64 + 20,
-            })
+            let (crc32, packed, unpacked) = (u32_at(bytes, skip)?, u64_at(bytes, skip + 4)?, u64_at(bytes, skip + 12)?);
+            Some(Self { crc32, packed, unpacked, length: skip as u64 + 20 })
         };
         let fits = |found: &Self| found.packed == packed && found.unpacked == unpacked;
         // Wide first: of an empty entry both would fit.
-        wide()
-            .filter(fits)
-            .or_else(|| narrow().filter(fits))
-            .or_else(|| if signed { narrow() } else { None })
+        wide().filter(fits).or_else(|| narrow().filter(fits)).or_else(|| if signed { narrow() } else { None })
     }
 }
 
@@ -244,10 +212,7 @@ struct Zip64<'a> {
 
 impl<'a> Zip64<'a> {
     fn of(extra: &'a [u8]) -> Self {
-        Self {
-            rest: field(extra, 1).unwrap_or_default(),
-            lacking: false,
-        }
+        Self { rest: field(extra, 1).unwrap_or_default(), lacking: false }
     }
 
     fn widen(&mut self, narrow: u32) -> u64 {
@@ -304,16 +269,10 @@ mod tests {
     #[test]
     fn a_descriptor_is_read_in_the_form_that_fits() {
         let narrow = [1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0];
-        assert_eq!(
-            Descriptor::parse(&narrow, 2, 3).map(|found| found.length),
-            Some(12)
-        );
+        assert_eq!(Descriptor::parse(&narrow, 2, 3).map(|found| found.length), Some(12));
         assert_eq!(Descriptor::parse(&narrow, 2, 4), None);
         let mut signed = b"PK\x07\x08".to_vec();
         signed.extend_from_slice(&narrow);
-        assert_eq!(
-            Descriptor::parse(&signed, 9, 9).map(|found| (found.packed, found.length)),
-            Some((2, 16))
-        );
+        assert_eq!(Descriptor::parse(&signed, 9, 9).map(|found| (found.packed, found.length)), Some((2, 16)));
     }
 }

@@ -49,28 +49,17 @@ pub(super) fn walk(source: &SharedSource, watch: &Watch) -> ZipArchive {
         archive: ZipArchive::default(),
         spans: Vec::new(),
         stated: [0; 3],
-        budget: Budget {
-            entries: watch.limits.entries,
-            name_bytes: NAME_BYTES,
-        },
+        budget: Budget { entries: watch.limits.entries, name_bytes: NAME_BYTES },
         scannable: watch.limits.resync_bytes,
     };
     if let Err(error) = walk.run() {
-        walk.archive
-            .unread
-            .push((None, Unread::Io(error.to_string())));
+        walk.archive.unread.push((None, Unread::Io(error.to_string())));
     }
     walk.compare_names();
     for (count, what) in walk.stated.into_iter().zip(["odd", "wrong", "misleading"]) {
         if count > MAX_FACTS {
             let what = format!("{} more places are {what}", count - MAX_FACTS);
-            walk.archive.facts.push((
-                None,
-                Fact::ArchiveMismatch {
-                    what,
-                    weight: Weight::Odd,
-                },
-            ));
+            walk.archive.facts.push((None, Fact::ArchiveMismatch { what, weight: Weight::Odd }));
         }
     }
     walk.archive
@@ -108,9 +97,7 @@ impl Walk<'_> {
                 continue;
             }
             if *first_end.get_or_insert(directory.end_at) != directory.end_at {
-                let what =
-                    "there is another end record: readers may differ on which is the archive's"
-                        .to_owned();
+                let what = "there is another end record: readers may differ on which is the archive's".to_owned();
                 self.odd(directory.end_at, what, Weight::Misleading);
             }
             self.directory(directory)?;
@@ -123,49 +110,27 @@ impl Walk<'_> {
     }
 
     fn inside_entry(&self, at: u64) -> bool {
-        self.spans
-            .iter()
-            .any(|span| span.entry.is_some() && span.start <= at && at < span.end)
+        self.spans.iter().any(|span| span.entry.is_some() && span.start <= at && at < span.end)
     }
 
     fn directory(&mut self, mut directory: Directory) -> io::Result<()> {
         let (found, unread) = records(self.source, &mut directory, self.watch, &mut self.budget)?;
         let cut = unread.is_some();
-        self.archive
-            .unread
-            .extend(unread.map(|why| (Some(directory.after), why)));
+        self.archive.unread.extend(unread.map(|why| (Some(directory.after), why)));
         let (at, count) = (directory.start, found.len() as u64);
         if !cut && count != directory.entries {
             // Writers that know no zip64 count modulo 65,536.
             let wraps = count & 0xffff == directory.entries;
-            let weight = if wraps {
-                Weight::Odd
-            } else {
-                Weight::Misleading
-            };
-            self.odd(
-                at,
-                format!(
-                    "{} entries are announced and {count} are there",
-                    directory.entries
-                ),
-                weight,
-            );
+            let weight = if wraps { Weight::Odd } else { Weight::Misleading };
+            self.odd(at, format!("{} entries are announced and {count} are there", directory.entries), weight);
         }
         let size = directory.after - directory.start;
         if !cut && size != directory.size {
-            let what = format!(
-                "the central directory is announced with {} bytes and has {size}",
-                directory.size
-            );
+            let what = format!("the central directory is announced with {} bytes and has {size}", directory.size);
             self.odd(at, what, Weight::Misleading);
         }
-        let known: HashSet<(u64, String)> = self
-            .archive
-            .entries
-            .iter()
-            .map(|entry| (entry.header, entry.name.clone()))
-            .collect();
+        let known: HashSet<(u64, String)> =
+            self.archive.entries.iter().map(|entry| (entry.header, entry.name.clone())).collect();
         for (turn, (at, central)) in found.into_iter().enumerate() {
             if turn % 1024 == 0 && self.watch.expired() {
                 let why = Unread::Limit("time ran out while walking the entries".into());
@@ -177,23 +142,10 @@ impl Walk<'_> {
                 self.entry(at, header, central)?;
             }
         }
-        let zip64 = directory
-            .zip64_at
-            .map(|zip64_at| (zip64_at, directory.end_at));
-        let ends = [
-            Some((directory.start, directory.after)),
-            zip64,
-            Some((directory.end_at, directory.end_after)),
-        ];
-        let spans = ends
-            .into_iter()
-            .flatten()
-            .filter(|(start, end)| start < end);
-        self.spans.extend(spans.map(|(start, end)| Span {
-            start,
-            end,
-            entry: None,
-        }));
+        let zip64 = directory.zip64_at.map(|zip64_at| (zip64_at, directory.end_at));
+        let ends = [Some((directory.start, directory.after)), zip64, Some((directory.end_at, directory.end_after))];
+        let spans = ends.into_iter().flatten().filter(|(start, end)| start < end);
+        self.spans.extend(spans.map(|(start, end)| Span { start, end, entry: None }));
         self.comment(&directory);
         Ok(())
     }
@@ -203,23 +155,15 @@ impl Walk<'_> {
         let length = directory.end_after.saturating_sub(start);
         if length > 0 {
             let source = Arc::new(Window::new(self.source.clone(), start, length));
-            self.archive.regions.push(ZipRegion {
-                name: "(comment)".into(),
-                source,
-            });
+            self.archive.regions.push(ZipRegion { name: "(comment)".into(), source });
         }
     }
 
     fn entry(&mut self, at: u64, header: u64, central: Central) -> io::Result<()> {
         let local = self.local(header, central.name.len())?;
         let name = entry_name::text(&central.name);
-        let local_name = local
-            .as_ref()
-            .map(|local| entry_name::text(&local.name))
-            .filter(|other| *other != name);
-        let data = local
-            .as_ref()
-            .map(|local| header.saturating_add(local.length));
+        let local_name = local.as_ref().map(|local| entry_name::text(&local.name)).filter(|other| *other != name);
+        let data = local.as_ref().map(|local| header.saturating_add(local.length));
         let entry = ZipEntry {
             source: self.source.clone(),
             local_name,
@@ -239,11 +183,7 @@ impl Walk<'_> {
         self.compare(at, &entry, &central, local.as_ref());
         if let Some(data) = data {
             let end = data.saturating_add(central.packed);
-            self.spans.push(Span {
-                start: header,
-                end,
-                entry: Some(self.archive.entries.len()),
-            });
+            self.spans.push(Span { start: header, end, entry: Some(self.archive.entries.len()) });
         }
         self.archive.entries.push(entry);
         Ok(())
@@ -268,14 +208,8 @@ impl Walk<'_> {
             if span.start > covered {
                 self.gap(covered, span.start, last, has_directory)?;
             } else if span.start < covered {
-                let name = span
-                    .entry
-                    .and_then(|entry| self.archive.entries.get(entry))
-                    .map(|entry| &entry.name);
-                let what = format!(
-                    "{} overlaps what stands before it",
-                    name.map_or("the central directory", |n| n)
-                );
+                let name = span.entry.and_then(|entry| self.archive.entries.get(entry)).map(|entry| &entry.name);
+                let what = format!("{} overlaps what stands before it", name.map_or("the central directory", |n| n));
                 self.odd(span.start, what, Weight::Misleading);
             }
             if span.end > covered {
@@ -289,13 +223,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn gap(
-        &mut self,
-        start: u64,
-        end: u64,
-        behind: Option<usize>,
-        has_directory: bool,
-    ) -> io::Result<()> {
+    fn gap(&mut self, start: u64, end: u64, behind: Option<usize>, has_directory: bool) -> io::Result<()> {
         let start = start + self.descriptor(start, end, behind)?;
         if start >= end {
             return Ok(());
@@ -308,41 +236,20 @@ impl Walk<'_> {
         let length = end - start;
         let hidden = self.archive.entries.len() - before;
         let (name, what, weight) = if start == 0 {
-            let what = format!(
-                "{length} bytes stand before the first entry: torch takes that for no zip, others for one"
-            );
+            let what =
+                format!("{length} bytes stand before the first entry: torch takes that for no zip, others for one");
             ("(prefix)".to_owned(), what, Weight::Misleading)
         } else if end == self.source.len() {
             let weight = if zeros { Weight::Odd } else { Weight::Wrong };
-            (
-                "(suffix)".to_owned(),
-                format!("{length} bytes stand behind the end of the archive"),
-                weight,
-            )
+            ("(suffix)".to_owned(), format!("{length} bytes stand behind the end of the archive"), weight)
         } else {
             if zeros {
                 return Ok(());
             }
-            let weight = if length > SMALL_GAP {
-                Weight::Wrong
-            } else {
-                Weight::Odd
-            };
-            (
-                format!("(gap at {start})"),
-                format!("{length} bytes between the entries belong to none"),
-                weight,
-            )
+            let weight = if length > SMALL_GAP { Weight::Wrong } else { Weight::Odd };
+            (format!("(gap at {start})"), format!("{length} bytes between the entries belong to none"), weight)
         };
-        self.odd(
-            start,
-            what,
-            if hidden > 0 {
-                Weight::Misleading
-            } else {
-                weight
-            },
-        );
+        self.odd(start, what, if hidden > 0 { Weight::Misleading } else { weight });
         if !zeros {
             let source = Arc::new(Window::new(self.source.clone(), start, length));
             self.archive.regions.push(ZipRegion { name, source });
@@ -358,29 +265,16 @@ impl Walk<'_> {
         if entry.flags & 8 == 0 {
             return Ok(0);
         }
-        let (name, crc32, packed, unpacked) = (
-            entry.name.clone(),
-            entry.crc32,
-            entry.packed,
-            entry.unpacked,
-        );
-        let bytes = read_vec(
-            &**self.source,
-            start,
-            usize::try_from((end - start).min(24)).unwrap_or(24),
-        )?;
+        let (name, crc32, packed, unpacked) = (entry.name.clone(), entry.crc32, entry.packed, entry.unpacked);
+        let bytes = read_vec(&**self.source, start, usize::try_from((end - start).min(24)).unwrap_or(24))?;
         let Some(found) = Descriptor::parse(&bytes, packed, unpacked) else {
             return Ok(0);
         };
         if found.packed != packed || found.unpacked != unpacked {
-            let what = format!(
-                "the lengths of {name} behind its data are not those of the central directory"
-            );
+            let what = format!("the lengths of {name} behind its data are not those of the central directory");
             self.odd(start, what, Weight::Misleading);
         } else if found.crc32 != crc32 && found.crc32 != 0 && crc32 != 0 {
-            let what = format!(
-                "the checksum of {name} behind its data is not that of the central directory"
-            );
+            let what = format!("the checksum of {name} behind its data is not that of the central directory");
             self.odd(start, what, Weight::Wrong);
         }
         Ok(found.length)
@@ -392,18 +286,11 @@ impl Walk<'_> {
         let mut at = start;
         while at < end {
             if self.scannable == 0 || self.watch.expired() {
-                let why = format!(
-                    "{} bytes outside of the entries were not searched",
-                    end - at
-                );
+                let why = format!("{} bytes outside of the entries were not searched", end - at);
                 self.archive.unread.push((Some(at), Unread::Limit(why)));
                 return Ok(false);
             }
-            let block = read_vec(
-                &**self.source,
-                at,
-                usize::try_from(end - at).unwrap_or(BLOCK).min(BLOCK),
-            )?;
+            let block = read_vec(&**self.source, at, usize::try_from(end - at).unwrap_or(BLOCK).min(BLOCK))?;
             if block.is_empty() {
                 break;
             }
@@ -426,12 +313,7 @@ impl Walk<'_> {
         };
         let known = matches!(local.method, 0 | 8 | 9 | 12 | 14 | 20 | 93 | 95 | 99);
         let data = at.saturating_add(local.length);
-        if !known
-            || local.version & 0xff > 100
-            || local.name.is_empty()
-            || data > end
-            || self.budget.entries == 0
-        {
+        if !known || local.version & 0xff > 100 || local.name.is_empty() || data > end || self.budget.entries == 0 {
             return Ok(on);
         }
         self.budget.entries -= 1;
@@ -451,11 +333,7 @@ impl Walk<'_> {
             flags: local.flags,
             crc32: local.crc32,
             packed,
-            unpacked: if local.method == 0 {
-                packed
-            } else {
-                local.unpacked
-            },
+            unpacked: if local.method == 0 { packed } else { local.unpacked },
             header: at,
             data: Some(data),
             encrypted: local.flags & 1 != 0,
@@ -464,10 +342,6 @@ impl Walk<'_> {
             folder: name.ends_with('/'),
             name,
         });
-        Ok(if sized {
-            data.saturating_add(packed)
-        } else {
-            data
-        })
+        Ok(if sized { data.saturating_add(packed) } else { data })
     }
 }

@@ -4,7 +4,19 @@ use super::Format;
 
 /// All formats, the more special ones first.
 pub static FORMATS: &[&dyn Format] = &[
+    &super::torch_distcp::TorchDistcp,
     &super::torch_zip::TorchZip,
     &super::torch_legacy::TorchLegacy,
     &super::pickle::Pickle,
+    &super::zip::Zip,
+    &super::tar::Tar,
+    &super::sevenzip::SevenZip,
+    &super::compressed::Gzip,
+    &super::compressed::Bzip2,
+    &super::compressed::Xz,
+    &super::compressed::Lzma,
+    &super::compressed::Zlib,
+    &super::compressed::Zstd,
+    &super::compressed::Lz4,
+    &super::compressed::JoblibZf,
 ];

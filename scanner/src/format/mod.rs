@@ -1,5 +1,10 @@
 //! Formats: recognized by content, each looking at the bytes the way its readers do.
 
+pub mod compressed;
+pub mod sevenzip;
+pub mod tar;
+pub mod zip;
+
 use crate::artifact::Artifact;
 use crate::seen::Seen;
 
@@ -47,5 +52,6 @@ pub trait Format: Sync {
 pub mod all;
 pub mod joblib;
 pub mod pickle;
+pub mod torch_distcp;
 pub mod torch_legacy;
 pub mod torch_zip;

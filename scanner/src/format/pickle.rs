@@ -37,6 +37,11 @@ impl Format for Pickle {
 
 /// Whether a stream starts at `start`, whose first bytes are `head`.
 fn recognize(artifact: &Artifact, head: &[u8], start: u64) -> Recognition {
+    // A zip would be a persistent id and rubbish: no unpickler takes an id without being told how, and torch looks for
+    // the zip first.
+    if head.starts_with(b"PK\x03\x04") {
+        return Recognition::No;
+    }
     let binary = match head {
         [0x80, _, next, ..] => pickle::opcode::lookup(*next).is_some(),
         [0x80, _] => true,

@@ -7,6 +7,7 @@
 
 pub mod decode;
 pub mod heap;
+pub mod listing;
 pub mod literal;
 mod machine;
 mod memo;

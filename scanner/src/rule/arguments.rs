@@ -152,7 +152,7 @@ pub(super) fn check(rule: &str, trace: &Trace, args: Value) -> Checked {
         "dtype-text" => dtype_text(&args),
         "dtype-bytes" => dtype_bytes(&args),
         "bit-generator" => bit_generator(&args),
-        "class-first" | "index-class" => ensure(args.inert_global(args.get(0), Use::Construct), "the first argument is no inert class"),
+        "class-first" | "index-class" => ensure(args.inert_global(args.get(0), Use::Value), "the first argument is no inert class"),
         "tree-counts" => {
             let counts = [0, 2].map(|index| args.get(index));
             let small = counts.iter().all(|count| matches!(count, Value::Int(0..=2_147_483_648)) || args.made(*count).is_some());
@@ -232,8 +232,8 @@ fn ndarray_class(args: &Args<'_>) -> Checked {
     let class = |value| {
         args.global(value).is_some_and(|(module, name, judgement)| {
             matches!(judgement.effect, Effect::Inert(_))
-                && module.starts_with("numpy")
-                && matches!(name, "ndarray" | "matrix" | "recarray" | "MaskedArray" | "mvoid" | "MaskedConstant")
+                && (module.starts_with("numpy") || module.starts_with("pandas"))
+                && matches!(name, "ndarray" | "matrix" | "recarray" | "MaskedArray" | "FrozenNDArray" | "mvoid" | "MaskedConstant")
         })
     };
     let shape_at = args.len().saturating_sub(2);
@@ -340,6 +340,10 @@ pub(super) fn persistent_id(trace: &Trace, id: Value) -> Checked {
         return Ok(());
     }
     let args = Args::of(trace, id)?;
+    // Old torch: the class of a whole module and its source text. The class is judged where it is imported.
+    if args.text(0).as_deref() == Some("module") && args.len() == 4 && args.global(args.get(1)).is_some() {
+        return Ok(());
+    }
     ensure(args.text(0).as_deref() == Some("storage"), "a persistent id that names no storage")?;
     ensure(matches!(args.len(), 5 | 6), "a persistent id of another length")?;
     ensure(args.inert_global(args.get(1), Use::Value), "the storage class is no import of torch")?;
@@ -348,4 +352,10 @@ pub(super) fn persistent_id(trace: &Trace, id: Value) -> Checked {
     let known = ["cpu", "cuda", "mps", "meta", "xla", "hpu", "xpu", "mtia", "privateuseone", "npu", "ort"].contains(&kind);
     ensure(known && index.bytes().all(|byte| byte.is_ascii_digit()), "a location that torch does not write")?;
     ensure(matches!((args.text(2), args.get(4)), (Some(_), Value::Int(0..))), "no key and count of elements")
+}
+
+/// The class that a persistent id of old torch stands for.
+pub(super) fn persistent_class(trace: &Trace, id: Value) -> Option<Value> {
+    let args = Args::of(trace, id).ok()?;
+    (args.text(0).as_deref() == Some("module")).then(|| args.get(1))
 }

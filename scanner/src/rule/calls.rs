@@ -15,6 +15,7 @@ use std::collections::HashMap;
 #[derive(Default)]
 pub struct Calls {
     names: Vec<Option<Option<Judgement>>>,
+    stream: Option<u64>,
     concerns: Vec<Concern>,
     /// Where something was said first: a name imported ten thousand times is one concern with a count.
     said: HashMap<(&'static str, Option<String>, bool), usize>,
@@ -79,7 +80,11 @@ impl Calls {
             Value::Node(id) => match trace.heap.get(id) {
                 Some(Node::Call(call)) => {
                     let (made_by, class) = (call.how, call.callee);
-                    self.call_result(&place, made_by, class);
+                    let named = (made_by == How::Persistent).then(|| arguments::persistent_class(trace, call.args)).flatten();
+                    match named {
+                        Some(Value::Global(id)) => self.call_global(&Place { callee: Value::Global(id), ..place }, id),
+                        _ => self.call_result(&place, made_by, class),
+                    }
                 }
                 _ => self.call_unknown(&place),
             },
@@ -160,7 +165,10 @@ impl Calls {
         let judgement = id.and_then(|id| self.judgement(place.trace, id));
         let name = id.map(|id| place.trace.callable_name(id));
         let inert = judgement.is_some_and(|judgement| matches!(judgement.effect, Effect::Inert(_)));
+        // What a class made is of that class; what a function returned may be anything with an `append` of its own.
         let last = name.as_deref().and_then(|name| name.rsplit('.').next());
+        let container = matches!(made_by, How::New | How::NewEx | How::Instance)
+            || last.is_some_and(|last| CONTAINERS.contains(&last) || last == "_reconstructor");
         let concern = match place.how {
             How::Reduce | How::Instance | How::New | How::NewEx => Some((
                 "computed-callable",
@@ -177,7 +185,7 @@ impl Calls {
                 }
             }
             // Whatever is not known to be inert has its finding where it is imported.
-            How::Append | How::Add | How::SetItem if inert && !last.is_some_and(|last| CONTAINERS.contains(&last)) => Some((
+            How::Append | How::Add | How::SetItem if inert && !container => Some((
                 "implicit-call",
                 Severity::High,
                 format!("pickle adds items to {}, which is no container", name.as_deref().unwrap_or("an object")),
@@ -248,6 +256,11 @@ impl Calls {
 
 impl Listener for Calls {
     fn event(&mut self, trace: &Trace, event: &Event) {
+        // A pickle between the opcodes of another one numbers its names anew.
+        if self.stream != Some(trace.start) {
+            self.stream = Some(trace.start);
+            self.names.clear();
+        }
         match event.action {
             Action::Import(id) => self.import(trace, event, id),
             Action::Call { how, callee, args } => self.call(trace, event, how, callee, args),

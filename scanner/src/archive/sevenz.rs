@@ -1,0 +1,304 @@
+//! 7z archives, through a decoder that knows all of their methods.
+//!
+//! Files stand in blocks that are packed as one, and the decoder pushes them to its caller. Readers here pull, so a
+//! large file is unpacked by a thread of its own that is always a few blocks ahead and ends with its reader.
+
+use super::decoded::{Restart, Unpacking, decode_with};
+use super::entry_name;
+use super::{Entry, Opened};
+use crate::artifact::Watch;
+use crate::fact::{Fact, Unread, Weight};
+use crate::source::{Memory, SharedSource, read_vec};
+use sevenz_rust2::{Archive, BlockDecoder, Error, Password};
+use std::collections::HashSet;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// A 7z archive.
+#[derive(Default)]
+pub struct SevenZipArchive {
+    /// Files with content, in the order in which they are packed.
+    pub entries: Vec<SevenZipEntry>,
+    /// What is odd.
+    pub facts: Vec<Fact>,
+    /// What was not read.
+    pub unread: Vec<Unread>,
+    /// Where the archive ends.
+    pub end: u64,
+}
+
+/// A file in a 7z archive.
+pub struct SevenZipEntry {
+    /// Its path.
+    pub name: String,
+    kept: Option<SharedSource>,
+    encrypted: bool,
+    place: Place,
+}
+
+/// Where a file stands, and what it takes to unpack it.
+#[derive(Clone)]
+struct Place {
+    source: SharedSource,
+    archive: Arc<Archive>,
+    block: usize,
+    file: usize,
+    memory_kib: usize,
+}
+
+/// Small files are unpacked when the archive is read, each block once, up to this much together.
+const KEPT: u64 = 16 << 20;
+/// What a small file is.
+const SMALL: u64 = 1 << 20;
+/// Facts that are kept.
+const MAX_FACTS: usize = 1000;
+/// Bytes that the thread hands over at once, and how many such pieces may wait.
+const PIECE: usize = 64 << 10;
+const WAITING: usize = 4;
+
+impl SevenZipArchive {
+    /// Reads the headers, and the small files in front of the large ones of each block.
+    pub fn read(source: &SharedSource, watch: &Watch) -> Self {
+        let mut seven = Self { end: end(source), ..Self::default() };
+        let memory_kib = usize::try_from(watch.limits.decoder_memory >> 10).unwrap_or(usize::MAX);
+        let mut cursor = Cursor::new(source.clone());
+        let archive = match Archive::read_with_memory_limit(&mut cursor, &Password::empty(), memory_kib) {
+            Ok(archive) => Arc::new(archive),
+            Err(error) => {
+                seven.unread.push(refusal(&error));
+                return seven;
+            }
+        };
+        if archive.files.len() > watch.limits.entries {
+            seven.unread.push(Unread::Limit(format!("{} entries", archive.files.len())));
+            return seven;
+        }
+        seven.look_at_names(&archive);
+        let mut budget = KEPT;
+        for block in 0..archive.blocks.len() {
+            if watch.expired() {
+                seven.unread.push(Unread::Limit("time ran out in a 7z archive".into()));
+                break;
+            }
+            let place = Place { source: source.clone(), archive: archive.clone(), block, file: 0, memory_kib };
+            seven.block(&place, &mut budget);
+        }
+        seven
+    }
+
+    fn look_at_names(&mut self, archive: &Archive) {
+        let mut names = HashSet::new();
+        for file in &archive.files {
+            let name = file.name();
+            if let Some(what) = entry_name::escape(name) {
+                self.facts.push(Fact::PathEscapes { path: name.into(), what: what.into() });
+            }
+            // Unix programs put the mode into the upper half.
+            if file.has_windows_attributes && file.windows_attributes() >> 28 == 0xa {
+                self.facts.push(Fact::PathEscapes { path: name.into(), what: "is a symbolic link".into() });
+            }
+            if !file.is_directory() && !names.insert(entry_name::plain(name)) {
+                let what = format!("two entries are named {name}");
+                self.facts.push(Fact::ArchiveMismatch { what, weight: Weight::Wrong });
+            }
+            if self.facts.len() >= MAX_FACTS {
+                return;
+            }
+        }
+    }
+
+    fn block(&mut self, place: &Place, budget: &mut u64) {
+        let password = Password::empty();
+        let mut cursor = Cursor::new(place.source.clone());
+        let decoder = place.decoder(&password, &mut cursor);
+        let files: Vec<_> = decoder.entries().to_vec();
+        // `is_file_encrypted` asks for the place among all files.
+        let encrypted = files.first().is_some_and(|first| {
+            let at = place.archive.files.iter().position(|file| file.has_stream && file.name == first.name);
+            at.is_some_and(|at| place.archive.is_file_encrypted(at))
+        });
+        let mut kept = Vec::new();
+        let outcome = decoder.for_each_entries(&mut |file, reader| {
+            if encrypted || file.size > SMALL.min(*budget) {
+                return Ok(false);
+            }
+            let mut content = Vec::new();
+            reader.take(file.size.saturating_add(1)).read_to_end(&mut content)?;
+            *budget = budget.saturating_sub(content.len() as u64);
+            kept.push(content);
+            Ok(true)
+        });
+        // A broken file is met again, and told of, when it is opened.
+        drop(outcome);
+        let mut kept = kept.into_iter();
+        for (file, entry) in files.iter().enumerate() {
+            let kept: Option<SharedSource> = kept.next().map(|content| Arc::new(Memory::new(content)) as SharedSource);
+            if entry.has_stream() {
+                let place = Place { file, ..place.clone() };
+                self.entries.push(SevenZipEntry { name: entry.name.clone(), kept, encrypted, place });
+            }
+        }
+    }
+}
+
+impl Place {
+    fn decoder<'a>(&'a self, password: &'a Password, cursor: &'a mut Cursor) -> BlockDecoder<'a, Cursor> {
+        BlockDecoder::new_with_memory_limit(1, self.memory_kib, self.block, &self.archive, password, cursor)
+    }
+}
+
+impl Entry for SevenZipEntry {
+    fn open(&self, watch: &Watch) -> Opened {
+        if self.encrypted {
+            return Opened { source: None, facts: Vec::new(), unread: Some(Unread::Encrypted) };
+        }
+        if let Some(kept) = &self.kept {
+            return Opened { source: Some(kept.clone()), facts: Vec::new(), unread: None };
+        }
+        decode_with(Arc::new(self.place.clone()), watch).opened
+    }
+}
+
+impl Restart for Place {
+    fn start(&self) -> Box<dyn Unpacking> {
+        let (sender, pieces) = sync_channel(WAITING);
+        let consumed = Arc::new(AtomicU64::new(0));
+        let mut cursor = Cursor { taken: consumed.clone(), ..Cursor::new(self.source.clone()) };
+        let place = self.clone();
+        let thread = std::thread::Builder::new().name("7z".into());
+        // Without a thread the sender is dropped, which the reader takes for a failure.
+        let _detached = thread.spawn(move || place.push(&mut cursor, &sender));
+        Box::new(Pulled { pieces, piece: Vec::new(), at: 0, ended: false, consumed })
+    }
+
+    fn name(&self) -> &'static str {
+        "7z"
+    }
+
+    fn parallel(&self) -> usize {
+        1
+    }
+}
+
+/// What the thread sends: a piece, nothing more, or why it stopped.
+type Piece = Result<Option<Vec<u8>>, io::Error>;
+
+impl Place {
+    fn push(&self, cursor: &mut Cursor, sender: &SyncSender<Piece>) {
+        let password = Password::empty();
+        let mut turn = 0;
+        let outcome = self.decoder(&password, cursor).for_each_entries(&mut |_, reader| {
+            turn += 1;
+            if turn <= self.file {
+                return Ok(true);
+            }
+            loop {
+                let mut piece = vec![0; PIECE];
+                let count = reader.read(&mut piece)?;
+                piece.truncate(count);
+                let done = count == 0;
+                if sender.send(Ok((!done).then_some(piece))).is_err() || done {
+                    return Ok(false);
+                }
+            }
+        });
+        if let Err(error) = outcome {
+            let kind = match &error {
+                Error::MaxMemLimited { .. } => io::ErrorKind::OutOfMemory,
+                Error::UnsupportedCompressionMethod(_) | Error::Unsupported(_) => io::ErrorKind::Unsupported,
+                _ => io::ErrorKind::InvalidData,
+            };
+            // The reader may be gone.
+            let _ = sender.send(Err(io::Error::new(kind, error.to_string())));
+        }
+    }
+}
+
+/// The reading side of the thread.
+struct Pulled {
+    pieces: Receiver<Piece>,
+    piece: Vec<u8>,
+    at: usize,
+    ended: bool,
+    consumed: Arc<AtomicU64>,
+}
+
+impl Read for Pulled {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while self.at >= self.piece.len() && !self.ended {
+            let piece = self.pieces.recv().map_err(|_| io::Error::other("the decoder failed"))??;
+            self.ended = piece.is_none();
+            self.piece = piece.unwrap_or_default();
+            self.at = 0;
+        }
+        let rest = self.piece.get(self.at..).unwrap_or_default();
+        let count = rest.len().min(buf.len());
+        if let (Some(to), Some(from)) = (buf.get_mut(..count), rest.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        self.at += count;
+        Ok(count)
+    }
+}
+
+impl Unpacking for Pulled {
+    fn consumed(&self) -> u64 {
+        self.consumed.load(Ordering::Relaxed)
+    }
+}
+
+/// A source as the decoder wants it.
+struct Cursor {
+    source: SharedSource,
+    at: u64,
+    taken: Arc<AtomicU64>,
+}
+
+impl Cursor {
+    fn new(source: SharedSource) -> Self {
+        Self { source, at: 0, taken: Arc::default() }
+    }
+}
+
+impl Read for Cursor {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read_at(self.at, buf)?;
+        self.at += count as u64;
+        self.taken.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+impl Seek for Cursor {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let place = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.source.len().checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = place.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        Ok(self.at)
+    }
+}
+
+/// Behind the header at the end, whose place the first 32 bytes name.
+fn end(source: &SharedSource) -> u64 {
+    let place = read_vec(&**source, 12, 16).ok().and_then(|bytes| {
+        let (offset, rest) = bytes.split_first_chunk()?;
+        let (size, _) = rest.split_first_chunk()?;
+        32_u64.checked_add(u64::from_le_bytes(*offset))?.checked_add(u64::from_le_bytes(*size))
+    });
+    place.unwrap_or(u64::MAX)
+}
+
+fn refusal(error: &Error) -> Unread {
+    match error {
+        Error::PasswordRequired | Error::MaybeBadPassword(_) => Unread::Encrypted,
+        Error::UnsupportedCompressionMethod(method) if method.contains("AES") => Unread::Encrypted,
+        Error::UnsupportedCompressionMethod(_) | Error::Unsupported(_) => Unread::Unsupported(error.to_string()),
+        Error::MaxMemLimited { .. } => Unread::Limit(error.to_string()),
+        _ => Unread::Broken(error.to_string()),
+    }
+}

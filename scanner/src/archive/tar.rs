@@ -1,0 +1,373 @@
+//! A tar file, header by header, as far as any reader might get.
+//!
+//! Readers differ in where the next header stands: whether an extended size replaces the one in the header, whether a
+//! link has data, whether anything comes after the first block of zeros or after a broken header. Where they differ,
+//! both ways are walked. Nothing is ever unpacked to disk.
+
+use super::entry_name;
+use super::tar_header::{BLOCK, Extended, Header, NoHeader, decimal_of, has_magic, pair_up, pairs};
+use super::tar_sparse::Sparse;
+use crate::artifact::Watch;
+use crate::fact::{Fact, Unread, Weight};
+use crate::source::{SharedSource, Window, read_vec};
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::sync::Arc;
+
+/// A tar file.
+#[derive(Default)]
+pub struct TarArchive {
+    /// Regular files, in order.
+    pub entries: Vec<TarEntry>,
+    /// What is odd, with the place.
+    pub facts: Vec<(Option<u64>, Fact)>,
+    /// What was not read, with the place.
+    pub unread: Vec<(Option<u64>, Unread)>,
+    /// What stands behind the end and is neither zeros nor an entry.
+    pub trailing: Option<SharedSource>,
+}
+
+/// A regular file in a tar.
+pub struct TarEntry {
+    /// Its path.
+    pub name: String,
+    /// Where its header stands.
+    pub header: u64,
+    /// Its content.
+    pub source: SharedSource,
+}
+
+/// Whether a tar starts here: `Some(true)` with a magic number or a checksum that fits and a plausible name.
+pub fn recognize(start: &[u8]) -> Option<bool> {
+    match Header::parse(start) {
+        Ok(header) => Some(has_magic(start) || (!header.name.is_empty() && header.kind.is_ascii())),
+        Err(NoHeader::Checksum | NoHeader::Size) if has_magic(start) => Some(false),
+        Err(_) => None,
+    }
+}
+
+/// Extended records longer than this are nobody's names.
+const MAX_EXTENDED: u64 = 1 << 20;
+const NAME_BYTES: usize = 16 << 20;
+const MAX_FACTS: usize = 2000;
+/// Parts of one sparse file.
+const MAX_PARTS: usize = 100_000;
+
+impl TarArchive {
+    /// Walks a tar file; reads headers only.
+    pub fn read(source: &SharedSource, watch: &Watch) -> Self {
+        let mut walk = Walk {
+            source,
+            watch,
+            archive: Self::default(),
+            pending: VecDeque::from([0]),
+            seen: HashSet::new(),
+            names: HashSet::new(),
+            global: Extended::default(),
+            name_bytes: NAME_BYTES,
+            scannable: watch.limits.resync_bytes,
+        };
+        while let Some(at) = walk.pending.pop_front() {
+            if let Err(error) = walk.run(at) {
+                walk.archive.unread.push((Some(at), Unread::Io(error.to_string())));
+            }
+        }
+        walk.archive
+    }
+}
+
+struct Walk<'a> {
+    source: &'a SharedSource,
+    watch: &'a Watch,
+    archive: TarArchive,
+    /// Places where some reader finds the next header.
+    pending: VecDeque<u64>,
+    /// Headers that were read: two views often meet again.
+    seen: HashSet<u64>,
+    names: HashSet<String>,
+    global: Extended,
+    name_bytes: usize,
+    scannable: u64,
+}
+
+/// What was read in front of the header of an entry.
+#[derive(Default)]
+struct Before {
+    extended: Option<Extended>,
+    long_name: Option<Vec<u8>>,
+    long_link: Option<Vec<u8>>,
+}
+
+fn padded(size: u64) -> u64 {
+    size.checked_next_multiple_of(BLOCK as u64).unwrap_or(u64::MAX)
+}
+
+impl Walk<'_> {
+    fn fact(&mut self, at: u64, fact: Fact) {
+        if self.archive.facts.len() < MAX_FACTS {
+            self.archive.facts.push((Some(at), fact));
+        }
+    }
+
+    fn odd(&mut self, at: u64, what: impl Into<String>, weight: Weight) {
+        self.fact(at, Fact::ArchiveMismatch { what: what.into(), weight });
+    }
+
+    /// Follows headers from `at` until they end or were seen before.
+    fn run(&mut self, mut at: u64) -> io::Result<()> {
+        let mut before = Before::default();
+        while self.seen.insert(at) {
+            if self.seen.len() > self.watch.limits.entries {
+                let why = format!("more than {} headers", self.watch.limits.entries);
+                self.archive.unread.push((Some(at), Unread::Limit(why)));
+                self.pending.clear();
+                return Ok(());
+            }
+            if self.seen.len().is_multiple_of(1024) && self.watch.expired() {
+                self.archive.unread.push((Some(at), Unread::Limit("time ran out in a tar".into())));
+                self.pending.clear();
+                return Ok(());
+            }
+            let header = match Header::parse(&read_vec(&**self.source, at, BLOCK)?) {
+                Ok(header) => header,
+                Err(why) => return self.stopped(at, why),
+            };
+            let data = at.saturating_add(BLOCK as u64);
+            at = match header.kind {
+                b'x' | b'g' | b'X' | b'L' | b'K' => self.preface(at, data, &header, &mut before)?,
+                _ => self.entry(at, data, header, std::mem::take(&mut before))?,
+            };
+        }
+        Ok(())
+    }
+
+    /// Reads extended records and long names; gives the place of the next header.
+    fn preface(&mut self, at: u64, data: u64, header: &Header, before: &mut Before) -> io::Result<u64> {
+        let next = data.saturating_add(padded(header.size));
+        if header.size > MAX_EXTENDED {
+            let why = format!("extended records of {} bytes", header.size);
+            self.archive.unread.push((Some(at), Unread::Limit(why)));
+            return Ok(next);
+        }
+        let bytes = read_vec(&**self.source, data, usize::try_from(header.size).unwrap_or(0))?;
+        let name = || bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
+        let malformed = match header.kind {
+            b'L' => before.long_name.replace(name()).is_some(),
+            b'K' => before.long_link.replace(name()).is_some(),
+            b'g' => {
+                self.global.read(&bytes);
+                self.global.malformed
+            }
+            _ => {
+                let twice = before.extended.is_some();
+                let extended = before.extended.get_or_insert_with(|| self.global.clone());
+                extended.read(&bytes);
+                extended.malformed || twice
+            }
+        };
+        if malformed {
+            self.odd(at, "extended records are malformed or given twice", Weight::Misleading);
+        }
+        Ok(next)
+    }
+
+    /// Takes in one entry; gives the place of the next header.
+    fn entry(&mut self, at: u64, mut data: u64, header: Header, before: Before) -> io::Result<u64> {
+        let extended = before.extended.unwrap_or_else(|| self.global.clone());
+        if let (Some(path), Some(long)) = (&extended.path, &before.long_name)
+            && path != long
+        {
+            self.odd(at, "an entry has two long names", Weight::Misleading);
+        }
+        let named = [extended.sparse_name.as_ref(), extended.path.as_ref(), before.long_name.as_ref()];
+        let name = entry_name::text(named.into_iter().flatten().next().unwrap_or(&header.name));
+        let link = entry_name::text(extended.link.as_ref().or(before.long_link.as_ref()).unwrap_or(&header.link));
+        let mut map = extended.sparse_map.clone();
+        let mut real = extended.sparse_size;
+        if let Some((first, size, more)) = &header.sparse {
+            map.clone_from(first);
+            real = Some(*size);
+            if *more {
+                data = self.sparse_extension(data, &mut map)?;
+            }
+        }
+        let size = extended.size.unwrap_or(header.size);
+        let mut next = data.saturating_add(padded(size));
+        // Writers leave the header at zero where the size does not fit in it.
+        if size != header.size && header.size != 0 {
+            let what = format!("{name} has {} bytes by its header and {size} by its extended size", header.size);
+            self.odd(at, what, Weight::Misleading);
+            self.pending.push_back(data.saturating_add(padded(header.size)));
+        }
+        let folder = header.kind == b'5' || (header.kind == 0 && name.ends_with('/'));
+        let has_data = !folder && !matches!(header.kind, b'1' | b'2' | b'3' | b'4' | b'6');
+        if !has_data && size != 0 {
+            self.odd(at, format!("{name} is no file and has {size} bytes: readers differ on them"), Weight::Misleading);
+            self.pending.push_back(next);
+            next = data;
+        }
+        if let Some(what) = entry_name::escape(&name) {
+            self.fact(at, Fact::PathEscapes { path: name.clone(), what: what.into() });
+        }
+        match header.kind {
+            b'1' | b'2' => self.link(at, &name, &link, header.kind == b'1'),
+            b'3' => self.fact(at, Fact::SpecialFile { kind: "character device" }),
+            b'4' => self.fact(at, Fact::SpecialFile { kind: "block device" }),
+            b'6' => self.fact(at, Fact::SpecialFile { kind: "FIFO" }),
+            _ => {}
+        }
+        let data_size = if has_data { size } else { padded(size) };
+        if has_data || size != 0 {
+            self.file(at, name, data, data_size, &extended, (map, real))?;
+        }
+        Ok(next)
+    }
+
+    fn file(
+        &mut self,
+        at: u64,
+        name: String,
+        data: u64,
+        size: u64,
+        extended: &Extended,
+        (mut map, real): (Vec<(u64, u64)>, Option<u64>),
+    ) -> io::Result<()> {
+        let plain = entry_name::plain(&name);
+        if self.name_bytes < name.len() + plain.len() {
+            self.archive.unread.push((Some(at), Unread::Limit("too many long names".into())));
+            self.pending.clear();
+            return Ok(());
+        }
+        self.name_bytes -= name.len() + plain.len();
+        if !self.names.insert(plain) {
+            self.odd(at, format!("two entries are named {name}: the last one counts"), Weight::Wrong);
+        }
+        if data.saturating_add(size) > self.source.len() {
+            let why = format!("{name} of {size} bytes runs over the end of the file");
+            self.archive.unread.push((Some(at), Unread::Broken(why)));
+        }
+        let mut source: SharedSource = Arc::new(Window::new(self.source.clone(), data, size));
+        let mut skip = 0;
+        if extended.sparse_major == Some(1) {
+            (map, skip) = inner_map(&source)?;
+        }
+        if let Some(real) = real.filter(|_| !map.is_empty() || skip > 0) {
+            let stored: SharedSource = Arc::new(Window::new(source.clone(), skip, size));
+            let within = real <= self.watch.limits.member_bytes;
+            match Sparse::new(stored, &map, real).filter(|_| within) {
+                Some(sparse) => source = Arc::new(sparse),
+                None => {
+                    let why = format!("the sparse map of {name} does not fit its {size} bytes");
+                    self.archive.unread.push((Some(at), Unread::Broken(why)));
+                }
+            }
+        }
+        self.archive.entries.push(TarEntry { name, header: at, source });
+        Ok(())
+    }
+
+    /// Blocks of sparse map between header and data; gives where the data starts.
+    fn sparse_extension(&self, mut at: u64, map: &mut Vec<(u64, u64)>) -> io::Result<u64> {
+        loop {
+            let block = read_vec(&**self.source, at, BLOCK)?;
+            map.extend(pairs(block.get(..504).unwrap_or_default()));
+            at = at.saturating_add(BLOCK as u64);
+            if block.get(504).is_none_or(|more| *more == 0) || map.len() > MAX_PARTS {
+                return Ok(at);
+            }
+        }
+    }
+
+    fn link(&mut self, at: u64, name: &str, target: &str, hard: bool) {
+        // A hard link names an entry, a symbolic one is relative to its own folder.
+        let folder = if hard { "" } else { name.rsplit_once('/').map_or("", |(folder, _)| folder) };
+        let mut depth: usize = 0;
+        let mut out = target.starts_with(['/', '\\']);
+        for part in folder.split('/').chain(target.split('/')) {
+            match part {
+                "" | "." => {}
+                ".." if depth == 0 => out = true,
+                ".." => depth -= 1,
+                _ => depth += 1,
+            }
+        }
+        if out {
+            let what = format!("links to {target}, outside of the archive");
+            self.fact(at, Fact::PathEscapes { path: name.to_owned(), what });
+        }
+    }
+
+    /// The headers end or break at `at`: looks whether there is more behind.
+    fn stopped(&mut self, at: u64, why: NoHeader) -> io::Result<()> {
+        let len = self.source.len();
+        match why {
+            NoHeader::Cut if at >= len => {
+                // Most readers put up with a missing end.
+                if at > len {
+                    self.archive.unread.push((Some(len), Unread::Broken("the file ends within an entry".into())));
+                }
+                return Ok(());
+            }
+            NoHeader::Cut => self.archive.unread.push((Some(at), Unread::Broken("a header is cut".into()))),
+            NoHeader::Checksum => {
+                self.archive.unread.push((Some(at), Unread::Broken("no header where one should be".into())))
+            }
+            NoHeader::Size => self.archive.unread.push((Some(at), Unread::Broken("a length is no number".into()))),
+            NoHeader::Zeros => {}
+        }
+        let mut other = None;
+        let mut here = at;
+        while here < len {
+            if self.scannable == 0 || self.watch.expired() {
+                let why = format!("{} bytes behind the end were not searched", len - here);
+                self.archive.unread.push((Some(here), Unread::Limit(why)));
+                break;
+            }
+            let bytes = read_vec(&**self.source, here, 128 * BLOCK)?;
+            if bytes.is_empty() {
+                break;
+            }
+            self.scannable = self.scannable.saturating_sub(bytes.len() as u64);
+            for (turn, block) in bytes.chunks(BLOCK).enumerate() {
+                let place = here + (turn * BLOCK) as u64;
+                if block.iter().any(|byte| *byte != 0) && place > at {
+                    other.get_or_insert(place);
+                }
+                if place > at && has_magic(block) && Header::parse(block).is_ok() && !self.seen.contains(&place) {
+                    self.odd(place, "an entry stands behind the end of the archive", Weight::Misleading);
+                    self.pending.push_back(place);
+                    return Ok(());
+                }
+            }
+            here += bytes.len() as u64;
+        }
+        let start = if why == NoHeader::Zeros { other } else { Some(at) };
+        if let Some(start) = start.filter(|start| *start < len && self.pending.is_empty()) {
+            if why == NoHeader::Zeros {
+                let what = "bytes behind the end of the tar".to_owned();
+                self.fact(start, Fact::TrailingData { length: len - start, what });
+            }
+            self.archive.trailing = Some(Arc::new(Window::new(self.source.clone(), start, len - start)));
+        }
+        Ok(())
+    }
+}
+
+/// The sparse map that stands as text in front of the data, and where the data starts behind it.
+fn inner_map(source: &SharedSource) -> io::Result<(Vec<(u64, u64)>, u64)> {
+    let bytes = read_vec(&**source, 0, 4 << 20)?;
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let mut used = 0_u64;
+    let mut line = || {
+        let line = lines.next()?.strip_suffix(b"\n")?;
+        used += line.len() as u64 + 1;
+        decimal_of(line)
+    };
+    let count = line().and_then(|count| usize::try_from(count).ok()).filter(|count| *count <= MAX_PARTS).unwrap_or(0);
+    let numbers: Vec<u64> = std::iter::from_fn(line).take(count * 2).collect();
+    Ok((pair_up(&numbers), padded(used)))
+}
+
+#[cfg(test)]
+#[path = "tar_tests.rs"]
+mod tests;

@@ -1,0 +1,178 @@
+//! Single compressed streams: unwrapped, and the content handed on as the one member.
+//!
+//! joblib writes pickles through all of these, model hubs and R use gzip. What stands behind the stream is no part of
+//! it for any reader, and therefore a place to hide: it is stated, and looked at.
+
+use super::{Format, Head, Recognition};
+use crate::archive::Opened;
+use crate::archive::codec::Codec;
+use crate::archive::decoded::decode;
+use crate::artifact::{Artifact, Role};
+use crate::fact::Fact;
+use crate::seen::Seen;
+use crate::source::{SharedSource, Window, read_vec};
+use std::io::Read;
+use std::sync::Arc;
+
+/// Gzip members in a row.
+pub struct Gzip;
+/// Bzip2 streams in a row.
+pub struct Bzip2;
+/// Xz streams in a row.
+pub struct Xz;
+/// The old `.lzma` files.
+pub struct Lzma;
+/// A bare zlib stream, as joblib writes it.
+pub struct Zlib;
+/// Zstandard frames in a row.
+pub struct Zstd;
+/// Lz4 frames in a row, legacy ones too.
+pub struct Lz4;
+/// The prefix `ZF` with a length, then zlib: what joblib wrote before 0.10 and still reads.
+pub struct JoblibZf;
+
+/// Unwraps one stream that starts at `at`.
+fn unwrap(artifact: &Artifact, at: u64, codec: Codec, name: &str, seen: &mut Seen) -> Option<u64> {
+    let rest = artifact.source.len().saturating_sub(at);
+    let packed: SharedSource = Arc::new(Window::new(artifact.source.clone(), at, rest));
+    let decoding = decode(&packed, codec, &artifact.watch);
+    let Opened { source, facts, unread } = decoding.opened;
+    let whole = unread.is_none();
+    seen.facts.extend(facts.into_iter().map(|fact| (None, fact)));
+    seen.unread.extend(unread.map(|why| (Some(at), why)));
+    if let Some(source) = source {
+        seen.member(format!("({name})"), source, Role::Unknown);
+    }
+    let end = at.saturating_add(decoding.consumed);
+    let length = artifact.source.len().saturating_sub(end);
+    if whole && length > 0 {
+        seen.fact(end, Fact::TrailingData { length, what: format!("bytes behind the {name} stream") });
+        seen.member("(trailing)", Arc::new(Window::new(artifact.source.clone(), end, length)), Role::Unknown);
+    }
+    whole.then_some(decoding.length)
+}
+
+macro_rules! stream {
+    ($type:ty, $id:literal, $codec:expr, $recognize:expr) => {
+        impl Format for $type {
+            fn id(&self) -> &'static str {
+                $id
+            }
+
+            fn recognize(&self, head: &Head<'_>) -> Recognition {
+                let recognize: fn(&Head<'_>) -> Recognition = $recognize;
+                recognize(head)
+            }
+
+            fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+                unwrap(artifact, 0, $codec, $id, seen);
+            }
+        }
+    };
+}
+
+fn certain(is: bool) -> Recognition {
+    if is { Recognition::Certain } else { Recognition::No }
+}
+
+stream!(Gzip, "gzip", Codec::Gzip, |head| certain(head.start.starts_with(b"\x1f\x8b\x08")));
+stream!(Bzip2, "bzip2", Codec::Bzip2, |head| certain(matches!(
+    head.start,
+    [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..]
+        | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, 0x50, 0x90, ..]
+)));
+stream!(Xz, "xz", Codec::Xz, |head| certain(head.start.starts_with(b"\xfd7zXZ\0")));
+stream!(Lzma, "lzma", Codec::LzmaAlone, recognize_lzma);
+stream!(Zlib, "zlib", Codec::Zlib, recognize_zlib);
+stream!(Zstd, "zstd", Codec::Zstd, |head| certain(starts_frame(head.start, b"\x28\xb5\x2f\xfd", head)));
+stream!(Lz4, "lz4", Codec::Lz4, |head| certain(
+    starts_frame(head.start, b"\x04\x22\x4d\x18", head) || head.start.starts_with(b"\x02\x21\x4c\x18")
+));
+
+/// Whether a frame with this magic number stands at the start, or behind skippable frames.
+fn starts_frame(start: &[u8], magic: &[u8], head: &Head<'_>) -> bool {
+    if start.starts_with(magic) {
+        return true;
+    }
+    let mut at: u64 = 0;
+    // A chain of skippable frames that is longer than this is nobody's file.
+    for _ in 0..64 {
+        let Ok(frame) = read_vec(&*head.artifact.source, at, 8) else { return false };
+        let [0x50..=0x5f, 0x2a, 0x4d, 0x18, a, b, c, d] = *frame.as_slice() else { return frame.starts_with(magic) };
+        at = at.saturating_add(8).saturating_add(u64::from(u32::from_le_bytes([a, b, c, d])));
+    }
+    false
+}
+
+/// The header has no magic number: properties, a dictionary of 2^n or 2^n + 2^(n-1) bytes, a length or none.
+fn recognize_lzma(head: &Head<'_>) -> Recognition {
+    let &[properties, d0, d1, d2, d3, l0, l1, l2, l3, l4, l5, l6, l7, first, ..] = head.start else {
+        return Recognition::No;
+    };
+    let dictionary = u32::from_le_bytes([d0, d1, d2, d3]);
+    let length = u64::from_le_bytes([l0, l1, l2, l3, l4, l5, l6, l7]);
+    let usual = dictionary == u32::MAX || (dictionary >= 4096 && dictionary.count_ones() <= 2);
+    // The range coder starts with a zero.
+    let is = properties < 225 && usual && (length == u64::MAX || length < 1 << 48) && first == 0;
+    match (is, properties) {
+        (false, _) => Recognition::No,
+        (true, 0x5d) if decodes(head, Codec::LzmaAlone) => Recognition::Certain,
+        (true, _) if decodes(head, Codec::LzmaAlone) => Recognition::Possible,
+        (true, _) => Recognition::No,
+    }
+}
+
+/// Two bytes that are divisible by 31 are no magic number: the start has to unpack too.
+fn recognize_zlib(head: &Head<'_>) -> Recognition {
+    let &[method, flags, ..] = head.start else { return Recognition::No };
+    let header = u16::from_be_bytes([method, flags]);
+    let is = method & 0x0f == 8 && method >> 4 <= 7 && header.is_multiple_of(31) && flags & 0x20 == 0;
+    match is && decodes(head, Codec::Zlib) {
+        false => Recognition::No,
+        true if method == 0x78 && matches!(flags, 1 | 0x5e | 0x9c | 0xda) => Recognition::Certain,
+        true => Recognition::Possible,
+    }
+}
+
+/// Whether something unpacks from the start.
+fn decodes(head: &Head<'_>, codec: Codec) -> bool {
+    let memory = head.artifact.watch.limits.decoder_memory;
+    let mut reader = crate::archive::codec::reader(head.artifact.source.clone(), codec, memory);
+    let mut some = [0; 64];
+    // The end of an empty content is an end too.
+    reader.read(&mut some).is_ok()
+}
+
+impl Format for JoblibZf {
+    fn id(&self) -> &'static str {
+        "joblib-zf"
+    }
+
+    fn recognize(&self, head: &Head<'_>) -> Recognition {
+        certain(zf_start(head.start).is_some())
+    }
+
+    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+        let Some((at, told)) = read_vec(&*artifact.source, 0, 22).ok().and_then(|start| zf_start(&start)) else {
+            return;
+        };
+        let found = unwrap(artifact, at, Codec::Zlib, "zlib", seen);
+        if let Some(found) = found.filter(|found| *found != told) {
+            let what = format!("the header announces {told} bytes and {found} are there");
+            seen.fact(0, Fact::StructureViolation { what, weight: crate::fact::Weight::Wrong });
+        }
+    }
+}
+
+/// Where the zlib stream starts and how many bytes it should give: `ZF`, then 19 characters of hexadecimal length.
+fn zf_start(start: &[u8]) -> Option<(u64, u64)> {
+    let (head, rest) = start.split_at_checked(21)?;
+    let digits = std::str::from_utf8(head.strip_prefix(b"ZF0x")?).ok()?;
+    let length = u64::from_str_radix(digits.trim_end_matches([' ', 'L']), 16).ok()?;
+    // Python 2 wrote one character more.
+    Some((if rest.first() == Some(&b' ') { 22 } else { 21 }, length))
+}
+
+#[cfg(test)]
+#[path = "compressed_tests.rs"]
+mod tests;

@@ -1,0 +1,45 @@
+//! 7z archives: every file in them is handed on.
+//!
+//! Malicious checkpoints were uploaded as 7z because `torch.load` does not read it and scanners did not either, while
+//! the program that came with them did.
+
+use super::{Format, Head, Recognition};
+use crate::archive::sevenz::SevenZipArchive;
+use crate::artifact::{Artifact, Role};
+use crate::fact::Fact;
+use crate::seen::{Content, Member, Seen};
+use crate::source::Window;
+use std::sync::Arc;
+
+/// 7z archives.
+pub struct SevenZip;
+
+impl Format for SevenZip {
+    fn id(&self) -> &'static str {
+        "7z"
+    }
+
+    fn recognize(&self, head: &Head<'_>) -> Recognition {
+        if head.start.starts_with(b"7z\xbc\xaf\x27\x1c") { Recognition::Certain } else { Recognition::No }
+    }
+
+    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+        let archive = SevenZipArchive::read(&artifact.source, &artifact.watch);
+        seen.facts.extend(archive.facts.into_iter().map(|fact| (None, fact)));
+        seen.unread.extend(archive.unread.into_iter().map(|why| (None, why)));
+        for entry in archive.entries {
+            let name = entry.name.clone();
+            seen.members.push(Member { name, content: Content::Entry(Box::new(entry)), role: Role::Unknown });
+        }
+        let length = artifact.source.len().saturating_sub(archive.end);
+        if length > 0 {
+            seen.fact(archive.end, Fact::TrailingData { length, what: "bytes behind the 7z archive".into() });
+            let rest = Window::new(artifact.source.clone(), archive.end, length);
+            seen.member("(trailing)", Arc::new(rest), Role::Unknown);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "sevenzip_tests.rs"]
+mod tests;

@@ -1,0 +1,38 @@
+//! Any tar file: every regular file in it is handed on.
+//!
+//! Torch wrote checkpoints as tar before 0.1.10 and still reads them, `.nemo` files are tars, and every tar is opened
+//! by programs that unpack what is in it.
+
+use super::{Format, Head, Recognition};
+use crate::archive::tar::{TarArchive, recognize};
+use crate::artifact::{Artifact, Role};
+use crate::seen::Seen;
+
+/// Any tar file.
+pub struct Tar;
+
+impl Format for Tar {
+    fn id(&self) -> &'static str {
+        "tar"
+    }
+
+    fn recognize(&self, head: &Head<'_>) -> Recognition {
+        match recognize(head.start) {
+            Some(true) => Recognition::Certain,
+            Some(false) => Recognition::Possible,
+            None => Recognition::No,
+        }
+    }
+
+    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+        let archive = TarArchive::read(&artifact.source, &artifact.watch);
+        seen.facts.extend(archive.facts);
+        seen.unread.extend(archive.unread);
+        for entry in archive.entries {
+            seen.member(entry.name, entry.source, Role::Unknown);
+        }
+        if let Some(trailing) = archive.trailing {
+            seen.member("(trailing)", trailing, Role::Unknown);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! torch's distributed checkpoint files: complete torch zips, one behind the other, found by the offsets in `.metadata`.
+//!
+//! As one zip such a file would be full of lies (many end records, every name many times). It is walked from its end: an
+//! end record tells where its own zip starts, and right before that the one before it ends.
+
+use super::{Format, Head, Recognition};
+use crate::artifact::{Artifact, Role};
+use crate::seen::Seen;
+use crate::source::{Source, Window, read_vec};
+use std::sync::Arc;
+
+const END_RECORD: u64 = 22;
+const MOST: usize = 100_000;
+
+/// Zips in a row.
+pub struct TorchDistcp;
+
+impl Format for TorchDistcp {
+    fn id(&self) -> &'static str {
+        "torch-distcp"
+    }
+
+    fn instead_of(&self) -> Option<&'static str> {
+        Some("torch-zip")
+    }
+
+    fn acts(&self) -> bool {
+        true
+    }
+
+    fn recognize(&self, head: &Head<'_>) -> Recognition {
+        let source = head.artifact.source.as_ref();
+        // The last zip of several does not start where the file does.
+        let several = head.start.starts_with(b"PK\x03\x04") && start_of(source, source.len()).is_some_and(|start| start > 0);
+        if several && zips(source).is_some() { Recognition::Certain } else { Recognition::No }
+    }
+
+    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+        for (start, end) in zips(artifact.source.as_ref()).unwrap_or_default() {
+            let item = Window::new(artifact.source.clone(), start, end - start);
+            seen.member(format!("(item at {start})"), Arc::new(item), Role::Unknown);
+        }
+    }
+}
+
+/// The zips that make up the file without a gap, in order; `None` where it is not made up of zips.
+fn zips(source: &dyn Source) -> Option<Vec<(u64, u64)>> {
+    let mut found = Vec::new();
+    let mut end = source.len();
+    while end > 0 {
+        let start = start_of(source, end)?;
+        if found.len() >= MOST || read_vec(source, start, 4).ok()? != b"PK\x03\x04" {
+            return None;
+        }
+        found.push((start, end));
+        end = start;
+    }
+    found.reverse();
+    Some(found)
+}
+
+/// Where the zip starts whose end record, without a comment, ends at `end`.
+fn start_of(source: &dyn Source, end: u64) -> Option<u64> {
+    let record_at = end.checked_sub(END_RECORD)?;
+    let record = read_vec(source, record_at, END_RECORD as usize).ok()?;
+    if !record.starts_with(b"PK\x05\x06") || record.get(20..22)? != [0, 0] {
+        return None;
+    }
+    let number = |at: usize| Some(u64::from(u32::from_le_bytes(record.get(at..at + 4)?.try_into().ok()?)));
+    let (size, offset) = (number(12)?, number(16)?);
+    if offset == u64::from(u32::MAX) {
+        return None;
+    }
+    let directory = record_at.checked_sub(size)?;
+    let start = directory.checked_sub(offset)?;
+    (start < end).then_some(start)
+}

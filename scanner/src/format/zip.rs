@@ -1,0 +1,109 @@
+//! Any zip file: everything in it is handed on, with what its walk found.
+//!
+//! Also the files that merely end in a zip, with a program or a picture in front: Python and Java open these. What a
+//! zip is *for* (torch, Keras, numpy) other formats know.
+
+use super::{Format, Head, Recognition};
+use crate::archive::zip::{ZipArchive, ZipEntry};
+use crate::artifact::{Artifact, Role};
+use crate::seen::{Content, Member, Seen};
+use crate::source::read_vec;
+
+/// Any zip file.
+pub struct Zip;
+
+impl Format for Zip {
+    fn id(&self) -> &'static str {
+        "zip"
+    }
+
+    fn recognize(&self, head: &Head<'_>) -> Recognition {
+        if head.start.starts_with(b"PK\x03\x04") || head.start.starts_with(b"PK\x05\x06") {
+            return Recognition::Certain;
+        }
+        if ends_as_zip(head.artifact) { Recognition::Possible } else { Recognition::No }
+    }
+
+    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+        let archive = ZipArchive::read(&artifact.source, &artifact.watch);
+        hand_on(archive, seen, |_| Role::Unknown);
+    }
+}
+
+/// Puts what the walk found into `seen`, all entries as members; `role` says what each of them is for.
+pub fn hand_on(archive: ZipArchive, seen: &mut Seen, role: impl Fn(&ZipEntry) -> Role) {
+    seen.facts.extend(archive.facts);
+    seen.unread.extend(archive.unread);
+    for entry in archive.entries {
+        if entry.folder && entry.packed == 0 {
+            continue;
+        }
+        let (role, name) = (role(&entry), entry.name.clone());
+        seen.members.push(Member { name, content: Content::Entry(Box::new(entry)), role });
+    }
+    for region in archive.regions {
+        seen.member(region.name, region.source, Role::Unknown);
+    }
+}
+
+/// Whether an end record stands where readers look for one, with a directory in front of it.
+fn ends_as_zip(artifact: &Artifact) -> bool {
+    // Not for the bits of a pickle or the numbers of a tensor: four bytes are there by chance in gigabytes, but not in
+    // the last 64 KiB with plausible numbers behind them.
+    let source = &*artifact.source;
+    let at = source.len().saturating_sub(22 + 0xffff);
+    let Ok(tail) = read_vec(source, at, 22 + 0xffff) else { return false };
+    tail.windows(22).enumerate().any(|(place, record)| {
+        let &[b'P', b'K', 5, 6, _, _, _, _, _, _, _, _, s0, s1, s2, s3, _, _, _, _, _, _] = record else {
+            return false;
+        };
+        let size = u64::from(u32::from_le_bytes([s0, s1, s2, s3]));
+        let end = at + place as u64;
+        let wide = size == u64::from(u32::MAX);
+        wide || end
+            .checked_sub(size)
+            .is_some_and(|start| size > 0 && read_vec(source, start, 4).is_ok_and(|head| head == b"PK\x01\x02"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artifact::Watch;
+    use crate::chain::Chain;
+    use crate::limits::Limits;
+    use crate::source::Memory;
+    use std::sync::Arc;
+
+    fn artifact(bytes: &[u8]) -> Artifact {
+        let watch = Watch::start(Arc::new(Limits::default()));
+        let (chain, source) = (Chain::root(), Arc::new(Memory::new(bytes)));
+        Artifact { chain, name: "x".into(), source, depth: 0, role: Role::Unknown, watch }
+    }
+
+    const ONE: &[u8] = b"PK\x03\x04\x14\0\0\0\0\0\0\0\0\0\x83\x16\xdc\x8c\x01\0\0\0\x01\0\0\0\x01\0\0\0ax\
+        PK\x01\x02\x14\x03\x14\0\0\0\0\0\0\0\0\0\x83\x16\xdc\x8c\x01\0\0\0\x01\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0a\
+        PK\x05\x06\0\0\0\0\x01\0\x01\0\x2f\0\0\0\x20\0\0\0\0\0";
+
+    #[test]
+    fn a_zip_behind_other_bytes_is_possible() {
+        let certain = artifact(ONE);
+        assert_eq!(Zip.recognize(&Head { start: ONE, artifact: &certain }), Recognition::Certain);
+        let bytes = [b"#!/bin/sh\n", ONE].concat();
+        let behind = artifact(&bytes);
+        assert_eq!(Zip.recognize(&Head { start: &bytes, artifact: &behind }), Recognition::Possible);
+        let none = artifact(b"PK\x05\x06 is written here and means nothing at all");
+        assert_eq!(Zip.recognize(&Head { start: b"PK", artifact: &none }), Recognition::No);
+    }
+
+    #[test]
+    fn entries_and_prefix_become_members() {
+        let mut seen = Seen::default();
+        Zip.examine(&artifact(ONE), &mut seen);
+        assert!(seen.facts.is_empty(), "{:?}", seen.facts);
+        assert_eq!(seen.members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>(), ["a"]);
+        let mut seen = Seen::default();
+        Zip.examine(&artifact(&[b"prefix", ONE].concat()), &mut seen);
+        assert_eq!(seen.members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>(), ["a", "(prefix)"]);
+    }
+}
