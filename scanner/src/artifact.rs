@@ -52,7 +52,6 @@ impl Watch {
 
     /// Whether the time for this file is up. Cheap enough for every few thousand steps of a loop, not for each.
     pub fn expired(&self) -> bool {
-        self.deadline
-            .is_some_and(|deadline| Instant::now() >= deadline)
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }

@@ -29,8 +29,7 @@ impl Chain {
 
     /// The last name on the way: the member's own.
     pub fn last(&self) -> Option<&str> {
-        self.path()
-            .map(|path| path.rsplit_once("::").map_or(path, |(_, last)| last))
+        self.path().map(|path| path.rsplit_once("::").map_or(path, |(_, last)| last))
     }
 }
 

@@ -119,10 +119,7 @@ impl std::fmt::Display for Unread {
             Self::Unsupported(what) => write!(f, "not supported: {what}"),
             Self::Io(what) => write!(f, "could not be read: {what}"),
             Self::LfsPointer { oid, size } => {
-                write!(
-                    f,
-                    "a Git LFS pointer to {size} bytes (sha256 {oid}); fetch the object with `git lfs pull`"
-                )
+                write!(f, "a Git LFS pointer to {size} bytes (sha256 {oid}); fetch the object with `git lfs pull`")
             }
         }
     }

@@ -109,10 +109,6 @@ impl Seen {
 
     /// Hands on nested bytes.
     pub fn member(&mut self, name: impl Into<String>, source: SharedSource, role: Role) {
-        self.members.push(Member {
-            name: name.into(),
-            content: Content::Source(source),
-            role,
-        });
+        self.members.push(Member { name: name.into(), content: Content::Source(source), role });
     }
 }

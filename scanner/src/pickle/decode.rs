@@ -75,16 +75,7 @@ impl<'a> Reader<'a> {
     /// Starts at `start`.
     pub fn new(source: &'a dyn Source, start: u64, reading: Reading) -> Self {
         let end = source.len();
-        Self {
-            source,
-            end,
-            buffer: Vec::new(),
-            base: start,
-            pos: start,
-            border: start,
-            reading,
-            straddled: None,
-        }
+        Self { source, end, buffer: Vec::new(), base: start, pos: start, border: start, reading, straddled: None }
     }
 
     /// Length of the source.
@@ -99,16 +90,9 @@ impl<'a> Reader<'a> {
         }
         let rest = usize::try_from(self.end.saturating_sub(at)).unwrap_or(usize::MAX);
         // A short first read: most pickles are small, and a probe of a large one should not read much of it.
-        let size = if self.buffer.is_empty() {
-            BUFFER / 16
-        } else {
-            BUFFER
-        };
+        let size = if self.buffer.is_empty() { BUFFER / 16 } else { BUFFER };
         self.buffer.resize(size.max(want).min(rest), 0);
-        let got = self
-            .source
-            .read_at(at, &mut self.buffer)
-            .map_err(|error| Break::Io(error.to_string()))?;
+        let got = self.source.read_at(at, &mut self.buffer).map_err(|error| Break::Io(error.to_string()))?;
         self.buffer.truncate(got);
         self.base = at;
         if got < want { Err(Break::End) } else { Ok(()) }
@@ -167,11 +151,7 @@ impl<'a> Reader<'a> {
         self.fill(at, usize::from(n))?;
         let index = (at - self.base) as usize;
         let mut value = [0; 8];
-        for (to, from) in value.iter_mut().zip(
-            self.buffer
-                .get(index..index + usize::from(n))
-                .unwrap_or_default(),
-        ) {
+        for (to, from) in value.iter_mut().zip(self.buffer.get(index..index + usize::from(n)).unwrap_or_default()) {
             *to = *from;
         }
         Ok(u64::from_le_bytes(value))
@@ -218,26 +198,16 @@ impl<'a> Reader<'a> {
                 let (at, len) = self.line()?;
                 Arg::Data { at, len }
             }
-            Argument::TwoLines => Arg::Lines {
-                first: self.line()?,
-                second: self.line()?,
-            },
+            Argument::TwoLines => Arg::Lines { first: self.line()?, second: self.line()? },
             Argument::Sized(n) => {
                 let len = self.number(n)?;
-                let at = if whole {
-                    self.take_whole(len)?
-                } else {
-                    self.take(len)?
-                };
+                let at = if whole { self.take_whole(len)? } else { self.take(len)? };
                 Arg::Data { at, len }
             }
             Argument::SignedSized4 => {
                 let len = self.number(4)? as u32 as i32;
                 let len = u64::try_from(len).map_err(|_| Break::Length)?;
-                Arg::Data {
-                    at: self.take(len)?,
-                    len,
-                }
+                Arg::Data { at: self.take(len)?, len }
             }
         })
     }
@@ -246,11 +216,7 @@ impl<'a> Reader<'a> {
     pub fn frame(&mut self, n: u64) -> Result<FrameNote, Break> {
         let end = self.pos.checked_add(n).ok_or(Break::Length)?;
         if n == 0 || end <= self.border {
-            return Ok(if n == 0 {
-                FrameNote::Fine
-            } else {
-                FrameNote::Nested
-            });
+            return Ok(if n == 0 { FrameNote::Fine } else { FrameNote::Nested });
         }
         let inside = self.pos < self.border;
         if inside {
@@ -258,11 +224,7 @@ impl<'a> Reader<'a> {
         }
         if self.reading == Reading::Lossy {
             self.pos = self.pos.max(self.border);
-            self.border = self
-                .pos
-                .checked_add(n)
-                .filter(|border| *border <= self.end)
-                .ok_or(Break::End)?;
+            self.border = self.pos.checked_add(n).filter(|border| *border <= self.end).ok_or(Break::End)?;
         } else {
             self.border = end.min(self.end);
         }
@@ -284,10 +246,7 @@ impl<'a> Reader<'a> {
     pub fn bytes(&mut self, at: u64, len: u64, max: usize) -> Vec<u8> {
         let want = usize::try_from(len).unwrap_or(usize::MAX).min(max);
         let index = usize::try_from(at.wrapping_sub(self.base)).unwrap_or(usize::MAX);
-        if let Some(bytes) = index
-            .checked_add(want)
-            .and_then(|end| self.buffer.get(index..end))
-        {
+        if let Some(bytes) = index.checked_add(want).and_then(|end| self.buffer.get(index..end)) {
             return bytes.to_vec();
         }
         crate::source::read_vec(self.source, at, want).unwrap_or_default()

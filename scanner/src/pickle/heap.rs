@@ -19,11 +19,7 @@ const VALUE: usize = size_of::<Value>();
 impl Heap {
     /// A heap of at most `limit` bytes, keeping at most `items` items of a container.
     pub fn new(limit: usize, items: usize) -> Self {
-        Self {
-            limit,
-            items,
-            ..Self::default()
-        }
+        Self { limit, items, ..Self::default() }
     }
 
     /// Whether something was not kept because the heap was full.
@@ -67,12 +63,8 @@ impl Heap {
         if !self.take(NODE + kept.len() * VALUE) {
             return Value::Opaque(kind);
         }
-        let items = Items {
-            kept: kept.to_vec(),
-            total,
-        };
-        self.push(Node::Container { kind, items })
-            .unwrap_or(Value::Opaque(kind))
+        let items = Items { kept: kept.to_vec(), total };
+        self.push(Node::Container { kind, items }).unwrap_or(Value::Opaque(kind))
     }
 
     /// The result of a call.
@@ -95,11 +87,7 @@ impl Heap {
         };
         let room = limit.saturating_sub(items.kept.len());
         // Items past the limit are counted only; a gap may not open before later ones.
-        let keep = if items.complete() {
-            added.len().min(room)
-        } else {
-            0
-        };
+        let keep = if items.complete() { added.len().min(room) } else { 0 };
         if keep > 0 && !self.take(keep * VALUE) {
             if let Some(items) = self.items_of(id) {
                 items.total += added.len() as u64 + more;
@@ -107,9 +95,7 @@ impl Heap {
             return;
         }
         if let Some(items) = self.items_of(id) {
-            items
-                .kept
-                .extend_from_slice(added.get(..keep).unwrap_or_default());
+            items.kept.extend_from_slice(added.get(..keep).unwrap_or_default());
             items.total += added.len() as u64 + more;
         }
     }

@@ -50,17 +50,12 @@ pub fn look(head: &[u8], text: bool) -> Option<Look> {
         {
             return Some(Look::Latin1);
         }
-        if head.starts_with(b"\x1f\xc2\x8b")
-            || head.starts_with(b"\xc2\x93NUMPY")
-            || head.starts_with(b"x\xc2\x9c")
-        {
+        if head.starts_with(b"\x1f\xc2\x8b") || head.starts_with(b"\xc2\x93NUMPY") || head.starts_with(b"x\xc2\x9c") {
             return Some(Look::Latin1);
         }
     }
     // Base64 of 80 0[2-5], PK\3\4 and gzip.
-    let base64 = [&b"gA"[..], b"UEsDB", b"H4sI"]
-        .iter()
-        .any(|start| head.starts_with(start));
+    let base64 = [&b"gA"[..], b"UEsDB", b"H4sI"].iter().any(|start| head.starts_with(start));
     let alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=_-\n\r".contains(byte);
     (base64 && head.len() >= 24 && head.iter().all(alphabet)).then_some(Look::Base64)
 }
@@ -75,12 +70,8 @@ fn text_pickle(head: &[u8]) -> bool {
         [b'c' | b'i', lines @ ..] | [b'(' | b'}' | b']', b'c' | b'i', lines @ ..] => lines,
         _ => return false,
     };
-    let name = |line: &[u8]| {
-        !line.is_empty()
-            && line
-                .iter()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._".contains(byte))
-    };
+    let name =
+        |line: &[u8]| !line.is_empty() && line.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._".contains(byte));
     let mut lines = lines.split(|byte| *byte == b'\n');
     lines.next().is_some_and(name) && lines.next().is_some_and(name)
 }
@@ -92,10 +83,7 @@ fn code(head: &[u8]) -> bool {
     };
     let mut small = counts.chunks_exact(4).take(5);
     let fits = small.all(|count| matches!(count, [_, low, 0, 0] if *low < 16));
-    fits && counts.len() > 20
-        && counts
-            .get(20)
-            .is_some_and(|next| matches!(next & 0x7f, b's' | b'z' | 0) || *next == 0)
+    fits && counts.len() > 20 && counts.get(20).is_some_and(|next| matches!(next & 0x7f, b's' | b'z' | 0) || *next == 0)
 }
 
 /// The bytes of base64 text, line ends and both alphabets allowed; stops at the first other character.
@@ -128,24 +116,12 @@ mod tests {
 
     #[test]
     fn nested_artifacts_are_noticed_and_numbers_are_not() {
-        assert_eq!(
-            look(b"\x80\x04\x95\0\0\0\0\0\0\0\0cos\n", false),
-            Some(Look::Raw)
-        );
-        assert_eq!(
-            look("\u{80}\u{2}cos\nsystem\nxxxx".as_bytes(), true),
-            Some(Look::Latin1)
-        );
+        assert_eq!(look(b"\x80\x04\x95\0\0\0\0\0\0\0\0cos\n", false), Some(Look::Raw));
+        assert_eq!(look("\u{80}\u{2}cos\nsystem\nxxxx".as_bytes(), true), Some(Look::Latin1));
         assert_eq!(look(b"cos\nsystem\n(S'id'\ntR.", true), Some(Look::Raw));
         assert_eq!(look(b"convolution.weight\n", true), None);
-        assert_eq!(
-            look(b"gASVIAAAAAAAAACMBXBvc2l4lIwG", true),
-            Some(Look::Base64)
-        );
-        assert_eq!(
-            look(&[0xe3, 0, 0, 0, 0xe4, 0, 0, 0, 0xe5, 0, 0, 0], false),
-            None
-        );
+        assert_eq!(look(b"gASVIAAAAAAAAACMBXBvc2l4lIwG", true), Some(Look::Base64));
+        assert_eq!(look(&[0xe3, 0, 0, 0, 0xe4, 0, 0, 0, 0xe5, 0, 0, 0], false), None);
         assert_eq!(unbase64(b"gASV"), [0x80, 4, 0x95]);
     }
 }

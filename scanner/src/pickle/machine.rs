@@ -110,52 +110,29 @@ impl<'a> Machine<'a> {
             }
         };
         self.trace.end = end;
-        self.trace.length = self
-            .reader
-            .pos
-            .min(self.reader.end())
-            .saturating_sub(self.trace.start);
+        self.trace.length = self.reader.pos.min(self.reader.end()).saturating_sub(self.trace.start);
         self.trace.protocol = self.protocol;
         self.trace.straddled = self.reader.straddled;
         self.trace
     }
 
     fn pop(&mut self) -> Result<Value, End> {
-        self.stack.pop().ok_or_else(|| {
-            End::Broken(format!(
-                "{} finds nothing on the stack",
-                op::name(self.code)
-            ))
-        })
+        self.stack.pop().ok_or_else(|| End::Broken(format!("{} finds nothing on the stack", op::name(self.code))))
     }
 
     fn top(&self) -> Result<Value, End> {
-        self.stack.top().ok_or_else(|| {
-            End::Broken(format!(
-                "{} finds nothing on the stack",
-                op::name(self.code)
-            ))
-        })
+        self.stack.top().ok_or_else(|| End::Broken(format!("{} finds nothing on the stack", op::name(self.code))))
     }
 
     fn odd(&mut self, splits: bool, what: impl Into<String>) {
         if self.trace.oddities.len() < 1000 {
-            self.trace.oddities.push(Oddity {
-                at: self.at,
-                what: what.into(),
-                splits,
-            });
+            self.trace.oddities.push(Oddity { at: self.at, what: what.into(), splits });
         }
     }
 
     fn event(&mut self, action: Action) {
-        let event = Event {
-            at: self.at,
-            opcode: self.code,
-            action,
-        };
-        if (self.filter)(&self.trace, &event) && self.trace.events.len() < self.watch.limits.events
-        {
+        let event = Event { at: self.at, opcode: self.code, action };
+        if (self.filter)(&self.trace, &event) && self.trace.events.len() < self.watch.limits.events {
             self.trace.events.push(event);
         } else {
             self.trace.dropped += 1;
@@ -164,15 +141,7 @@ impl<'a> Machine<'a> {
 
     fn call(&mut self, how: How, callee: Value, args: Value, kwargs: Value) -> Result<(), End> {
         self.event(Action::Call { how, callee, args });
-        let call = Call {
-            at: self.at,
-            how,
-            callee,
-            args,
-            kwargs,
-            states: Vec::new(),
-            items: Items::default(),
-        };
+        let call = Call { at: self.at, how, callee, args, kwargs, states: Vec::new(), items: Items::default() };
         let value = self.trace.heap.call(call);
         Ok(self.stack.push(value)?)
     }
@@ -242,10 +211,7 @@ impl<'a> Machine<'a> {
 
     fn data(&mut self) -> Result<(u64, u64), End> {
         let argument = op::lookup(self.code).map_or(Argument::None, |row| row.argument);
-        let whole = matches!(
-            self.code,
-            op::BINBYTES | op::SHORT_BINBYTES | op::BINBYTES8 | op::BYTEARRAY8
-        );
+        let whole = matches!(self.code, op::BINBYTES | op::SHORT_BINBYTES | op::BINBYTES8 | op::BYTEARRAY8);
         match self.reader.argument(argument, whole)? {
             Arg::Data { at, len } => Ok((at, len)),
             _ => broken("the opcode has no data"),
@@ -311,11 +277,7 @@ impl<'a> Machine<'a> {
             op::PERSID => {
                 let (at, len) = self.data()?;
                 let len = u32::try_from(len).unwrap_or(u32::MAX);
-                self.persistent(Value::Text {
-                    encoding: Encoding::Native,
-                    len,
-                    at,
-                })
+                self.persistent(Value::Text { encoding: Encoding::Native, len, at })
             }
             op::BINPERSID => {
                 let id = self.pop()?;
@@ -326,10 +288,7 @@ impl<'a> Machine<'a> {
             op::EXT4 => self.extension(Argument::Signed4),
             op::POP => self.drop_top(),
             op::POP_MARK => {
-                let popped = self
-                    .stack
-                    .pop_mark()
-                    .ok_or_else(|| End::Broken("POP_MARK without a mark".to_owned()))?;
+                let popped = self.stack.pop_mark().ok_or_else(|| End::Broken("POP_MARK without a mark".to_owned()))?;
                 popped.values.iter().for_each(|value| self.dropped(*value));
                 Ok(())
             }
@@ -388,15 +347,10 @@ impl<'a> Machine<'a> {
             let bytes = self.reader.bytes(at, len, 8);
             let negative = bytes.last().is_some_and(|byte| *byte & 0x80 != 0);
             let mut wide = [if negative { 0xff } else { 0 }; 8];
-            wide.iter_mut()
-                .zip(&bytes)
-                .for_each(|(to, from)| *to = *from);
+            wide.iter_mut().zip(&bytes).for_each(|(to, from)| *to = *from);
             Value::Int(i64::from_le_bytes(wide))
         } else {
-            Value::BigInt {
-                at,
-                len: u32::try_from(len).unwrap_or(u32::MAX),
-            }
+            Value::BigInt { at, len: u32::try_from(len).unwrap_or(u32::MAX) }
         };
         Ok(self.stack.push(value)?)
     }
@@ -411,10 +365,7 @@ impl<'a> Machine<'a> {
                 if len > 4300 {
                     self.odd(true, "more digits than newer Pythons read");
                 }
-                Value::BigInt {
-                    at,
-                    len: u32::try_from(len).unwrap_or(u32::MAX),
-                }
+                Value::BigInt { at, len: u32::try_from(len).unwrap_or(u32::MAX) }
             }
             _ => {
                 let Some(number) = text::int(&line) else {
@@ -423,13 +374,7 @@ impl<'a> Machine<'a> {
                 if !number.canonical {
                     self.odd(true, "a number written as no pickler writes it");
                 }
-                number.value.map_or(
-                    Value::BigInt {
-                        at,
-                        len: line.len() as u32,
-                    },
-                    Value::Int,
-                )
+                number.value.map_or(Value::BigInt { at, len: line.len() as u32 }, Value::Int)
             }
         };
         Ok(self.stack.push(value)?)
@@ -444,18 +389,13 @@ impl<'a> Machine<'a> {
         if !number.canonical {
             self.odd(true, "a float written as no pickler writes it");
         }
-        Ok(self
-            .stack
-            .push(number.value.map_or(Value::Unknown, Value::Float))?)
+        Ok(self.stack.push(number.value.map_or(Value::Unknown, Value::Float))?)
     }
 
     fn container(&mut self, kind: Kind, count: usize) -> Result<(), End> {
         let value = {
             let above = self.stack.above();
-            let items = above
-                .len()
-                .checked_sub(count)
-                .and_then(|from| above.get(from..));
+            let items = above.len().checked_sub(count).and_then(|from| above.get(from..));
             let Some(items) = items else {
                 return broken("a tuple of more values than there are");
             };
@@ -475,11 +415,7 @@ impl<'a> Machine<'a> {
         }
         let forgotten = self.stack.forgotten();
         // The oldest values are what a container starts with; where those are forgotten, none is known.
-        let above = if forgotten > 0 {
-            &[]
-        } else {
-            self.stack.above()
-        };
+        let above = if forgotten > 0 { &[] } else { self.stack.above() };
         let total = self.stack.height();
         let value = self.trace.heap.container(kind, above, total);
         if self.stack.drop_mark().is_none() {
@@ -495,36 +431,22 @@ impl<'a> Machine<'a> {
         let item = self.pop()?;
         match self.top()? {
             Value::Node(id) => match self.trace.heap.get(id) {
-                Some(Node::Container {
-                    kind: Kind::List, ..
-                }) => self.trace.heap.extend(id, &[item], 0),
+                Some(Node::Container { kind: Kind::List, .. }) => self.trace.heap.extend(id, &[item], 0),
                 Some(Node::Call(_)) => {
-                    self.event(Action::Call {
-                        how: How::Append,
-                        callee: Value::Node(id),
-                        args: item,
-                    });
+                    self.event(Action::Call { how: How::Append, callee: Value::Node(id), args: item });
                     self.trace.heap.extend(id, &[item], 0);
                 }
                 _ => return broken("APPEND to a container that has no append"),
             },
             Value::Opaque(Kind::List) => {}
             other if other.is_plain() => return broken("APPEND to a value that is no list"),
-            other => self.event(Action::Call {
-                how: How::Append,
-                callee: other,
-                args: item,
-            }),
+            other => self.event(Action::Call { how: How::Append, callee: other, args: item }),
         }
         Ok(())
     }
 
     fn appends(&mut self, how: How) -> Result<(), End> {
-        let own = if how == How::Add {
-            Kind::Set
-        } else {
-            Kind::List
-        };
+        let own = if how == How::Add { Kind::Set } else { Kind::List };
         if how == How::Add {
             self.hash_above(1);
         }
@@ -545,29 +467,17 @@ impl<'a> Machine<'a> {
                 let above = self.stack.above();
                 let first = above.first().copied();
                 let known = if forgotten > 0 { &[] } else { above };
-                let more = if forgotten > 0 {
-                    forgotten + above.len() as u64
-                } else {
-                    0
-                };
+                let more = if forgotten > 0 { forgotten + above.len() as u64 } else { 0 };
                 self.trace.heap.extend(id, known, more);
                 if called && let Some(first) = first {
-                    self.event(Action::Call {
-                        how,
-                        callee: target,
-                        args: first,
-                    });
+                    self.event(Action::Call { how, callee: target, args: first });
                 }
             }
             Value::Opaque(kind) if kind == own => {}
             other if other.is_plain() => return broken("items for a value that holds none"),
             other => {
                 let first = self.stack.above().first().copied().unwrap_or(Value::None);
-                self.event(Action::Call {
-                    how,
-                    callee: other,
-                    args: first,
-                });
+                self.event(Action::Call { how, callee: other, args: first });
             }
         }
         self.stack.drop_mark();
@@ -580,12 +490,7 @@ impl<'a> Machine<'a> {
         if above.iter().step_by(step).all(|key| key.is_plain()) {
             return;
         }
-        let keys: Vec<Value> = above
-            .iter()
-            .step_by(step)
-            .copied()
-            .filter(|key| !key.is_plain())
-            .collect();
+        let keys: Vec<Value> = above.iter().step_by(step).copied().filter(|key| !key.is_plain()).collect();
         keys.into_iter().for_each(|key| self.hash(key));
     }
 
@@ -595,36 +500,21 @@ impl<'a> Machine<'a> {
         while let Some(value) = todo.pop() {
             visited += 1;
             if visited > 256 {
-                self.event(Action::Call {
-                    how: How::Hash,
-                    callee: Value::Unknown,
-                    args: Value::None,
-                });
+                self.event(Action::Call { how: How::Hash, callee: Value::Unknown, args: Value::None });
                 return;
             }
             match value {
                 Value::Node(id) => match self.trace.heap.get(id) {
-                    Some(Node::Container {
-                        kind: Kind::Tuple | Kind::FrozenSet,
-                        items,
-                    }) => {
+                    Some(Node::Container { kind: Kind::Tuple | Kind::FrozenSet, items }) => {
                         todo.extend(items.kept.iter().filter(|item| !item.is_plain()));
                     }
                     Some(Node::Call(_)) => {
-                        self.event(Action::Call {
-                            how: How::Hash,
-                            callee: value,
-                            args: Value::None,
-                        });
+                        self.event(Action::Call { how: How::Hash, callee: value, args: Value::None });
                     }
                     _ => {}
                 },
                 Value::Instance(_) | Value::Unknown => {
-                    self.event(Action::Call {
-                        how: How::Hash,
-                        callee: value,
-                        args: Value::None,
-                    });
+                    self.event(Action::Call { how: How::Hash, callee: value, args: Value::None });
                 }
                 _ => {}
             }
@@ -669,44 +559,26 @@ impl<'a> Machine<'a> {
         match target {
             Value::Node(id) => {
                 let called = match self.trace.heap.get(id) {
-                    Some(Node::Container {
-                        kind: Kind::Dict,
-                        items,
-                    }) => {
+                    Some(Node::Container { kind: Kind::Dict, items }) => {
                         let room = self.watch.limits.items.saturating_sub(items.kept.len());
-                        self.unseen_keys(
-                            pairs.get(room.min(pairs.len())..).unwrap_or_default(),
-                            forgotten,
-                        );
+                        self.unseen_keys(pairs.get(room.min(pairs.len())..).unwrap_or_default(), forgotten);
                         false
                     }
-                    Some(Node::Container {
-                        kind: Kind::List, ..
-                    }) => false,
+                    Some(Node::Container { kind: Kind::List, .. }) => false,
                     Some(Node::Call(_)) => true,
                     _ => return broken("items set on a container that takes none"),
                 };
-                self.trace
-                    .heap
-                    .extend(id, if forgotten > 0 { &[] } else { pairs }, forgotten);
+                self.trace.heap.extend(id, if forgotten > 0 { &[] } else { pairs }, forgotten);
                 if called {
                     let key = pairs.first().copied().unwrap_or(Value::None);
-                    self.event(Action::Call {
-                        how: How::SetItem,
-                        callee: target,
-                        args: key,
-                    });
+                    self.event(Action::Call { how: How::SetItem, callee: target, args: key });
                 }
             }
             Value::Opaque(Kind::Dict | Kind::List) => self.unseen_keys(pairs, forgotten),
             other if other.is_plain() => return broken("items set on a value that holds none"),
             other => {
                 let key = pairs.first().copied().unwrap_or(Value::None);
-                self.event(Action::Call {
-                    how: How::SetItem,
-                    callee: other,
-                    args: key,
-                });
+                self.event(Action::Call { how: How::SetItem, callee: other, args: key });
             }
         }
         Ok(())
@@ -719,10 +591,7 @@ impl<'a> Machine<'a> {
         let mut quiet_keys = std::mem::take(&mut self.quiet_keys);
         for pair in pairs.chunks(2) {
             let [key, value] = pair else { break };
-            let quiet = matches!(
-                value,
-                Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_)
-            );
+            let quiet = matches!(value, Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_));
             let Value::Text { encoding, len, at } = *key else {
                 continue;
             };
@@ -740,11 +609,7 @@ impl<'a> Machine<'a> {
         }
         self.quiet_keys = quiet_keys;
         if risky {
-            self.event(Action::Call {
-                how: How::SetItem,
-                callee: Value::Unknown,
-                args: Value::Unknown,
-            });
+            self.event(Action::Call { how: How::SetItem, callee: Value::Unknown, args: Value::Unknown });
         }
     }
 
@@ -762,12 +627,8 @@ impl<'a> Machine<'a> {
         let Arg::Lines { first, second } = lines else {
             return broken("an import without names");
         };
-        let module = self
-            .name(first)
-            .and_then(|bytes| text::decode(Encoding::Native, &bytes));
-        let name = self
-            .name(second)
-            .and_then(|bytes| text::decode(Encoding::Native, &bytes));
+        let module = self.name(first).and_then(|bytes| text::decode(Encoding::Native, &bytes));
+        let name = self.name(second).and_then(|bytes| text::decode(Encoding::Native, &bytes));
         if module.as_deref() == Some("") || name.as_deref() == Some("") {
             self.odd(true, "an import with an empty name");
         }
@@ -784,17 +645,10 @@ impl<'a> Machine<'a> {
             Some(id) => *id,
             None => {
                 if self.trace.callables.len() >= self.watch.limits.names {
-                    return Err(End::Limit(
-                        "different names imported by one pickle".to_owned(),
-                    ));
+                    return Err(End::Limit("different names imported by one pickle".to_owned()));
                 }
-                let id =
-                    CallableId::try_from(self.trace.callables.len()).unwrap_or(CallableId::MAX);
-                self.trace.callables.push(Callable {
-                    module,
-                    name,
-                    protocol: self.protocol,
-                });
+                let id = CallableId::try_from(self.trace.callables.len()).unwrap_or(CallableId::MAX);
+                self.trace.callables.push(Callable { module, name, protocol: self.protocol });
                 self.names.insert(key, id);
                 id
             }
@@ -810,10 +664,7 @@ impl<'a> Machine<'a> {
             return broken("INST without a mark");
         };
         let total = popped.values.len() as u64 + popped.forgotten;
-        let args = self
-            .trace
-            .heap
-            .container(Kind::Tuple, &popped.values, total);
+        let args = self.trace.heap.container(Kind::Tuple, &popped.values, total);
         self.call(How::Instance, class, args, Value::None)
     }
 
@@ -838,9 +689,7 @@ impl<'a> Machine<'a> {
         for (part, value) in parts.iter_mut().zip([module, name]) {
             match value {
                 Value::Text { encoding, len, at } => {
-                    *part = self
-                        .name((at, u64::from(len)))
-                        .and_then(|bytes| text::decode(encoding, &bytes));
+                    *part = self.name((at, u64::from(len))).and_then(|bytes| text::decode(encoding, &bytes));
                 }
                 other if other.is_plain() => {
                     return broken("STACK_GLOBAL of something that is no text");
@@ -864,11 +713,7 @@ impl<'a> Machine<'a> {
         {
             return Ok(());
         }
-        self.event(Action::Call {
-            how: How::Build,
-            callee: target,
-            args: state,
-        });
+        self.event(Action::Call { how: How::Build, callee: target, args: state });
         let Value::Node(id) = target else {
             return Ok(());
         };
@@ -885,13 +730,9 @@ impl<'a> Machine<'a> {
                 }
                 Inline::Unknown(why) => return broken(&why),
                 Inline::Pickle => {
-                    let plain = Options {
-                        inline: None,
-                        reading: self.options.reading,
-                    };
+                    let plain = Options { inline: None, reading: self.options.reading };
                     let source = self.trace.source.clone();
-                    let inner =
-                        super::read(&source, self.reader.pos, &plain, self.watch, self.filter);
+                    let inner = super::read(&source, self.reader.pos, &plain, self.watch, self.filter);
                     self.reader.pos += inner.length;
                     let stopped = inner.end == End::Stop;
                     self.trace.nested.push(inner);
@@ -914,11 +755,7 @@ impl<'a> Machine<'a> {
 
     fn extension(&mut self, argument: Argument) -> Result<(), End> {
         let code = self.int(argument)?;
-        self.event(Action::Call {
-            how: How::Extension,
-            callee: Value::Unknown,
-            args: code,
-        });
+        self.event(Action::Call { how: How::Extension, callee: Value::Unknown, args: code });
         Ok(self.stack.push(Value::Unknown)?)
     }
 
@@ -936,11 +773,7 @@ impl<'a> Machine<'a> {
         let made = matches!(value, Value::Instance(_))
             || matches!(value, Value::Node(id) if matches!(self.trace.heap.get(id), Some(Node::Call(_))));
         if made {
-            self.event(Action::Call {
-                how: How::Delete,
-                callee: value,
-                args: Value::None,
-            });
+            self.event(Action::Call { how: How::Delete, callee: value, args: Value::None });
         }
     }
 
@@ -974,17 +807,10 @@ impl<'a> Machine<'a> {
         let (at, len) = self.data()?;
         let line = self.reader.bytes(at, len, 256);
         let number = text::int(&line).filter(|_| len <= 256);
-        if number
-            .is_none_or(|number| !number.canonical || number.value.is_none_or(|value| value < 0))
-        {
+        if number.is_none_or(|number| !number.canonical || number.value.is_none_or(|value| value < 0)) {
             self.odd(true, "a memo key that only some unpicklers take");
         }
-        Ok((
-            line,
-            number
-                .and_then(|number| number.value)
-                .and_then(|value| u64::try_from(value).ok()),
-        ))
+        Ok((line, number.and_then(|number| number.value).and_then(|value| u64::try_from(value).ok())))
     }
 
     fn text_put(&mut self) -> Result<(), End> {
@@ -1013,10 +839,7 @@ impl<'a> Machine<'a> {
             return Ok(());
         };
         if self.at != self.trace.start {
-            self.odd(
-                true,
-                "PROTO inside the stream changes how later names are read",
-            );
+            self.odd(true, "PROTO inside the stream changes how later names are read");
         }
         if protocol > 5 {
             self.odd(false, format!("protocol {protocol} does not exist"));

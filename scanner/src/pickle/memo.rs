@@ -40,22 +40,12 @@ const NATIVE: u32 = 8;
 fn pack(value: Value, base: u64) -> Option<u32> {
     let small = |tag: u32, number: u32| (number < 1 << 28).then_some(tag | number << 4);
     let range = |tag: u32, at: u64, len: u32| {
-        let delta = u32::try_from(at.checked_sub(base)?)
-            .ok()
-            .filter(|delta| *delta < 1 << 16)?;
+        let delta = u32::try_from(at.checked_sub(base)?).ok().filter(|delta| *delta < 1 << 16)?;
         (len < 1 << 8).then_some(tag | len << 4 | delta << 12)
     };
     match value {
-        Value::Text {
-            encoding: Encoding::Utf8,
-            len,
-            at,
-        } => range(TEXT, at, len),
-        Value::Text {
-            encoding: Encoding::Native,
-            len,
-            at,
-        } => range(NATIVE, at, len),
+        Value::Text { encoding: Encoding::Utf8, len, at } => range(TEXT, at, len),
+        Value::Text { encoding: Encoding::Native, len, at } => range(NATIVE, at, len),
         Value::Bytes { len, at } => range(BYTES, at, len),
         Value::Node(id) => small(NODE, id),
         Value::Opaque(kind) => small(OPAQUE, kind as u32),
@@ -70,16 +60,8 @@ fn unpack(slot: u32, base: u64) -> Option<Value> {
     let number = slot >> 4;
     let (len, at) = ((slot >> 4) & 0xff, base.wrapping_add(u64::from(slot >> 12)));
     Some(match slot & 0xf {
-        TEXT => Value::Text {
-            encoding: Encoding::Utf8,
-            len,
-            at,
-        },
-        NATIVE => Value::Text {
-            encoding: Encoding::Native,
-            len,
-            at,
-        },
+        TEXT => Value::Text { encoding: Encoding::Utf8, len, at },
+        NATIVE => Value::Text { encoding: Encoding::Native, len, at },
         BYTES => Value::Bytes { len, at },
         NODE => Value::Node(number),
         OPAQUE => Value::Opaque(match number {
@@ -106,10 +88,7 @@ fn place(value: Value) -> Option<u64> {
 impl Memo {
     /// An empty memo of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            ..Self::default()
-        }
+        Self { limit, ..Self::default() }
     }
 
     /// How many entries there are: the index that MEMOIZE uses next.
@@ -146,10 +125,7 @@ impl Memo {
         if self.bytes > self.limit {
             return Err(Full);
         }
-        let chunk = Box::new(Chunk::Narrow {
-            base: u64::MAX,
-            slots: [0; CHUNK],
-        });
+        let chunk = Box::new(Chunk::Narrow { base: u64::MAX, slots: [0; CHUNK] });
         if let Some(key) = dense {
             if key >= self.dense.len() {
                 self.dense.resize_with(key + 1, || None);
@@ -219,21 +195,9 @@ mod tests {
     fn entries_come_back_as_they_went_in() {
         let mut memo = Memo::new(1 << 20);
         let values = [
-            Value::Text {
-                encoding: Encoding::Utf8,
-                len: 5,
-                at: 100,
-            },
-            Value::Text {
-                encoding: Encoding::Native,
-                len: 255,
-                at: 70,
-            },
-            Value::Text {
-                encoding: Encoding::Utf8,
-                len: 300,
-                at: 5_000_000,
-            },
+            Value::Text { encoding: Encoding::Utf8, len: 5, at: 100 },
+            Value::Text { encoding: Encoding::Native, len: 255, at: 70 },
+            Value::Text { encoding: Encoding::Utf8, len: 300, at: 5_000_000 },
             Value::Opaque(Kind::Set),
             Value::Global(7),
             Value::Node(9),
@@ -255,8 +219,7 @@ mod tests {
     #[test]
     fn a_huge_index_takes_one_chunk() {
         let mut memo = Memo::new(4096);
-        memo.put(u64::from(u32::MAX), Value::Unknown)
-            .expect("not full");
+        memo.put(u64::from(u32::MAX), Value::Unknown).expect("not full");
         assert_eq!(memo.get(u64::from(u32::MAX)), Some(Value::Unknown));
         assert_eq!(memo.get(0), None);
     }
@@ -264,8 +227,7 @@ mod tests {
     #[test]
     fn a_full_memo_says_so() {
         let mut memo = Memo::new(10_000);
-        let full =
-            (0..100_000).find(|index| memo.put(index * CHUNK as u64, Value::Unknown).is_err());
+        let full = (0..100_000).find(|index| memo.put(index * CHUNK as u64, Value::Unknown).is_err());
         assert!(full.is_some());
     }
 }

@@ -34,33 +34,18 @@ pub struct Full(pub &'static str);
 impl Stack {
     /// An empty stack.
     pub fn new(limit: usize, marks: usize) -> Self {
-        Self {
-            slots: Vec::new(),
-            levels: vec![Level {
-                base: 0,
-                forgotten: 0,
-            }],
-            limit,
-            marks,
-        }
+        Self { slots: Vec::new(), levels: vec![Level { base: 0, forgotten: 0 }], limit, marks }
     }
 
     fn level(&self) -> Level {
-        self.levels.last().copied().unwrap_or(Level {
-            base: 0,
-            forgotten: 0,
-        })
+        self.levels.last().copied().unwrap_or(Level { base: 0, forgotten: 0 })
     }
 
     /// Pushes a value.
     #[inline]
     pub fn push(&mut self, value: Value) -> Result<(), Full> {
         self.slots.push(value);
-        if self.slots.len() >= KEEP {
-            self.tidy()
-        } else {
-            Ok(())
-        }
+        if self.slots.len() >= KEEP { self.tidy() } else { Ok(()) }
     }
 
     #[cold]
@@ -72,11 +57,7 @@ impl Stack {
             self.slots.drain(level.base..level.base + KEEP);
             level.forgotten += KEEP as u64;
         }
-        if self.slots.len() > self.limit {
-            Err(Full("values on the stack"))
-        } else {
-            Ok(())
-        }
+        if self.slots.len() > self.limit { Err(Full("values on the stack")) } else { Ok(()) }
     }
 
     /// Opens a level.
@@ -84,10 +65,7 @@ impl Stack {
         if self.levels.len() > self.marks {
             return Err(Full("marks on the stack"));
         }
-        self.levels.push(Level {
-            base: self.slots.len(),
-            forgotten: 0,
-        });
+        self.levels.push(Level { base: self.slots.len(), forgotten: 0 });
         Ok(())
     }
 
@@ -102,10 +80,7 @@ impl Stack {
             return None;
         }
         let level = self.levels.pop()?;
-        Some(Popped {
-            values: self.slots.split_off(level.base),
-            forgotten: level.forgotten,
-        })
+        Some(Popped { values: self.slots.split_off(level.base), forgotten: level.forgotten })
     }
 
     /// Closes the newest level and drops what was in it, giving only its size.
@@ -132,11 +107,7 @@ impl Stack {
     /// The value right below the newest mark.
     pub fn below_mark(&self) -> Option<Value> {
         let base = self.level().base;
-        let below = self
-            .levels
-            .len()
-            .checked_sub(2)
-            .and_then(|index| self.levels.get(index))?;
+        let below = self.levels.len().checked_sub(2).and_then(|index| self.levels.get(index))?;
         if base > below.base {
             self.slots.get(base - 1).copied()
         } else {

@@ -66,9 +66,7 @@ pub fn unquote(line: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn hex(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 /// The text of a UNICODE line: latin-1 with `\uXXXX` and `\UXXXXXXXX`.
@@ -90,10 +88,7 @@ fn raw_unicode_escape(line: &[u8]) -> Option<String> {
             return None;
         }
         // A lone surrogate has no Rust text; the replacement keeps the name from matching anything.
-        out.push(
-            char::from_u32(u32::from_str_radix(code, 16).ok()?)
-                .unwrap_or(char::REPLACEMENT_CHARACTER),
-        );
+        out.push(char::from_u32(u32::from_str_radix(code, 16).ok()?).unwrap_or(char::REPLACEMENT_CHARACTER));
         rest = tail.get(digits + 1..)?;
     }
     Some(out)
@@ -131,9 +126,7 @@ pub fn int(line: &[u8]) -> Option<Number<i64>> {
     if body.is_empty() || !body.chars().all(|digit| digit.is_digit(radix)) {
         return None;
     }
-    let value = i64::from_str_radix(body, radix)
-        .ok()
-        .map(|value| if negative { -value } else { value });
+    let value = i64::from_str_radix(body, radix).ok().map(|value| if negative { -value } else { value });
     Some(Number { value, canonical })
 }
 
@@ -142,10 +135,7 @@ pub fn float(line: &[u8]) -> Option<Number<f64>> {
     let text = std::str::from_utf8(line).ok()?;
     let trimmed = text.trim().replace('_', "");
     let value = trimmed.parse::<f64>().ok()?;
-    Some(Number {
-        value: Some(value),
-        canonical: trimmed == text,
-    })
+    Some(Number { value: Some(value), canonical: trimmed == text })
 }
 
 #[cfg(test)]
@@ -154,56 +144,20 @@ mod tests {
 
     #[test]
     fn escapes_are_resolved_before_names_are_compared() {
-        assert_eq!(
-            decode(Encoding::Quoted, br"'\x6f\163'"),
-            Some("os".to_owned())
-        );
-        assert_eq!(
-            decode(Encoding::RawUnicodeEscape, br"\u006f\U00000073"),
-            Some("os".to_owned())
-        );
+        assert_eq!(decode(Encoding::Quoted, br"'\x6f\163'"), Some("os".to_owned()));
+        assert_eq!(decode(Encoding::RawUnicodeEscape, br"\u006f\U00000073"), Some("os".to_owned()));
         assert_eq!(decode(Encoding::Quoted, b"os"), None);
         assert_eq!(decode(Encoding::Native, b"\xff"), Some("\u{ff}".to_owned()));
     }
 
     #[test]
     fn numbers_are_read_as_the_most_permissive_unpickler_reads_them() {
-        assert_eq!(
-            int(b"0x10"),
-            Some(Number {
-                value: Some(16),
-                canonical: false
-            })
-        );
-        assert_eq!(
-            int(b"12L"),
-            Some(Number {
-                value: Some(12),
-                canonical: true
-            })
-        );
-        assert_eq!(
-            int(b" 7 "),
-            Some(Number {
-                value: Some(7),
-                canonical: false
-            })
-        );
-        assert_eq!(
-            int(b"1_0"),
-            Some(Number {
-                value: Some(10),
-                canonical: false
-            })
-        );
+        assert_eq!(int(b"0x10"), Some(Number { value: Some(16), canonical: false }));
+        assert_eq!(int(b"12L"), Some(Number { value: Some(12), canonical: true }));
+        assert_eq!(int(b" 7 "), Some(Number { value: Some(7), canonical: false }));
+        assert_eq!(int(b"1_0"), Some(Number { value: Some(10), canonical: false }));
         assert_eq!(int(b"abc"), None);
-        assert_eq!(
-            int(b"99999999999999999999"),
-            Some(Number {
-                value: None,
-                canonical: true
-            })
-        );
+        assert_eq!(int(b"99999999999999999999"), Some(Number { value: None, canonical: true }));
         assert!(float(b" 1.5").is_some_and(|number| !number.canonical));
     }
 }

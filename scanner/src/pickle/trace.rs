@@ -144,11 +144,7 @@ impl Trace {
     pub fn callable_name(&self, id: CallableId) -> String {
         match self.callables.get(id as usize) {
             Some(Callable { module, name, .. }) => {
-                format!(
-                    "{}.{}",
-                    module.as_deref().unwrap_or("?"),
-                    name.as_deref().unwrap_or("?")
-                )
+                format!("{}.{}", module.as_deref().unwrap_or("?"), name.as_deref().unwrap_or("?"))
             }
             None => "?".to_owned(),
         }

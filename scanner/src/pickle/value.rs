@@ -87,10 +87,7 @@ pub enum Value {
 impl Value {
     /// Whether it is data through and through: nothing in it can be called or was made by a call.
     pub fn is_plain(self) -> bool {
-        !matches!(
-            self,
-            Self::Global(_) | Self::Node(_) | Self::Instance(_) | Self::Unknown
-        )
+        !matches!(self, Self::Global(_) | Self::Node(_) | Self::Instance(_) | Self::Unknown)
     }
 }
 
