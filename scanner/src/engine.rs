@@ -10,7 +10,8 @@ use crate::pickle::trace::{Action, Trace};
 use crate::pickle::{listing, opcode, preview, value::Value};
 use crate::policy::Policy;
 use crate::report::{
-    ArtifactReport, CallReport, ImportReport, InspectReport, MemberReport, NotRead, PickleReport, Report, ScanError, UNKNOWN_FORMAT,
+    ArtifactReport, CallReport, ImportReport, InspectReport, MemberReport, NotRead, PickleReport, Report, ScanError,
+    UNKNOWN_FORMAT,
 };
 use crate::source::{FileSource, SharedSource, Source};
 use rayon::prelude::*;
@@ -79,12 +80,13 @@ pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
         }
         result
     };
-    let results: Vec<Result<ArtifactReport, ScanError>> = if options.jobs == 1 || found.len() == 1 && found.iter().all(|one| one.size < 1 << 20) {
-        // One small file is done before a second thread would have started.
-        in_pool(1, || found.iter().map(one).collect())
-    } else {
-        in_pool(options.jobs, || found.par_iter().map(one).collect())
-    };
+    let results: Vec<Result<ArtifactReport, ScanError>> =
+        if options.jobs == 1 || found.len() == 1 && found.iter().all(|one| one.size < 1 << 20) {
+            // One small file is done before a second thread would have started.
+            in_pool(1, || found.iter().map(one).collect())
+        } else {
+            in_pool(options.jobs, || found.par_iter().map(one).collect())
+        };
     let (mut artifacts, mut errors) = (Vec::new(), Vec::new());
     for result in results {
         match result {
@@ -104,7 +106,12 @@ fn in_pool<T: Send>(jobs: usize, work: impl FnOnce() -> T + Send) -> T {
     }
 }
 
-fn scan_one(found: &Found, options: &ScanOptions<'_>, limits: &Arc<Limits>, read: &Arc<AtomicU64>) -> Result<ArtifactReport, ScanError> {
+fn scan_one(
+    found: &Found,
+    options: &ScanOptions<'_>,
+    limits: &Arc<Limits>,
+    read: &Arc<AtomicU64>,
+) -> Result<ArtifactReport, ScanError> {
     let path = found.shown.clone();
     let fail = |message: String| ScanError { path: path.clone(), message };
     match &found.kind {
@@ -183,7 +190,9 @@ pub fn inspect(path: &Path, member: Option<&str>, options: &ScanOptions<'_>) -> 
         .iter()
         .filter(|looked| match (member, looked.chain.path()) {
             (None, _) => true,
-            (Some(wanted), Some(path)) => path == wanted || path.strip_prefix(wanted).is_some_and(|rest| rest.starts_with("::")),
+            (Some(wanted), Some(path)) => {
+                path == wanted || path.strip_prefix(wanted).is_some_and(|rest| rest.starts_with("::"))
+            }
             (Some(_), None) => false,
         })
         .collect();
@@ -292,10 +301,13 @@ pub fn disassemble(path: &Path, member: Option<&str>, limits: &Limits, out: &mut
             }
             last = Some(heard.trace.start);
             let place = looked.chain.path().unwrap_or("the file itself");
-            writeln!(out, "; {place}, pickle at {:#x}, {} bytes", heard.trace.start, heard.trace.length).map_err(Error::Io)?;
+            writeln!(out, "; {place}, pickle at {:#x}, {} bytes", heard.trace.start, heard.trace.length)
+                .map_err(Error::Io)?;
             let notes = |at: u64| {
                 let here = heard.concerns.iter().filter(|concern| concern.at == Some(at));
-                let texts: Vec<String> = here.map(|concern| format!("{}[{}]: {}", concern.severity.as_str(), concern.rule, concern.message)).collect();
+                let texts: Vec<String> = here
+                    .map(|concern| format!("{}[{}]: {}", concern.severity.as_str(), concern.rule, concern.message))
+                    .collect();
                 (!texts.is_empty()).then(|| texts.join("; "))
             };
             listing::list(&heard.trace.source, heard.trace.start, &notes, out).map_err(Error::Io)?;

@@ -79,7 +79,9 @@ fn folder(root: &Path, limits: &Limits, found: &mut Vec<Found>) {
         };
         let (path, kind) = (entry.path(), entry.file_type());
         if kind.is_dir() {
-            if entry.depth() == limits.folder_depth && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
+            if entry.depth() == limits.folder_depth
+                && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
+            {
                 found.push(failed(path, "folders nested deeper than the limit allows; it was not scanned"));
             }
             continue;
