@@ -27,6 +27,7 @@ pub struct Opened {
 
 pub mod codec;
 pub mod decoded;
+pub mod directory;
 mod entry_name;
 pub mod sevenz;
 pub mod tar;
