@@ -68,7 +68,7 @@ impl std::error::Error for Error {}
 pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
     let found = directory::list(paths, &options.limits);
     if let Some(progress) = options.progress {
-        let bytes = found.iter().map(|found| found.size).sum();
+        let bytes = found.iter().map(size).sum();
         progress.found(found.len() as u64, bytes);
     }
     let limits = Arc::new(options.limits.clone());
@@ -76,12 +76,12 @@ pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
     let one = |found: &Found| {
         let result = scan_one(found, options, &limits, &read);
         if let Some(progress) = options.progress {
-            progress.done(&found.path, found.size);
+            progress.done(&found.path, size(found));
         }
         result
     };
     let results: Vec<Result<ArtifactReport, ScanError>> =
-        if options.jobs == 1 || found.len() == 1 && found.iter().all(|one| one.size < 1 << 20) {
+        if options.jobs == 1 || found.len() == 1 && found.iter().all(|one| size(one) < 1 << 20) {
             // One small file is done before a second thread would have started.
             in_pool(1, || found.iter().map(one).collect())
         } else {
@@ -95,6 +95,10 @@ pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
         }
     }
     Report::new(artifacts, errors, read.load(Ordering::Relaxed))
+}
+
+fn size(found: &Found) -> u64 {
+    std::fs::metadata(&found.path).map_or(0, |meta| meta.len())
 }
 
 fn in_pool<T: Send>(jobs: usize, work: impl FnOnce() -> T + Send) -> T {
@@ -112,22 +116,26 @@ fn scan_one(
     limits: &Arc<Limits>,
     read: &Arc<AtomicU64>,
 ) -> Result<ArtifactReport, ScanError> {
-    let path = found.shown.clone();
+    let path = found.shown_path.to_string_lossy().into_owned();
     let fail = |message: String| ScanError { path: path.clone(), message };
     match &found.kind {
         Kind::Error(message) => return Err(fail(message.clone())),
         Kind::Special(kind) => return Ok(odd_file(&path, Fact::SpecialFile { kind }, limits)),
         Kind::Escapes(target) => {
             let what = "a symbolic link that leaves the folder that is scanned; it was not followed".to_owned();
-            return Ok(odd_file(&path, Fact::ExternalReference { target: target.clone(), what }, limits));
+            return Ok(odd_file(
+                &path,
+                Fact::ExternalReference { target: target.to_string_lossy().into_owned(), what },
+                limits,
+            ));
         }
         Kind::File => {}
     }
-    let file = directory::open(&found.path).map_err(|error| fail(error.to_string()))?;
+    let file = found.open().map_err(|error| fail(error.to_string()))?;
     let before = file.metadata().map_err(|error| fail(error.to_string()))?;
     let kept = file.try_clone().map_err(|error| fail(error.to_string()))?;
     let source: SharedSource = Arc::new(FileSource::new(file, read.clone()).map_err(|error| fail(error.to_string()))?);
-    let name = found.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name = found.shown_path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let watch = Watch::start(limits.clone());
     let mut examination = examine(source.clone(), &name, &watch, false);
     let after = kept.metadata().map_err(|error| fail(error.to_string()))?;
@@ -172,7 +180,10 @@ fn hash(source: &dyn Source) -> io::Result<String> {
 }
 
 fn examine_path(path: &Path, limits: &Limits) -> Result<Examination, Error> {
-    let file = directory::open(path).map_err(Error::Io)?;
+    // What a person names is followed where it leads; what stands there must be a regular file.
+    let real = std::fs::canonicalize(path).map_err(Error::Io)?;
+    let found = Found { path: real, shown_path: path.to_owned(), kind: Kind::File };
+    let file = found.open().map_err(Error::Io)?;
     let source: SharedSource = Arc::new(FileSource::new(file, Arc::default()).map_err(Error::Io)?);
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let watch = Watch::start(Arc::new(limits.clone()));
