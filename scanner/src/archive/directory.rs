@@ -249,7 +249,7 @@ mod tests {
         let (_guard, root) = folder();
         let _listener = UnixListener::bind(root.join("socket")).expect("a socket can be made");
         let made = std::process::Command::new("mkfifo").arg(root.join("fifo")).status();
-        let found = list(&[root.clone()], &Limits::default());
+        let found = list(std::slice::from_ref(&root), &Limits::default());
         let names = shown(&found, &root);
         assert!(names.contains(&("socket".into(), Kind::Special("socket"))));
         if made.is_ok_and(|status| status.success()) {
@@ -267,7 +267,7 @@ mod tests {
     fn a_link_that_takes_the_place_of_a_file_is_not_followed() {
         let (_guard, root) = folder();
         write(&root.join("file"));
-        let found = list(&[root.clone()], &Limits::default());
+        let found = list(std::slice::from_ref(&root), &Limits::default());
         fs::remove_file(root.join("file")).expect("it is there");
         symlink("/etc/passwd", root.join("file")).expect("links can be made");
         assert!(found[0].open().is_err());
@@ -280,7 +280,7 @@ mod tests {
             write(&root.join(name));
         }
         let said = |limits: &Limits| {
-            let found = list(&[root.clone()], limits);
+            let found = list(std::slice::from_ref(&root), limits);
             found.into_iter().any(|one| matches!(one.kind, Kind::Error(_)))
         };
         assert!(!said(&Limits::default()));

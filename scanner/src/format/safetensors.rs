@@ -29,7 +29,7 @@ impl Format for Safetensors {
     fn recognize(&self, head: &Head<'_>) -> Recognition {
         let Some((length, text)) = head.start.split_first_chunk() else { return Recognition::No };
         let length = u64::from_le_bytes(*length);
-        if length < 2 || length > MAX_HEADER {
+        if !(2..=MAX_HEADER).contains(&length) {
             return Recognition::No;
         }
         let json = text.trim_ascii_start();

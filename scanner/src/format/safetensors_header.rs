@@ -6,7 +6,7 @@
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::collections::HashSet;
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 /// One tensor as the header has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ const KEY_BYTES: usize = 16 << 20;
 const MAX_ODD: usize = 100;
 
 /// Reads the header from a stream that ends with it; `Err` says where and why it is not JSON of the right form.
-pub(super) fn read(stream: impl Read, max_entries: usize) -> (Header, Result<(), String>) {
+pub(super) fn read(stream: impl BufRead, max_entries: usize) -> (Header, Result<(), String>) {
     let mut header = Header { max_entries, ..Header::default() };
     let mut json = serde_json::Deserializer::from_reader(ShortTexts::of(stream));
     let outcome = Top(&mut header).deserialize(&mut json).and_then(|()| json.end());
@@ -227,13 +227,13 @@ struct ShortTexts<R> {
 /// Metadata of training runs comes in texts of a few MiB.
 const MAX_TEXT: usize = 8 << 20;
 
-impl<R: Read> ShortTexts<R> {
+impl<R: BufRead> ShortTexts<R> {
     fn of(stream: R) -> Self {
         Self { stream: stream.bytes(), inside: false, escaped: false, length: 0 }
     }
 }
 
-impl<R: Read> Read for ShortTexts<R> {
+impl<R: BufRead> Read for ShortTexts<R> {
     /// Byte by byte, as the JSON library reads.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let Some(to) = buf.first_mut() else { return Ok(0) };
