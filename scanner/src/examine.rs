@@ -58,7 +58,9 @@ pub fn examine(source: SharedSource, name: &str, watch: &Watch, keep_events: boo
         let mut wave: Vec<(Chain, Member)> = Vec::new();
         for looked in done.get_mut(parents.clone()).unwrap_or_default() {
             let chain = looked.chain.clone();
-            wave.extend(std::mem::take(&mut looked.members).into_iter().map(|member| (chain.member(&member.name), member)));
+            wave.extend(
+                std::mem::take(&mut looked.members).into_iter().map(|member| (chain.member(&member.name), member)),
+            );
         }
         if wave.is_empty() {
             break;

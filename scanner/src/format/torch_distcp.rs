@@ -31,7 +31,8 @@ impl Format for TorchDistcp {
     fn recognize(&self, head: &Head<'_>) -> Recognition {
         let source = head.artifact.source.as_ref();
         // The last zip of several does not start where the file does.
-        let several = head.start.starts_with(b"PK\x03\x04") && start_of(source, source.len()).is_some_and(|start| start > 0);
+        let several =
+            head.start.starts_with(b"PK\x03\x04") && start_of(source, source.len()).is_some_and(|start| start > 0);
         if several && zips(source).is_some() { Recognition::Certain } else { Recognition::No }
     }
 
