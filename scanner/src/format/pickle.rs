@@ -33,7 +33,7 @@ impl Format for Pickle {
             return here;
         }
         if late_start(artifact, head.start).is_some() {
-            return Recognition::Certain;
+            return Recognition::Possible;
         }
         // A broken stub under a pickle's name is a broken pickle rather than nothing.
         let named = ["pkl", "pickle", "joblib", "dill", "sav", "pt", "pth"];

@@ -5,6 +5,7 @@
 
 use super::{Format, Head, Recognition};
 use crate::artifact::{Artifact, Role};
+use crate::fact::{Fact, Weight};
 use crate::seen::Seen;
 use crate::source::{Source, Window, read_vec};
 use std::sync::Arc;
@@ -37,6 +38,9 @@ impl Format for TorchDistcp {
     }
 
     fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+        let what =
+            "zips in a row, as a distributed checkpoint is: readers of one zip see the first or the last".to_owned();
+        seen.fact(None, Fact::ArchiveMismatch { what, weight: Weight::Odd });
         for (start, end) in zips(artifact.source.as_ref()).unwrap_or_default() {
             let item = Window::new(artifact.source.clone(), start, end - start);
             seen.member(format!("(item at {start})"), Arc::new(item), Role::Unknown);

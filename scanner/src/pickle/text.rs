@@ -111,7 +111,13 @@ pub fn int(line: &[u8]) -> Option<Number<i64>> {
     // The C unpickler stops at a NUL.
     let (line, cut) = before_nul(line);
     let text = std::str::from_utf8(line).ok()?;
-    let text = text.strip_suffix('L').unwrap_or(text);
+    // Python 2 takes either case of its suffix, and blanks around.
+    let bare = text.trim_end_matches(|c: char| c.is_ascii_whitespace() || c == '\u{b}');
+    let (text, cut) = match (bare.strip_suffix(['L', 'l']), text.strip_suffix('L')) {
+        (_, Some(digits)) => (digits, cut),
+        (Some(digits), None) => (digits, true),
+        (None, None) => (text, cut),
+    };
     let plain = text.strip_prefix('-').unwrap_or(text);
     let canonical = !cut
         && !plain.is_empty()

@@ -435,7 +435,15 @@ pub(super) fn array_state(trace: &Trace, made_by: Option<&str>, state: Value) ->
     let dtype = args.made(args.get(2))?;
     let text = Args::of(trace, dtype.args).ok()?.text(0)?;
     let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
-    let (Value::Bytes { len, .. }, Ok(item)) = (args.get(4), digits.parse::<i64>()) else { return None };
+    let len = match args.get(4) {
+        Value::Bytes { len, .. } => len,
+        // Protocol 2 writes bytes as _codecs.encode(text, 'latin1'), a character a byte.
+        made => {
+            let inner = Args::of(trace, args.made(made)?.args).ok()?;
+            u32::try_from(trace.text(inner.get(0), 1 << 20)?.chars().count()).ok()?
+        }
+    };
+    let Ok(item) = digits.parse::<i64>() else { return None };
     let item = if text.contains('U') { item.checked_mul(4)? } else { item };
     // Longer than `u32` can say is not held against it here: the literal itself lies within the file.
     let fits = count.and_then(|count| count.checked_mul(item)) == Some(i64::from(len)) || len == u32::MAX;
