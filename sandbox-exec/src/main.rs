@@ -1,0 +1,15 @@
+//! The launcher as a program of its own, for those who embed the library: it takes a request on a socket and becomes the supervisor.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match sandbox_exec::launcher_if_asked() {
+        Some(code) => ExitCode::from(code),
+        None => {
+            eprintln!(
+                "sandbox-exec is started by the sandbox-exec library; to run a command in the sandbox use `modelscan run`"
+            );
+            ExitCode::from(125)
+        }
+    }
+}
