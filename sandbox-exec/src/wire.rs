@@ -63,8 +63,11 @@ pub(crate) fn send(
     Ok(())
 }
 
+/// A message: its kind, its body, its descriptors.
+pub(crate) type Message = (Kind, Vec<u8>, Vec<OwnedFd>);
+
 /// Takes one message; `None` when the other side is gone.
-pub(crate) fn receive(from: BorrowedFd<'_>) -> io::Result<Option<(Kind, Vec<u8>, Vec<OwnedFd>)>> {
+pub(crate) fn receive(from: BorrowedFd<'_>) -> io::Result<Option<Message>> {
     let mut head = [0u8; 5];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
