@@ -260,15 +260,15 @@ fn namespace_id() -> String {
         .collect()
 }
 
-/// When a process was started, in ticks since boot.
+/// When a living process was started, in ticks since boot.
 fn started(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?
-        .1
-        .split_ascii_whitespace()
-        .nth(19)?
-        .parse()
-        .ok()
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    // The dead keep their number until someone asks after them.
+    if fields.next()? == "Z" {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
 }
 
 /// Removes empty cgroups of runs whose supervisor is gone.

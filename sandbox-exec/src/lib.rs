@@ -7,6 +7,7 @@
 #![cfg(target_os = "linux")]
 #![deny(unsafe_code)]
 
+mod address;
 mod cgroup;
 mod cgroup_place;
 mod child;
@@ -26,6 +27,7 @@ mod profile;
 mod proxy;
 mod quantity;
 mod request;
+mod request_line;
 mod seccomp;
 mod spawn;
 mod streams;

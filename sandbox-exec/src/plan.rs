@@ -14,6 +14,7 @@ use crate::gpu;
 use crate::hole::Hole;
 use crate::profile::{Limits, Profile, Readable};
 use crate::request::Request;
+use crate::request_line::Target;
 use crate::sys;
 
 /// The user inside. Outside it is the caller, or, when started by root, a number that belongs to nobody.
@@ -102,6 +103,7 @@ impl Plan {
         let place = find_place(request)?;
         let limits = profile.limits.clone();
         check_limits(&limits)?;
+        check_hosts(profile)?;
         let mut listed = device_rule::ALWAYS.to_vec();
         listed.extend(
             gpu.iter()
@@ -189,6 +191,20 @@ fn check_limits(limits: &Limits) -> Result<(), Error> {
         return refuse("the time limit must be more than 0");
     }
     Ok(())
+}
+
+fn check_hosts(profile: &Profile) -> Result<(), Error> {
+    match profile
+        .network
+        .iter()
+        .find(|row| Target::of_profile(&row.host).is_none())
+    {
+        Some(row) => Err(Error::Request(format!(
+            "`{}` is no host name, or host:port; addresses are not let through",
+            row.host
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// An id that no one else has while this process lives.

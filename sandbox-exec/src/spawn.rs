@@ -61,8 +61,8 @@ impl Launcher {
         drop(command);
         let ready = Ready {
             socket: ours,
-            child,
-            timeout_of: request.profile.name.clone(),
+            child: Waited(Some(child)),
+            profile: request.profile.name.clone(),
         };
         let body =
             serde_json::to_vec(request).map_err(|e| Error::step("writing the request", e))?;
@@ -75,8 +75,21 @@ impl Launcher {
 #[derive(Debug)]
 pub struct Ready {
     socket: OwnedFd,
-    child: Child,
-    timeout_of: String,
+    child: Waited,
+    profile: String,
+}
+
+/// The launcher, which is asked after in the end, so that it does not stay among the dead.
+#[derive(Debug)]
+struct Waited(Option<Child>);
+
+impl Drop for Waited {
+    fn drop(&mut self) {
+        // It takes down the walls before it ends; nobody need wait for that.
+        if let Some(mut child) = self.0.take() {
+            std::thread::spawn(move || child.wait().map(drop));
+        }
+    }
 }
 
 impl Ready {
@@ -89,7 +102,7 @@ impl Ready {
             }
             _ => Err(Error::step(
                 "starting the launcher",
-                format!("the launcher for {} ended early", self.timeout_of),
+                format!("the launcher for {} ended early", self.profile),
             )),
         }
     }
@@ -100,7 +113,7 @@ impl Ready {
         self.run_waited(command, stdio)
     }
 
-    fn run_waited(mut self, command: &Command, stdio: Stdio) -> Result<ExitReport, Error> {
+    fn run_waited(self, command: &Command, stdio: Stdio) -> Result<ExitReport, Error> {
         let body =
             serde_json::to_vec(command).map_err(|e| Error::step("writing the command", e))?;
         let mut fds = vec![stdio.output.as_fd(), stdio.errors.as_fd()];
@@ -120,8 +133,6 @@ impl Ready {
                 ));
             }
         };
-        // The report is there as soon as it can be; the launcher takes down the walls meanwhile.
-        std::thread::spawn(move || self.child.wait().map(drop));
         Ok(report)
     }
 }
