@@ -127,14 +127,19 @@ impl Cgroups {
         self.unified.as_ref().map(AsFd::as_fd)
     }
 
-    /// Puts a process in, where it was not born there.
-    pub(crate) fn add(&self, pid: i32) -> io::Result<()> {
+    /// What a process that was not born in the groups writes `0` to, in order to enter them by itself. A process of one thread that moves itself
+    /// moves at once; to move another's, the kernel first waits until every processor has passed a quiet point: 5 to 20 ms.
+    pub(crate) fn doors(&self) -> io::Result<Vec<OwnedFd>> {
         if self.unified.is_some() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        self.made
-            .iter()
-            .try_for_each(|path| fs::write(path.join("cgroup.procs"), pid.to_string()))
+        let open = |path: &PathBuf| {
+            fs::OpenOptions::new()
+                .write(true)
+                .open(path.join("tasks"))
+                .map(OwnedFd::from)
+        };
+        self.made.iter().map(open).collect()
     }
 
     /// `cgroup1` or `cgroup2`, for what is limited by them.

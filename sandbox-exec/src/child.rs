@@ -22,6 +22,8 @@ pub(crate) struct Inside {
     pub(crate) sources: Option<Vec<Option<OwnedFd>>>,
     /// Where the kernel keeps this process's arguments and environment.
     pub(crate) arguments: (u64, u64),
+    /// The ways into the cgroups of the run.
+    pub(crate) doors: Vec<OwnedFd>,
 }
 
 fn at(step: &'static str) -> impl Fn(rustix::io::Errno) -> Error {
@@ -57,10 +59,15 @@ fn first_steps(plan: &Plan, inside: Inside) -> Result<i32, Error> {
         socket,
         sources,
         arguments,
+        doors,
     } = inside;
     // A supervisor that is killed must take everything with it; set first, and again after ids change, since that clears it.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(at("following the supervisor"))?;
+    // First of all, so that whatever is used from here on counts.
+    for door in doors {
+        rustix::io::write(&door, b"0").map_err(at("entering a cgroup"))?;
+    }
     // Ids mean nothing until the supervisor has written the map.
     match wire::receive(socket.as_fd()) {
         Ok(Some((wire::Kind::Go, _, _))) => {}

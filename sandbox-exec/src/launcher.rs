@@ -61,6 +61,9 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
         flags |= NEWTIME;
     }
     let arguments = argument_memory();
+    let doors = cgroups
+        .doors()
+        .map_err(|e| Error::step("opening cgroups", e))?;
     match sys::clone3(flags, cgroups.unified())
         .map_err(|e| Error::step("making namespaces", namespace_hint(&e)))?
     {
@@ -74,11 +77,12 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
                     socket: inner,
                     sources,
                     arguments,
+                    doors,
                 },
             )
         }
         sys::Side::Parent { pid, pidfd } => {
-            drop((inner, sources));
+            drop((inner, sources, doors));
             sys::ignore_terminal_stops();
             let walls = Walls {
                 first: pidfd,
@@ -90,10 +94,6 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
                 since,
                 reaped: false,
             };
-            walls
-                .cgroups
-                .add(pid)
-                .map_err(|e| Error::step("entering cgroups", e))?;
             map_ids(plan, pid)?;
             wire::tell(&walls.socket, wire::Kind::Go, &[])
                 .map_err(|e| Error::step("starting", e))?;

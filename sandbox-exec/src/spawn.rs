@@ -61,7 +61,7 @@ impl Launcher {
         drop(command);
         let ready = Ready {
             socket: ours,
-            child: Waited(Some(child)),
+            _child: Waited(Some(child)),
             profile: request.profile.name.clone(),
         };
         let body =
@@ -75,7 +75,7 @@ impl Launcher {
 #[derive(Debug)]
 pub struct Ready {
     socket: OwnedFd,
-    child: Waited,
+    _child: Waited,
     profile: String,
 }
 

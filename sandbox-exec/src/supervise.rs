@@ -132,15 +132,20 @@ impl Watch<'_> {
             }
         }
         let _ = poll(&mut wanted, patience.as_ref());
-        let ready = places.map(|place| {
+        let told = places.map(|place| {
             place
                 .and_then(|at| wanted.get(at))
-                .is_some_and(|fd| !fd.revents().is_empty())
+                .map_or(PollFlags::empty(), PollFd::revents)
         });
+        let ready = told.map(|told| !told.is_empty());
+        let [_, _, _, listening, ..] = told;
         drop(wanted);
         let [signal, first, socket, listener, caller, a, b, c] = ready;
-        if listener {
+        if listening.contains(PollFlags::IN) {
             self.refuse();
+        } else if listener {
+            // All who had the filter are gone; asked again, it would say so again and again.
+            self.listener = None;
         }
         if socket {
             self.hear();
