@@ -22,7 +22,7 @@ pub(crate) struct Quota {
 }
 
 /// The cgroups of one run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Cgroups {
     version: Option<Version>,
     memory: Option<PathBuf>,

@@ -22,8 +22,6 @@ pub(crate) struct Inside {
     pub(crate) sources: Option<Vec<Option<OwnedFd>>>,
     /// Where the kernel keeps this process's arguments and environment.
     pub(crate) arguments: (u64, u64),
-    /// The ways into the cgroups of the run.
-    pub(crate) doors: Vec<OwnedFd>,
 }
 
 fn at(step: &'static str) -> impl Fn(rustix::io::Errno) -> Error {
@@ -59,15 +57,10 @@ fn first_steps(plan: &Plan, inside: Inside) -> Result<i32, Error> {
         socket,
         sources,
         arguments,
-        doors,
     } = inside;
     // A supervisor that is killed must take everything with it; set first, and again after ids change, since that clears it.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(at("following the supervisor"))?;
-    // First of all, so that whatever is used from here on counts.
-    for door in doors {
-        rustix::io::write(&door, b"0").map_err(at("entering a cgroup"))?;
-    }
     // Ids mean nothing until the supervisor has written the map.
     match wire::receive(socket.as_fd()) {
         Ok(Some((wire::Kind::Go, _, _))) => {}
@@ -80,8 +73,6 @@ fn first_steps(plan: &Plan, inside: Inside) -> Result<i32, Error> {
     }
     sys::scrub_arguments(arguments.0, arguments.1);
     become_user(plan)?;
-    // Only now, in the cgroup of the run: the namespace's root is where one stands when it is made.
-    sys::unshare(libc::CLONE_NEWCGROUP).map_err(|e| Error::step("making a cgroup namespace", e))?;
     rustix::process::setsid().map_err(at("leaving the terminal"))?;
     let sources = match sources {
         Some(sources) => sources,
@@ -89,6 +80,7 @@ fn first_steps(plan: &Plan, inside: Inside) -> Result<i32, Error> {
     };
     let out = mounts::build(plan, sources)?;
     check_readable(plan)?;
+    enter_cgroups(&socket)?;
     rustix::system::sethostname(b"sandbox").map_err(at("naming the host"))?;
     let proxy = if plan.hosts.is_empty() {
         None
@@ -111,6 +103,18 @@ fn first_steps(plan: &Plan, inside: Inside) -> Result<i32, Error> {
         },
         sys::Side::Parent { pid, .. } => reap(pid, &socket),
     }
+}
+
+/// Before the command's process is made, so that it is born within. The supervisor makes the groups while the root is built here.
+fn enter_cgroups(socket: &OwnedFd) -> Result<(), Error> {
+    let Ok(Some((wire::Kind::Doors, _, doors))) = wire::receive(socket.as_fd()) else {
+        return Err(Error::step("entering cgroups", "the supervisor is gone"));
+    };
+    for door in doors {
+        rustix::io::write(&door, b"0").map_err(at("entering a cgroup"))?;
+    }
+    // Only now: the root of the namespace is where one stands when it is made.
+    sys::unshare(libc::CLONE_NEWCGROUP).map_err(|e| Error::step("making a cgroup namespace", e))
 }
 
 /// The mapped user, no groups.

@@ -2,12 +2,13 @@
 //! a large one is slow and of a threaded one unsound.
 
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use rustix::process::{Signal, WaitId, WaitIdOptions};
 
 use crate::cgroup::{self, Cgroups};
+use crate::cgroup_place::Version;
 use crate::child::{self, Inside};
 use crate::error::Error;
 use crate::mounts;
@@ -41,9 +42,16 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
         ));
     }
     let signals = sys::signals_as_descriptor().map_err(|e| Error::step("taking signals", e))?;
-    cgroup::sweep(&plan.place);
-    let cgroups = Cgroups::make(&plan.place, &cgroup::own_name(), &plan.quota)
-        .map_err(|e| Error::step("making cgroups", e))?;
+    let make = || {
+        Cgroups::make(&plan.place, &cgroup::own_name(), &plan.quota)
+            .map_err(|e| Error::step("making cgroups", e))
+    };
+    // A child is born into cgroups of version 2; those of version 1 it enters later, and they are made while it builds.
+    let born_into = if plan.place.version == Some(Version::Two) {
+        Some(make()?)
+    } else {
+        None
+    };
     let sources = if plan.as_root {
         Some(mounts::open_sources(plan)?)
     } else {
@@ -61,15 +69,12 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
         flags |= NEWTIME;
     }
     let arguments = argument_memory();
-    let doors = cgroups
-        .doors()
-        .map_err(|e| Error::step("opening cgroups", e))?;
-    match sys::clone3(flags, cgroups.unified())
+    match sys::clone3(flags, born_into.as_ref().and_then(Cgroups::unified))
         .map_err(|e| Error::step("making namespaces", namespace_hint(&e)))?
     {
         sys::Side::Child => {
             // Ours are the supervisor's to close and remove.
-            std::mem::forget(cgroups);
+            std::mem::forget(born_into);
             drop(socket);
             child::first(
                 plan,
@@ -77,14 +82,14 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
                     socket: inner,
                     sources,
                     arguments,
-                    doors,
                 },
             )
         }
         sys::Side::Parent { pid, pidfd } => {
-            drop((inner, sources, doors));
+            drop((inner, sources));
             sys::ignore_terminal_stops();
-            let walls = Walls {
+            let cgroups = born_into.unwrap_or_default();
+            let mut walls = Walls {
                 first: pidfd,
                 first_pid: pid,
                 socket,
@@ -97,6 +102,16 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
             map_ids(plan, pid)?;
             wire::tell(&walls.socket, wire::Kind::Go, &[])
                 .map_err(|e| Error::step("starting", e))?;
+            if plan.place.version != Some(Version::Two) {
+                walls.cgroups = make()?;
+            }
+            let doors = walls
+                .cgroups
+                .doors()
+                .map_err(|e| Error::step("opening cgroups", e))?;
+            let fds: Vec<_> = doors.iter().map(AsFd::as_fd).collect();
+            walls.tell_or_listen(wire::Kind::Doors, &[], &fds)?;
+            cgroup::sweep(&plan.place);
             Ok(walls)
         }
     }
@@ -108,13 +123,22 @@ impl Walls {
         let body =
             serde_json::to_vec(command).map_err(|e| Error::step("writing the command", e))?;
         let fds = [ends.input.as_fd(), ends.output.as_fd(), ends.errors.as_fd()];
-        // When a step inside has failed, nobody reads any more: the reason is waiting on the socket.
-        match wire::send(self.socket.as_fd(), wire::Kind::Start, &body, &fds) {
+        self.tell_or_listen(wire::Kind::Start, &body, &fds)
+    }
+
+    /// When a step inside has failed, nobody reads any more: the reason is waiting on the socket.
+    fn tell_or_listen(
+        &self,
+        kind: wire::Kind,
+        body: &[u8],
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<(), Error> {
+        match wire::send(self.socket.as_fd(), kind, body, fds) {
             Err(e)
                 if e.kind() != std::io::ErrorKind::BrokenPipe
                     && e.kind() != std::io::ErrorKind::ConnectionReset =>
             {
-                Err(Error::step("starting the command", e))
+                Err(Error::step("talking to those inside", e))
             }
             _ => Ok(()),
         }

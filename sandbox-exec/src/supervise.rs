@@ -205,7 +205,7 @@ impl Watch<'_> {
             }
             wire::Kind::Failed => self.failed = Some(failure(&received.1)),
             wire::Kind::Ended => self.status = received.1.try_into().ok().map(i32::from_le_bytes),
-            wire::Kind::Go | wire::Kind::Start => {}
+            wire::Kind::Go | wire::Kind::Doors | wire::Kind::Start => {}
         }
     }
 

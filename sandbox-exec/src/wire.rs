@@ -16,6 +16,8 @@ use rustix::net::{
 pub(crate) enum Kind {
     /// To the first process: the id map is written, go on.
     Go = b'g',
+    /// To the first process: the ways into the cgroups of the run.
+    Doors = b'd',
     /// To the one who will execute the command: this command, with these three descriptors.
     Start = b's',
     /// From inside: a step failed; the body is the error.
@@ -91,6 +93,7 @@ pub(crate) fn receive(from: BorrowedFd<'_>) -> io::Result<Option<Message>> {
     let len = usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(usize::MAX);
     let kind = match kind {
         b'g' => Kind::Go,
+        b'd' => Kind::Doors,
         b's' => Kind::Start,
         b'f' => Kind::Failed,
         b'r' => Kind::Ready,
