@@ -87,10 +87,11 @@ fn first_steps(plan: &Plan, inside: Inside) -> Result<i32, Error> {
     } else {
         Some(proxy::listen()?)
     };
+    let core = u8::from(share_no_core());
     let mut fds = Vec::new();
     fds.extend(out.as_ref().map(AsFd::as_fd));
     fds.extend(proxy.as_ref().map(|(listener, _)| listener.as_fd()));
-    wire::send(socket.as_fd(), wire::Kind::Ready, &[], &fds)
+    wire::send(socket.as_fd(), wire::Kind::Ready, &[core], &fds)
         .map_err(|e| Error::step("reporting", e))?;
     drop(fds);
     let port = proxy.map(|(_, port)| port);
@@ -206,7 +207,7 @@ fn command(plan: &Plan, socket: &OwnedFd, proxy_port: Option<u16>) -> Result<Inf
     drop((input, output, errors));
     rustix::process::setsid().map_err(at("making a session"))?;
     sys::default_signals();
-    share_no_core(plan);
+    pin(plan)?;
     limit(plan)?;
     let workdir = command.workdir.as_deref().unwrap_or(Path::new("/tmp"));
     rustix::process::chdir(workdir)
@@ -297,17 +298,21 @@ fn resolve(name: &OsStr, path: &OsStr) -> Result<PathBuf, Error> {
     )))
 }
 
-/// Only our own on the same core, where cores are shared by threads; other hosts have no such call.
-fn share_no_core(plan: &Plan) {
-    let _ = rustix::thread::create_core_scheduling_cookie(
-        rustix::process::Pid::from_raw(0).unwrap_or(rustix::process::Pid::INIT),
-        rustix::thread::CoreSchedulingScope::Thread,
-    );
-    if !plan.cpu_set.is_empty() {
-        let mut set = rustix::thread::CpuSet::new();
-        plan.cpu_set.iter().for_each(|cpu| set.set(*cpu));
-        let _ = rustix::thread::sched_setaffinity(None, &set);
+/// Asks that only our own run on the same core, where cores are shared by threads; other hosts have no such call. Called by the first
+/// process, whose number inside is 1, and inherited from it.
+fn share_no_core() -> bool {
+    let scope = rustix::thread::CoreSchedulingScope::ThreadGroup;
+    rustix::thread::create_core_scheduling_cookie(rustix::process::Pid::INIT, scope).is_ok()
+}
+
+/// The set that the profile names; the filter refuses to change it.
+fn pin(plan: &Plan) -> Result<(), Error> {
+    if plan.cpu_set.is_empty() {
+        return Ok(());
     }
+    let mut set = rustix::thread::CpuSet::new();
+    plan.cpu_set.iter().for_each(|cpu| set.set(*cpu));
+    rustix::thread::sched_setaffinity(None, &set).map_err(at("choosing processors"))
 }
 
 fn limit(plan: &Plan) -> Result<(), Error> {

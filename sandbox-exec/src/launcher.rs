@@ -15,6 +15,7 @@ use crate::mounts;
 use crate::plan::{INSIDE_ID, Plan};
 use crate::request::Command;
 use crate::streams::Ends;
+use crate::supervise::Ready;
 use crate::{sys, wire};
 
 /// Walls that stand, with a process inside that waits for its command.
@@ -145,9 +146,12 @@ impl Walls {
     }
 
     /// Waits until the walls stand, for those who build them ahead of a command; hands back the descriptors that come with it.
-    pub(crate) fn await_ready(&mut self) -> Result<Vec<OwnedFd>, Error> {
+    pub(crate) fn await_ready(&mut self) -> Result<Ready, Error> {
         match wire::receive(self.socket.as_fd()) {
-            Ok(Some((wire::Kind::Ready, _, fds))) => Ok(fds),
+            Ok(Some((wire::Kind::Ready, body, fds))) => Ok(Ready {
+                core: body == [1],
+                fds,
+            }),
             Ok(Some((wire::Kind::Failed, body, _))) => Err(crate::supervise::failure(&body)),
             _ => Err(Error::step(
                 "building the walls",

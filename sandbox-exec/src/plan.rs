@@ -122,7 +122,7 @@ impl Plan {
                     "`{text}` is not a set of processors; write for example 0,2-3"
                 ))
             })?,
-            None if place.cpu.is_none() => (0..limits.cpus.ceil() as usize).collect(),
+            None if place.cpu.is_none() => own_cpus(limits.cpus.ceil() as usize),
             None => Vec::new(),
         };
         Ok(Self {
@@ -320,6 +320,17 @@ fn environment(profile: &Profile, gpu: Option<&gpu::Gpu>) -> Vec<(OsString, OsSt
         set(name.into(), value.into());
     }
     env
+}
+
+/// So many of the processors that the caller may use.
+fn own_cpus(count: usize) -> Vec<usize> {
+    let Ok(own) = rustix::thread::sched_getaffinity(None) else {
+        return Vec::new();
+    };
+    (0..rustix::thread::CpuSet::MAX_CPU)
+        .filter(|cpu| own.is_set(*cpu))
+        .take(count)
+        .collect()
 }
 
 /// `0,2-3` as numbers; no more than a kernel can have.

@@ -39,10 +39,18 @@ struct Watch<'a> {
     violations: Violations,
     refused: u64,
     notify: bool,
+    core: bool,
     status: Option<i32>,
     failed: Option<Error>,
     killed: Option<(Ended, Instant)>,
     socket_open: bool,
+}
+
+/// What the first process tells when the walls stand.
+pub(crate) struct Ready {
+    /// Whether it has a core to itself.
+    pub(crate) core: bool,
+    pub(crate) fds: Vec<OwnedFd>,
 }
 
 /// Stays with a run to its end.
@@ -51,7 +59,7 @@ pub(crate) fn supervise(
     walls: Walls,
     streams: Streams,
     caller: Option<&OwnedFd>,
-    early: Option<Vec<OwnedFd>>,
+    early: Option<Ready>,
 ) -> ExitReport {
     let mut watch = Watch {
         plan,
@@ -63,13 +71,14 @@ pub(crate) fn supervise(
         violations: Violations::default(),
         refused: 0,
         notify: false,
+        core: false,
         status: None,
         failed: None,
         killed: None,
         socket_open: true,
     };
-    if let Some(fds) = early {
-        watch.stand(fds);
+    if let Some(ready) = early {
+        watch.stand(ready);
     }
     while !watch.over() {
         watch.turn(caller);
@@ -180,8 +189,9 @@ impl Watch<'_> {
     }
 
     /// The walls stand: their descriptors are `/out` and the proxy's listener, where asked for.
-    fn stand(&mut self, fds: Vec<OwnedFd>) {
-        let mut fds = fds.into_iter();
+    fn stand(&mut self, ready: Ready) {
+        self.core = ready.core;
+        let mut fds = ready.fds.into_iter();
         self.out = self.plan.out.as_ref().and_then(|_| fds.next());
         self.proxy = fds
             .next()
@@ -198,7 +208,10 @@ impl Watch<'_> {
             }
         };
         match received.0 {
-            wire::Kind::Ready => self.stand(received.2),
+            wire::Kind::Ready => self.stand(Ready {
+                core: received.1 == [1],
+                fds: received.2,
+            }),
             wire::Kind::Listener => {
                 self.listener = received.2.pop();
                 self.notify = true;
@@ -385,7 +398,7 @@ impl Watch<'_> {
             pids: named("pids", "rlimit"),
             cpus: named("cpus", "affinity"),
             devices: named("devices", "nodes"),
-            core_scheduling: false,
+            core_scheduling: self.core,
             gpu_memory: self.plan.gpu.as_ref().and_then(|gpu| gpu.memory.clone()),
         }
     }

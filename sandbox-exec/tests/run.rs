@@ -458,3 +458,91 @@ fn a_large_caller_waits_no_longer() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn a_gpu_is_the_one_that_was_asked_for() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    if !rustix::process::geteuid().is_root() {
+        println!("SKIPPED: only root can make nodes that stand for GPUs");
+        return Ok(());
+    }
+    // Nodes of NVIDIA's major without a driver: opening one that is allowed says ENXIO, one that is not, EPERM or ENOENT.
+    let nodes = [("/dev/nvidia77", 77), ("/dev/nvidia78", 78)];
+    for (path, minor) in nodes {
+        let mode = rustix::fs::Mode::from_bits_truncate(0o666);
+        let device = rustix::fs::makedev(195, minor);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            path,
+            rustix::fs::FileType::CharacterDevice,
+            mode,
+            device,
+        )?;
+        rustix::fs::chmodat(rustix::fs::CWD, path, mode, rustix::fs::AtFlags::empty())?;
+    }
+    let script = "exec 2>&1; ls /dev | grep nvidia; : < /dev/nvidia77; : < /dev/nvidia78";
+    let ran = request(&["bash", "-c", script]).and_then(|mut request| {
+        request.profile = Profile::load("gpu-eval")?;
+        request.gpu = Some("77".into());
+        let own = run(&request)?;
+        request.gpu_memory = Some(Size(1 << 30));
+        Ok((own, run(&request)?))
+    });
+    for (path, _) in nodes {
+        fs::remove_file(path)?;
+    }
+    let ((report, text), (unkept, _)) = ran?;
+    assert_eq!(
+        text.lines()
+            .filter(|line| line.starts_with("nvidia"))
+            .collect::<Vec<_>>(),
+        ["nvidia77"],
+        "{:?}",
+        report.reason
+    );
+    assert!(
+        text.contains("nvidia77: No such device or address"),
+        "{text}"
+    );
+    assert!(
+        text.contains("nvidia78: No such file or directory"),
+        "{text}"
+    );
+    let why = unkept.reason.unwrap_or_default();
+    assert!(unkept.code == 125 && why.contains("gpu_memory"), "{why}");
+    Ok(())
+}
+
+#[test]
+fn ready_walls_cost_little_time() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    let request = request(&["true"])?;
+    let mut pool = Pool::warm(launcher(), request.clone(), 20)?;
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        let stdio = Stdio {
+            input: None,
+            output: null()?,
+            errors: null()?,
+        };
+        let began = Instant::now();
+        assert_eq!(pool.run(&request.command, stdio).code, 0);
+        times.push(began.elapsed());
+    }
+    times.sort();
+    println!(
+        "a run in ready walls: {:?} at best, {:?} in the middle",
+        times.first(),
+        times.get(10)
+    );
+    assert!(
+        times
+            .first()
+            .is_some_and(|time| *time < Duration::from_millis(20))
+    );
+    Ok(())
+}

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The escape suite in a small virtual machine whose only cgroups are of version 2, without systemd: quotas, cgroup.kill, birth into a cgroup and
-# the BPF device program are tried there, as root. Needs qemu-system-x86_64, a static busybox, cpio, cc and a kernel; takes about a minute.
+# the BPF device program are tried there, as root. Needs qemu-system-x86_64, a static busybox, cpio, cc and a kernel; takes about three minutes.
 #
 #   KERNEL=/path/to/vmlinuz sandbox-exec/tests/vm.sh
 #
@@ -53,12 +53,20 @@ busybox mknod /dev/nvidiactl c 195 255
 busybox chmod 666 /dev/nvidia0 /dev/nvidia1 /dev/nvidiactl
 echo "kernel $(busybox uname -r), controllers $(cat /sys/fs/cgroup/cgroup.controllers)"
 ESCAPES_HOME=/escapes ESCAPES_STRICT=1 /escapes/suite && echo SUITE-PASSED
+# A subtree that is handed to an ordinary user, as systemd does for a scope.
+own=/sys/fs/cgroup/own
+busybox mkdir -p $own/leaf && echo "+memory +pids +cpu" >$own/cgroup.subtree_control
+busybox chown 54321:54321 $own $own/cgroup.procs $own/cgroup.subtree_control $own/leaf $own/leaf/cgroup.procs
+echo $$ >$own/leaf/cgroup.procs
+export ESCAPES_HOME=/escapes ESCAPES_STRICT=1
+busybox chpst -u :54321:54321 /escapes/suite && echo USER-PASSED
+ls -d $own/modelscan-* 2>/dev/null && echo CGROUPS-LEFT
 ls -d /sys/fs/cgroup/modelscan-* 2>/dev/null && echo CGROUPS-LEFT
 busybox poweroff -f
 INIT
 chmod 755 "$root/init"
 
 (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/initramfs"
-timeout 420 qemu-system-x86_64 -accel tcg -M q35 -cpu Nehalem -smp 2 -m 1024 -nographic -no-reboot -net none \
+timeout 560 qemu-system-x86_64 -accel tcg -M q35 -cpu Nehalem -smp 2 -m 1024 -nographic -no-reboot -net none \
   -kernel "$KERNEL" -initrd "$work/initramfs" -append "console=ttyS0 quiet panic=-1 lsm=landlock,lockdown,yama,apparmor,bpf" </dev/null | tee "$work/log"
-grep -q SUITE-PASSED "$work/log" && ! grep -q CGROUPS-LEFT "$work/log"
+grep -q SUITE-PASSED "$work/log" && grep -q USER-PASSED "$work/log" && ! grep -q CGROUPS-LEFT "$work/log"

@@ -67,7 +67,7 @@ pub(crate) struct RunArgs {
     /// Write the report there, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// Append the report there, as one line of JSON, for central collection
+    /// Append the report there, as one line of JSON; a socket such as /dev/log gets it as a message
     #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
     /// Say what this host can enforce, and how to get what is missing

@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -32,6 +34,10 @@ pub(crate) fn run(args: &RunArgs) -> u8 {
             Err(error) => refuse(&error),
         };
     }
+    let accounts = match Accounts::open(args) {
+        Ok(accounts) => accounts,
+        Err(error) => return refuse(&error),
+    };
     let report = match request(args) {
         Ok(request) => match Stdio::own() {
             Ok(stdio) => sandbox_exec::run_here(&request, stdio),
@@ -40,8 +46,10 @@ pub(crate) fn run(args: &RunArgs) -> u8 {
         Err(error) => ExitReport::not_started(&args.profile, &error),
     };
     tell(&report);
-    if let Err(error) = write_reports(args, &report) {
-        return refuse(&error);
+    if let Err(error) = accounts.write(&report) {
+        return refuse(&Error::Request(format!(
+            "the report cannot be written: {error}"
+        )));
     }
     u8::try_from(report.code).unwrap_or(125)
 }
@@ -182,24 +190,66 @@ fn readable(text: &OsStr) -> Readable {
     }
 }
 
-fn write_reports(args: &RunArgs, report: &ExitReport) -> Result<(), Error> {
-    let failed = |path: &Path, e: std::io::Error| {
-        Error::Request(format!(
-            "the report cannot be written to {}: {e}",
-            path.display()
+/// Where the account goes. Opened before anything runs: a run whose account cannot be kept does not take place.
+struct Accounts {
+    report: Option<fs::File>,
+    log: Option<Log>,
+}
+
+enum Log {
+    File(fs::File),
+    /// syslog or journald, at its socket (`/dev/log`).
+    Socket(UnixDatagram),
+}
+
+impl Accounts {
+    fn open(args: &RunArgs) -> Result<Self, Error> {
+        let failed = |path: &Path, e: std::io::Error| {
+            Error::Request(format!("{} cannot be written: {e}", path.display()))
+        };
+        let report = args
+            .report
+            .as_ref()
+            .map(|path| fs::File::create(path).map_err(|e| failed(path, e)))
+            .transpose()?;
+        let log = args
+            .log
+            .as_ref()
+            .map(|path| Log::open(path).map_err(|e| failed(path, e)))
+            .transpose()?;
+        Ok(Self { report, log })
+    }
+
+    fn write(self, report: &ExitReport) -> std::io::Result<()> {
+        let line = serde_json::to_string(report)?;
+        if let Some(mut file) = self.report {
+            file.write_all(format!("{line}\n").as_bytes())?;
+        }
+        match self.log {
+            None => Ok(()),
+            Some(Log::File(mut file)) => file.write_all(format!("{line}\n").as_bytes()),
+            // Facility user, severity notice. One datagram a run; JSON escapes whatever could pose as another line.
+            Some(Log::Socket(socket)) => socket
+                .send(format!("<13>modelscan: {line}").as_bytes())
+                .map(drop),
+        }
+    }
+}
+
+impl Log {
+    fn open(path: &Path) -> std::io::Result<Self> {
+        if fs::metadata(path).is_ok_and(|about| about.file_type().is_socket()) {
+            let socket = UnixDatagram::unbound()?;
+            socket.connect(path)?;
+            return Ok(Self::Socket(socket));
+        }
+        Ok(Self::File(
+            fs::OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(path)?,
         ))
-    };
-    let line = serde_json::to_string(report)
-        .map_err(|e| Error::Request(format!("the report cannot be written: {e}")))?;
-    if let Some(path) = &args.report {
-        fs::write(path, format!("{line}\n")).map_err(|e| failed(path, e))?;
     }
-    if let Some(path) = &args.log {
-        let file = fs::OpenOptions::new().append(true).create(true).open(path);
-        file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()))
-            .map_err(|e| failed(path, e))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
