@@ -69,5 +69,7 @@ fn attempt(request: &Request, stdio: Stdio) -> Result<ExitReport, Error> {
     let (streams, ends) = streams::Streams::new(stdio, plan.limits.output.0)
         .map_err(|e| Error::step("making pipes", e))?;
     walls.release(&request.command, ends)?;
-    Ok(supervise::supervise(&plan, walls, streams, None, None))
+    let (report, walls) = supervise::supervise(&plan, walls, streams, None, None);
+    drop(walls);
+    Ok(report)
 }

@@ -240,7 +240,9 @@ fn serve() -> Result<(), Error> {
     walls.since = std::time::Instant::now();
     let (streams, ends) = Streams::new(stdio, plan.limits.output.0).map_err(|e| fail(e.into()))?;
     walls.release(&command, ends)?;
-    let report = supervise::supervise(&plan, walls, streams, Some(&socket), Some(early));
+    let (report, walls) = supervise::supervise(&plan, walls, streams, Some(&socket), Some(early));
     let body = serde_json::to_vec(&report).map_err(|e| Error::step("writing the report", e))?;
-    wire::tell(&socket, wire::Kind::Ended, &body).map_err(fail)
+    wire::tell(&socket, wire::Kind::Ended, &body).map_err(fail)?;
+    drop(walls);
+    Ok(())
 }

@@ -53,14 +53,14 @@ pub(crate) struct Ready {
     pub(crate) fds: Vec<OwnedFd>,
 }
 
-/// Stays with a run to its end.
+/// Stays with a run to its end. Hands back the walls too: to take them down costs time that whoever waits for the report need not wait.
 pub(crate) fn supervise(
     plan: &Plan,
     walls: Walls,
     streams: Streams,
     caller: Option<&OwnedFd>,
     early: Option<Ready>,
-) -> ExitReport {
+) -> (ExitReport, Walls) {
     let mut watch = Watch {
         plan,
         walls,
@@ -296,13 +296,13 @@ impl Watch<'_> {
         kills
     }
 
-    fn report(mut self) -> ExitReport {
+    fn report(mut self) -> (ExitReport, Walls) {
         let wall_ms = self.at_ms();
         let kills = self.quotas();
         if let Some(error) = self.failed.take() {
             let mut report = ExitReport::not_started(&self.plan.profile, &error);
             report.wall_ms = wall_ms;
-            return report;
+            return (report, self.walls);
         }
         let (mut outcome, mut code, signal, mut reason) = self.ending(kills);
         let mut files = Vec::new();
@@ -330,7 +330,7 @@ impl Watch<'_> {
             .unwrap_or_default();
         let passed = self.streams.passed;
         let (violations, violations_dropped) = std::mem::take(&mut self.violations).finish();
-        ExitReport {
+        let report = ExitReport {
             schema: SCHEMA.into(),
             outcome,
             code,
@@ -346,7 +346,8 @@ impl Watch<'_> {
             network,
             reason,
             profile: self.plan.profile.clone(),
-        }
+        };
+        (report, self.walls)
     }
 
     fn ending(&self, memory_kills: u64) -> (Outcome, i32, Option<i32>, Option<String>) {
