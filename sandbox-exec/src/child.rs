@@ -191,8 +191,21 @@ fn reap(command: i32, socket: &OwnedFd) -> Result<i32, Error> {
     }
 }
 
-/// The command's process, up to the moment it becomes the command.
+/// The command's process, up to the moment it becomes the command. Where any program may be started, the last layers need not know which one
+/// it will be: they are put on before the command is known, so that ready walls have only the exec before them.
 fn command(plan: &Plan, socket: &OwnedFd, proxy_port: Option<u16>) -> Result<Infallible, Error> {
+    rustix::process::setsid().map_err(at("making a session"))?;
+    sys::default_signals();
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o022));
+    pin(plan)?;
+    limit(plan)?;
+    if !plan.allows(Hole::Rdtsc) {
+        forbid_clock_register()?;
+    }
+    let early = plan.allows(Hole::ExecAny);
+    if early {
+        last_layers(plan, socket, None, proxy_port)?;
+    }
     let Ok(Some((wire::Kind::Start, body, fds))) = wire::receive(socket.as_fd()) else {
         // A wall that was kept ready and not wanted.
         sys::exit_now(0);
@@ -205,22 +218,14 @@ fn command(plan: &Plan, socket: &OwnedFd, proxy_port: Option<u16>) -> Result<Inf
     rustix::stdio::dup2_stdout(&output).map_err(at("standard output"))?;
     rustix::stdio::dup2_stderr(&errors).map_err(at("standard error"))?;
     drop((input, output, errors));
-    rustix::process::setsid().map_err(at("making a session"))?;
-    sys::default_signals();
-    pin(plan)?;
-    limit(plan)?;
     let workdir = command.workdir.as_deref().unwrap_or(Path::new("/tmp"));
     rustix::process::chdir(workdir)
         .map_err(|e| Error::step(format!("entering {} inside", workdir.display()), e))?;
-    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o022));
     let (program, mut executed) = prepare(plan, &command, proxy_port)?;
-    // Landlock before the filter: the filter need not allow more because of it.
-    landlock::enforce(plan, &program, proxy_port)?;
-    if !plan.allows(Hole::Rdtsc) {
-        forbid_clock_register()?;
+    if !early {
+        last_layers(plan, socket, Some(&program), proxy_port)?;
     }
     sys::close_on_exec_from(3).map_err(|e| Error::step("closing descriptors", e))?;
-    filter(plan, socket)?;
     let error = executed.exec();
     let shown = program.display();
     Err(match error.raw_os_error() {
@@ -229,7 +234,18 @@ fn command(plan: &Plan, socket: &OwnedFd, proxy_port: Option<u16>) -> Result<Inf
     })
 }
 
-/// The command with its environment, built before the filter so that nothing but the exec itself is left after it.
+/// Landlock before the filter: the filter need not allow more because of it.
+fn last_layers(
+    plan: &Plan,
+    socket: &OwnedFd,
+    program: Option<&Path>,
+    proxy_port: Option<u16>,
+) -> Result<(), Error> {
+    landlock::enforce(plan, program, proxy_port)?;
+    filter(plan, socket)
+}
+
+/// The command with its environment.
 fn prepare(
     plan: &Plan,
     command: &Command,
@@ -359,7 +375,7 @@ fn forbid_clock_register() -> Result<(), Error> {
     Ok(())
 }
 
-/// The last layer. After it, the calls left are the sending of one descriptor and the exec.
+/// The last layer. What is called after it on the way to the command, the filter allows.
 fn filter(plan: &Plan, socket: &OwnedFd) -> Result<(), Error> {
     let gpu = plan.gpu.is_some();
     let network = !plan.hosts.is_empty();

@@ -15,8 +15,12 @@ use crate::plan::{Kind, Plan};
 /// The newest ABI whose rights are known here.
 const NEWEST: ABI = ABI::V7;
 
-/// Locks this thread in for good.
-pub(crate) fn enforce(plan: &Plan, program: &Path, proxy_port: Option<u16>) -> Result<(), Error> {
+/// Locks this thread in for good. Where not any program may be executed, only this one may.
+pub(crate) fn enforce(
+    plan: &Plan,
+    program: Option<&Path>,
+    proxy_port: Option<u16>,
+) -> Result<(), Error> {
     if plan.landlock == 0 {
         return Ok(());
     }
@@ -57,7 +61,7 @@ fn add(
         .map_err(|e| Error::step(format!("Landlock on {}", path.display()), e))
 }
 
-fn rules(plan: &Plan, program: &Path) -> Vec<(PathBuf, BitFlags<AccessFs>)> {
+fn rules(plan: &Plan, program: Option<&Path>) -> Vec<(PathBuf, BitFlags<AccessFs>)> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let any = plan.allows(Hole::ExecAny);
     let exec = if any {
@@ -91,7 +95,7 @@ fn rules(plan: &Plan, program: &Path) -> Vec<(PathBuf, BitFlags<AccessFs>)> {
     if plan.allows(Hole::ProcSelf) {
         rules.push(("/proc".into(), AccessFs::ReadFile | AccessFs::WriteFile));
     }
-    if !any {
+    if let Some(program) = program.filter(|_| !any) {
         rules.extend(
             interpreters(program)
                 .into_iter()
