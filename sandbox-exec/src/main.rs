@@ -3,13 +3,12 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match sandbox_exec::launcher_if_asked() {
-        Some(code) => ExitCode::from(code),
-        None => {
-            eprintln!(
-                "sandbox-exec is started by the sandbox-exec library; to run a command in the sandbox use `modelscan run`"
-            );
-            ExitCode::from(125)
-        }
+    #[cfg(target_os = "linux")]
+    if let Some(code) = sandbox_exec::launcher_if_asked() {
+        return ExitCode::from(code);
     }
+    eprintln!(
+        "sandbox-exec is started by the sandbox-exec library; to run a command in the sandbox use `modelscan run`"
+    );
+    ExitCode::from(125)
 }
