@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -16,6 +16,11 @@ use std::time::{Duration, Instant};
 use sandbox_exec::{
     Enforced, ExitReport, Launcher, Outcome, Profile, Readable, Request, Size, Span, Stdio,
 };
+
+#[path = "stage.rs"]
+mod stage;
+
+use stage::Stage;
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -190,72 +195,6 @@ fn attempts(home: &Path) -> Result<Vec<Attempt>> {
         found.insert(file, attempt);
     }
     Ok(found.into_values().collect())
-}
-
-struct Stage {
-    process: Child,
-    folder: PathBuf,
-    told: Vec<String>,
-}
-
-impl Stage {
-    fn set(home: &Path) -> Result<Self> {
-        let folder = home
-            .join("work")
-            .join(format!("stage-{}", std::process::id()));
-        fs::create_dir_all(folder.join(".ssh"))?;
-        for file in ["secret", ".ssh/id_rsa", "canary", "input"] {
-            fs::write(folder.join(file), "untouched")?;
-        }
-        let mut process = Command::new(home.join("bin/stage"))
-            .arg(&folder)
-            .stdin(Std::piped())
-            .stdout(Std::piped())
-            .spawn()?;
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().ok_or("no stage")?).read_line(&mut line)?;
-        let mut told: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        told.push(format!("DIR={}", folder.display()));
-        if told.len() < 6 {
-            return Err(format!("the stage did not stand: {line:?}").into());
-        }
-        Ok(Self {
-            process,
-            folder,
-            told,
-        })
-    }
-
-    /// Nothing outside has changed, and nothing inside goes on.
-    fn untouched(&mut self) -> std::result::Result<(), String> {
-        for file in ["secret", "canary", "input"] {
-            if fs::read_to_string(self.folder.join(file)).ok().as_deref() != Some("untouched") {
-                return Err(format!("{file} outside has changed"));
-            }
-        }
-        if Path::new("/tmp/modelscan-persist").exists() {
-            return Err("a file in /tmp outlived the run".into());
-        }
-        match self.process.try_wait() {
-            Ok(None) => Ok(()),
-            _ => Err("a process outside was killed".into()),
-        }
-    }
-
-    fn restore(&self) {
-        for file in ["secret", "canary", "input"] {
-            let _ = fs::write(self.folder.join(file), "untouched");
-        }
-        let _ = fs::remove_file("/tmp/modelscan-persist");
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
 }
 
 fn suite(home: &Path, who: &str, weaker: &[&str], control: bool) -> Result<()> {
