@@ -84,7 +84,7 @@ impl Drop for Reader<'_> {
         // A line or number longer than the buffer made it longer.
         if self.buffer.capacity() <= 2 * BUFFER {
             // Where the thread itself ends, there is nobody to keep it for.
-            drop(SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.buffer))));
+            _ = SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.buffer)));
         }
     }
 }
