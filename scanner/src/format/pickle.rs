@@ -29,7 +29,8 @@ impl Format for Pickle {
     fn recognize(&self, head: &Head<'_>) -> Recognition {
         let artifact = head.artifact;
         let here = recognize(artifact, head.start, 0);
-        if here != Recognition::No || artifact.role != Role::Unknown {
+        let zip = head.start.starts_with(b"PK\x03\x04");
+        if here != Recognition::No || artifact.role != Role::Unknown || zip {
             return here;
         }
         if late_start(artifact, head.start).is_some() {
