@@ -141,7 +141,13 @@ fn probe(artifact: &Artifact, start: u64) -> Trace {
 pub fn streams(artifact: &Artifact, seen: &mut Seen, start: u64) {
     let end = artifact.source.len();
     let mut at = start;
-    for _ in 0..artifact.watch.limits.streams {
+    let mut count = 0;
+    loop {
+        if count == artifact.watch.limits.streams {
+            // Handed on as what is behind, the rest would be as many streams again, at every depth.
+            return seen.unread(at, Unread::Limit(format!("more than {count} pickles in a row")));
+        }
+        count += 1;
         at = stream(artifact, seen, at);
         if at >= end {
             return;
