@@ -5,7 +5,8 @@
 
 use crate::walk::{Listing, walk};
 use scanner::archive::zip::ZipArchive;
-use scanner::archive::{Entry, directory};
+use scanner::archive::Entry;
+use scanner::archive::directory::{Found, Kind};
 use scanner::artifact::Watch;
 use scanner::examine::examine;
 use scanner::format::joblib;
@@ -29,8 +30,9 @@ const LEGACY: &[u8] = &[0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x
 /// # Errors
 /// When the file cannot be read.
 pub fn list(path: &Path, limits: &Limits) -> io::Result<Listing> {
-    let file = directory::open(path)?;
-    let source: SharedSource = Arc::new(FileSource::new(file, Arc::default())?);
+    // What a person names is followed where it leads; what stands there must be a regular file.
+    let found = Found { path: std::fs::canonicalize(path)?, shown_path: path.to_owned(), kind: Kind::File };
+    let source: SharedSource = Arc::new(FileSource::new(found.open()?, Arc::default())?);
     let mut limits = limits.clone();
     let modest = Watch::start(Arc::new(limits.clone()));
     limits.items = limits.items.max(ITEMS);
