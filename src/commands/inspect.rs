@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::render::{escape, inspection};
 use crate::terminal::say;
 use scanner::ScanOptions;
+use scanner::report::InspectReport;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -46,11 +47,29 @@ fn inspect(
 ) -> Shown {
     match scanner::inspect(file, member, options) {
         Err(error) => Ok(Err(error)),
-        Ok(report) => match format {
-            InspectFormat::Json => inspection::json(&report, out),
-            InspectFormat::Text => inspection::page(&report, out),
+        Ok(mut report) => {
+            if member.is_none() && report.tensors.is_empty() {
+                name_tensors(file, options, &mut report);
+            }
+            match format {
+                InspectFormat::Json => inspection::json(&report, out),
+                InspectFormat::Text => inspection::page(&report, out),
+            }
+            .map(Ok)
         }
-        .map(Ok),
+    }
+}
+
+/// Headers name their tensors to the scanner; the values of a pickle are followed by the loader.
+fn name_tensors(file: &Path, options: &ScanOptions<'_>, report: &mut InspectReport) {
+    match loader::list(file, &options.limits) {
+        Ok(listing) => {
+            report.tensors = listing.tensors;
+            if !listing.complete && !report.tensors.is_empty() {
+                say("warning", &format!("{}: there may be more tensors than those that are listed", file.display()));
+            }
+        }
+        Err(error) => say("warning", &format!("{}: its tensors are not listed: {error}", file.display())),
     }
 }
 
