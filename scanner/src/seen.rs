@@ -112,3 +112,11 @@ impl Seen {
         self.members.push(Member { name: name.into(), content: Content::Source(source), role });
     }
 }
+
+/// Hears nothing: for the tests of formats that hold no pickle.
+#[cfg(test)]
+impl Default for Seen {
+    fn default() -> Self {
+        Self::new(crate::rule::calls::Calls::listen, false)
+    }
+}

@@ -1,6 +1,10 @@
 //! Formats: recognized by content, each looking at the bytes the way its readers do.
 
 pub mod compressed;
+pub mod executable;
+pub mod lfs_pointer;
+mod npy_header;
+pub mod numpy;
 pub mod sevenzip;
 pub mod tar;
 pub mod zip;
@@ -52,6 +56,7 @@ pub trait Format: Sync {
 pub mod all;
 pub mod joblib;
 pub mod pickle;
+pub mod sharded_index;
 pub mod torch_distcp;
 pub mod torch_legacy;
 pub mod torch_zip;

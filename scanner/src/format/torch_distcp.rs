@@ -71,7 +71,10 @@ fn start_of(source: &dyn Source, end: u64) -> Option<u64> {
     if offset == u64::from(u32::MAX) {
         return None;
     }
-    let directory = record_at.checked_sub(size)?;
+    // torch writes the 64-bit end record and its locator whether it needs them or not.
+    let locator = read_vec(source, record_at.checked_sub(20)?, 4).ok()?;
+    let long = if locator == b"PK\x06\x07" { 76 } else { 0 };
+    let directory = record_at.checked_sub(size)?.checked_sub(long)?;
     let start = directory.checked_sub(offset)?;
     (start < end).then_some(start)
 }

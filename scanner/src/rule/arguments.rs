@@ -2,7 +2,7 @@
 //! inert only with these; `data/README.md` says why each is as it is.
 
 use crate::effect::{self, Effect, Use};
-use crate::pickle::trace::Trace;
+use crate::pickle::trace::{Callable, Trace};
 use crate::pickle::value::{Call, How, Items, Kind, Node, Value};
 
 /// What is wrong with the arguments.
@@ -358,4 +358,23 @@ pub(super) fn persistent_id(trace: &Trace, id: Value) -> Checked {
 pub(super) fn persistent_class(trace: &Trace, id: Value) -> Option<Value> {
     let args = Args::of(trace, id).ok()?;
     (args.text(0).as_deref() == Some("module")).then(|| args.get(1))
+}
+
+/// The name that a call imports by its arguments: `getattr(<an import>, 'name')` as nested classes and enum members are
+/// pickled below protocol 4, and numpy's `_ufunc_reconstruct('module', 'name')`.
+pub(super) fn import_by_arguments(trace: &Trace, callee: &str, args: Value) -> Option<Callable> {
+    let args = Args::of(trace, args).ok().filter(|args| args.len() == 2)?;
+    let second = args.text(1)?;
+    match callee {
+        "builtins.getattr" | "__builtin__.getattr" => {
+            let Value::Global(id) = args.get(0) else { return None };
+            let outer = trace.callables.get(id as usize)?;
+            let name = format!("{}.{second}", outer.name.as_deref()?);
+            Some(Callable { module: outer.module.clone(), name: Some(name), protocol: outer.protocol })
+        }
+        "numpy.core._ufunc_reconstruct" | "numpy._core._ufunc_reconstruct" => {
+            Some(Callable { module: args.text(0), name: Some(second), protocol: 4 })
+        }
+        _ => None,
+    }
 }

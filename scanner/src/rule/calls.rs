@@ -7,7 +7,7 @@ use crate::effect::{self, Effect, Judgement, Use};
 use crate::finding::{Severity, Verdict};
 use crate::pickle::trace::{Action, Event, Trace};
 use crate::pickle::value::{CallableId, How, Kind, Node, Value};
-use crate::pickle::{preview, risky_key};
+use crate::pickle::{Callable, preview, risky_key};
 use crate::seen::Listener;
 use std::collections::HashMap;
 
@@ -16,10 +16,24 @@ use std::collections::HashMap;
 pub struct Calls {
     names: Vec<Option<Option<Judgement>>>,
     stream: Option<u64>,
+    /// Importers by argument: where each was imported first, how often, and how often it imported something inert.
+    importers: HashMap<String, (Concern, u64, u64)>,
     concerns: Vec<Concern>,
     /// Where something was said first: a name imported ten thousand times is one concern with a count.
     said: HashMap<(&'static str, Option<String>, bool), usize>,
     limit: usize,
+}
+
+/// Functions that hand over what their arguments name; harmful unless what they hand over is inert.
+const IMPORTERS: &[&str] = &[
+    "builtins.getattr",
+    "__builtin__.getattr",
+    "numpy.core._ufunc_reconstruct",
+    "numpy._core._ufunc_reconstruct",
+];
+
+fn id_of(value: Value) -> Option<CallableId> {
+    if let Value::Global(id) = value { Some(id) } else { None }
 }
 
 /// Classes outside the literal containers whose own `append` and `__setitem__` only keep the item.
@@ -65,6 +79,11 @@ impl Calls {
                 ..Concern::at(event.at, "computed-callable", Severity::Critical, Verdict::Unproven)
             },
             Some(judgement) => match name_concern(event.at, &name, judgement, "imports") {
+                Some(concern) if IMPORTERS.contains(&name.as_str()) => {
+                    let concern = Concern { callable: Some(name.clone()), ..concern };
+                    self.importers.entry(name).or_insert((concern, 0, 0)).1 += 1;
+                    return;
+                }
                 Some(concern) => concern,
                 None => return,
             },
@@ -80,6 +99,12 @@ impl Calls {
             Value::Node(id) => match trace.heap.get(id) {
                 Some(Node::Call(call)) => {
                     let (made_by, class) = (call.how, call.callee);
+                    if let Some(imported) = id_of(class)
+                        .and_then(|id| arguments::import_by_arguments(trace, &trace.callable_name(id), call.args))
+                        && self.call_imported(&place, &imported)
+                    {
+                        return;
+                    }
                     let named = (made_by == How::Persistent).then(|| arguments::persistent_class(trace, call.args)).flatten();
                     match named {
                         Some(Value::Global(id)) => self.call_global(&Place { callee: Value::Global(id), ..place }, id),
@@ -126,6 +151,15 @@ impl Calls {
             });
             return;
         }
+        if place.how == How::Reduce
+            && let Some(imported) = arguments::import_by_arguments(place.trace, &name, place.args)
+            && effect::judge(&imported).is_some_and(|judgement| matches!(judgement.effect, Effect::Inert(_)))
+        {
+            if let Some((_, _, resolved)) = self.importers.get_mut(&name) {
+                *resolved += 1;
+            }
+            return;
+        }
         if let Some(concern) = name_concern(place.at, &name, judgement, "calls") {
             self.add(Concern { callable: Some(name), evidence: Some(place.preview()), ..concern });
             return;
@@ -159,9 +193,26 @@ impl Calls {
         });
     }
 
+    /// A call on what an importer by argument gave. Whether that settles it.
+    fn call_imported(&mut self, place: &Place<'_>, imported: &Callable) -> bool {
+        let Some(judgement) = effect::judge(imported) else { return false };
+        let needed = match place.how {
+            How::Reduce => Use::Call,
+            How::New | How::NewEx => Use::Construct,
+            // Keys and states of a class or enum member: `hash` and attributes of an inert thing.
+            How::Hash | How::Delete => Use::Value,
+            _ => return false,
+        };
+        if judgement.effect < Effect::Inert(needed) || judgement.effect > Effect::Inert(Use::Call) {
+            return false;
+        }
+        let rule = judgement.arguments.filter(|_| place.how == How::Reduce);
+        rule.is_none_or(|rule| arguments::check(rule, place.trace, place.args).is_ok())
+    }
+
     /// A call on what an earlier call made.
     fn call_result(&mut self, place: &Place<'_>, made_by: How, class: Value) {
-        let id = if let Value::Global(id) = class { Some(id) } else { None };
+        let id = id_of(class);
         let judgement = id.and_then(|id| self.judgement(place.trace, id));
         let name = id.map(|id| place.trace.callable_name(id));
         let inert = judgement.is_some_and(|judgement| matches!(judgement.effect, Effect::Inert(_)));
@@ -268,7 +319,10 @@ impl Listener for Calls {
     }
 
     fn finish(self: Box<Self>, trace: &Trace) -> Vec<Concern> {
-        let Self { concerns, said, .. } = *self;
+        let Self { mut concerns, said, importers, .. } = *self;
+        // An importer that was kept rather than called could be called by the program, with anything.
+        let kept = importers.into_values().filter(|(_, imported, resolved)| resolved < imported);
+        concerns.extend(kept.map(|(concern, _, _)| concern));
         let called = |concern: &Concern| said.contains_key(&(concern.rule, concern.callable.clone(), true));
         let mut kept: Vec<Concern> =
             concerns.into_iter().filter(|concern| concern.evidence.is_some() || !called(concern)).collect();

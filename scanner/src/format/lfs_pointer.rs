@@ -1,0 +1,72 @@
+//! Git LFS pointers: the few lines of text that stand for a large file that was not fetched.
+//!
+//! A scan of the pointer says nothing about the model, and must not look as if it did.
+
+use super::{Format, Head, Recognition};
+use crate::artifact::Artifact;
+use crate::fact::Unread;
+use crate::seen::Seen;
+use crate::source::read_vec;
+
+/// Git LFS pointers.
+pub struct LfsPointer;
+
+/// Pointers are shorter than this by their specification.
+const MAX: usize = 1024;
+
+impl Format for LfsPointer {
+    fn id(&self) -> &'static str {
+        "lfs-pointer"
+    }
+
+    fn recognize(&self, head: &Head<'_>) -> Recognition {
+        let short = head.artifact.source.len() < MAX as u64;
+        if short && parse(head.start).is_some() { Recognition::Certain } else { Recognition::No }
+    }
+
+    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+        let text = read_vec(&*artifact.source, 0, MAX).unwrap_or_default();
+        if let Some((oid, size)) = parse(&text) {
+            seen.unread(0, Unread::LfsPointer { oid, size });
+        }
+    }
+}
+
+/// The object's hash and size.
+fn parse(text: &[u8]) -> Option<(String, u64)> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut lines = text.lines();
+    let version = lines.next()?.strip_prefix("version ")?;
+    if !matches!(version.trim_end(), "https://git-lfs.github.com/spec/v1" | "https://hawser.github.com/spec/v1") {
+        return None;
+    }
+    let value = |key: &str| lines.clone().find_map(|line| line.strip_prefix(key)).map(str::trim_end);
+    let oid = value("oid sha256:")?;
+    let is_hash = oid.len() == 64 && oid.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hash.then_some(())?;
+    Some((oid.to_owned(), value("size ")?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OID: &str = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393";
+
+    #[test]
+    fn a_pointer_gives_hash_and_size() {
+        let text = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{OID}\nsize 12345\n");
+        assert_eq!(parse(text.as_bytes()), Some((OID.to_owned(), 12345)));
+        for cut in 0..text.len() - 1 {
+            // Digits may be missing from the size without anybody noticing.
+            assert!(parse(&text.as_bytes()[..cut]).is_none_or(|(_, size)| cut > text.len() - 7 && size < 12345));
+        }
+    }
+
+    #[test]
+    fn other_text_is_no_pointer() {
+        for text in ["version 1\n", "version https://git-lfs.github.com/spec/v1\noid sha256:zz\nsize 1\n", ""] {
+            assert_eq!(parse(text.as_bytes()), None);
+        }
+    }
+}

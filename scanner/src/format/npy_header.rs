@@ -1,0 +1,278 @@
+//! The header of a `.npy` file: a Python literal, read by a small grammar and never evaluated.
+//!
+//! numpy hands the text to Python's literal reader; this one knows strings, whole numbers, `True`, `False`, `None`,
+//! tuples, lists and dicts, which is all that numpy ever writes. It keeps its own stack, so depth costs no recursion.
+
+/// A Python literal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Literal {
+    Text(String),
+    Number(u64),
+    Bool(bool),
+    None,
+    /// Tuple or list: numpy means different things by them, but sizes are the same.
+    Row(Vec<Literal>),
+    Dict(Vec<(Literal, Literal)>),
+}
+
+/// How deep literals may be nested: numpy's own stay under ten.
+const MAX_DEPTH: usize = 64;
+
+/// A container that is not closed yet.
+struct Open {
+    closer: u8,
+    items: Vec<Literal>,
+    /// Whether a comma or colon came after the last item.
+    ready: bool,
+    /// Whether a comma came at all: `(1)` is no tuple.
+    comma: bool,
+}
+
+/// Reads one literal that fills the text but for white space.
+pub(super) fn parse(text: &[u8]) -> Option<Literal> {
+    let mut rest = text;
+    let mut stack: Vec<Open> = Vec::new();
+    loop {
+        rest = rest.trim_ascii_start();
+        let (first, after) = rest.split_first()?;
+        let mut value = match first {
+            b'(' | b'[' | b'{' => {
+                if stack.len() >= MAX_DEPTH || !stack.last().is_none_or(|open| open.ready) {
+                    return None;
+                }
+                let closer = match first {
+                    b'(' => b')',
+                    b'[' => b']',
+                    _ => b'}',
+                };
+                stack.push(Open { closer, items: Vec::new(), ready: true, comma: false });
+                rest = after;
+                continue;
+            }
+            b',' | b':' => {
+                let open = stack.last_mut()?;
+                // In a dict, colon and comma take turns.
+                let colon = open.closer == b'}' && open.items.len() % 2 == 1;
+                if open.ready || (*first == b':') != colon {
+                    return None;
+                }
+                open.ready = true;
+                open.comma |= !colon;
+                rest = after;
+                continue;
+            }
+            b')' | b']' | b'}' => {
+                let open = stack.pop().filter(|open| open.closer == *first)?;
+                rest = after;
+                close(open)?
+            }
+            b'\'' | b'"' => {
+                let end = after.iter().position(|byte| byte == first)?;
+                let (text, left) = after.split_at(end);
+                // numpy escapes nothing but what it must, and only in field names.
+                if text.contains(&b'\\') {
+                    return None;
+                }
+                rest = left.get(1..)?;
+                Literal::Text(String::from_utf8_lossy(text).into_owned())
+            }
+            b'0'..=b'9' => {
+                let end = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+                let (digits, left) = rest.split_at(end);
+                // Python 2 wrote long integers with an L.
+                rest = left.strip_prefix(b"L").unwrap_or(left);
+                Literal::Number(std::str::from_utf8(digits).ok()?.parse().ok()?)
+            }
+            _ => {
+                let words = [("True", Literal::Bool(true)), ("False", Literal::Bool(false)), ("None", Literal::None)];
+                let (word, literal) = words.into_iter().find(|(word, _)| rest.starts_with(word.as_bytes()))?;
+                rest = rest.get(word.len()..)?;
+                literal
+            }
+        };
+        match stack.last_mut() {
+            Some(open) if open.ready => {
+                open.items.push(std::mem::replace(&mut value, Literal::None));
+                open.ready = false;
+            }
+            Some(_) => return None,
+            None => return rest.trim_ascii().is_empty().then_some(value),
+        }
+    }
+}
+
+fn close(open: Open) -> Option<Literal> {
+    if open.closer != b'}' {
+        let mut items = open.items;
+        let single = open.closer == b')' && items.len() == 1 && !open.comma;
+        return if single { items.pop() } else { Some(Literal::Row(items)) };
+    }
+    let mut pairs = Vec::new();
+    let mut items = open.items.into_iter();
+    while let Some(key) = items.next() {
+        pairs.push((key, items.next()?));
+    }
+    Some(Literal::Dict(pairs))
+}
+
+/// What a `descr` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Descr {
+    /// Bytes of one item.
+    pub(super) size: u64,
+    /// Whether any part of it is an object.
+    pub(super) object: bool,
+    /// The type in the words of safetensors, or as it stands.
+    pub(super) dtype: String,
+}
+
+/// Adds up a `descr`, field by field. `None` where it is not understood.
+pub(super) fn describe(descr: &Literal) -> Option<Descr> {
+    let mut total = Descr::default();
+    let mut pending = vec![(descr, 1_u64)];
+    while let Some((part, times)) = pending.pop() {
+        match part {
+            Literal::Text(text) => {
+                let (size, object) = scalar(text)?;
+                total.size = total.size.checked_add(size.checked_mul(times)?)?;
+                total.object |= object;
+            }
+            Literal::Row(items) => match items.as_slice() {
+                // A type and a shape: a subarray.
+                [inner @ Literal::Text(text), shape @ (Literal::Row(_) | Literal::Number(_))]
+                    if scalar(text).is_some() && dimensions(shape).is_some() =>
+                {
+                    pending.push((inner, times.checked_mul(product(&dimensions(shape)?)?)?));
+                }
+                fields => {
+                    for field in fields {
+                        let Literal::Row(field) = field else { return None };
+                        let (inner, count) = match field.as_slice() {
+                            [_, inner] => (inner, 1),
+                            [_, inner, shape] => (inner, product(&dimensions(shape)?)?),
+                            _ => return None,
+                        };
+                        pending.push((inner, times.checked_mul(count)?));
+                    }
+                }
+            },
+            _ => return None,
+        }
+    }
+    total.dtype = match descr {
+        Literal::Text(text) => safetensors_name(text).map_or_else(|| text.clone(), str::to_owned),
+        _ => "structured".to_owned(),
+    };
+    Some(total)
+}
+
+/// Size of a scalar type, and whether it is an object.
+fn scalar(text: &str) -> Option<(u64, bool)> {
+    let text = text.trim_start_matches(['<', '>', '|', '=']);
+    let mut chars = text.chars();
+    let kind = chars.next()?;
+    // Times carry their unit: `M8[ns]`.
+    let rest = chars.as_str().split('[').next().unwrap_or_default();
+    let size = if rest.is_empty() { 0 } else { rest.parse::<u64>().ok()? };
+    match kind {
+        'O' => Some((8, true)),
+        '?' => Some((1, false)),
+        'U' => Some((size.checked_mul(4)?, false)),
+        'b' | 'i' | 'u' | 'f' | 'c' | 'S' | 'a' | 'V' | 'M' | 'm' => Some((size, false)),
+        _ => None,
+    }
+}
+
+fn safetensors_name(text: &str) -> Option<&'static str> {
+    Some(match text.trim_start_matches(['<', '|', '=']) {
+        "b1" | "?" => "BOOL",
+        "u1" | ">u1" => "U8",
+        "i1" | ">i1" => "I8",
+        "i2" => "I16",
+        "u2" => "U16",
+        "f2" => "F16",
+        "i4" => "I32",
+        "u4" => "U32",
+        "f4" => "F32",
+        "i8" => "I64",
+        "u8" => "U64",
+        "f8" => "F64",
+        "c8" => "C64",
+        _ => return None,
+    })
+}
+
+/// A shape: whole numbers.
+pub(super) fn dimensions(shape: &Literal) -> Option<Vec<u64>> {
+    match shape {
+        Literal::Number(length) => Some(vec![*length]),
+        Literal::Row(items) => items
+            .iter()
+            .map(|item| match item {
+                Literal::Number(length) => Some(*length),
+                _ => None,
+            })
+            .collect(),
+        _ => None,
+    }
+}
+
+/// How many items a shape has.
+pub(super) fn product(shape: &[u64]) -> Option<u64> {
+    shape.iter().try_fold(1_u64, |product, length| product.checked_mul(*length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_are_read_as_python_does() {
+        let literal = parse(b"{'a': (3,), \"b\": [True, None], 'c': (4), 'd': (), 'e': 12L, } \n").expect("it is one");
+        let text = |text: &str| Literal::Text(text.into());
+        let row = Literal::Row;
+        let expected = vec![
+            (text("a"), row(vec![Literal::Number(3)])),
+            (text("b"), row(vec![Literal::Bool(true), Literal::None])),
+            (text("c"), Literal::Number(4)),
+            (text("d"), row(vec![])),
+            (text("e"), Literal::Number(12)),
+        ];
+        assert_eq!(literal, Literal::Dict(expected));
+    }
+
+    #[test]
+    fn anything_else_is_not_read() {
+        let deep = b"(".repeat(100_000);
+        let samples: [&[u8]; 13] = [
+            b"",
+            b"{",
+            b"{'a'}",
+            b"{'a': }",
+            b"{'a', 1}",
+            b"(1 2)",
+            b"(,)",
+            b"(1,,)",
+            b"(1]",
+            b"f()",
+            b"-1",
+            b"1 1",
+            &deep,
+        ];
+        for text in samples {
+            assert_eq!(parse(text), None, "{:?}", String::from_utf8_lossy(text.get(..20).unwrap_or(text)));
+        }
+    }
+
+    #[test]
+    fn item_sizes_add_up() {
+        let size = |text: &[u8]| describe(&parse(text).expect("a literal")).map(|descr| (descr.size, descr.object));
+        assert_eq!(size(b"'<f4'"), Some((4, false)));
+        assert_eq!(size(b"'<U3'"), Some((12, false)));
+        assert_eq!(size(b"'<M8[ns]'"), Some((8, false)));
+        assert_eq!(size(b"[('a', '<f4'), ('b', '|O'), ('c', '<i2', (2, 3))]"), Some((24, true)));
+        assert_eq!(size(b"[('a', [('b', '<f8'), ('c', '|S5')], (2,))]"), Some((26, false)));
+        assert_eq!(size(b"'<f99999999999999999999'"), None);
+        assert_eq!(size(b"[('a', '<f8', (4294967296, 4294967296))]"), None);
+    }
+}

@@ -1,0 +1,190 @@
+//! `.npy` files: one array, numbers or objects.
+//!
+//! An array of objects is a pickle behind a header, whatever its name says; `numpy.load(allow_pickle=True)` runs it. An
+//! array of numbers is exactly as long as its header says, so what is behind it was put there for somebody else.
+
+use super::npy_header::{Descr, Literal, describe, dimensions, parse, product};
+use super::{Format, Head, Recognition};
+use crate::artifact::{Artifact, Role};
+use crate::fact::{Fact, Unread, Weight};
+use crate::seen::{Seen, Tensor};
+use crate::source::{Window, read_vec};
+use std::sync::Arc;
+
+/// `.npy` files.
+pub struct Numpy;
+
+const MAGIC: &[u8] = b"\x93NUMPY";
+/// Headers are some hundred bytes; of structured types with very many fields, some thousand.
+const MAX_HEADER: u64 = 64 << 10;
+
+impl Format for Numpy {
+    fn id(&self) -> &'static str {
+        "numpy"
+    }
+
+    fn recognize(&self, head: &Head<'_>) -> Recognition {
+        if head.start.starts_with(MAGIC) { Recognition::Certain } else { Recognition::No }
+    }
+
+    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+        let Some((text_at, length)) = place(artifact) else {
+            return seen.unread(0, Unread::Broken("the header is cut or of an unknown version".into()));
+        };
+        let data = text_at.saturating_add(length);
+        if length > MAX_HEADER.min(artifact.watch.limits.header_bytes) {
+            return seen.unread(text_at, Unread::Limit(format!("a header of {length} bytes")));
+        }
+        let text = read_vec(&*artifact.source, text_at, usize::try_from(length).unwrap_or(0)).unwrap_or_default();
+        if (text.len() as u64) < length {
+            return seen.unread(text_at, Unread::Broken("the header is cut".into()));
+        }
+        let Some((descr, shape)) = header(&text, text_at, seen) else {
+            seen.unread(text_at, Unread::Broken("the header is not understood".into()));
+            // What it stands before may be anything.
+            return hand_on(artifact, "(data)", data, seen);
+        };
+        if descr.object {
+            seen.fact(text_at, Fact::ObjectArray);
+            return hand_on(artifact, "(objects)", data, seen);
+        }
+        compare_length(artifact, data, &descr, &shape, seen);
+        let name = artifact.name.rsplit('/').next().unwrap_or_default();
+        let name = name.strip_suffix(".npy").unwrap_or(name).to_owned();
+        seen.tensors.push(Tensor { name, dtype: descr.dtype, shape });
+    }
+}
+
+/// Where the text of the header stands and how long it is.
+fn place(artifact: &Artifact) -> Option<(u64, u64)> {
+    let start = read_vec(&*artifact.source, 0, 12).ok()?;
+    match start.get(6..)? {
+        [1, _, low, high, ..] => Some((10, u16::from_le_bytes([*low, *high]).into())),
+        [2 | 3, _, a, b, c, d, ..] => Some((12, u32::from_le_bytes([*a, *b, *c, *d]).into())),
+        _ => None,
+    }
+}
+
+/// The two things that matter; states what numpy would refuse.
+fn header(text: &[u8], at: u64, seen: &mut Seen) -> Option<(Descr, Vec<u64>)> {
+    let Literal::Dict(pairs) = parse(text)? else { return None };
+    let mut odd = |what: &str, weight| seen.fact(at, Fact::StructureViolation { what: what.to_owned(), weight });
+    let of = |wanted: &str| {
+        let mut values = pairs.iter().filter(|(key, _)| *key == Literal::Text(wanted.into())).map(|(_, value)| value);
+        // The last one counts in Python.
+        let first = values.next();
+        values.last().or(first)
+    };
+    let (descr, shape, order) = (of("descr")?, of("shape")?, of("fortran_order")?);
+    if pairs.len() > 3 {
+        let known = ["descr", "shape", "fortran_order"].map(|key| Literal::Text(key.into()));
+        let foreign = pairs.iter().any(|(key, _)| !known.contains(key));
+        let weight = if foreign { Weight::Wrong } else { Weight::Misleading };
+        odd("the header has other keys than the three, or one of them twice", weight);
+    }
+    if !matches!(order, Literal::Bool(_)) || !matches!(shape, Literal::Row(_)) {
+        odd("order or shape is of another type", Weight::Wrong);
+    }
+    Some((describe(descr)?, dimensions(shape)?))
+}
+
+fn compare_length(artifact: &Artifact, data: u64, descr: &Descr, shape: &[u64], seen: &mut Seen) {
+    let there = artifact.source.len().saturating_sub(data);
+    match product(shape).and_then(|items| items.checked_mul(descr.size)) {
+        Some(length) if length == there => {}
+        Some(length) if length < there => {
+            let end = data + length;
+            let what = "bytes behind the array".to_owned();
+            seen.fact(end, Fact::TrailingData { length: there - length, what });
+            hand_on(artifact, "(trailing)", end, seen);
+        }
+        found => {
+            let length = found.map_or_else(|| "more than 2^64".to_owned(), |length| length.to_string());
+            seen.unread(data, Unread::Broken(format!("the array has {length} bytes and {there} are there")));
+            hand_on(artifact, "(data)", data, seen);
+        }
+    }
+}
+
+fn hand_on(artifact: &Artifact, name: &str, at: u64, seen: &mut Seen) {
+    let length = artifact.source.len().saturating_sub(at);
+    if length > 0 {
+        seen.member(name, Arc::new(Window::new(artifact.source.clone(), at, length)), Role::Unknown);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artifact::Watch;
+    use crate::chain::Chain;
+    use crate::limits::Limits;
+    use crate::source::Memory;
+
+    fn npy(header: &str, data: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(header.len()).expect("short").to_le_bytes();
+        [MAGIC, &[1, 0], &length, header.as_bytes(), data].concat()
+    }
+
+    fn examine(bytes: &[u8]) -> Seen {
+        let watch = Watch::start(Arc::new(Limits::default()));
+        let (chain, source) = (Chain::root(), Arc::new(Memory::new(bytes)));
+        let artifact = Artifact { chain, name: "d/W.npy".into(), source, depth: 0, role: Role::Unknown, watch };
+        let mut seen = Seen::default();
+        Numpy.examine(&artifact, &mut seen);
+        seen
+    }
+
+    const FLOATS: &str = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), }   \n";
+
+    #[test]
+    fn an_array_of_numbers_is_a_tensor() {
+        let seen = examine(&npy(FLOATS, &[0; 8]));
+        assert!(seen.facts.is_empty() && seen.unread.is_empty() && seen.members.is_empty());
+        assert_eq!(seen.tensors, [Tensor { name: "W".into(), dtype: "F32".into(), shape: vec![2, 1] }]);
+    }
+
+    #[test]
+    fn an_array_of_objects_hands_its_pickle_on() {
+        for descr in ["'|O'", "[('a', '<f4'), ('b', '|O')]"] {
+            let header = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (1,)}}\n");
+            let seen = examine(&npy(&header, b"\x80\x02N."));
+            assert_eq!(seen.facts.iter().map(|(_, fact)| fact).collect::<Vec<_>>(), [&Fact::ObjectArray]);
+            assert_eq!(seen.members.first().map(|member| member.name.as_str()), Some("(objects)"));
+        }
+    }
+
+    #[test]
+    fn the_length_is_exact() {
+        let seen = examine(&npy(FLOATS, &[0; 12]));
+        assert!(matches!(seen.facts.as_slice(), [(_, Fact::TrailingData { length: 4, .. })]));
+        assert_eq!(seen.members.len(), 1);
+        assert!(matches!(examine(&npy(FLOATS, &[0; 7])).unread.as_slice(), [(_, Unread::Broken(_))]));
+        let huge = "{'descr': '<f8', 'fortran_order': False, 'shape': (9999999999, 9999999999)}";
+        assert_eq!(examine(&npy(huge, &[0; 7])).unread.len(), 1);
+    }
+
+    #[test]
+    fn a_key_given_twice_misleads() {
+        let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'descr': '|O'}";
+        let seen = examine(&npy(header, b"N..."));
+        let misleads = |fact: &Fact| matches!(fact, Fact::StructureViolation { weight: Weight::Misleading, .. });
+        assert!(seen.facts.iter().any(|(_, fact)| misleads(fact)));
+        assert!(seen.facts.iter().any(|(_, fact)| *fact == Fact::ObjectArray));
+    }
+
+    #[test]
+    fn no_cut_and_no_changed_byte_makes_it_fail() {
+        let whole = npy(FLOATS, &[0; 8]);
+        for cut in 6..whole.len() {
+            assert!(!examine(&whole[..cut]).unread.is_empty(), "cut at {cut}");
+        }
+        for at in 0..whole.len() {
+            for value in [0, b'(', b'9', 0xff] {
+                let mut bytes = whole.clone();
+                bytes[at] = value;
+                let _ = examine(&bytes);
+            }
+        }
+    }
+}

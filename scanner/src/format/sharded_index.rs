@@ -1,0 +1,51 @@
+//! The index of a sharded checkpoint: which file holds which tensor. Its values are paths that a loader opens.
+
+use super::{Format, Head, Recognition};
+use crate::artifact::Artifact;
+use crate::fact::{Fact, Unread, Weight};
+use crate::seen::Seen;
+use crate::source::read_vec;
+use std::collections::BTreeSet;
+
+/// `pytorch_model.bin.index.json`, `model.safetensors.index.json`.
+pub struct ShardedIndex;
+
+impl Format for ShardedIndex {
+    fn id(&self) -> &'static str {
+        "sharded-index"
+    }
+
+    fn recognize(&self, head: &Head<'_>) -> Recognition {
+        let json = head.start.trim_ascii_start().starts_with(b"{");
+        let named = |word: &[u8]| head.start.windows(word.len()).any(|window| window == word);
+        let index = head.artifact.name.ends_with(".index.json") || named(b"\"weight_map\"");
+        if json && index { Recognition::Certain } else { Recognition::No }
+    }
+
+    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+        let length = artifact.source.len();
+        if length > artifact.watch.limits.header_bytes {
+            seen.unread(None, Unread::Limit("length of a text header".to_owned()));
+            return;
+        }
+        let bytes = match read_vec(artifact.source.as_ref(), 0, usize::try_from(length).unwrap_or(usize::MAX)) {
+            Ok(bytes) => bytes,
+            Err(error) => return seen.unread(None, Unread::Io(error.to_string())),
+        };
+        let index: serde_json::Value = match serde_json::from_slice(&bytes) {
+            Ok(index) => index,
+            Err(error) => return seen.unread(None, Unread::Broken(format!("the index is no JSON: {error}"))),
+        };
+        let Some(map) = index.get("weight_map").and_then(serde_json::Value::as_object) else {
+            let what = "the index has no weight_map".to_owned();
+            return seen.fact(None, Fact::StructureViolation { what, weight: Weight::Wrong });
+        };
+        let files: BTreeSet<&str> = map.values().map(|file| file.as_str().unwrap_or_default()).collect();
+        for file in files {
+            if file.is_empty() || file == "." || file == ".." || file.contains(['/', '\\', ':', '\0']) {
+                let what = "the index names a file that does not stand beside it".to_owned();
+                seen.fact(None, Fact::PathEscapes { path: file.to_owned(), what });
+            }
+        }
+    }
+}
