@@ -10,7 +10,8 @@ use crate::pickle::trace::{Action, Trace};
 use crate::pickle::{listing, opcode, preview, value::Value};
 use crate::policy::Policy;
 use crate::report::{
-    ArtifactReport, CallReport, ImportReport, InspectReport, MemberReport, NotRead, PickleReport, Report, ScanError, UNKNOWN_FORMAT,
+    ArtifactReport, CallReport, ImportReport, InspectReport, MemberReport, NotRead, PickleReport, Report, ScanError,
+    UNKNOWN_FORMAT,
 };
 use crate::source::{FileSource, SharedSource, Source};
 use rayon::prelude::*;
@@ -67,7 +68,7 @@ impl std::error::Error for Error {}
 pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
     let found = directory::list(paths, &options.limits);
     if let Some(progress) = options.progress {
-        let bytes = found.iter().map(|found| found.size).sum();
+        let bytes = found.iter().map(size).sum();
         progress.found(found.len() as u64, bytes);
     }
     let limits = Arc::new(options.limits.clone());
@@ -75,16 +76,17 @@ pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
     let one = |found: &Found| {
         let result = scan_one(found, options, &limits, &read);
         if let Some(progress) = options.progress {
-            progress.done(&found.path, found.size);
+            progress.done(&found.path, size(found));
         }
         result
     };
-    let results: Vec<Result<ArtifactReport, ScanError>> = if options.jobs == 1 || found.len() == 1 && found.iter().all(|one| one.size < 1 << 20) {
-        // One small file is done before a second thread would have started.
-        in_pool(1, || found.iter().map(one).collect())
-    } else {
-        in_pool(options.jobs, || found.par_iter().map(one).collect())
-    };
+    let results: Vec<Result<ArtifactReport, ScanError>> =
+        if options.jobs == 1 || found.len() == 1 && found.iter().all(|one| size(one) < 1 << 20) {
+            // One small file is done before a second thread would have started.
+            in_pool(1, || found.iter().map(one).collect())
+        } else {
+            in_pool(options.jobs, || found.par_iter().map(one).collect())
+        };
     let (mut artifacts, mut errors) = (Vec::new(), Vec::new());
     for result in results {
         match result {
@@ -93,6 +95,10 @@ pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
         }
     }
     Report::new(artifacts, errors, read.load(Ordering::Relaxed))
+}
+
+fn size(found: &Found) -> u64 {
+    std::fs::metadata(&found.path).map_or(0, |meta| meta.len())
 }
 
 fn in_pool<T: Send>(jobs: usize, work: impl FnOnce() -> T + Send) -> T {
@@ -104,23 +110,32 @@ fn in_pool<T: Send>(jobs: usize, work: impl FnOnce() -> T + Send) -> T {
     }
 }
 
-fn scan_one(found: &Found, options: &ScanOptions<'_>, limits: &Arc<Limits>, read: &Arc<AtomicU64>) -> Result<ArtifactReport, ScanError> {
-    let path = found.shown.clone();
+fn scan_one(
+    found: &Found,
+    options: &ScanOptions<'_>,
+    limits: &Arc<Limits>,
+    read: &Arc<AtomicU64>,
+) -> Result<ArtifactReport, ScanError> {
+    let path = found.shown_path.to_string_lossy().into_owned();
     let fail = |message: String| ScanError { path: path.clone(), message };
     match &found.kind {
         Kind::Error(message) => return Err(fail(message.clone())),
         Kind::Special(kind) => return Ok(odd_file(&path, Fact::SpecialFile { kind }, limits)),
         Kind::Escapes(target) => {
             let what = "a symbolic link that leaves the folder that is scanned; it was not followed".to_owned();
-            return Ok(odd_file(&path, Fact::ExternalReference { target: target.clone(), what }, limits));
+            return Ok(odd_file(
+                &path,
+                Fact::ExternalReference { target: target.to_string_lossy().into_owned(), what },
+                limits,
+            ));
         }
         Kind::File => {}
     }
-    let file = directory::open(&found.path).map_err(|error| fail(error.to_string()))?;
+    let file = found.open().map_err(|error| fail(error.to_string()))?;
     let before = file.metadata().map_err(|error| fail(error.to_string()))?;
     let kept = file.try_clone().map_err(|error| fail(error.to_string()))?;
     let source: SharedSource = Arc::new(FileSource::new(file, read.clone()).map_err(|error| fail(error.to_string()))?);
-    let name = found.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name = found.shown_path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let watch = Watch::start(limits.clone());
     let mut examination = examine(source.clone(), &name, &watch, false);
     let after = kept.metadata().map_err(|error| fail(error.to_string()))?;
@@ -165,7 +180,10 @@ fn hash(source: &dyn Source) -> io::Result<String> {
 }
 
 fn examine_path(path: &Path, limits: &Limits) -> Result<Examination, Error> {
-    let file = directory::open(path).map_err(Error::Io)?;
+    // What a person names is followed where it leads; what stands there must be a regular file.
+    let real = std::fs::canonicalize(path).map_err(Error::Io)?;
+    let found = Found { path: real, shown_path: path.to_owned(), kind: Kind::File };
+    let file = found.open().map_err(Error::Io)?;
     let source: SharedSource = Arc::new(FileSource::new(file, Arc::default()).map_err(Error::Io)?);
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let watch = Watch::start(Arc::new(limits.clone()));
@@ -183,7 +201,9 @@ pub fn inspect(path: &Path, member: Option<&str>, options: &ScanOptions<'_>) -> 
         .iter()
         .filter(|looked| match (member, looked.chain.path()) {
             (None, _) => true,
-            (Some(wanted), Some(path)) => path == wanted || path.strip_prefix(wanted).is_some_and(|rest| rest.starts_with("::")),
+            (Some(wanted), Some(path)) => {
+                path == wanted || path.strip_prefix(wanted).is_some_and(|rest| rest.starts_with("::"))
+            }
             (Some(_), None) => false,
         })
         .collect();
@@ -292,10 +312,13 @@ pub fn disassemble(path: &Path, member: Option<&str>, limits: &Limits, out: &mut
             }
             last = Some(heard.trace.start);
             let place = looked.chain.path().unwrap_or("the file itself");
-            writeln!(out, "; {place}, pickle at {:#x}, {} bytes", heard.trace.start, heard.trace.length).map_err(Error::Io)?;
+            writeln!(out, "; {place}, pickle at {:#x}, {} bytes", heard.trace.start, heard.trace.length)
+                .map_err(Error::Io)?;
             let notes = |at: u64| {
                 let here = heard.concerns.iter().filter(|concern| concern.at == Some(at));
-                let texts: Vec<String> = here.map(|concern| format!("{}[{}]: {}", concern.severity.as_str(), concern.rule, concern.message)).collect();
+                let texts: Vec<String> = here
+                    .map(|concern| format!("{}[{}]: {}", concern.severity.as_str(), concern.rule, concern.message))
+                    .collect();
                 (!texts.is_empty()).then(|| texts.join("; "))
             };
             listing::list(&heard.trace.source, heard.trace.start, &notes, out).map_err(Error::Io)?;

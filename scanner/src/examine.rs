@@ -58,7 +58,9 @@ pub fn examine(source: SharedSource, name: &str, watch: &Watch, keep_events: boo
         let mut wave: Vec<(Chain, Member)> = Vec::new();
         for looked in done.get_mut(parents.clone()).unwrap_or_default() {
             let chain = looked.chain.clone();
-            wave.extend(std::mem::take(&mut looked.members).into_iter().map(|member| (chain.member(&member.name), member)));
+            wave.extend(
+                std::mem::take(&mut looked.members).into_iter().map(|member| (chain.member(&member.name), member)),
+            );
         }
         if wave.is_empty() {
             break;
@@ -166,6 +168,18 @@ fn look(artifact: &Artifact, keep_events: bool) -> Looked {
             {
                 seen.fact(None, fact);
             }
+            // A name that promises a format is a broken file of that format, not an unknown one.
+            let promised = [(".safetensors", "safetensors"), (".npy", "numpy")];
+            let promised = promised.iter().find(|(extension, _)| artifact.name.ends_with(extension));
+            if let (None, Some((extension, format)), Role::Unknown, 1..) =
+                (looked.format, promised, artifact.role, looked.size)
+            {
+                looked.format = Some(format);
+                seen.unread(
+                    None,
+                    Unread::Broken(format!("the name ends in {extension}, the content is nothing of the kind")),
+                );
+            }
         }
         Err(_) => seen.unread(None, Unread::Broken("the scanner itself failed here; please report it".to_owned())),
     }
@@ -182,7 +196,13 @@ fn claim(head: &Head<'_>) -> Vec<&'static dyn Format> {
         FORMATS.iter().map(|format| (*format, format.recognize(head))).collect();
     let by = |wanted: Recognition| claims.iter().filter(move |claim| claim.1 == wanted).map(|claim| claim.0);
     let certain: Vec<&dyn Format> = by(Recognition::Certain).collect();
-    let formats = if certain.is_empty() { by(Recognition::Possible).take(1).collect() } else { certain };
+    // A zip that is found from its end stands beside whatever the start is: a pickle before it is a polyglot.
+    let formats: Vec<&dyn Format> = if certain.is_empty() {
+        by(Recognition::Possible).take(1).collect()
+    } else {
+        let behind = by(Recognition::Possible).filter(|format| format.id() == "zip");
+        certain.into_iter().chain(behind).collect()
+    };
     let replaced: Vec<&str> = formats.iter().filter_map(|format| format.instead_of()).collect();
     formats.into_iter().filter(|format| !replaced.contains(&format.id())).collect()
 }

@@ -145,7 +145,16 @@ pub struct Concern {
 impl Concern {
     /// A concern of that rule, its texts still empty.
     pub fn at(at: impl Into<Option<u64>>, rule: &'static str, severity: Severity, verdict: Verdict) -> Self {
-        Self { at: at.into(), rule, severity, verdict, callable: None, evidence: None, message: String::new(), count: 0 }
+        Self {
+            at: at.into(),
+            rule,
+            severity,
+            verdict,
+            callable: None,
+            evidence: None,
+            message: String::new(),
+            count: 0,
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use crate::report::{ArtifactReport, NotRead, UNKNOWN_FORMAT};
 use crate::rule::{facts, rules};
 use std::collections::HashMap;
 
+const EXCERPTS: usize = 8;
+
 /// Judges a file. The findings are raw: what the user's policy says of them comes after.
 pub fn judge(examination: &Examination, path: &str, limits: &Limits) -> ArtifactReport {
     let root = examination.looked.first();
@@ -17,9 +19,14 @@ pub fn judge(examination: &Examination, path: &str, limits: &Limits) -> Artifact
     let mut not_read = Vec::new();
     for looked in &examination.looked {
         let member = looked.chain.path();
+        let mut shown = 0;
         for (concern, stream) in concerns(looked) {
             let mut finding = finding(concern, path, member, stream);
-            excerpt(looked, stream, &mut finding);
+            // Each excerpt decodes from the start of its stream: the first ones of a member are what people read.
+            if shown < EXCERPTS {
+                shown += 1;
+                excerpt(looked, stream, &mut finding);
+            }
             findings.push(finding);
         }
         not_read.extend(looked.unread.iter().map(|(offset, why)| NotRead {

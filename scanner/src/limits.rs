@@ -66,7 +66,7 @@ impl Default for Limits {
         Self {
             opcodes: 4_000_000_000,
             stack: 1_000_000,
-            marks: 100_000,
+            marks: 1_000_000,
             memo_bytes: 72 << 20,
             heap_bytes: 12 << 20,
             items: 512,

@@ -1,9 +1,9 @@
 //! What one look at one artifact yields: facts with their places, members to look at next, and what was not read.
 
 use crate::archive::Entry;
+use crate::artifact::Artifact;
 use crate::artifact::Role;
 use crate::fact::{Fact, Unread};
-use crate::artifact::Artifact;
 use crate::finding::Concern;
 use crate::pickle::{self, Event, Options, Trace};
 use crate::source::SharedSource;

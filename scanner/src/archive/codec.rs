@@ -240,7 +240,11 @@ fn start(mut packed: Packed, codec: Codec, memory: u64) -> io::Result<Box<dyn St
         Codec::Deflate64 => Box::new(Exact(deflate64::Deflate64Decoder::with_buffer(packed))),
         Codec::Gzip => Box::new(Exact(flate2::bufread::GzDecoder::new(packed))),
         Codec::Bzip2 => Box::new(Exact(bzip2::bufread::BzDecoder::new(packed))),
-        Codec::LzmaAlone => Box::new(lzma_rust2::LzmaReader::new_mem_limit(packed, kibibytes, None)?),
+        Codec::LzmaAlone => {
+            let mut reader = lzma_rust2::LzmaReader::new_mem_limit(packed, kibibytes, None)?;
+            reader.set_defer_errors(true);
+            Box::new(reader)
+        }
         Codec::ZipLzma(length) => {
             let mut head = [0; 9];
             packed.read_exact(&mut head)?;
@@ -253,7 +257,9 @@ fn start(mut packed: Packed, codec: Codec, memory: u64) -> io::Result<Box<dyn St
                 return Err(too_much("the lzma dictionary", u64::from(dictionary)));
             }
             let length = length.unwrap_or(u64::MAX);
-            Box::new(lzma_rust2::LzmaReader::new_with_props(packed, length, properties, dictionary, None)?)
+            let mut reader = lzma_rust2::LzmaReader::new_with_props(packed, length, properties, dictionary, None)?;
+            reader.set_defer_errors(true);
+            Box::new(reader)
         }
         Codec::Xz => Box::new(Exact(lzma_rust2::XzReader::new_mem_limit(packed, false, kibibytes))),
         Codec::Zstd => Box::new(Exact(

@@ -184,10 +184,10 @@ impl Walk<'_> {
         let link = entry_name::text(extended.link.as_ref().or(before.long_link.as_ref()).unwrap_or(&header.link));
         let mut map = extended.sparse_map.clone();
         let mut real = extended.sparse_size;
-        if let Some((first, size, more)) = &header.sparse {
-            map.clone_from(first);
-            real = Some(*size);
-            if *more {
+        if let Some(sparse) = &header.sparse {
+            map.clone_from(&sparse.map);
+            real = Some(sparse.real_size);
+            if sparse.more {
                 data = self.sparse_extension(data, &mut map)?;
             }
         }

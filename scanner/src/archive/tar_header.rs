@@ -13,8 +13,18 @@ pub(super) struct Header {
     pub(super) link: Vec<u8>,
     pub(super) size: u64,
     pub(super) kind: u8,
-    /// Sparse map in the header itself, as old GNU tar writes it, and whether it goes on behind it.
-    pub(super) sparse: Option<(Vec<(u64, u64)>, u64, bool)>,
+    /// Sparse map in the header itself, as old GNU tar writes it.
+    pub(super) sparse: Option<OldSparse>,
+}
+
+/// A sparse map in a header.
+#[derive(Debug, Clone)]
+pub(super) struct OldSparse {
+    pub(super) map: Vec<(u64, u64)>,
+    /// Length of the file with its holes.
+    pub(super) real_size: u64,
+    /// Whether the map goes on behind the header.
+    pub(super) more: bool,
 }
 
 /// Why a block is no header.
@@ -49,9 +59,10 @@ impl Header {
             name.push(b'/');
         }
         name.extend_from_slice(text(field(0, 100)));
-        let sparse = (kind == b'S').then(|| {
-            let map = pairs(field(386, 96));
-            (map, number(field(483, 12)).unwrap_or(0), field(482, 1) != [0])
+        let sparse = (kind == b'S').then(|| OldSparse {
+            map: pairs(field(386, 96)),
+            real_size: number(field(483, 12)).unwrap_or(0),
+            more: field(482, 1) != [0],
         });
         Ok(Self { name, link: text(field(157, 100)).to_vec(), size, kind, sparse })
     }

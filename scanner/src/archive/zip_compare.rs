@@ -128,9 +128,10 @@ impl Walk<'_> {
                 (format!("two entries are named {}", entry.name), weight)
             } else if plain == entry_name::plain(&other.name) {
                 (format!("{} and {} are one name to some readers", other.name, entry.name), Weight::Misleading)
+            } else if torch {
+                (format!("{} and {} differ in case only", other.name, entry.name), Weight::Misleading)
             } else {
-                let weight = if torch { Weight::Misleading } else { Weight::Odd };
-                (format!("{} and {} differ in case only", other.name, entry.name), weight)
+                continue;
             };
             remarks.push((entry.header, what, weight));
         }

@@ -159,10 +159,8 @@ pub(super) fn records(
             break None;
         };
         let after = at.saturating_add(length as u64);
-        if after > limit {
-            break Some(Unread::Broken("the last record of the central directory runs into the end record".into()));
-        }
-        let Some(record) = Central::parse(block.get(at, length)?) else {
+        let there = usize::try_from(after.min(limit) - at).unwrap_or(length);
+        let Some(record) = Central::parse(block.get(at, there)?) else {
             break None;
         };
         if budget.entries == 0 || budget.name_bytes < record.name.len() {
@@ -174,6 +172,11 @@ pub(super) fn records(
         budget.entries -= 1;
         budget.name_bytes -= record.name.len();
         records.push((at, record));
+        if after > limit {
+            // CPython takes such a record as it is.
+            at = limit;
+            break Some(Unread::Broken("the last record of the central directory runs into the end record".into()));
+        }
         at = after;
     };
     directory.after = at;

@@ -13,6 +13,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &super::tar::Tar,
     &super::sevenzip::SevenZip,
     &super::numpy::Numpy,
+    &super::safetensors::Safetensors,
     &super::lfs_pointer::LfsPointer,
     &super::executable::Executable,
     &super::compressed::Gzip,

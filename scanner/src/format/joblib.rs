@@ -14,7 +14,8 @@ pub fn inline(trace: &Trace, node: NodeId, at: u64) -> Inline {
     if !wrapper {
         return Inline::None;
     }
-    length(trace, call, at).unwrap_or_else(|| Inline::Unknown("the size of an array in the stream cannot be told".to_owned()))
+    length(trace, call, at)
+        .unwrap_or_else(|| Inline::Unknown("the size of an array in the stream cannot be told".to_owned()))
 }
 
 fn is_wrapper(name: &str) -> bool {
@@ -24,7 +25,10 @@ fn is_wrapper(name: &str) -> bool {
 fn length(trace: &Trace, call: &Call, at: u64) -> Option<Inline> {
     let state = dict(trace, *call.states.last()?)?;
     let get = |key: &str| {
-        let pair = state.kept.chunks(2).find(|pair| matches!(pair, [name, _] if trace.text(*name, 64).as_deref() == Some(key)));
+        let pair = state
+            .kept
+            .chunks(2)
+            .find(|pair| matches!(pair, [name, _] if trace.text(*name, 64).as_deref() == Some(key)));
         pair.and_then(|pair| pair.get(1).copied())
     };
     let count = tuple(trace, get("shape")?)?.kept.iter().try_fold(1u64, |count, size| match size {

@@ -5,6 +5,8 @@ pub mod executable;
 pub mod lfs_pointer;
 mod npy_header;
 pub mod numpy;
+pub mod safetensors;
+mod safetensors_header;
 pub mod sevenzip;
 pub mod tar;
 pub mod zip;

@@ -69,11 +69,10 @@ fn place(artifact: &Artifact) -> Option<(u64, u64)> {
 fn header(text: &[u8], at: u64, seen: &mut Seen) -> Option<(Descr, Vec<u64>)> {
     let Literal::Dict(pairs) = parse(text)? else { return None };
     let mut odd = |what: &str, weight| seen.fact(at, Fact::StructureViolation { what: what.to_owned(), weight });
+    // Of a key that stands there twice, the last one counts in Python.
     let of = |wanted: &str| {
-        let mut values = pairs.iter().filter(|(key, _)| *key == Literal::Text(wanted.into())).map(|(_, value)| value);
-        // The last one counts in Python.
-        let first = values.next();
-        values.last().or(first)
+        let named = |pair: &&(Literal, Literal)| pair.0 == Literal::Text(wanted.into());
+        pairs.iter().rev().find(named).map(|(_, value)| value)
     };
     let (descr, shape, order) = (of("descr")?, of("shape")?, of("fortran_order")?);
     if pairs.len() > 3 {

@@ -7,7 +7,7 @@
 use super::{Format, Head, Recognition, joblib};
 use crate::artifact::{Artifact, Role, Watch};
 use crate::fact::{Fact, Unread};
-use crate::pickle::literal::{Look, unbase64};
+use crate::pickle::literal::{self, Look, unbase64};
 use crate::pickle::trace::{End, Literal, Trace};
 use crate::pickle::{self, Action, Options, Reading};
 use crate::seen::Seen;
@@ -27,11 +27,36 @@ impl Format for Pickle {
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
-        recognize(head.artifact, head.start, 0)
+        let artifact = head.artifact;
+        let here = recognize(artifact, head.start, 0);
+        if here != Recognition::No || artifact.role != Role::Unknown {
+            return here;
+        }
+        if late_start(artifact, head.start).is_some() {
+            return Recognition::Possible;
+        }
+        // A broken stub under a pickle's name is a broken pickle rather than nothing.
+        let named = ["pkl", "pickle", "joblib", "dill", "sav", "pt", "pth"];
+        let extension = artifact.name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+        let opcode = head.start.first().is_some_and(|byte| pickle::opcode::lookup(*byte).is_some());
+        let claimed = extension.is_some_and(|extension| named.contains(&extension.as_str()));
+        if claimed && opcode && !head.start.starts_with(b"PK\x03\x04") {
+            Recognition::Possible
+        } else {
+            Recognition::No
+        }
     }
 
     fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
-        streams(artifact, seen, 0);
+        let head = read_vec(artifact.source.as_ref(), 0, 4096).unwrap_or_default();
+        let start = match recognize(artifact, &head, 0) {
+            Recognition::No => late_start(artifact, &head),
+            _ => None,
+        };
+        if let Some(start) = start {
+            seen.fact(0, Fact::TrailingData { length: start, what: "bytes of no format before a pickle".to_owned() });
+        }
+        streams(artifact, seen, start.unwrap_or(0));
     }
 }
 
@@ -59,20 +84,45 @@ fn recognize(artifact: &Artifact, head: &[u8], start: u64) -> Recognition {
     }
     let trace = probe(artifact, start);
     let named = trace.callables.iter().any(|callable| {
-        let name = |text: &Option<String>| text.as_deref().is_none_or(|text| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "._<>".contains(c)));
+        let name = |text: &Option<String>| {
+            text.as_deref()
+                .is_none_or(|text| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "._<>".contains(c)))
+        };
         name(&callable.module) && name(&callable.name)
     });
     let acted = named || trace.events.iter().any(|event| !matches!(event.action, Action::Import(_)));
     match (&trace.end, artifact.role) {
         (End::Stop | End::Limit(_), Role::Unknown) if trace.opcodes > 1 => Recognition::Certain,
-        (End::Stop | End::Limit(_), _) if acted => Recognition::Certain,
+        (End::Stop | End::Limit(_), _) if acted || known && artifact.role == Role::Literal => Recognition::Certain,
         (End::Broken(_), _) if named => Recognition::Certain,
         (End::Broken(_), Role::Unknown) if known || binary && acted => Recognition::Certain,
-        (End::Broken(_), Role::Unknown) if trace.opcodes >= 4 && trace.start + trace.length >= artifact.source.len() => {
+        (End::Broken(_), Role::Unknown)
+            if trace.opcodes >= 4 && trace.start + trace.length >= artifact.source.len() =>
+        {
             Recognition::Possible
         }
         _ => Recognition::No,
     }
+}
+
+/// Where a pickle that imports something starts behind a few other bytes: a NUL, a byte order mark, a line of text. No
+/// unpickler takes it so, but a loader may skip them.
+fn late_start(artifact: &Artifact, head: &[u8]) -> Option<u64> {
+    let start = head.get(..64.min(head.len())).unwrap_or_default();
+    let starts = (1..start.len()).filter(|at| {
+        let rest = head.get(*at..).unwrap_or_default();
+        literal::look(rest.get(..32.min(rest.len())).unwrap_or_default(), false) == Some(Look::Raw)
+            && matches!(rest.first(), Some(0x80 | b'c' | b'(' | b'i'))
+    });
+    starts.map(|at| at as u64).find(|at| {
+        let trace = probe(artifact, *at);
+        let named = |text: &Option<String>| {
+            text.as_deref()
+                .is_some_and(|text| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "._".contains(c)))
+        };
+        trace.end == End::Stop
+            && trace.callables.iter().any(|callable| named(&callable.module) && named(&callable.name))
+    })
 }
 
 /// Follows the first opcodes only: a stream of 65,536 good ones is a pickle whatever comes behind.
@@ -110,7 +160,11 @@ pub fn streams(artifact: &Artifact, seen: &mut Seen, start: u64) {
         }
         _ if stopped && !padding(artifact, at) => {
             seen.fact(at, Fact::TrailingData { length: end - at, what: "no pickle".to_owned() });
-            seen.member(format!("(behind {at})"), Arc::new(Window::new(artifact.source.clone(), at, end - at)), Role::Literal);
+            seen.member(
+                format!("(behind {at})"),
+                Arc::new(Window::new(artifact.source.clone(), at, end - at)),
+                Role::Literal,
+            );
         }
         _ => {}
     }
@@ -129,6 +183,9 @@ pub fn stream(artifact: &Artifact, seen: &mut Seen, start: u64) -> u64 {
         End::Limit(what) => seen.unread.push((Some(next), Unread::Limit(what.clone()))),
         End::Io(error) => seen.unread.push((Some(next), Unread::Io(error.clone()))),
     }
+    // What no unpickler takes is as good as broken, though reading goes on for those that are not known.
+    let refused = trace.oddities.iter().find(|oddity| !oddity.splits).map(|oddity| (oddity.at, oddity.what.clone()));
+    seen.unread.extend(refused.map(|(at, what)| (Some(at), Unread::Broken(what))));
     literals(artifact, seen, index);
     if straddled {
         seen.pickle(artifact, start, &Options { inline: Some(&joblib::inline), reading: Reading::Lossy });
@@ -149,7 +206,10 @@ fn literals(artifact: &Artifact, seen: &mut Seen, index: usize) {
     let found: Vec<Literal> = heard.trace.literals.clone();
     for Literal { at, len, look } in found {
         let max = artifact.watch.limits.member_memory;
-        let text = || read_vec(artifact.source.as_ref(), at, usize::try_from(len).unwrap_or(usize::MAX).min(max)).unwrap_or_default();
+        let text = || {
+            read_vec(artifact.source.as_ref(), at, usize::try_from(len).unwrap_or(usize::MAX).min(max))
+                .unwrap_or_default()
+        };
         let source: SharedSource = match look {
             Look::Raw => Arc::new(Window::new(artifact.source.clone(), at, len)),
             Look::Latin1 => {

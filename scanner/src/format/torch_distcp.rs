@@ -5,6 +5,7 @@
 
 use super::{Format, Head, Recognition};
 use crate::artifact::{Artifact, Role};
+use crate::fact::{Fact, Weight};
 use crate::seen::Seen;
 use crate::source::{Source, Window, read_vec};
 use std::sync::Arc;
@@ -31,11 +32,15 @@ impl Format for TorchDistcp {
     fn recognize(&self, head: &Head<'_>) -> Recognition {
         let source = head.artifact.source.as_ref();
         // The last zip of several does not start where the file does.
-        let several = head.start.starts_with(b"PK\x03\x04") && start_of(source, source.len()).is_some_and(|start| start > 0);
+        let several =
+            head.start.starts_with(b"PK\x03\x04") && start_of(source, source.len()).is_some_and(|start| start > 0);
         if several && zips(source).is_some() { Recognition::Certain } else { Recognition::No }
     }
 
     fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+        let what =
+            "zips in a row, as a distributed checkpoint is: readers of one zip see the first or the last".to_owned();
+        seen.fact(None, Fact::ArchiveMismatch { what, weight: Weight::Odd });
         for (start, end) in zips(artifact.source.as_ref()).unwrap_or_default() {
             let item = Window::new(artifact.source.clone(), start, end - start);
             seen.member(format!("(item at {start})"), Arc::new(item), Role::Unknown);

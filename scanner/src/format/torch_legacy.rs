@@ -86,7 +86,13 @@ fn keys(artifact: &Artifact, at: u64) -> Vec<String> {
 }
 
 /// Walks the storages; gives where the last one ends.
-fn numbers(artifact: &Artifact, seen: &mut Seen, keys: Vec<String>, sizes: &HashMap<String, (u64, u64)>, start: u64) -> Option<u64> {
+fn numbers(
+    artifact: &Artifact,
+    seen: &mut Seen,
+    keys: Vec<String>,
+    sizes: &HashMap<String, (u64, u64)>,
+    start: u64,
+) -> Option<u64> {
     let mut at = start;
     for key in keys {
         let Some((bytes, item)) = sizes.get(&key) else {

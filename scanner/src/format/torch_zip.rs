@@ -5,8 +5,8 @@
 //! the loader is made of (CVE-2026-24747). Layout: `caffe2/serialize/inline_container.h`, and weights.md section 2.
 
 use super::{Format, Head, Recognition};
-use crate::archive::zip::{ZipArchive, ZipEntry};
 use crate::archive::Entry;
+use crate::archive::zip::{ZipArchive, ZipEntry};
 use crate::artifact::{Artifact, Role};
 use crate::fact::{Fact, Weight};
 use crate::pickle::value::{Items, Kind, Node, Value};
@@ -52,7 +52,8 @@ impl Format for TorchZip {
         let root = archive.entries.first().map_or("", |entry| folder(&entry.name)).to_owned();
         let storages = storages(artifact, seen, &archive.entries, &root);
         programs(&archive.entries, &root, seen);
-        let others: HashSet<&str> = archive.entries.iter().map(|entry| folder(&entry.name)).filter(|name| *name != root).collect();
+        let others: HashSet<&str> =
+            archive.entries.iter().map(|entry| folder(&entry.name)).filter(|name| *name != root).collect();
         if !others.is_empty() {
             let what = format!("a torch archive has one folder, this one has {}", others.len() + 1);
             seen.fact(None, Fact::ArchiveMismatch { what, weight: Weight::Misleading });
@@ -80,7 +81,10 @@ fn programs(entries: &[ZipEntry], root: &str, seen: &mut Seen) {
         known.iter().any(|name| rest.eq_ignore_ascii_case(name)) || rest.starts_with("/code/")
     });
     if let Some(entry) = program {
-        let what = format!("TorchScript ({}): a program that runs when the model is used, and torch before 2.6 loads it even with weights_only=True", entry.name);
+        let what = format!(
+            "TorchScript ({}): a program that runs when the model is used, and torch before 2.6 loads it even with weights_only=True",
+            entry.name
+        );
         seen.fact(None, Fact::EmbeddedProgram { what });
     }
 }
@@ -99,7 +103,8 @@ fn storages(artifact: &Artifact, seen: &mut Seen, entries: &[ZipEntry], root: &s
             let record = sizes.get(format!("{root}/data/{}", storage.key).as_str());
             match (record, storage.bytes) {
                 (Some(record), Some(bytes)) if *record != bytes => {
-                    let what = format!("storage {} is said to have {bytes} bytes, its record has {record}", storage.key);
+                    let what =
+                        format!("storage {} is said to have {bytes} bytes, its record has {record}", storage.key);
                     seen.fact(None, Fact::StructureViolation { what, weight: Weight::Misleading });
                 }
                 (None, Some(1..)) if !storage.meta => {
@@ -136,7 +141,8 @@ pub fn storage(trace: &Trace, id: Value) -> Option<Storage> {
     let class = trace.callable_name(class);
     let key = trace.text(key, 256)?;
     let Value::Int(count @ 0..) = count else { return None };
-    let bytes = item_size(class.rsplit('.').next()?).and_then(|(size, per)| Some(count.unsigned_abs().checked_mul(size)?.div_ceil(per)));
+    let bytes = item_size(class.rsplit('.').next()?)
+        .and_then(|(size, per)| Some(count.unsigned_abs().checked_mul(size)?.div_ceil(per)));
     Some(Storage { key, bytes, meta: trace.text(location, 16).as_deref() == Some("meta") })
 }
 

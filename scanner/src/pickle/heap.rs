@@ -7,13 +7,16 @@ use super::value::{Call, Items, Kind, Node, NodeId, Value};
 #[derive(Debug, Default)]
 pub struct Heap {
     nodes: Vec<Node>,
+    /// Size of each node when everything in it is written out, as often as it is shared.
+    weights: Vec<u64>,
+    heaviest: u64,
     bytes: usize,
     limit: usize,
     items: usize,
     overflowed: bool,
 }
 
-const NODE: usize = size_of::<Node>();
+const NODE: usize = size_of::<Node>() + size_of::<u64>();
 const VALUE: usize = size_of::<Value>();
 
 impl Heap {
@@ -51,8 +54,23 @@ impl Heap {
         true
     }
 
-    fn push(&mut self, node: Node) -> Option<Value> {
+    /// Size of the largest value when everything in it is written out, as often as it is shared.
+    pub fn heaviest(&self) -> u64 {
+        self.heaviest
+    }
+
+    fn weight(&self, values: &[Value]) -> u64 {
+        values.iter().fold(0, |sum: u64, value| {
+            let weight =
+                if let Value::Node(id) = value { self.weights.get(*id as usize).copied().unwrap_or(1) } else { 1 };
+            sum.saturating_add(weight)
+        })
+    }
+
+    fn push(&mut self, node: Node, weight: u64) -> Option<Value> {
         let id = NodeId::try_from(self.nodes.len()).ok()?;
+        self.weights.push(weight);
+        self.heaviest = self.heaviest.max(weight);
         self.nodes.push(node);
         Some(Value::Node(id))
     }
@@ -63,8 +81,9 @@ impl Heap {
         if !self.take(NODE + kept.len() * VALUE) {
             return Value::Opaque(kind);
         }
+        let weight = self.weight(items).saturating_add(1);
         let items = Items { kept: kept.to_vec(), total };
-        self.push(Node::Container { kind, items }).unwrap_or(Value::Opaque(kind))
+        self.push(Node::Container { kind, items }, weight).unwrap_or(Value::Opaque(kind))
     }
 
     /// The result of a call.
@@ -76,12 +95,18 @@ impl Heap {
         if !self.take(NODE + size_of::<Call>()) {
             return plain;
         }
-        self.push(Node::Call(Box::new(call))).unwrap_or(plain)
+        let weight = self.weight(&[call.args, call.kwargs]).saturating_add(1);
+        self.push(Node::Call(Box::new(call)), weight).unwrap_or(plain)
     }
 
     /// Adds items to a container or to what a call made; `more` counts those that are no longer known.
     pub fn extend(&mut self, id: NodeId, added: &[Value], more: u64) {
         let limit = self.items;
+        let weight = self.weight(added);
+        if let Some(own) = self.weights.get_mut(id as usize) {
+            *own = own.saturating_add(weight);
+            self.heaviest = self.heaviest.max(*own);
+        }
         let Some(items) = self.items_of(id) else {
             return;
         };

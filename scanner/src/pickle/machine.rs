@@ -45,6 +45,7 @@ pub(super) struct Machine<'a> {
     text_keys: HashMap<Vec<u8>, Value>,
     quiet_keys: Vec<u64>,
     pairs: Vec<Value>,
+    loose: bool,
     protocol: u8,
     at: u64,
     code: u8,
@@ -89,6 +90,7 @@ impl<'a> Machine<'a> {
             text_keys: HashMap::new(),
             quiet_keys: vec![u64::MAX; 61],
             pairs: Vec::new(),
+            loose: false,
             protocol: 0,
             at: reader.pos,
             code: 0,
@@ -117,11 +119,49 @@ impl<'a> Machine<'a> {
     }
 
     fn pop(&mut self) -> Result<Value, End> {
-        self.stack.pop().ok_or_else(|| End::Broken(format!("{} finds nothing on the stack", op::name(self.code))))
+        if let Some(value) = self.stack.pop() {
+            return Ok(value);
+        }
+        if self.stack.marked() {
+            self.stack.drop_mark();
+            self.loosen();
+        }
+        self.nothing()
     }
 
-    fn top(&self) -> Result<Value, End> {
-        self.stack.top().ok_or_else(|| End::Broken(format!("{} finds nothing on the stack", op::name(self.code))))
+    /// Python 2 knows no border at a mark: it takes what lies below, or the mark itself. From there on its stack and
+    /// ours differ, so ours gives unknown values rather than break: the names that follow must not be missed.
+    fn loosen(&mut self) {
+        self.loose = true;
+        self.odd(true, "an opcode reaches below a mark, which only Python 2 takes");
+    }
+
+    fn nothing(&self) -> Result<Value, End> {
+        if self.loose {
+            return Ok(Value::Unknown);
+        }
+        Err(End::Broken(format!("{} finds nothing on the stack", op::name(self.code))))
+    }
+
+    fn top(&mut self) -> Result<Value, End> {
+        if let Some(value) = self.stack.top() {
+            return Ok(value);
+        }
+        match self.stack.below_mark() {
+            Some(below) => {
+                self.loosen();
+                Ok(below)
+            }
+            None => self.nothing(),
+        }
+    }
+
+    /// Missing marks are forgiven where Python 2 has gone its own way before.
+    fn need_mark(&mut self) -> Result<(), End> {
+        if self.loose && !self.stack.marked() {
+            self.stack.mark()?;
+        }
+        Ok(())
     }
 
     fn odd(&mut self, splits: bool, what: impl Into<String>) {
@@ -158,6 +198,23 @@ impl<'a> Machine<'a> {
             if self.watch.expired() {
                 return Err(End::Limit("time for one file".to_owned()));
             }
+        }
+        if self.loose
+            && matches!(
+                self.code,
+                op::APPENDS
+                    | op::SETITEMS
+                    | op::ADDITEMS
+                    | op::TUPLE
+                    | op::LIST
+                    | op::DICT
+                    | op::INST
+                    | op::OBJ
+                    | op::FROZENSET
+                    | op::POP_MARK
+            )
+        {
+            self.need_mark()?;
         }
         // The opcodes that make up bulky pickles come first and take no detour.
         match self.code {
@@ -248,7 +305,7 @@ impl<'a> Machine<'a> {
             op::ADDITEMS => self.appends(How::Add),
             op::SETITEM => self.set_item(),
             op::GLOBAL => {
-                let lines = self.reader.argument(Argument::TwoLines, false)?;
+                let lines = self.lines()?;
                 self.global(lines)
             }
             op::INST => self.inst(),
@@ -258,6 +315,18 @@ impl<'a> Machine<'a> {
                 let callee = self.pop()?;
                 if callee.is_plain() {
                     return broken("REDUCE calls a value that is no callable");
+                }
+                let tuple = match args {
+                    Value::Node(id) => !matches!(
+                        self.trace.heap.get(id),
+                        Some(Node::Container { kind: Kind::List | Kind::Dict | Kind::Set | Kind::FrozenSet, .. })
+                    ),
+                    Value::Opaque(kind) => kind == Kind::Tuple,
+                    Value::Unknown | Value::Instance(_) => true,
+                    _ => false,
+                };
+                if !tuple {
+                    self.odd(true, "arguments that are no tuple: C refuses them, Python takes them apart");
                 }
                 self.call(How::Reduce, callee, args, Value::None)
             }
@@ -396,10 +465,14 @@ impl<'a> Machine<'a> {
         let value = {
             let above = self.stack.above();
             let items = above.len().checked_sub(count).and_then(|from| above.get(from..));
-            let Some(items) = items else {
+            items.map(|items| self.trace.heap.container(kind, items, count as u64))
+        };
+        let Some(value) = value else {
+            if !self.stack.marked() && !self.loose {
                 return broken("a tuple of more values than there are");
-            };
-            self.trace.heap.container(kind, items, count as u64)
+            }
+            self.loosen();
+            return Ok(self.stack.push(Value::Unknown)?);
         };
         for _ in 0..count {
             self.stack.pop();
@@ -540,7 +613,7 @@ impl<'a> Machine<'a> {
             return broken("SETITEMS without a dict below the mark");
         };
         if self.stack.height() % 2 == 1 {
-            self.odd(true, "SETITEMS of an odd number of keys and values");
+            self.odd(false, "SETITEMS of an odd number of keys and values");
         }
         let forgotten = self.stack.forgotten();
         self.pairs.clear();
@@ -618,6 +691,29 @@ impl<'a> Machine<'a> {
         (range.1 <= max as u64).then(|| self.reader.bytes(range.0, range.1, max))
     }
 
+    /// Two lines. Where the stream ends inside them, Python 2 takes what is there less its last byte, and asks for that.
+    fn lines(&mut self) -> Result<Arg, End> {
+        let start = self.reader.pos;
+        let end = match self.reader.argument(Argument::TwoLines, false) {
+            Ok(lines) => return Ok(lines),
+            Err(reason) => End::from(reason),
+        };
+        let rest = self.reader.end().saturating_sub(start);
+        if rest > 0 && rest <= self.watch.limits.name_bytes as u64 {
+            let bytes = self.reader.bytes(start, rest, self.watch.limits.name_bytes);
+            let cut = |part: &[u8]| text::decode(Encoding::Native, part.split_last().map_or(&[][..], |(_, rest)| rest));
+            let (module, name) = match bytes.iter().position(|byte| *byte == b'\n') {
+                Some(newline) => {
+                    let module = text::decode(Encoding::Native, bytes.get(..newline).unwrap_or_default());
+                    (module, cut(bytes.get(newline + 1..).unwrap_or_default()))
+                }
+                None => (cut(&bytes), Some(String::new())),
+            };
+            self.import(module, name)?;
+        }
+        Err(end)
+    }
+
     fn global(&mut self, lines: Arg) -> Result<(), End> {
         let value = self.import_lines(lines)?;
         Ok(self.stack.push(value)?)
@@ -658,7 +754,7 @@ impl<'a> Machine<'a> {
     }
 
     fn inst(&mut self) -> Result<(), End> {
-        let lines = self.reader.argument(Argument::TwoLines, false)?;
+        let lines = self.lines()?;
         let class = self.import_lines(lines)?;
         let Some(popped) = self.stack.pop_mark() else {
             return broken("INST without a mark");
@@ -779,6 +875,9 @@ impl<'a> Machine<'a> {
 
     fn put(&mut self, index: u64) -> Result<(), End> {
         let value = self.top()?;
+        if index > self.memo.len() + 1_000_000 {
+            self.odd(true, "a memo index far from all others: some Pythons make a table of that length");
+        }
         match self.memo.put(index, value) {
             Ok(_) => Ok(()),
             Err(_) => Err(End::Limit("bytes of the memo".to_owned())),
@@ -798,6 +897,7 @@ impl<'a> Machine<'a> {
         };
         match self.memo.get(index.unsigned_abs()) {
             Some(value) => Ok(self.stack.push(value)?),
+            None if self.loose => Ok(self.stack.push(Value::Unknown)?),
             None => broken("GET of a memo entry that was never put"),
         }
     }
@@ -858,7 +958,7 @@ impl<'a> Machine<'a> {
             FrameNote::PastTheEnd => self.odd(true, "a frame longer than the rest of the file"),
         }
         if self.protocol < 4 {
-            self.odd(false, "a frame in a stream of an older protocol");
+            self.odd(true, "a frame in a stream of an older protocol");
         }
         Ok(())
     }

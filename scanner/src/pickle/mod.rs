@@ -20,8 +20,8 @@ pub mod value;
 
 pub use decode::Reading;
 pub use machine::risky_key;
-pub use value::NodeId;
 pub use trace::{Action, Callable, End, Event, Oddity, Trace};
+pub use value::NodeId;
 
 use crate::artifact::Watch;
 use crate::source::SharedSource;

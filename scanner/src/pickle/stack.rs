@@ -3,7 +3,7 @@
 
 use super::value::Value;
 
-const KEEP: usize = 8192;
+const KEEP: usize = 1 << 17;
 
 #[derive(Clone, Copy)]
 struct Level {

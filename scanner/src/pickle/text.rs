@@ -73,12 +73,15 @@ fn hex(byte: u8) -> Option<u8> {
 fn raw_unicode_escape(line: &[u8]) -> Option<String> {
     let mut out = String::with_capacity(line.len());
     let mut rest = line;
+    // A backslash starts an escape only behind an even number of others.
+    let mut escaped = false;
     while let Some((byte, tail)) = rest.split_first() {
         rest = tail;
         let digits = match (byte, tail.first()) {
-            (b'\\', Some(b'u')) => 4,
-            (b'\\', Some(b'U')) => 8,
+            (b'\\', Some(b'u')) if !escaped => 4,
+            (b'\\', Some(b'U')) if !escaped => 8,
             _ => {
+                escaped = *byte == b'\\' && !escaped;
                 out.push(char::from(*byte));
                 continue;
             }
@@ -105,10 +108,19 @@ pub struct Number<T> {
 
 /// The int of an INT, LONG, GET or PUT line. `None` when no unpickler takes it.
 pub fn int(line: &[u8]) -> Option<Number<i64>> {
+    // The C unpickler stops at a NUL.
+    let (line, cut) = before_nul(line);
     let text = std::str::from_utf8(line).ok()?;
-    let text = text.strip_suffix('L').unwrap_or(text);
+    // Python 2 takes either case of its suffix, and blanks around.
+    let bare = text.trim_end_matches(|c: char| c.is_ascii_whitespace() || c == '\u{b}');
+    let (text, cut) = match (bare.strip_suffix(['L', 'l']), text.strip_suffix('L')) {
+        (_, Some(digits)) => (digits, cut),
+        (Some(digits), None) => (digits, true),
+        (None, None) => (text, cut),
+    };
     let plain = text.strip_prefix('-').unwrap_or(text);
-    let canonical = !plain.is_empty()
+    let canonical = !cut
+        && !plain.is_empty()
         && plain.bytes().all(|byte| byte.is_ascii_digit())
         && (plain == "0" || !plain.starts_with('0') || plain == "00" || plain == "01");
     let trimmed = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\u{b}' || c == '\0');
@@ -130,12 +142,20 @@ pub fn int(line: &[u8]) -> Option<Number<i64>> {
     Some(Number { value, canonical })
 }
 
+fn before_nul(line: &[u8]) -> (&[u8], bool) {
+    match line.iter().position(|byte| *byte == 0) {
+        Some(nul) if nul > 0 => (line.get(..nul).unwrap_or_default(), true),
+        _ => (line, false),
+    }
+}
+
 /// The float of a FLOAT line.
 pub fn float(line: &[u8]) -> Option<Number<f64>> {
+    let (line, cut) = before_nul(line);
     let text = std::str::from_utf8(line).ok()?;
     let trimmed = text.trim().replace('_', "");
     let value = trimmed.parse::<f64>().ok()?;
-    Some(Number { value: Some(value), canonical: trimmed == text })
+    Some(Number { value: Some(value), canonical: !cut && trimmed == text })
 }
 
 #[cfg(test)]

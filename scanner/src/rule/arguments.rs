@@ -87,7 +87,9 @@ impl<'a> Args<'a> {
     }
 
     fn inert_global(&self, value: Value, least: Use) -> bool {
-        self.global(value).is_some_and(|(_, _, judgement)| judgement.effect >= Effect::Inert(least) && judgement.effect <= Effect::Inert(Use::Call))
+        self.global(value).is_some_and(|(_, _, judgement)| {
+            judgement.effect >= Effect::Inert(least) && judgement.effect <= Effect::Inert(Use::Call)
+        })
     }
 
     fn call_of(&self, value: Value) -> Option<(&'a str, &'a str)> {
@@ -132,7 +134,10 @@ pub(super) fn check(rule: &str, trace: &Trace, args: Value) -> Checked {
         "latin1" => {
             let codec = args.text(1).unwrap_or_default();
             let text = matches!(args.get(0), Value::Text { .. });
-            ensure(args.len() == 2 && text && matches!(codec.as_str(), "latin1" | "latin-1"), "a codec other than latin1")
+            ensure(
+                args.len() == 2 && text && matches!(codec.as_str(), "latin1" | "latin-1"),
+                "a codec other than latin1",
+            )
         }
         "reconstructor" => reconstructor(&args),
         "number-text" => number_text(&args),
@@ -146,29 +151,40 @@ pub(super) fn check(rule: &str, trace: &Trace, args: Value) -> Checked {
         }
         "timestamp" => {
             let paths = (0..args.len()).filter_map(|index| args.text(index));
-            ensure(!paths.into_iter().any(|text| text.starts_with("dateutil/") || text.contains("/..")), "a zone that is a path")
+            ensure(
+                !paths.into_iter().any(|text| text.starts_with("dateutil/") || text.contains("/..")),
+                "a zone that is a path",
+            )
         }
         "ndarray-class" => ndarray_class(&args),
         "dtype-text" => dtype_text(&args),
         "dtype-bytes" => dtype_bytes(&args),
         "bit-generator" => bit_generator(&args),
-        "class-first" | "index-class" => ensure(args.inert_global(args.get(0), Use::Value), "the first argument is no inert class"),
+        "class-first" | "index-class" => {
+            ensure(args.inert_global(args.get(0), Use::Value), "the first argument is no inert class")
+        }
         "tree-counts" => {
             let counts = [0, 2].map(|index| args.get(index));
-            let small = counts.iter().all(|count| matches!(count, Value::Int(0..=2_147_483_648)) || args.made(*count).is_some());
+            let small = counts
+                .iter()
+                .all(|count| matches!(count, Value::Int(0..=2_147_483_648)) || args.made(*count).is_some());
             ensure(args.len() == 3 && small, "counts that no tree has")
         }
         "shape" => ensure(args.len() == 1 && args.sizes(args.get(0)).is_some(), "a shape that is no tuple of sizes"),
         "device" => device(&args),
         "layout" => {
             let layout = args.text(0).unwrap_or_default();
-            let known = ["strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "_mkldnn", "jagged"];
+            let known =
+                ["strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "_mkldnn", "jagged"];
             ensure(layout.strip_prefix("torch.").is_some_and(|name| known.contains(&name)), "no layout of torch")
         }
         "tensor" => tensor(&args),
         "tensor-wrap" => {
             let hooks = args.len() < 3 || args.made(args.get(2)).is_none() || args.empty_hooks(args.get(2));
-            ensure(args.made(args.get(0)).is_some() || matches!(args.get(0), Value::Instance(_)), "the first argument is no tensor")?;
+            ensure(
+                args.made(args.get(0)).is_some() || matches!(args.get(0), Value::Instance(_)),
+                "the first argument is no tensor",
+            )?;
             ensure(hooks, "hooks that are not empty")
         }
         "tensor-sparse" => ensure(args.len() == 2 && args.container(args.get(1)).is_some(), "no layout and parts"),
@@ -201,22 +217,39 @@ fn factory(args: &Args<'_>) -> Checked {
     let known = args.global(first).is_some_and(|(module, name, _)| {
         FACTORIES.contains(&name) && matches!(module, "builtins" | "__builtin__" | "collections")
     });
-    ensure(args.len() == 0 || first == Value::None || known, "a factory that is no plain type is called for every missing key")
+    ensure(
+        args.len() == 0 || first == Value::None || known,
+        "a factory that is no plain type is called for every missing key",
+    )
 }
 
 fn reconstructor(args: &Args<'_>) -> Checked {
     const BASES: &[&str] = &[
-        "object", "list", "dict", "tuple", "set", "frozenset", "int", "long", "float", "str", "unicode", "bytes", "complex",
+        "object",
+        "list",
+        "dict",
+        "tuple",
+        "set",
+        "frozenset",
+        "int",
+        "long",
+        "float",
+        "str",
+        "unicode",
+        "bytes",
+        "complex",
     ];
     let base = args.global(args.get(1));
     ensure(args.len() == 3, "not a class, its base and a state")?;
     ensure(args.global(args.get(0)).is_some(), "the class is no import")?;
-    let plain = base.is_some_and(|(module, name, _)| BASES.contains(&name) && matches!(module, "builtins" | "__builtin__"));
+    let plain =
+        base.is_some_and(|(module, name, _)| BASES.contains(&name) && matches!(module, "builtins" | "__builtin__"));
     ensure(plain, "the base is no plain type")
 }
 
 fn number_text(args: &Args<'_>) -> Checked {
-    let digits = |text: &str| text.len() <= 10_000 && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-./_".contains(c));
+    let digits =
+        |text: &str| text.len() <= 10_000 && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-./_".contains(c));
     let fits = match args.items {
         [one] => match args.text(0) {
             Some(text) => digits(&text) && !(text.contains('/') && text.contains(['e', 'E'])),
@@ -233,7 +266,10 @@ fn ndarray_class(args: &Args<'_>) -> Checked {
         args.global(value).is_some_and(|(module, name, judgement)| {
             matches!(judgement.effect, Effect::Inert(_))
                 && (module.starts_with("numpy") || module.starts_with("pandas"))
-                && matches!(name, "ndarray" | "matrix" | "recarray" | "MaskedArray" | "FrozenNDArray" | "mvoid" | "MaskedConstant")
+                && matches!(
+                    name,
+                    "ndarray" | "matrix" | "recarray" | "MaskedArray" | "FrozenNDArray" | "mvoid" | "MaskedConstant"
+                )
         })
     };
     let shape_at = args.len().saturating_sub(2);
@@ -253,7 +289,11 @@ fn dtype_text(args: &Args<'_>) -> Checked {
         !text.is_empty() && text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || "<>|=[]".contains(c))
     });
     let rest = args.items.iter().skip(1).all(|item| matches!(item, Value::Bool(_) | Value::Int(0 | 1)));
-    ensure((text || args.inert_global(args.get(0), Use::Value)) && rest, "no plain dtype")
+    let scalar = args.global(args.get(0)).is_some_and(|(module, name, judgement)| {
+        let plain = matches!(name, "int" | "float" | "bool" | "complex" | "object" | "str" | "bytes");
+        matches!(judgement.effect, Effect::Inert(_)) && (module.starts_with("numpy") || plain)
+    });
+    ensure((text || scalar) && rest, "no plain dtype")
 }
 
 fn dtype_bytes(args: &Args<'_>) -> Checked {
@@ -273,9 +313,10 @@ fn bit_generator(args: &Args<'_>) -> Checked {
         Value::Global(_) => args.inert_global(value, Use::Value),
         Value::Node(_) => args.call_of(value).is_some_and(|(module, _)| module.starts_with("numpy.random")),
         Value::Instance(_) => true,
-        _ => args.trace.text(value, 16).is_some_and(|text| {
-            matches!(text.as_str(), "MT19937" | "PCG64" | "PCG64DXSM" | "Philox" | "SFC64")
-        }),
+        _ => args
+            .trace
+            .text(value, 16)
+            .is_some_and(|text| matches!(text.as_str(), "MT19937" | "PCG64" | "PCG64DXSM" | "Philox" | "SFC64")),
     };
     ensure(args.items.iter().all(|item| fits(*item)), "no bit generator of numpy")
 }
@@ -290,7 +331,10 @@ fn device(args: &Args<'_>) -> Checked {
 
 fn tensor_type(args: &Args<'_>) -> Checked {
     let Some((_, func, judgement)) = args.global(args.get(0)) else { return wrong("the function is no import") };
-    ensure(func.starts_with("_rebuild_") && judgement.effect == Effect::Inert(Use::Call), "the function rebuilds no tensor")?;
+    ensure(
+        func.starts_with("_rebuild_") && judgement.effect == Effect::Inert(Use::Call),
+        "the function rebuilds no tensor",
+    )?;
     let known = args.global(args.get(1)).is_some_and(|(_, name, judgement)| {
         matches!(name, "Tensor" | "Parameter" | "Buffer") && matches!(judgement.effect, Effect::Inert(_))
     });
@@ -324,9 +368,10 @@ fn tensor(args: &Args<'_>) -> Checked {
     let Ok(id) = Args::of(args.trace, storage.args) else { return Ok(()) };
     let Value::Int(elements @ 0..) = id.get(4) else { return Ok(()) };
     // An untyped storage counts bytes; at least one byte an element holds for every dtype.
-    let last = size.iter().zip(&stride).try_fold(offset, |last, (size, stride)| {
-        last.checked_add(stride.checked_mul((size - 1).max(0))?)
-    });
+    let last = size
+        .iter()
+        .zip(&stride)
+        .try_fold(offset, |last, (size, stride)| last.checked_add(stride.checked_mul((size - 1).max(0))?));
     let empty = size.contains(&0);
     match last {
         Some(last) if empty || last < elements => Ok(()),
@@ -349,7 +394,8 @@ pub(super) fn persistent_id(trace: &Trace, id: Value) -> Checked {
     ensure(args.inert_global(args.get(1), Use::Value), "the storage class is no import of torch")?;
     let location = args.text(3).unwrap_or_default();
     let (kind, index) = location.split_once(':').unwrap_or((&location, "0"));
-    let known = ["cpu", "cuda", "mps", "meta", "xla", "hpu", "xpu", "mtia", "privateuseone", "npu", "ort"].contains(&kind);
+    let known =
+        ["cpu", "cuda", "mps", "meta", "xla", "hpu", "xpu", "mtia", "privateuseone", "npu", "ort"].contains(&kind);
     ensure(known && index.bytes().all(|byte| byte.is_ascii_digit()), "a location that torch does not write")?;
     ensure(matches!((args.text(2), args.get(4)), (Some(_), Value::Int(0..))), "no key and count of elements")
 }
@@ -377,4 +423,31 @@ pub(super) fn import_by_arguments(trace: &Trace, callee: &str, args: Value) -> O
         }
         _ => None,
     }
+}
+
+/// What is wrong with the state of an array that `_reconstruct` made: `(version, shape, dtype, fortran, data)`.
+pub(super) fn array_state(trace: &Trace, made_by: Option<&str>, state: Value) -> Option<String> {
+    if !made_by?.ends_with("multiarray._reconstruct") {
+        return None;
+    }
+    let args = Args::of(trace, state).ok().filter(|args| args.len() == 5)?;
+    let count = args.sizes(args.get(1))?.iter().try_fold(1i64, |count, size| count.checked_mul(*size));
+    let dtype = args.made(args.get(2))?;
+    let text = Args::of(trace, dtype.args).ok()?.text(0)?;
+    let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let len = match args.get(4) {
+        Value::Bytes { len, .. } => len,
+        // Protocol 2 writes bytes as _codecs.encode(text, 'latin1'), a character a byte.
+        made => {
+            let inner = Args::of(trace, args.made(made)?.args).ok()?;
+            u32::try_from(trace.text(inner.get(0), 1 << 20)?.chars().count()).ok()?
+        }
+    };
+    let Ok(item) = digits.parse::<i64>() else { return None };
+    let item = if text.contains('U') { item.checked_mul(4)? } else { item };
+    // Longer than `u32` can say is not held against it here: the literal itself lies within the file.
+    let fits = count.and_then(|count| count.checked_mul(item)) == Some(i64::from(len)) || len == u32::MAX;
+    (!fits).then(|| {
+        format!("a shape of {count:?} items of {item} bytes over {len} bytes").replace("Some(", "").replace(')', "")
+    })
 }

@@ -18,26 +18,30 @@ pub struct Calls {
     stream: Option<u64>,
     /// Importers by argument: where each was imported first, how often, and how often it imported something inert.
     importers: HashMap<String, (Concern, u64, u64)>,
-    concerns: Vec<Concern>,
+    /// What is of concern, each with the name as it stands in the stream.
+    concerns: Vec<(Option<String>, Concern)>,
     /// Where something was said first: a name imported ten thousand times is one concern with a count.
     said: HashMap<(&'static str, Option<String>, bool), usize>,
     limit: usize,
 }
 
 /// Functions that hand over what their arguments name; harmful unless what they hand over is inert.
-const IMPORTERS: &[&str] = &[
-    "builtins.getattr",
-    "__builtin__.getattr",
-    "numpy.core._ufunc_reconstruct",
-    "numpy._core._ufunc_reconstruct",
-];
+const IMPORTERS: &[&str] =
+    &["builtins.getattr", "__builtin__.getattr", "numpy.core._ufunc_reconstruct", "numpy._core._ufunc_reconstruct"];
+
+fn is_named(callable: &Callable, name: &str) -> bool {
+    let rest =
+        callable.module.as_deref().and_then(|module| name.strip_prefix(module)).and_then(|rest| rest.strip_prefix('.'));
+    rest.is_some() && rest == callable.name.as_deref()
+}
 
 fn id_of(value: Value) -> Option<CallableId> {
     if let Value::Global(id) = value { Some(id) } else { None }
 }
 
 /// Classes outside the literal containers whose own `append` and `__setitem__` only keep the item.
-const CONTAINERS: &[&str] = &["OrderedDict", "Counter", "defaultdict", "deque", "Bunch", "FrozenList", "UserDict", "UserList"];
+const CONTAINERS: &[&str] =
+    &["OrderedDict", "Counter", "defaultdict", "deque", "Bunch", "FrozenList", "UserDict", "UserList"];
 
 impl Calls {
     /// Keeps at most `limit` concerns.
@@ -59,15 +63,20 @@ impl Calls {
         Box::new(Self::new(artifact.watch.limits.findings))
     }
 
-    fn add(&mut self, concern: Concern) {
+    fn add(&mut self, trace: &Trace, mut concern: Concern) {
         // A call replaces the import before it: it says more.
         let called = concern.evidence.is_some();
-        let key = (concern.rule, concern.callable.clone(), called);
-        if let Some(first) = self.said.get(&key).and_then(|index| self.concerns.get_mut(*index)) {
+        let raw = concern.callable.clone();
+        let key = (concern.rule, raw.clone(), called);
+        if let Some((_, first)) = self.said.get(&key).and_then(|index| self.concerns.get_mut(*index)) {
             first.count += 1;
         } else if self.concerns.len() < self.limit {
+            // Under the name that Python 3 has for it: that is what people look up and allow.
+            let named =
+                raw.as_deref().and_then(|name| trace.callables.iter().find(|callable| is_named(callable, name)));
+            concern.callable = named.and_then(effect::canonical).or(concern.callable);
             self.said.insert(key, self.concerns.len());
-            self.concerns.push(concern);
+            self.concerns.push((raw, concern));
         }
     }
 
@@ -88,7 +97,7 @@ impl Calls {
                 None => return,
             },
         };
-        self.add(Concern { callable: Some(name), ..concern });
+        self.add(trace, Concern { callable: Some(name), ..concern });
     }
 
     fn call(&mut self, trace: &Trace, event: &Event, how: How, callee: Value, args: Value) {
@@ -105,7 +114,8 @@ impl Calls {
                     {
                         return;
                     }
-                    let named = (made_by == How::Persistent).then(|| arguments::persistent_class(trace, call.args)).flatten();
+                    let named =
+                        (made_by == How::Persistent).then(|| arguments::persistent_class(trace, call.args)).flatten();
                     match named {
                         Some(Value::Global(id)) => self.call_global(&Place { callee: Value::Global(id), ..place }, id),
                         _ => self.call_result(&place, made_by, class),
@@ -123,32 +133,41 @@ impl Calls {
     fn persistent(&mut self, place: &Place<'_>) {
         match arguments::persistent_id(place.trace, place.args) {
             Ok(()) | Err(Problem::Unknown) => {}
-            Err(Problem::Wrong(what)) => self.add(Concern {
-                evidence: Some(place.preview()),
-                message: format!("pickle asks the loader for an object by {what}"),
-                ..Concern::at(place.at, "unexpected-arguments", Severity::High, Verdict::Unproven)
-            }),
+            Err(Problem::Wrong(what)) => self.add(
+                place.trace,
+                Concern {
+                    evidence: Some(place.preview()),
+                    message: format!("pickle asks the loader for an object by {what}"),
+                    ..Concern::at(place.at, "unexpected-arguments", Severity::High, Verdict::Unproven)
+                },
+            ),
         }
     }
 
     fn call_global(&mut self, place: &Place<'_>, id: CallableId) {
         let name = place.trace.callable_name(id);
         let Some(judgement) = self.judgement(place.trace, id) else {
-            self.add(Concern {
-                callable: Some(name),
-                evidence: Some(place.preview()),
-                message: "pickle calls something whose name it computes".to_owned(),
-                ..Concern::at(place.at, "computed-callable", Severity::Critical, Verdict::Unproven)
-            });
+            self.add(
+                place.trace,
+                Concern {
+                    callable: Some(name),
+                    evidence: Some(place.preview()),
+                    message: "pickle calls something whose name it computes".to_owned(),
+                    ..Concern::at(place.at, "computed-callable", Severity::Critical, Verdict::Unproven)
+                },
+            );
             return;
         };
         if matches!(place.how, How::Build | How::Append | How::Add | How::SetItem) {
-            self.add(Concern {
-                evidence: Some(place.preview()),
-                message: format!("pickle changes the imported object {name} for the whole process"),
-                callable: Some(name),
-                ..Concern::at(place.at, "implicit-call", Severity::Critical, Verdict::Dangerous)
-            });
+            self.add(
+                place.trace,
+                Concern {
+                    evidence: Some(place.preview()),
+                    message: format!("pickle changes the imported object {name} for the whole process"),
+                    callable: Some(name),
+                    ..Concern::at(place.at, "implicit-call", Severity::Critical, Verdict::Dangerous)
+                },
+            );
             return;
         }
         if place.how == How::Reduce
@@ -161,18 +180,22 @@ impl Calls {
             return;
         }
         if let Some(concern) = name_concern(place.at, &name, judgement, "calls") {
-            self.add(Concern { callable: Some(name), evidence: Some(place.preview()), ..concern });
+            self.add(place.trace, Concern { callable: Some(name), evidence: Some(place.preview()), ..concern });
             return;
         }
-        let bare = matches!(place.how, How::Instance) && arguments::Args::of(place.trace, place.args).is_ok_and(|args| args.items.is_empty());
+        let bare = matches!(place.how, How::Instance)
+            && arguments::Args::of(place.trace, place.args).is_ok_and(|args| args.items.is_empty());
         let needed = if matches!(place.how, How::New | How::NewEx) || bare { Use::Construct } else { Use::Call };
         if judgement.effect < Effect::Inert(needed) {
-            self.add(Concern {
-                evidence: Some(place.preview()),
-                message: format!("pickle calls {name}, which is known to be inert only when it is not called"),
-                callable: Some(name),
-                ..Concern::at(place.at, "unknown-callable", Severity::Medium, Verdict::Unproven)
-            });
+            self.add(
+                place.trace,
+                Concern {
+                    evidence: Some(place.preview()),
+                    message: format!("pickle calls {name}, which is known to be inert only when it is not called"),
+                    callable: Some(name),
+                    ..Concern::at(place.at, "unknown-callable", Severity::Medium, Verdict::Unproven)
+                },
+            );
             return;
         }
         let checked = matches!(place.how, How::Reduce) || place.how == How::Instance && !bare;
@@ -185,12 +208,15 @@ impl Calls {
             Err(Problem::Wrong(what)) => (Severity::High, what),
             Err(Problem::Unknown) => (Severity::Medium, "more arguments than are kept".to_owned()),
         };
-        self.add(Concern {
-            evidence: Some(place.preview()),
-            message: format!("pickle gives {name} arguments that no pickler writes: {what}"),
-            callable: Some(name),
-            ..Concern::at(place.at, "unexpected-arguments", severity, Verdict::Unproven)
-        });
+        self.add(
+            place.trace,
+            Concern {
+                evidence: Some(place.preview()),
+                message: format!("pickle gives {name} arguments that no pickler writes: {what}"),
+                callable: Some(name),
+                ..Concern::at(place.at, "unexpected-arguments", severity, Verdict::Unproven)
+            },
+        );
     }
 
     /// A call on what an importer by argument gave. Whether that settles it.
@@ -218,7 +244,9 @@ impl Calls {
         let inert = judgement.is_some_and(|judgement| matches!(judgement.effect, Effect::Inert(_)));
         // What a class made is of that class; what a function returned may be anything with an `append` of its own.
         let last = name.as_deref().and_then(|name| name.rsplit('.').next());
+        // Rows of the library tables carry no reason of their own.
         let container = matches!(made_by, How::New | How::NewEx | How::Instance)
+            && judgement.is_some_and(|judgement| judgement.why.is_empty())
             || last.is_some_and(|last| CONTAINERS.contains(&last) || last == "_reconstructor");
         let concern = match place.how {
             How::Reduce | How::Instance | How::New | How::NewEx => Some((
@@ -228,9 +256,25 @@ impl Calls {
             )),
             How::Build => {
                 if let Some(key) = self.risky_state(place) {
-                    Some(("implicit-call", Severity::High, format!("pickle plants the attribute {key}, which Python calls later")))
+                    Some((
+                        "implicit-call",
+                        Severity::High,
+                        format!("pickle plants the attribute {key}, which Python calls later"),
+                    ))
+                } else if let Some(what) =
+                    id.and_then(|_| arguments::array_state(place.trace, name.as_deref(), place.args))
+                {
+                    Some((
+                        "unexpected-arguments",
+                        Severity::High,
+                        format!("pickle gives an array a state that no pickler writes: {what}"),
+                    ))
                 } else if made_by == How::Persistent {
-                    Some(("implicit-call", Severity::High, "pickle gives a state to an object of the loader".to_owned()))
+                    Some((
+                        "implicit-call",
+                        Severity::High,
+                        "pickle gives a state to an object of the loader".to_owned(),
+                    ))
                 } else {
                     None
                 }
@@ -247,12 +291,15 @@ impl Calls {
             _ => None,
         };
         if let Some((rule, severity, message)) = concern {
-            self.add(Concern {
-                callable: name,
-                evidence: Some(place.preview()),
-                message,
-                ..Concern::at(place.at, rule, severity, Verdict::Unproven)
-            });
+            self.add(
+                place.trace,
+                Concern {
+                    callable: name,
+                    evidence: Some(place.preview()),
+                    message,
+                    ..Concern::at(place.at, rule, severity, Verdict::Unproven)
+                },
+            );
         }
     }
 
@@ -265,11 +312,14 @@ impl Calls {
             }
             _ => (Severity::Critical, "pickle calls or changes something that cannot be known"),
         };
-        self.add(Concern {
-            evidence: Some(place.preview()),
-            message: message.to_owned(),
-            ..Concern::at(place.at, "computed-callable", severity, Verdict::Unproven)
-        });
+        self.add(
+            place.trace,
+            Concern {
+                evidence: Some(place.preview()),
+                message: message.to_owned(),
+                ..Concern::at(place.at, "computed-callable", severity, Verdict::Unproven)
+            },
+        );
     }
 
     /// A key of the state that makes Python call something later, with a value that could be called.
@@ -319,13 +369,15 @@ impl Listener for Calls {
     }
 
     fn finish(self: Box<Self>, trace: &Trace) -> Vec<Concern> {
-        let Self { mut concerns, said, importers, .. } = *self;
-        // An importer that was kept rather than called could be called by the program, with anything.
-        let kept = importers.into_values().filter(|(_, imported, resolved)| resolved < imported);
-        concerns.extend(kept.map(|(concern, _, _)| concern));
-        let called = |concern: &Concern| said.contains_key(&(concern.rule, concern.callable.clone(), true));
+        let Self { concerns, said, importers, .. } = *self;
+        let spare = |raw: &Option<String>, concern: &Concern| {
+            concern.evidence.is_none() && said.contains_key(&(concern.rule, raw.clone(), true))
+        };
         let mut kept: Vec<Concern> =
-            concerns.into_iter().filter(|concern| concern.evidence.is_some() || !called(concern)).collect();
+            concerns.into_iter().filter(|(raw, concern)| !spare(raw, concern)).map(|(_, concern)| concern).collect();
+        // An importer that was kept rather than called could be called by the program, with anything.
+        let unused = importers.into_values().filter(|(_, imported, resolved)| resolved < imported);
+        kept.extend(unused.map(|(concern, _, _)| concern));
         kept.extend(super::facts::stream(trace));
         kept
     }
@@ -338,7 +390,8 @@ fn quiet(trace: &Trace, value: Value) -> bool {
             Some(Node::Container { items, .. }) => items.total == 0,
             Some(Node::Call(call)) => {
                 let empty = arguments::Args::of(trace, call.args).is_ok_and(|args| args.items.is_empty());
-                let ordered = matches!(call.callee, Value::Global(id) if trace.callable_name(id) == "collections.OrderedDict");
+                let ordered =
+                    matches!(call.callee, Value::Global(id) if trace.callable_name(id) == "collections.OrderedDict");
                 ordered && empty && call.items.total == 0
             }
             None => false,

@@ -26,21 +26,29 @@ pub fn fact(at: Option<u64>, fact: &Fact) -> Concern {
     match fact {
         Fact::ArchiveMismatch { what, weight } => make("archive-mismatch", weighed(*weight), what.clone(), None),
         Fact::PathEscapes { path, what } => make("path-escape", high, what.clone(), Some(path.clone())),
-        Fact::ExternalReference { target, what } => make("external-reference", high, what.clone(), Some(target.clone())),
+        Fact::ExternalReference { target, what } => {
+            make("external-reference", high, what.clone(), Some(target.clone()))
+        }
         Fact::NameDisagrees { claimed, found, weight } => {
             let message = format!("the name says {claimed}, the content is {found}");
             make("format-mismatch", weighed(*weight), message, None)
         }
         Fact::Polyglot { formats } => {
-            let message = format!("the same bytes are {}: different programs load different things", formats.join(" and "));
+            let message =
+                format!("the same bytes are {}: different programs load different things", formats.join(" and "));
             make("polyglot", (Severity::Critical, Verdict::Unproven), message, None)
         }
-        Fact::Executable { kind } => make("executable-content", critical, format!("machine code or a script: {kind}"), None),
+        Fact::Executable { kind } => {
+            make("executable-content", critical, format!("machine code or a script: {kind}"), None)
+        }
         Fact::EmbeddedProgram { what } => make("embedded-program", medium, what.clone(), None),
         Fact::StructureViolation { what, weight } => make("structure-violation", weighed(*weight), what.clone(), None),
-        Fact::TrailingData { length, what } => {
-            make("trailing-data", medium, format!("{length} bytes behind the end that no reader looks at: {what}"), None)
-        }
+        Fact::TrailingData { length, what } => make(
+            "trailing-data",
+            medium,
+            format!("{length} bytes behind the end that no reader looks at: {what}"),
+            None,
+        ),
         Fact::ObjectArray => {
             let message = "an array of objects: loading it takes allow_pickle=True".to_owned();
             make("object-array", (Severity::Info, Verdict::Clean), message, None)
@@ -62,7 +70,18 @@ pub fn stream(trace: &Trace) -> Vec<Concern> {
     for oddity in &trace.oddities {
         let (severity, rule) =
             if oddity.splits { (Severity::High, "reader-disagreement") } else { (Severity::Low, "malformed-pickle") };
-        concerns.push(Concern { message: oddity.what.clone(), ..Concern::at(oddity.at, rule, severity, Verdict::Unproven) });
+        concerns.push(Concern {
+            message: oddity.what.clone(),
+            ..Concern::at(oddity.at, rule, severity, Verdict::Unproven)
+        });
+    }
+    if trace.heap.heaviest() > 1_000_000_000 {
+        let message =
+            format!("a value that grows to {} nodes when it is copied, printed or compared", trace.heap.heaviest());
+        concerns.push(Concern {
+            message,
+            ..Concern::at(trace.start, "decompression-bomb", Severity::High, Verdict::Unproven)
+        });
     }
     if let Some(at) = trace.straddled {
         concerns.push(Concern {

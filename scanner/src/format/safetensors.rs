@@ -1,0 +1,185 @@
+//! safetensors: the one format that holds nothing but numbers, if it is held to that.
+//!
+//! A length, a JSON header, the bytes of the tensors. Everything is checked that the reference checks, and what readers
+//! may differ on besides: keys that stand there twice, holes and tails that no tensor covers. With a sound header there
+//! is nothing in the file that could act.
+
+use super::safetensors_header::{Entry, Header, read};
+use super::{Format, Head, Recognition};
+use crate::artifact::{Artifact, Role};
+use crate::fact::{Fact, Unread, Weight};
+use crate::seen::{Seen, Tensor};
+use crate::source::{SharedSource, Window, read_vec};
+use std::io::{self, BufReader, Read};
+use std::sync::Arc;
+
+/// safetensors files.
+pub struct Safetensors;
+
+/// Headers over this are unheard of.
+const LARGE: u64 = 10 << 20;
+/// What the reference takes at most, whatever the limits of the scan are.
+const MAX_HEADER: u64 = 100_000_000;
+
+impl Format for Safetensors {
+    fn id(&self) -> &'static str {
+        "safetensors"
+    }
+
+    fn recognize(&self, head: &Head<'_>) -> Recognition {
+        let Some((length, text)) = head.start.split_first_chunk() else { return Recognition::No };
+        let length = u64::from_le_bytes(*length);
+        if !(2..=MAX_HEADER).contains(&length) {
+            return Recognition::No;
+        }
+        let json = text.trim_ascii_start();
+        let opens = json.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+        match opens {
+            Some([b'"' | b'}', ..]) if json.len() == text.len() => Recognition::Certain,
+            Some([b'"' | b'}', ..]) => Recognition::Possible,
+            _ => Recognition::No,
+        }
+    }
+
+    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+        let source = &artifact.source;
+        let start = read_vec(&**source, 0, 9).unwrap_or_default();
+        let Some((length, first)) = start.split_first_chunk() else {
+            return seen.unread(0, Unread::Broken("the length of the header is cut".into()));
+        };
+        let length = u64::from_le_bytes(*length);
+        if length > source.len().saturating_sub(8) {
+            return seen.unread(8, Unread::Broken(format!("a header of {length} bytes is announced and not there")));
+        }
+        if length > artifact.watch.limits.header_bytes.min(MAX_HEADER) {
+            return seen.unread(8, Unread::Limit(format!("a header of {length} bytes")));
+        }
+        if length > LARGE {
+            violates(seen, 0, format!("the header has {length} bytes"), Weight::Odd);
+        }
+        if first != b"{" {
+            violates(seen, 8, "the header does not start with a brace".into(), Weight::Wrong);
+        }
+        let stream = Cursor { source: source.clone(), at: 8, end: length + 8 };
+        let (header, outcome) = read(BufReader::with_capacity(64 << 10, stream), artifact.watch.limits.entries);
+        say(&header, seen);
+        let data = length + 8;
+        if let Err(why) = outcome {
+            let why = header.over.map_or(Unread::Broken(format!("the header: {why}")), Unread::Limit);
+            seen.unread(8, why);
+            return hand_on(source, "(data)", data, source.len(), seen);
+        }
+        check(header.entries, source, data, seen);
+    }
+}
+
+fn violates(seen: &mut Seen, at: u64, what: String, weight: Weight) {
+    seen.fact(at, Fact::StructureViolation { what, weight });
+}
+
+/// States what is odd about keys.
+fn say(header: &Header, seen: &mut Seen) {
+    for key in &header.duplicates {
+        violates(seen, 8, format!("{key} is given twice: readers differ on which counts"), Weight::Misleading);
+    }
+    for key in &header.unknown {
+        violates(seen, 8, format!("{key} is no key of the format"), Weight::Wrong);
+    }
+}
+
+/// Checks sizes and that the tensors cover the data exactly.
+fn check(mut entries: Vec<Entry>, source: &SharedSource, data: u64, seen: &mut Seen) {
+    for entry in &entries {
+        if let Some(what) = wrong(entry) {
+            violates(seen, 8, format!("{:?}: {what}", entry.name), Weight::Misleading);
+        }
+        if entry.name.chars().any(char::is_control) {
+            violates(seen, 8, format!("the name {:?} holds control characters", entry.name), Weight::Wrong);
+        }
+        if entry.name.starts_with('/') || entry.name.split('/').any(|part| part == "..") {
+            violates(seen, 8, format!("the name {:?} is a path that leaves its folder", entry.name), Weight::Odd);
+        }
+    }
+    let (length, mut covered) = (source.len().saturating_sub(data), 0);
+    let mut order: Vec<(u64, u64, &str)> = entries.iter().map(|e| (e.start, e.end, e.name.as_str())).collect();
+    order.sort_unstable();
+    let mut holes = Vec::new();
+    for (start, end, name) in order {
+        if start < covered && start < end {
+            violates(seen, data.saturating_add(start), format!("{name:?} overlaps another tensor"), Weight::Misleading);
+        }
+        if start > covered {
+            holes.push((covered, start.min(length)));
+        }
+        covered = covered.max(end);
+    }
+    if covered > length {
+        let why = format!("the tensors have {covered} bytes and {length} are there");
+        seen.unread(data, Unread::Broken(why));
+    }
+    for (start, end) in holes.into_iter().filter(|(start, end)| start < end) {
+        let at = data + start;
+        violates(seen, at, format!("{} bytes belong to no tensor", end - start), Weight::Wrong);
+        hand_on(source, &format!("(hole at {at})"), at, data + end, seen);
+    }
+    if covered < length {
+        let what = "bytes behind the last tensor".to_owned();
+        seen.fact(data + covered, Fact::TrailingData { length: length - covered, what });
+        hand_on(source, "(trailing)", data + covered, source.len(), seen);
+    }
+    let tensors = entries.drain(..).map(|Entry { name, dtype, shape, .. }| Tensor { name, dtype, shape });
+    seen.tensors.extend(tensors);
+}
+
+/// What is wrong with a tensor by itself.
+fn wrong(entry: &Entry) -> Option<String> {
+    let Some(bits) = bits(&entry.dtype) else { return Some(format!("the type {:?} is unknown", entry.dtype)) };
+    let total = entry.shape.iter().try_fold(bits, |product, length| product.checked_mul(*length));
+    let told = entry.end.checked_sub(entry.start).and_then(|bytes| bytes.checked_mul(8));
+    match (told, total) {
+        (None, _) => Some("it ends before it starts".into()),
+        (_, None) => Some("its shape has more than 2^64 bits".into()),
+        (Some(told), Some(total)) if told != total => Some("its shape does not give its length".into()),
+        _ => None,
+    }
+}
+
+/// Bits of one number, of the types that the reference knows.
+fn bits(dtype: &str) -> Option<u64> {
+    Some(match dtype {
+        "F4" => 4,
+        "F6_E2M3" | "F6_E3M2" => 6,
+        "BOOL" | "U8" | "I8" | "F8_E5M2" | "F8_E4M3" | "F8_E8M0" | "F8_E4M3FNUZ" | "F8_E5M2FNUZ" => 8,
+        "I16" | "U16" | "F16" | "BF16" => 16,
+        "I32" | "U32" | "F32" => 32,
+        "C64" | "F64" | "I64" | "U64" => 64,
+        _ => return None,
+    })
+}
+
+fn hand_on(source: &SharedSource, name: &str, from: u64, to: u64, seen: &mut Seen) {
+    if from < to {
+        seen.member(name, Arc::new(Window::new(source.clone(), from, to - from)), Role::Unknown);
+    }
+}
+
+/// The header as a stream.
+struct Cursor {
+    source: SharedSource,
+    at: u64,
+    end: u64,
+}
+
+impl Read for Cursor {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let rest = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let wanted = rest.min(buf.len());
+        let count = self.source.read_at(self.at, buf.get_mut(..wanted).unwrap_or_default())?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+#[path = "safetensors_tests.rs"]
+mod tests;

@@ -1,0 +1,253 @@
+//! The JSON header of a safetensors file, read entry by entry from a stream and never kept as a whole.
+//!
+//! Readers disagree on a key that stands there twice: some keep the first, most the last. A JSON library that builds a
+//! map cannot see it, so the visitors here look at each key as it comes.
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::collections::HashSet;
+use std::fmt;
+use std::io::{self, BufRead, Read};
+
+/// One tensor as the header has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) dtype: String,
+    pub(super) shape: Vec<u64>,
+    pub(super) start: u64,
+    pub(super) end: u64,
+}
+
+/// What the header says, as far as it could be read.
+#[derive(Debug, Default)]
+pub(super) struct Header {
+    pub(super) entries: Vec<Entry>,
+    /// Keys given twice, with where they stand.
+    pub(super) duplicates: Vec<String>,
+    /// Keys that no reader of the reference knows.
+    pub(super) unknown: Vec<String>,
+    /// More than is kept.
+    pub(super) over: Option<String>,
+    keys: HashSet<String>,
+    key_bytes: usize,
+    max_entries: usize,
+}
+
+/// Bytes of names that are kept.
+const KEY_BYTES: usize = 16 << 20;
+/// Oddities of a kind that are kept.
+const MAX_ODD: usize = 100;
+
+/// Reads the header from a stream that ends with it; `Err` says where and why it is not JSON of the right form.
+pub(super) fn read(stream: impl BufRead, max_entries: usize) -> (Header, Result<(), String>) {
+    let mut header = Header { max_entries, ..Header::default() };
+    let mut json = serde_json::Deserializer::from_reader(ShortTexts::of(stream));
+    let outcome = Top(&mut header).deserialize(&mut json).and_then(|()| json.end());
+    (header, outcome.map_err(|error| error.to_string()))
+}
+
+impl Header {
+    fn note(list: &mut Vec<String>, what: String) {
+        if list.len() < MAX_ODD {
+            list.push(what);
+        }
+    }
+
+    /// Keeps a top-level key; says whether there is room.
+    fn admit(&mut self, key: &str) -> Result<(), String> {
+        if self.keys.contains(key) {
+            Self::note(&mut self.duplicates, format!("the key {key:?}"));
+            return Ok(());
+        }
+        self.key_bytes = self.key_bytes.saturating_add(key.len());
+        if self.keys.len() >= self.max_entries || self.key_bytes > KEY_BYTES {
+            let why = format!("more than {} tensors, or names that are too long", self.max_entries);
+            self.over = Some(why.clone());
+            return Err(why);
+        }
+        self.keys.insert(key.to_owned());
+        Ok(())
+    }
+}
+
+/// The whole header.
+struct Top<'a>(&'a mut Header);
+
+impl<'de> DeserializeSeed<'de> for Top<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Top<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            self.0.admit(&key).map_err(A::Error::custom)?;
+            if key == "__metadata__" {
+                map.next_value_seed(Metadata(self.0))?;
+            } else {
+                map.next_value_seed(Tensor { header: self.0, name: key })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The map of strings to strings.
+struct Metadata<'a>(&'a mut Header);
+
+impl<'de> DeserializeSeed<'de> for Metadata<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Metadata<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of strings")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut keys = HashSet::new();
+        let mut bytes: usize = 0;
+        while let Some((key, _)) = map.next_entry::<String, String>()? {
+            bytes = bytes.saturating_add(key.len());
+            if bytes > KEY_BYTES {
+                self.0.over = Some("metadata keys that are too long".into());
+                return Err(A::Error::custom("too much metadata"));
+            }
+            if let Some(key) = keys.replace(key) {
+                Header::note(&mut self.0.duplicates, format!("the metadata key {key:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One tensor.
+struct Tensor<'a> {
+    header: &'a mut Header,
+    name: String,
+}
+
+impl<'de> DeserializeSeed<'de> for Tensor<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Tensor<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with dtype, shape and data_offsets")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let (mut dtype, mut shape, mut offsets) = (None, None, None);
+        let (header, name) = (self.header, self.name);
+        while let Some(key) = map.next_key::<String>()? {
+            let twice = match key.as_str() {
+                "dtype" => dtype.replace(map.next_value::<String>()?).is_some(),
+                "shape" => shape.replace(map.next_value_seed(Shape)?).is_some(),
+                "data_offsets" => offsets.replace(map.next_value::<(u64, u64)>()?).is_some(),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    Header::note(&mut header.unknown, format!("{key:?} of {name:?}"));
+                    false
+                }
+            };
+            if twice {
+                Header::note(&mut header.duplicates, format!("the key {key:?} of {name:?}"));
+            }
+        }
+        let lacks = |what| A::Error::custom(format!("{name:?} has no {what}"));
+        let (start, end) = offsets.ok_or_else(|| lacks("data_offsets"))?;
+        let dtype = dtype.ok_or_else(|| lacks("dtype"))?;
+        let shape = shape.ok_or_else(|| lacks("shape"))?;
+        header.entries.push(Entry { name, dtype, shape, start, end });
+        Ok(())
+    }
+}
+
+/// A shape: a tensor of a thousand dimensions is nobody's.
+struct Shape;
+
+const MAX_DIMENSIONS: usize = 1000;
+
+impl<'de> DeserializeSeed<'de> for Shape {
+    type Value = Vec<u64>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<u64>, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Shape {
+    type Value = Vec<u64>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of lengths")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<u64>, A::Error> {
+        let mut shape = Vec::new();
+        while let Some(length) = items.next_element()? {
+            if shape.len() >= MAX_DIMENSIONS {
+                return Err(A::Error::custom(format!("more than {MAX_DIMENSIONS} dimensions")));
+            }
+            shape.push(length);
+        }
+        Ok(shape)
+    }
+}
+
+/// Passes JSON on as long as no text in it is very long: the JSON library keeps a whole text at a time.
+struct ShortTexts<R> {
+    stream: io::Bytes<R>,
+    inside: bool,
+    escaped: bool,
+    length: usize,
+}
+
+/// Metadata of training runs comes in texts of a few MiB.
+const MAX_TEXT: usize = 8 << 20;
+
+impl<R: BufRead> ShortTexts<R> {
+    fn of(stream: R) -> Self {
+        Self { stream: stream.bytes(), inside: false, escaped: false, length: 0 }
+    }
+}
+
+impl<R: BufRead> Read for ShortTexts<R> {
+    /// Byte by byte, as the JSON library reads.
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let Some(to) = buf.first_mut() else { return Ok(0) };
+        let Some(byte) = self.stream.next().transpose()? else { return Ok(0) };
+        self.length = if self.inside { self.length + 1 } else { 0 };
+        match byte {
+            b'"' if !self.escaped => self.inside = !self.inside,
+            _ => {}
+        }
+        self.escaped = self.inside && byte == b'\\' && !self.escaped;
+        if self.length > MAX_TEXT {
+            return Err(io::Error::other(format!("a text of more than {MAX_TEXT} bytes")));
+        }
+        *to = byte;
+        Ok(1)
+    }
+}
