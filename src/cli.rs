@@ -1,5 +1,7 @@
 //! What was typed: the command line as types. Nothing here acts; help, completions and the manual come from it.
 
+pub(crate) mod run;
+
 use crate::limit::LIMITS;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
@@ -19,6 +21,7 @@ pub(crate) enum Verb {
     Scan(Box<ScanArgs>),
     Inspect(InspectArgs),
     Rule(RuleArgs),
+    Run(Box<run::RunArgs>),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }

@@ -8,15 +8,17 @@ use std::process::ExitCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Everything was read, and nothing fails the gate.
-    Clean = 0,
+    Clean,
     /// A finding fails the gate.
-    Finding = 1,
+    Finding,
     /// Something could not be read whole.
-    Incomplete = 2,
+    Incomplete,
     /// Nothing there that the scanner knows.
-    NothingKnown = 3,
+    NothingKnown,
     /// The command line or the configuration is wrong.
-    Usage = 4,
+    Usage,
+    /// The code of a command that ran in the sandbox, or of the sandbox itself.
+    Command(u8),
 }
 
 impl Exit {
@@ -42,7 +44,14 @@ impl Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(match exit {
+            Exit::Clean => 0,
+            Exit::Finding => 1,
+            Exit::Incomplete => 2,
+            Exit::NothingKnown => 3,
+            Exit::Usage => 4,
+            Exit::Command(code) => code,
+        })
     }
 }
 

@@ -11,18 +11,23 @@ mod render;
 mod terminal;
 
 use cli::{Asked, Verb};
-use commands::{Stop, drop_in, inspect, pages, rule, scan};
+use commands::{Stop, drop_in, inspect, pages, rule, run, scan};
 use exit::Exit;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // The sandbox starts this very file again as the first process inside its walls: one installed file is enough.
+    if let Some(code) = sandbox_exec::launcher_if_asked() {
+        return ExitCode::from(code);
+    }
     let args: Vec<_> = std::env::args_os().collect();
     let done = match cli::parse(&args) {
         Ok(asked) => dispatch(asked),
         Err(said) => {
             let exit = if said.use_stderr() { Exit::Usage } else { Exit::Clean };
             _ = said.print();
-            Ok(exit)
+            let run = args.get(1).is_some_and(|verb| verb == "run");
+            Ok(if run && exit == Exit::Usage { Exit::Command(run::NOT_SET_UP) } else { exit })
         }
     };
     match done {
@@ -41,6 +46,7 @@ fn dispatch(asked: Asked) -> Result<Exit, Stop> {
         Asked::Verb(Verb::Scan(args)) => scan::run(&args),
         Asked::Verb(Verb::Inspect(args)) => inspect::run(&args),
         Asked::Verb(Verb::Rule(args)) => rule::run(&args),
+        Asked::Verb(Verb::Run(args)) => Ok(Exit::Command(run::run(&args))),
         Asked::Verb(Verb::Completions(args)) => pages::completions(&args),
         Asked::Verb(Verb::Man(args)) => pages::man(&args),
         Asked::DropIn(args) => drop_in::run(&args),

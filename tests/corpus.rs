@@ -2,6 +2,8 @@
 //! answers are compared with the manifests. All differences are collected before a test fails.
 #![allow(clippy::panic, reason = "a test tells what is wrong by panicking")]
 
+#![allow(clippy::panic, reason = "a test that cannot set itself up fails")]
+
 use fixtures::{Corpus, Fixture};
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -4,6 +4,7 @@ pub(crate) mod drop_in;
 pub(crate) mod inspect;
 pub(crate) mod pages;
 pub(crate) mod rule;
+pub(crate) mod run;
 pub(crate) mod scan;
 
 use crate::exit::Exit;

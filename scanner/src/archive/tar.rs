@@ -193,8 +193,8 @@ impl Walk<'_> {
         }
         let size = extended.size.unwrap_or(header.size);
         let mut next = data.saturating_add(padded(size));
-        // Writers leave the header at zero where the size does not fit in it.
-        if size != header.size && header.size != 0 {
+        // Writers leave the header at zero where the size does not fit in its eleven octal digits.
+        if size != header.size && (header.size != 0 || size < 1 << 33) {
             let what = format!("{name} has {} bytes by its header and {size} by its extended size", header.size);
             self.odd(at, what, Weight::Misleading);
             self.pending.push_back(data.saturating_add(padded(header.size)));

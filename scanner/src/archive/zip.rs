@@ -83,6 +83,13 @@ impl ZipEntry {
         (self.method == 0 && !self.encrypted && self.packed == self.unpacked).then_some((self.data?, self.packed))
     }
 
+    /// Its content where that stands in the archive plainly and whole, with nothing read of it and no checksum compared.
+    pub fn unchecked(&self) -> Option<SharedSource> {
+        let (at, len) = self.stored_range()?;
+        let content = Window::new(self.source.clone(), at, len);
+        (content.len() == len).then(|| Arc::new(content) as SharedSource)
+    }
+
     fn codec(&self) -> Result<Option<Codec>, Unread> {
         Ok(Some(match self.method {
             0 => return Ok(None),

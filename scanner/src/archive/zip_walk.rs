@@ -181,11 +181,13 @@ impl Walk<'_> {
             name,
         };
         self.compare(at, &entry, &central, local.as_ref());
+        let other = local.as_ref().and_then(|local| by_local_header(&entry, local));
         if let Some(data) = data {
             let end = data.saturating_add(central.packed);
             self.spans.push(Span { start: header, end, entry: Some(self.archive.entries.len()) });
         }
         self.archive.entries.push(entry);
+        self.archive.entries.extend(other);
         Ok(())
     }
 
@@ -344,4 +346,19 @@ impl Walk<'_> {
         });
         Ok(if sized { data.saturating_add(packed) } else { data })
     }
+}
+
+/// The entry as readers of local headers see it, where its method or lengths are others there: both contents count.
+fn by_local_header(entry: &ZipEntry, local: &Local) -> Option<ZipEntry> {
+    let unset = local.packed == 0 && local.unpacked == 0 || local.packed == 0xffff_ffff;
+    let lengths = !unset && (local.packed, local.unpacked) != (entry.packed, entry.unpacked);
+    (local.method != entry.method || lengths).then(|| ZipEntry {
+        name: format!("{} (by its local header)", entry.name),
+        method: local.method,
+        flags: local.flags,
+        crc32: local.crc32,
+        packed: if lengths { local.packed } else { entry.packed },
+        unpacked: if lengths { local.unpacked } else { entry.unpacked },
+        ..entry.clone()
+    })
 }

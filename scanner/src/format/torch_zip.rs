@@ -65,7 +65,11 @@ impl Format for TorchZip {
             let key = entry.name.strip_prefix(&root).and_then(|rest| rest.strip_prefix("/data/"));
             let numbers = key.is_some_and(|key| storages.contains(key));
             let role = if numbers { Role::Numbers } else { Role::Unknown };
-            seen.members.push(Member { name: entry.name.clone(), content: Content::Entry(Box::new(entry)), role });
+            let name = entry.name.clone();
+            // Thousands of tensors make gigabytes: reading them for a checksum that torch ignores is not worth it.
+            let plain = if numbers { entry.unchecked() } else { None };
+            let content = plain.map_or_else(|| Content::Entry(Box::new(entry)), Content::Source);
+            seen.members.push(Member { name, content, role });
         }
     }
 }

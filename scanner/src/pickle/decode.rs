@@ -7,8 +7,16 @@
 
 use super::opcode::Argument;
 use crate::source::Source;
+use std::cell::Cell;
 
 const BUFFER: usize = 256 << 10;
+
+thread_local! {
+    /// The buffer of the last reader of this thread. One file may hold ten thousand streams, and what is kept of each
+    /// would come to lie in the hole that its buffer left: the next one would not fit there, and memory would grow by
+    /// a buffer a stream.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Which of the two readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,11 +79,23 @@ pub struct Reader<'a> {
     pub straddled: Option<u64>,
 }
 
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        // A line or number longer than the buffer made it longer.
+        if self.buffer.capacity() <= 2 * BUFFER {
+            // Where the thread itself ends, there is nobody to keep it for.
+            drop(SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.buffer))));
+        }
+    }
+}
+
 impl<'a> Reader<'a> {
     /// Starts at `start`.
     pub fn new(source: &'a dyn Source, start: u64, reading: Reading) -> Self {
+        let mut buffer = SPARE.take();
+        buffer.clear();
         let end = source.len();
-        Self { source, end, buffer: Vec::new(), base: start, pos: start, border: start, reading, straddled: None }
+        Self { source, end, buffer, base: start, pos: start, border: start, reading, straddled: None }
     }
 
     /// Length of the source.

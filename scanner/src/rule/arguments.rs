@@ -391,7 +391,11 @@ pub(super) fn persistent_id(trace: &Trace, id: Value) -> Checked {
     }
     ensure(args.text(0).as_deref() == Some("storage"), "a persistent id that names no storage")?;
     ensure(matches!(args.len(), 5 | 6), "a persistent id of another length")?;
-    ensure(args.inert_global(args.get(1), Use::Value), "the storage class is no import of torch")?;
+    let storage = args.global(args.get(1)).is_some_and(|(module, name, judgement)| {
+        let named = name.ends_with("Storage") || name == "dtype";
+        matches!(judgement.effect, Effect::Inert(_)) && named && (module == "torch" || module.starts_with("torch."))
+    });
+    ensure(storage, "the storage class is no storage of torch")?;
     let location = args.text(3).unwrap_or_default();
     let (kind, index) = location.split_once(':').unwrap_or((&location, "0"));
     let known =

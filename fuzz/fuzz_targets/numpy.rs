@@ -1,0 +1,26 @@
+//! The header of a numpy file, in each of its versions: the input is the text of the header and what follows it.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use modelscan_fuzz::artifact;
+use scanner::format::Format;
+use scanner::format::numpy::Numpy;
+use scanner::rule::calls::Calls;
+use scanner::seen::{Content, Seen};
+
+fuzz_target!(|bytes: &[u8]| {
+    let look = |bytes: &[u8]| {
+        let mut seen = Seen::new(Calls::listen, false);
+        Numpy.examine(&artifact(bytes, "input.npy"), &mut seen);
+        assert!(seen.tensors.len() <= 1);
+        for member in &seen.members {
+            assert!(matches!(&member.content, Content::Source(source) if source.len() <= bytes.len() as u64));
+        }
+    };
+    look(bytes);
+    // As a whole file hardly any mutation gets past the magic number and the length, so the input is a header's text too.
+    let text = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+    look(&[b"\x93NUMPY\x01\x00".as_slice(), &length.to_le_bytes(), bytes].concat());
+    look(&[b"\x93NUMPY\x03\x00".as_slice(), &u32::from(length).to_le_bytes(), bytes].concat());
+});

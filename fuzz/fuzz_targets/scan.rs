@@ -1,0 +1,15 @@
+//! The whole way from bytes to a report: twice the same, and as many findings as the bounds allow at most.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use modelscan_fuzz::{limits, source, watch};
+use scanner::examine::examine;
+use scanner::judge::judge;
+
+fuzz_target!(|bytes: &[u8]| {
+    let report = || judge(&examine(source(bytes), "input", &watch(), false), "input", &limits());
+    let first = report();
+    assert!(first.not_read.iter().all(|one| !one.reason.contains("the scanner itself failed")));
+    let text = |report| serde_json::to_string(report).expect("a report can be written");
+    assert_eq!(text(&first), text(&report()), "the same bytes, another report");
+});

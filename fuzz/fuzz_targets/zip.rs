@@ -1,0 +1,27 @@
+//! The walk over a zip and the unpacking of each entry: what it hands on lies in the input and within the bounds.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use modelscan_fuzz::{limits, source, watch};
+use scanner::archive::Entry;
+use scanner::archive::zip::ZipArchive;
+use scanner::source::read_vec;
+
+fuzz_target!(|bytes: &[u8]| {
+    let (source, watch, limits) = (source(bytes), watch(), limits());
+    let archive = ZipArchive::read(&source, &watch);
+    assert!(archive.entries.len() <= limits.entries);
+    for region in &archive.regions {
+        assert!(region.source.len() <= bytes.len() as u64);
+    }
+    for entry in archive.entries.iter().take(64) {
+        if let Some((at, len)) = entry.stored_range() {
+            assert!(at.checked_add(len).is_some());
+        }
+        let opened = entry.open(&watch);
+        if let Some(content) = opened.source {
+            assert!(content.len() <= limits.member_bytes, "{} bytes of one member", content.len());
+            let _ = read_vec(&*content, content.len() / 2, 4096);
+        }
+    }
+});

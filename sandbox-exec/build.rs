@@ -1,0 +1,141 @@
+//! Compiles `data/syscalls.toml` and `data/syscall-numbers.tsv` into constant tables, so that a launch parses nothing, and refuses a
+//! table that is not whole: every call in exactly one group, every group with its reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs};
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    group: Vec<Group>,
+    only: Vec<Only>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Group {
+    name: String,
+    action: String,
+    why: String,
+    calls: Vec<String>,
+    hole: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Only {
+    call: String,
+    argument: u8,
+    mask: u32,
+    #[serde(default)]
+    values: Vec<u32>,
+    #[serde(default)]
+    not: Vec<u32>,
+    unless: Option<String>,
+    unless_argument_is_zero: Option<u8>,
+    why: String,
+}
+
+fn main() {
+    println!("cargo::rerun-if-changed=data");
+    if let Err(message) = generate() {
+        println!("cargo::error={message}");
+    }
+}
+
+fn generate() -> Result<(), String> {
+    let read = |path: &str| fs::read_to_string(path).map_err(|e| format!("{path}: {e}"));
+    let numbers = numbers(&read("data/syscall-numbers.tsv")?)?;
+    let table: Table = toml::from_str(&read("data/syscalls.toml")?).map_err(|e| format!("data/syscalls.toml: {e}"))?;
+    check_whole(&table, &numbers)?;
+    let mut out = calls(&table, &numbers)?;
+    out.push_str(&conditions(&table, &numbers));
+    let target = env::var("OUT_DIR").map_err(|e| e.to_string())?;
+    fs::write(Path::new(&target).join("syscall_table.rs"), out).map_err(|e| e.to_string())
+}
+
+/// Name to number on the architecture that is built for; `None` where it has no such call.
+fn numbers(text: &str) -> Result<BTreeMap<String, Option<u32>>, String> {
+    let column = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
+        Ok("x86_64") => 1,
+        Ok("aarch64") => 2,
+        // Elsewhere the crate compiles to nothing that could run a filter.
+        _ => 1,
+    };
+    let mut found = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let cells: Vec<&str> = line.split('\t').collect();
+        let (Some(name), Some(number)) = (cells.first(), cells.get(column)) else {
+            return Err(format!("data/syscall-numbers.tsv: short line {line:?}"));
+        };
+        found.insert((*name).to_owned(), number.parse().ok());
+    }
+    Ok(found)
+}
+
+fn check_whole(table: &Table, numbers: &BTreeMap<String, Option<u32>>) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    for group in &table.group {
+        if group.why.trim().is_empty() || !["allow", "refuse", "absent"].contains(&group.action.as_str()) {
+            return Err(format!("group {} needs a reason and an action", group.name));
+        }
+        for call in &group.calls {
+            if !numbers.contains_key(call) {
+                return Err(format!("{call} has no number in data/syscall-numbers.tsv"));
+            }
+            if !seen.insert(call) {
+                return Err(format!("{call} stands in two groups"));
+            }
+        }
+    }
+    if let Some(missing) = numbers.keys().find(|name| !seen.contains(name)) {
+        return Err(format!("{missing} stands in no group of data/syscalls.toml"));
+    }
+    match table.only.iter().find(|row| row.why.trim().is_empty() || !numbers.contains_key(&row.call)) {
+        Some(row) => Err(format!("the `only` row of {} needs a reason and a known call", row.call)),
+        None => Ok(()),
+    }
+}
+
+fn calls(table: &Table, numbers: &BTreeMap<String, Option<u32>>) -> Result<String, String> {
+    let mut rows = BTreeMap::new();
+    for group in &table.group {
+        for call in &group.calls {
+            if let Some(number) = numbers.get(call).copied().flatten() {
+                rows.insert(number, (call, group));
+            }
+        }
+    }
+    let mut out = String::from("pub(crate) static CALLS: &[Call] = &[\n");
+    for (number, (call, group)) in rows {
+        let action = match group.action.as_str() {
+            "allow" => "Allow",
+            "refuse" => "Refuse",
+            _ => "Absent",
+        };
+        let hole = group.hole.as_deref();
+        writeln!(out, "    Call {{ number: {number}, name: {call:?}, action: Action::{action}, hole: {hole:?} }},")
+            .map_err(|e| e.to_string())?;
+    }
+    out.push_str("];\n");
+    Ok(out)
+}
+
+fn conditions(table: &Table, numbers: &BTreeMap<String, Option<u32>>) -> String {
+    let mut out = String::from("pub(crate) static ONLY: &[Only] = &[\n");
+    for row in &table.only {
+        let Some(number) = numbers.get(&row.call).copied().flatten() else {
+            continue;
+        };
+        out.push_str(&format!(
+            "    Only {{ number: {number}, argument: {}, mask: {}, values: &{:?}, not: &{:?}, unless: {:?}, unless_argument_is_zero: {:?} }},\n",
+            row.argument, row.mask, row.values, row.not, row.unless, row.unless_argument_is_zero
+        ));
+    }
+    out.push_str("];\n");
+    out
+}

@@ -1,0 +1,258 @@
+//! Quotas over everything inside together. Both versions of cgroups are served: each run makes directories of its own beneath where the
+//! caller stands (or the nearest place above that may have children with the controllers), sets them, and removes them. A name tells
+//! whose they are, so that what a killed supervisor left is swept by the next run and nothing of another's is ever touched.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::cgroup_place::{Place, Version};
+use crate::device_rule::{self, Device};
+use crate::sys;
+
+/// What is limited.
+#[derive(Clone, Debug)]
+pub(crate) struct Quota {
+    pub(crate) memory: u64,
+    pub(crate) pids: u32,
+    pub(crate) cpus: f64,
+    pub(crate) devices: Vec<Device>,
+}
+
+/// The cgroups of one run.
+#[derive(Debug, Default)]
+pub(crate) struct Cgroups {
+    version: Option<Version>,
+    memory: Option<PathBuf>,
+    pids: Option<PathBuf>,
+    cpu: Option<PathBuf>,
+    devices: Option<PathBuf>,
+    /// Every directory that we made, each once.
+    made: Vec<PathBuf>,
+    /// The directory of version 2, to be born into.
+    unified: Option<OwnedFd>,
+    devices_enforced: bool,
+}
+
+/// Processor time is handed out in periods of this length.
+const PERIOD_US: f64 = 100_000.0;
+
+impl Cgroups {
+    /// Makes and limits the cgroups. What cannot be had is `None`; whether that will do is for the plan to say.
+    pub(crate) fn make(place: &Place, name: &str, quota: &Quota) -> io::Result<Self> {
+        let mut groups = Self {
+            version: place.version,
+            memory: None,
+            pids: None,
+            cpu: None,
+            devices: None,
+            made: Vec::new(),
+            unified: None,
+            devices_enforced: false,
+        };
+        match groups.fill(place, name, quota) {
+            Ok(()) => Ok(groups),
+            Err(error) => {
+                groups.remove();
+                Err(error)
+            }
+        }
+    }
+
+    fn fill(&mut self, place: &Place, name: &str, quota: &Quota) -> io::Result<()> {
+        self.memory = self.directory(place.memory.as_deref(), name)?;
+        self.pids = self.directory(place.pids.as_deref(), name)?;
+        self.cpu = self.directory(place.cpu.as_deref(), name)?;
+        self.devices = self.directory(place.devices.as_deref(), name)?;
+        let max_cpu = (quota.cpus * PERIOD_US).max(1000.0) as u64;
+        match self.version {
+            None => Ok(()),
+            Some(Version::One) => {
+                write(&self.memory, "memory.limit_in_bytes", &quota.memory.to_string())?;
+                // Present only where swap is accounted; where it is not, there is nothing to limit.
+                let _ = write(&self.memory, "memory.memsw.limit_in_bytes", &quota.memory.to_string());
+                write(&self.pids, "pids.max", &quota.pids.to_string())?;
+                write(&self.cpu, "cpu.cfs_quota_us", &max_cpu.to_string())?;
+                if self.devices.is_some() {
+                    write(&self.devices, "devices.deny", "a")?;
+                    for device in &quota.devices {
+                        write(&self.devices, "devices.allow", &device.rule())?;
+                    }
+                    self.devices_enforced = true;
+                }
+                Ok(())
+            }
+            Some(Version::Two) => {
+                write(&self.memory, "memory.max", &quota.memory.to_string())?;
+                write(&self.memory, "memory.oom.group", "1")?;
+                let _ = write(&self.memory, "memory.swap.max", "0");
+                write(&self.pids, "pids.max", &quota.pids.to_string())?;
+                write(&self.cpu, "cpu.max", &format!("{max_cpu} {PERIOD_US}"))?;
+                if let Some(directory) = self.made.first() {
+                    let fd = OwnedFd::from(fs::File::open(directory)?);
+                    let program = device_rule::program(&quota.devices);
+                    self.devices_enforced = sys::attach_device_program(&program, fd.as_fd()).is_ok();
+                    self.unified = Some(fd);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn directory(&mut self, parent: Option<&Path>, name: &str) -> io::Result<Option<PathBuf>> {
+        let Some(parent) = parent else {
+            return Ok(None);
+        };
+        let path = parent.join(name);
+        if !self.made.contains(&path) {
+            fs::create_dir(&path)?;
+            self.made.push(path.clone());
+        }
+        Ok(Some(path))
+    }
+
+    /// Where a child of version 2 is born.
+    pub(crate) fn unified(&self) -> Option<BorrowedFd<'_>> {
+        self.unified.as_ref().map(AsFd::as_fd)
+    }
+
+    /// What a process that was not born in the groups writes `0` to, in order to enter them by itself. A process of one thread that moves itself
+    /// moves at once; to move another's, the kernel first waits until every processor has passed a quiet point: 5 to 20 ms.
+    pub(crate) fn doors(&self) -> io::Result<Vec<OwnedFd>> {
+        if self.unified.is_some() {
+            return Ok(Vec::new());
+        }
+        let open = |path: &PathBuf| fs::OpenOptions::new().write(true).open(path.join("tasks")).map(OwnedFd::from);
+        self.made.iter().map(open).collect()
+    }
+
+    /// `cgroup1` or `cgroup2`, for what is limited by them.
+    pub(crate) fn named(&self, what: &str) -> Option<&'static str> {
+        let held = match what {
+            "memory" => self.memory.is_some(),
+            "pids" => self.pids.is_some(),
+            "cpus" => self.cpu.is_some(),
+            _ => self.devices_enforced,
+        };
+        self.version.filter(|_| held).map(Version::name)
+    }
+
+    /// Lets everything run to its end: a group that has used up its processor time would otherwise die only in the next period.
+    pub(crate) fn kill(&self) {
+        match self.version {
+            Some(Version::One) => drop(write(&self.cpu, "cpu.cfs_quota_us", "-1")),
+            Some(Version::Two) => {
+                let _ = write(&self.cpu, "cpu.max", "max");
+                if let Some(path) = self.made.first() {
+                    let _ = fs::write(path.join("cgroup.kill"), "1");
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// How often the memory quota killed something.
+    pub(crate) fn memory_kills(&self) -> u64 {
+        let file = if self.version == Some(Version::One) { "memory.oom_control" } else { "memory.events" };
+        field(&self.memory, file, "oom_kill")
+    }
+
+    /// How often a process or thread more than the quota was asked for.
+    pub(crate) fn pids_refused(&self) -> u64 {
+        field(&self.pids, "pids.events", "max")
+    }
+
+    /// The most memory in use at once.
+    pub(crate) fn peak_memory(&self) -> Option<u64> {
+        let file = if self.version == Some(Version::One) { "memory.max_usage_in_bytes" } else { "memory.peak" };
+        fs::read_to_string(self.memory.as_ref()?.join(file)).ok()?.trim().parse().ok()
+    }
+
+    /// Removes what was made. Processes leave a cgroup a moment after they are seen to be dead, so this tries for a while.
+    pub(crate) fn remove(&mut self) {
+        let until = Instant::now() + Duration::from_secs(2);
+        self.unified = None;
+        while !self.made.is_empty() {
+            self.made.retain(|path| match fs::remove_dir(path) {
+                Ok(()) => false,
+                Err(error) => error.kind() != io::ErrorKind::NotFound,
+            });
+            if self.made.is_empty() || Instant::now() > until {
+                return;
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+}
+
+impl Drop for Cgroups {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+fn write(directory: &Option<PathBuf>, file: &str, text: &str) -> io::Result<()> {
+    match directory {
+        Some(directory) => fs::write(directory.join(file), text)
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {text}: {e}", directory.join(file).display()))),
+        None => Ok(()),
+    }
+}
+
+fn field(directory: &Option<PathBuf>, file: &str, name: &str) -> u64 {
+    let Some(directory) = directory else { return 0 };
+    let text = fs::read_to_string(directory.join(file)).unwrap_or_default();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok());
+    value.unwrap_or(0)
+}
+
+/// A name that no other run has, and from which the next one can tell whether its owner is gone.
+pub(crate) fn own_name() -> String {
+    let namespace = namespace_id();
+    let pid = std::process::id();
+    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    format!("modelscan-{namespace}-{pid}-{}-{count}", started(pid).unwrap_or(0))
+}
+
+/// The pid namespace, in which process numbers mean something.
+fn namespace_id() -> String {
+    let link = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    link.to_string_lossy().chars().filter(char::is_ascii_digit).collect()
+}
+
+/// When a living process was started, in ticks since boot.
+fn started(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    // The dead keep their number until someone asks after them.
+    if fields.next()? == "Z" {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+/// Removes empty cgroups of runs whose supervisor is gone.
+pub(crate) fn sweep(place: &Place) {
+    let prefix = format!("modelscan-{}-", namespace_id());
+    for parent in [&place.memory, &place.pids, &place.cpu, &place.devices].into_iter().flatten() {
+        for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&prefix)) else {
+                continue;
+            };
+            let mut parts = rest.split('-');
+            let (Some(pid), Some(start)) =
+                (parts.next().and_then(|p| p.parse().ok()), parts.next().and_then(|s| s.parse::<u64>().ok()))
+            else {
+                continue;
+            };
+            if started(pid) != Some(start) {
+                // Only an empty one can be removed; one with processes in it stays.
+                let _ = fs::remove_dir(entry.path());
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! A second opinion on files: even if a mount flag or a namespace were got around, only the places that the profile opens can be opened, and
+//! only what may be executed is. Signals and abstract sockets do not leave the walls either.
+
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, Scope,
+};
+
+use crate::error::Error;
+use crate::hole::Hole;
+use crate::plan::{Kind, Plan};
+
+/// The newest ABI whose rights are known here.
+const NEWEST: ABI = ABI::V7;
+
+/// Locks this thread in for good. Where not any program may be executed, only this one may.
+pub(crate) fn enforce(plan: &Plan, program: Option<&Path>, proxy_port: Option<u16>) -> Result<(), Error> {
+    if plan.landlock == 0 {
+        return Ok(());
+    }
+    let fail = |e: landlock::RulesetError| Error::step("Landlock", e);
+    let mut set = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(NEWEST))
+        .and_then(|set| set.handle_access(AccessNet::from_all(NEWEST)))
+        .and_then(|set| set.scope(Scope::from_all(NEWEST)))
+        .and_then(Ruleset::create)
+        .map_err(fail)?;
+    for (path, rights) in rules(plan, program) {
+        set = add(set, &path, rights)?;
+    }
+    if let Some(port) = proxy_port {
+        set = set.add_rule(NetPort::new(port, AccessNet::ConnectTcp)).map_err(fail)?;
+    }
+    set.restrict_self().map(drop).map_err(fail)
+}
+
+fn add(set: RulesetCreated, path: &Path, rights: BitFlags<AccessFs>) -> Result<RulesetCreated, Error> {
+    // What an optional row opens may be absent; what is absent needs no rule.
+    let Ok(fd) = PathFd::new(path) else {
+        return Ok(set);
+    };
+    let rights = if path.is_dir() { rights } else { rights & AccessFs::from_file(NEWEST) };
+    set.add_rule(PathBeneath::new(fd, rights)).map_err(|e| Error::step(format!("Landlock on {}", path.display()), e))
+}
+
+fn rules(plan: &Plan, program: Option<&Path>) -> Vec<(PathBuf, BitFlags<AccessFs>)> {
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let any = plan.allows(Hole::ExecAny);
+    let exec = if any { AccessFs::Execute.into() } else { BitFlags::EMPTY };
+    // Everything that can be listed is the sandbox's own, so folders may be listed anywhere.
+    let mut rules = vec![("/".into(), AccessFs::ReadDir.into()), ("/etc".into(), AccessFs::ReadFile.into())];
+    for entry in &plan.entries {
+        let rights = match entry.kind {
+            Kind::Bind { .. } => read | exec,
+            Kind::Device { .. } if entry.dest.to_string_lossy().contains("nvidia") => {
+                AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev
+            }
+            Kind::Device { .. } => AccessFs::ReadFile | AccessFs::WriteFile,
+            Kind::Link { .. } => continue,
+        };
+        rules.push((entry.dest.clone(), rights));
+    }
+    let mut own = AccessFs::from_all(NEWEST)
+        & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev);
+    if plan.allows(Hole::ExecScratch) {
+        own |= AccessFs::Execute;
+    }
+    rules.push(("/tmp".into(), own));
+    rules.push(("/out".into(), own));
+    if plan.allows(Hole::ProcSelf) {
+        rules.push(("/proc".into(), AccessFs::ReadFile | AccessFs::WriteFile));
+    }
+    if let Some(program) = program.filter(|_| !any) {
+        rules.extend(interpreters(program).into_iter().map(|path| (path, AccessFs::Execute.into())));
+    }
+    rules
+}
+
+/// The program, and what the kernel starts on its behalf: the interpreter of a script, the dynamic linker of an ELF file.
+fn interpreters(program: &Path) -> Vec<PathBuf> {
+    let mut found = vec![program.to_owned()];
+    // The kernel follows a script to its interpreter at most five times.
+    for _ in 0..5 {
+        let Some(next) = found.last().and_then(|path| interpreter(path)) else {
+            break;
+        };
+        found.push(next);
+    }
+    found
+}
+
+fn interpreter(program: &Path) -> Option<PathBuf> {
+    use std::io::Read;
+    let mut head = vec![0u8; 4096];
+    let got = std::fs::File::open(program).ok()?.read(&mut head).ok()?;
+    head.truncate(got);
+    if let Some(line) = head.strip_prefix(b"#!") {
+        let line = line.split(|b| *b == b'\n').next()?;
+        let name = std::str::from_utf8(line).ok()?.split_ascii_whitespace().next()?;
+        return Some(name.into());
+    }
+    elf_interpreter(&head)
+}
+
+/// PT_INTERP of a 64-bit little-endian ELF file whose program headers and interpreter stand in its first page, as linkers put them.
+fn elf_interpreter(head: &[u8]) -> Option<PathBuf> {
+    let number = |at: usize, len: usize| {
+        let bytes = head.get(at..at.checked_add(len)?)?;
+        let value = bytes.iter().rev().try_fold(0u64, |sum, b| sum.checked_mul(256)?.checked_add(u64::from(*b)))?;
+        usize::try_from(value).ok()
+    };
+    if head.get(..6)? != b"\x7fELF\x02\x01" {
+        return None;
+    }
+    let (table, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
+    for index in 0..count {
+        let row = table.checked_add(index.checked_mul(size)?)?;
+        if number(row, 4)? == 3 {
+            let (start, len) = (number(row.checked_add(8)?, 8)?, number(row.checked_add(32)?, 8)?);
+            let name = head.get(start..start.checked_add(len)?)?;
+            return std::str::from_utf8(name).ok().map(|name| name.trim_end_matches('\0').into());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_linker_of_a_program_is_found() {
+        let own = std::env::current_exe().unwrap_or_default();
+        let found = interpreters(&own);
+        assert!(
+            found.len() == 1 || found.get(1).is_some_and(|path| path.to_string_lossy().contains("ld-")),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn hostile_heads_are_no_interpreters() {
+        assert_eq!(elf_interpreter(b"\x7fELF\x02\x01"), None);
+        let mut head = vec![0xff; 128];
+        head[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        assert_eq!(elf_interpreter(&head), None);
+    }
+}

@@ -1,0 +1,276 @@
+//! The system call filter: an allow-list compiled to a search tree. A linear list of two hundred comparisons would cost every call; a tree over
+//! ranges of equal action costs about eight. What is refused is told to the supervisor, what is allowed is never slowed by that.
+
+use libc::{BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter};
+
+use crate::error::Error;
+
+/// A call of the kernel and what is done with it.
+pub(crate) struct Call {
+    pub(crate) number: u32,
+    pub(crate) name: &'static str,
+    pub(crate) action: Action,
+    pub(crate) hole: Option<&'static str>,
+}
+
+/// What is done with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Allow,
+    Refuse,
+    Absent,
+}
+
+/// A condition on an argument of an allowed call.
+pub(crate) struct Only {
+    pub(crate) number: u32,
+    pub(crate) argument: u8,
+    pub(crate) mask: u32,
+    pub(crate) values: &'static [u32],
+    pub(crate) not: &'static [u32],
+    pub(crate) unless: Option<&'static str>,
+    pub(crate) unless_argument_is_zero: Option<u8>,
+}
+
+include!(concat!(env!("OUT_DIR"), "/syscall_table.rs"));
+
+#[cfg(target_arch = "x86_64")]
+const ARCHITECTURE: u32 = 0xc000_003e;
+#[cfg(target_arch = "aarch64")]
+const ARCHITECTURE: u32 = 0xc000_00b7;
+
+/// The kernel's answers.
+const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
+const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+const ABSENT: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+const REFUSE: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+const TELL: u32 = libc::SECCOMP_RET_USER_NOTIF;
+
+/// Offsets in `struct seccomp_data`.
+const NUMBER: u32 = 0;
+const ARCH: u32 = 4;
+const ARGUMENTS: u32 = 16;
+
+/// x32 calls carry this bit.
+#[cfg(target_arch = "x86_64")]
+const X32: u32 = 0x4000_0000;
+
+/// The name of a call, for reports.
+pub(crate) fn name(number: u32) -> String {
+    match CALLS.binary_search_by_key(&number, |call| call.number) {
+        Ok(at) => CALLS.get(at).map_or_else(String::new, |call| call.name.to_owned()),
+        Err(_) => format!("syscall {number}"),
+    }
+}
+
+fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
+    sock_filter { code: code as u16, jt, jf, k }
+}
+
+fn load(offset: u32) -> sock_filter {
+    instruction(BPF_LD | BPF_W | BPF_ABS, offset, 0, 0)
+}
+
+fn answer(value: u32) -> sock_filter {
+    instruction(BPF_RET | BPF_K, value, 0, 0)
+}
+
+/// Makes the filter. `open` tells whether a named opening is open; `tell` whether refused calls go to the supervisor.
+pub(crate) fn compile(open: &dyn Fn(&str) -> bool, tell: bool) -> Result<Vec<sock_filter>, Error> {
+    let refuse = if tell { TELL } else { REFUSE };
+    let mut ranges: Vec<(u32, Vec<sock_filter>)> = Vec::new();
+    let mut next = 0;
+    for call in CALLS {
+        if call.number != next {
+            push(&mut ranges, next, vec![answer(ABSENT)]);
+        }
+        let action = if call.hole.is_some_and(open) { Action::Allow } else { call.action };
+        let leaf = match action {
+            Action::Allow => conditions(call.number, open, refuse)?,
+            Action::Refuse => vec![answer(refuse)],
+            Action::Absent => vec![answer(ABSENT)],
+        };
+        push(&mut ranges, call.number, leaf);
+        next = call.number.saturating_add(1);
+    }
+    push(&mut ranges, next, vec![answer(ABSENT)]);
+    let mut program =
+        vec![load(ARCH), instruction(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0), answer(KILL), load(NUMBER)];
+    #[cfg(target_arch = "x86_64")]
+    program.extend([instruction(BPF_JMP | BPF_JGE | BPF_K, X32, 0, 1), answer(KILL)]);
+    program.extend(tree(&ranges)?);
+    Ok(program)
+}
+
+/// Neighbours with the same plain answer are one range.
+fn push(ranges: &mut Vec<(u32, Vec<sock_filter>)>, from: u32, leaf: Vec<sock_filter>) {
+    let plain = |code: &[sock_filter]| match code {
+        [only] => Some(only.k),
+        _ => None,
+    };
+    if let Some((_, last)) = ranges.last()
+        && plain(last).is_some()
+        && plain(last) == plain(&leaf)
+    {
+        return;
+    }
+    ranges.push((from, leaf));
+}
+
+fn tree(ranges: &[(u32, Vec<sock_filter>)]) -> Result<Vec<sock_filter>, Error> {
+    let (left, right) = ranges.split_at(ranges.len() / 2);
+    let Some((start, first)) = right.first() else {
+        return Ok(vec![answer(KILL)]);
+    };
+    if left.is_empty() {
+        return Ok(first.clone());
+    }
+    let left = tree(left)?;
+    let over = u32::try_from(left.len()).map_err(|e| Error::step("filter", e))?;
+    // At or above the start of the right half: jump over the left one. A conditional jump reaches 255 instructions, JA any number.
+    let mut code =
+        vec![instruction(BPF_JMP | BPF_JGE | BPF_K, *start, 0, 1), instruction(BPF_JMP | BPF_JA, over, 0, 0)];
+    code.extend(left);
+    code.extend(tree(right)?);
+    Ok(code)
+}
+
+/// All rows of a call must hold; the first that does not is the end.
+fn conditions(number: u32, open: &dyn Fn(&str) -> bool, refuse: u32) -> Result<Vec<sock_filter>, Error> {
+    let mut code = Vec::new();
+    for row in ONLY.iter().filter(|row| row.number == number && !row.unless.is_some_and(open)) {
+        let values = if row.not.is_empty() { row.values } else { row.not };
+        let steps = u8::try_from(values.len()).map_err(|e| Error::step("filter", e))?;
+        let allowed_by_match = row.not.is_empty();
+        if let Some(argument) = row.unless_argument_is_zero {
+            // Both halves of the 64-bit argument must be zero to skip the row: load, test, load, test, then the row of steps + 3.
+            let low = ARGUMENTS + u32::from(argument) * 8;
+            let row_len = steps.checked_add(3).ok_or_else(|| Error::step("filter", "too many values"))?;
+            code.extend([
+                load(low),
+                instruction(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2),
+                load(low + 4),
+                instruction(BPF_JMP | BPF_JEQ | BPF_K, 0, row_len, 0),
+            ]);
+        }
+        // The kernel reads these arguments as 32 bits, so only the low half may count: both supported architectures are little-endian.
+        code.extend([
+            load(ARGUMENTS + u32::from(row.argument) * 8),
+            instruction(BPF_ALU | BPF_AND | BPF_K, row.mask, 0, 0),
+        ]);
+        for (done, value) in (0..steps).zip(values) {
+            let left = steps - done - 1;
+            let (jt, jf) = match (allowed_by_match, left) {
+                (true, left) => (left + 1, 0),
+                (false, 0) => (0, 1),
+                (false, left) => (left, 0),
+            };
+            code.push(instruction(BPF_JMP | BPF_JEQ | BPF_K, *value, jt, jf));
+        }
+        code.push(answer(refuse));
+    }
+    code.push(answer(ALLOW));
+    Ok(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs the filter as the kernel would.
+    fn run(program: &[sock_filter], arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
+        let mut data = [0u32; 16];
+        data[0] = number;
+        data[1] = arch;
+        for (at, argument) in arguments.iter().enumerate() {
+            data[4 + at * 2] = *argument as u32;
+            data[5 + at * 2] = (*argument >> 32) as u32;
+        }
+        let (mut at, mut a) = (0usize, 0u32);
+        loop {
+            let i = program[at];
+            at += 1;
+            let jump = |yes: bool| usize::from(if yes { i.jt } else { i.jf });
+            match u32::from(i.code) {
+                c if c == BPF_LD | BPF_W | BPF_ABS => a = data[i.k as usize / 4],
+                c if c == BPF_ALU | BPF_AND | BPF_K => a &= i.k,
+                c if c == BPF_JMP | BPF_JEQ | BPF_K => at += jump(a == i.k),
+                c if c == BPF_JMP | BPF_JGE | BPF_K => at += jump(a >= i.k),
+                c if c == BPF_JMP | BPF_JA => at += i.k as usize,
+                c if c == BPF_RET | BPF_K => return i.k,
+                c => unreachable!("instruction {c:#x}"),
+            }
+        }
+    }
+
+    fn closed() -> Vec<sock_filter> {
+        compile(&|_| false, true).unwrap_or_default()
+    }
+
+    fn number(name: &str) -> u32 {
+        CALLS.iter().find(|call| call.name == name).map_or(u32::MAX, |call| call.number)
+    }
+
+    #[test]
+    fn every_call_gets_the_answer_of_its_row() {
+        let program = closed();
+        for call in CALLS.iter().filter(|call| !ONLY.iter().any(|row| row.number == call.number)) {
+            let expected = match call.action {
+                Action::Allow => ALLOW,
+                Action::Refuse => TELL,
+                Action::Absent => ABSENT,
+            };
+            assert_eq!(run(&program, ARCHITECTURE, call.number, [0; 6]), expected, "{}", call.name);
+        }
+        for unknown in [336, 1000, 100_000] {
+            assert_eq!(run(&program, ARCHITECTURE, unknown, [0; 6]), ABSENT, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn other_abis_are_killed() {
+        let program = closed();
+        assert_eq!(run(&program, 0x4000_0003, 1, [0; 6]), KILL);
+        #[cfg(target_arch = "x86_64")]
+        assert_eq!(run(&program, ARCHITECTURE, X32 | 1, [0; 6]), KILL);
+    }
+
+    #[test]
+    fn arguments_decide_where_a_row_says_so() {
+        let program = closed();
+        let ask = |name: &str, arguments: [u64; 6]| run(&program, ARCHITECTURE, number(name), arguments);
+        assert_eq!(ask("clone", [0x3d_0f00, 0, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(ask("clone", [0x1000_0011, 0, 0, 0, 0, 0]), TELL);
+        assert_eq!(ask("clone", [0x2_0011, 0, 0, 0, 0, 0]), TELL);
+        assert_eq!(ask("socket", [1, 0x8_0001, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(ask("socket", [2, 1, 0, 0, 0, 0]), TELL);
+        assert_eq!(ask("ioctl", [0, 0x5412, 0, 0, 0, 0]), TELL);
+        assert_eq!(ask("ioctl", [0, 0xffff_ffff_0000_5412, 0, 0, 0, 0]), TELL);
+        assert_eq!(ask("ioctl", [0, 0x5401, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(ask("mmap", [0, 4096, 5, 2, 0, 0]), ALLOW);
+        assert_eq!(ask("mmap", [0, 4096, 7, 2, 0, 0]), TELL);
+        assert_eq!(ask("memfd_create", [0, 8, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(ask("memfd_create", [0, 1, 0, 0, 0, 0]), TELL);
+        assert_eq!(ask("prlimit64", [0, 4, 0, 1, 0, 0]), ALLOW);
+        assert_eq!(ask("prlimit64", [0, 4, 1, 0, 0, 0]), TELL);
+        assert_eq!(ask("prlimit64", [0, 4, 1 << 32, 0, 0, 0]), TELL);
+        assert_eq!(ask("prlimit64", [0, 7, 1, 0, 0, 0]), ALLOW);
+    }
+
+    #[test]
+    fn a_hole_opens_its_calls_and_no_other() {
+        let program = compile(&|hole| hole == "ptrace-own", false).unwrap_or_default();
+        assert_eq!(run(&program, ARCHITECTURE, number("ptrace"), [0; 6]), ALLOW);
+        assert_eq!(run(&program, ARCHITECTURE, number("bpf"), [0; 6]), REFUSE);
+        let network = compile(&|hole| hole == "network", true).unwrap_or_default();
+        assert_eq!(run(&network, ARCHITECTURE, number("socket"), [2, 1, 6, 0, 0, 0]), ALLOW);
+        assert_eq!(run(&network, ARCHITECTURE, number("socket"), [16, 2, 0, 0, 0, 0]), TELL);
+        assert_eq!(run(&network, ARCHITECTURE, number("socket"), [2, 3, 0, 0, 0, 0]), TELL);
+    }
+
+    #[test]
+    fn the_search_is_short() {
+        let program = closed();
+        assert!(program.len() < 700, "{} instructions", program.len());
+    }
+}

@@ -1,0 +1,15 @@
+//! The escape suite, which is for Linux; elsewhere it says so.
+
+#[cfg(target_os = "linux")]
+#[path = "escapes/suite.rs"]
+mod suite;
+
+#[cfg(target_os = "linux")]
+fn main() -> suite::Result<()> {
+    suite::main()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    println!("SKIPPED: the sandbox is for Linux");
+}

@@ -1,0 +1,126 @@
+//! What goes wrong outside: a supervisor that is killed, many runs in a row, many at once. Nothing may be left behind.
+
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+mod walls;
+
+use walls::{Result, launcher, null, possible, request, run};
+
+use sandbox_exec::{Outcome, Span, Stdio};
+
+/// What is ours on this machine: cgroups and mounts by name, processes by their program.
+fn leftovers(only: Option<u32>) -> Vec<String> {
+    let mut found = Vec::new();
+    let own = only.map(|pid| format!("-{pid}-"));
+    let mut folders = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with("modelscan-") && own.as_ref().is_none_or(|own| name.contains(own)) {
+                found.push(entry.path().display().to_string());
+            }
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_supervisor_that_is_killed_takes_everything_along() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    let mut request = request(&["sleep", "31.25"])?;
+    request.profile.limits.timeout = Span(Duration::from_secs(20));
+    let alive = || {
+        let told = Command::new("pgrep").args(["-f", "^sleep 31.25$"]).output();
+        told.map(|out| String::from_utf8_lossy(&out.stdout).lines().count()).unwrap_or(0)
+    };
+    let runner = std::thread::spawn(move || {
+        null()
+            .map(|output| {
+                launcher().run(
+                    &request,
+                    Stdio { input: None, output, errors: null().unwrap_or_else(|_| std::process::abort()) },
+                )
+            })
+            .map_err(|e| e.to_string())
+    });
+    let began = Instant::now();
+    while alive() == 0 && began.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(alive(), 1, "the command did not start");
+    // The supervisor is the child of this process that has a first process as child.
+    let sleeper = String::from_utf8(Command::new("pgrep").args(["-f", "^sleep 31.25$"]).output()?.stdout)?;
+    let parent = |pid: &str| -> Result<String> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        Ok(stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)).ok_or("no parent")?.to_owned())
+    };
+    let supervisor = parent(&parent(sleeper.trim())?)?;
+    assert_eq!(parent(&supervisor)?, std::process::id().to_string());
+    let pid = rustix::process::Pid::from_raw(supervisor.parse()?).ok_or("no supervisor")?;
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL)?;
+    let report = runner.join().map_err(|_| "the runner broke")??;
+    assert_eq!((report.outcome, report.code), (Outcome::NotStarted, 125), "{:?}", report.reason);
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(alive(), 0, "the command outlived its supervisor");
+    // The empty cgroups of a killed supervisor are swept by the next run.
+    run(&walls::request(&["true"])?)?;
+    assert_eq!(leftovers(Some(supervisor.parse()?)), Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn many_runs_leave_nothing_behind() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    // A thousand take about a minute; SANDBOX_MANY=1000 asks for them.
+    let many = std::env::var("SANDBOX_MANY").ok().and_then(|text| text.parse().ok()).unwrap_or(50);
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?.lines().count();
+    let files = fs::read_dir("/proc/self/fd")?.count();
+    let mut supervisors = Vec::new();
+    for _ in 0..many {
+        let (report, text) = run(&request(&["sh", "-c", "echo hello"])?)?;
+        assert_eq!((report.code, text.as_str()), (0, "hello\n"), "{:?}", report.reason);
+        supervisors.push(report.wall_ms);
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(fs::read_to_string("/proc/self/mountinfo")?.lines().count(), mounts);
+    assert!(fs::read_dir("/proc/self/fd")?.count() <= files + 40, "descriptors are left open");
+    println!("{many} runs, slowest {} ms", supervisors.iter().max().unwrap_or(&0));
+    Ok(())
+}
+
+#[test]
+fn runs_at_once_do_not_see_each_other() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    let many: usize = std::env::var("SANDBOX_AT_ONCE").ok().and_then(|text| text.parse().ok()).unwrap_or(24);
+    let threads: Vec<_> = (0..many)
+        .map(|number| {
+            std::thread::spawn(move || {
+                let script =
+                    format!("echo {number} > /tmp/x; sleep 0.1; cat /tmp/x; ls /tmp; ls /proc | grep -c '^[0-9]'");
+                request(&["sh", "-c", &script]).and_then(|request| run(&request)).map_err(|e| e.to_string())
+            })
+        })
+        .collect();
+    for (number, thread) in threads.into_iter().enumerate() {
+        let (report, text) = thread.join().map_err(|_| "a runner broke")??;
+        let mut lines = text.lines();
+        assert_eq!(report.code, 0, "{:?}", report.reason);
+        assert_eq!((lines.next(), lines.next()), (Some(number.to_string().as_str()), Some("x")));
+        let seen: usize = lines.next().unwrap_or_default().parse()?;
+        assert!(seen <= 4, "{seen} processes are seen");
+    }
+    Ok(())
+}

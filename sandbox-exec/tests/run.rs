@@ -1,0 +1,238 @@
+//! Whole runs by way of the launcher: how they end, what they leave behind, and that a caller of any size may ask for them.
+
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+mod walls;
+
+use walls::{Result, launcher, null, possible, request, run};
+
+use sandbox_exec::{Hole, Host, Opening, Outcome, Pool, Profile, Readable, Size, Span, Stdio};
+
+#[test]
+fn codes_are_those_of_the_contract() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    for (argv, outcome, code) in [
+        (vec!["true"], Outcome::Exited, 0),
+        (vec!["sh", "-c", "exit 7"], Outcome::Exited, 7),
+        (vec!["sh", "-c", "kill -SEGV $$"], Outcome::Signaled, 139),
+        (vec!["no-such-program"], Outcome::NotStarted, 127),
+        (vec!["/etc/passwd"], Outcome::NotStarted, 126),
+    ] {
+        let (report, _) = run(&request(&argv)?)?;
+        assert_eq!((report.outcome, report.code), (outcome, code), "{argv:?}: {:?}", report.reason);
+    }
+    Ok(())
+}
+
+#[test]
+fn bad_input_is_an_error_that_says_what_to_do() -> Result<()> {
+    let mut missing = request(&["true"])?;
+    missing.profile.read.push(Readable { path: "/no/such".into(), dest: None, why: "test".into(), optional: false });
+    let mut address = request(&["true"])?;
+    address.profile.network.push(Host { host: "10.0.0.1".into(), why: "test".into() });
+    let mut small = request(&["true"])?;
+    small.profile.limits.memory = Size(1);
+    let mut gpu = request(&["true"])?;
+    gpu.gpu = Some("99".into());
+    for (request, told) in [(missing, "/no/such"), (address, "10.0.0.1"), (small, "4MiB"), (gpu, "nvidia99")] {
+        let (report, _) = run(&request)?;
+        let reason = report.reason.unwrap_or_default();
+        assert_eq!((report.outcome, report.code), (Outcome::NotStarted, 125), "{reason}");
+        assert!(reason.contains(told), "{reason}");
+    }
+    Ok(())
+}
+
+#[test]
+fn everything_is_dead_soon_after_the_time_limit() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    let mut request = request(&["sh", "-c", "trap '' TERM; (while :; do :; done) & while :; do :; done"])?;
+    request.profile.limits.timeout = Span(Duration::from_millis(500));
+    let (report, _) = run(&request)?;
+    assert_eq!((report.outcome, report.code), (Outcome::TimedOut, 124));
+    println!("ended {} ms after the limit", report.wall_ms.saturating_sub(500));
+    assert!(report.wall_ms < 500 + 400, "{} ms", report.wall_ms);
+    Ok(())
+}
+
+#[test]
+fn refused_calls_are_told_with_their_arguments_and_process() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    let (report, _) = run(&request(&["unshare", "-U", "true"])?)?;
+    let told = report.violations.iter().find(|violation| violation.what == "unshare");
+    if report.enforced.seccomp_notify {
+        let told = told.ok_or("the refused call is not in the report")?;
+        assert!(told.detail.starts_with("(0x10000000"), "{told:?}");
+        assert_eq!(told.pid, Some(2));
+    }
+    assert_ne!(report.code, 0);
+    Ok(())
+}
+
+#[test]
+fn input_and_output_pass_and_nothing_else_of_the_environment() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    let (mut read, write) = std::io::pipe()?;
+    let (input, mut feed) = std::io::pipe()?;
+    feed.write_all(b"fed")?;
+    drop(feed);
+    let stdio = Stdio { input: Some(input.into()), output: write.into(), errors: null()? };
+    let report = launcher().run(&request(&["sh", "-c", "cat; echo; env | sort"])?, stdio);
+    let mut text = String::new();
+    read.read_to_string(&mut text)?;
+    assert_eq!(report.code, 0, "{:?}", report.reason);
+    assert!(text.starts_with("fed\nHOME=/tmp\nLANG=C.UTF-8\n"), "{text}");
+    assert!(!text.contains("CARGO"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn ready_walls_run_one_command_each() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    let request = request(&["sh", "-c", "echo $$ > /tmp/mine; ls /tmp"])?;
+    let mut pool = Pool::warm(launcher(), request.clone(), 2)?;
+    for left in [1, 0, 0] {
+        let report = pool.run(&request.command, Stdio { input: None, output: null()?, errors: null()? });
+        assert_eq!((report.code, pool.ready()), (0, left), "{:?}", report.reason);
+    }
+    pool.refill()?;
+    assert_eq!(pool.ready(), 2);
+    Ok(())
+}
+
+#[test]
+fn only_named_hosts_are_reached() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    if !Path::new("/usr/bin/python3").exists() {
+        println!("SKIPPED: no /usr/bin/python3 to make requests inside");
+        return Ok(());
+    }
+    let server = TcpListener::bind("127.0.0.1:0")?;
+    let port = server.local_addr()?.port();
+    std::thread::spawn(move || {
+        for client in server.incoming().flatten() {
+            let mut head = [0u8; 1024];
+            let _ = (&client).read(&mut head);
+            let _ = (&client).write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
+        }
+    });
+    let script = format!(
+        "import urllib.request as u\nfor a in ('localhost:{port}', '127.0.0.1:{port}', 'example.com'):\n try: print(u.urlopen('http://'+a+'/', timeout=5).read())\n except Exception as e: print(e)"
+    );
+    let mut request = request(&["/usr/bin/python3", "-c", &script])?;
+    request.profile.network.push(Host { host: format!("localhost:{port}"), why: "test".into() });
+    let (report, text) = run(&request)?;
+    assert_eq!(text.matches("403").count(), 3, "a private address without its opening: {text}");
+    assert!(report.network.is_empty());
+    request.profile.allow.push(Opening { name: Hole::NetPrivate, why: "test".into() });
+    let (report, text) = run(&request)?;
+    assert_eq!((text.matches("hello").count(), text.matches("403").count()), (1, 2), "{text}");
+    assert_eq!(report.network, [format!("localhost:{port}")]);
+    assert_eq!(report.violations.iter().filter(|violation| violation.kind == "network").count(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_large_caller_waits_no_longer() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    let time = || -> Result<Duration> {
+        let mut best = Duration::MAX;
+        for _ in 0..10 {
+            let began = Instant::now();
+            assert_eq!(run(&request(&["true"])?)?.0.code, 0);
+            best = best.min(began.elapsed());
+        }
+        Ok(best)
+    };
+    let small = time()?;
+    let held = vec![1u8; 512 << 20];
+    let large = time()?;
+    println!(
+        "{small:?} from a small caller, {large:?} from one that holds {} MiB",
+        held.iter().step_by(4096).map(|b| usize::from(*b)).sum::<usize>() / 256
+    );
+    assert!(large < small * 2 + Duration::from_millis(5), "{small:?} and {large:?}");
+    Ok(())
+}
+
+#[test]
+fn a_gpu_is_the_one_that_was_asked_for() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    if !rustix::process::geteuid().is_root() {
+        println!("SKIPPED: only root can make nodes that stand for GPUs");
+        return Ok(());
+    }
+    // Nodes of NVIDIA's major without a driver: opening one that is allowed says ENXIO, one that is not, EPERM or ENOENT.
+    let nodes = [("/dev/nvidia77", 77), ("/dev/nvidia78", 78)];
+    for (path, minor) in nodes {
+        let mode = rustix::fs::Mode::from_bits_truncate(0o666);
+        let device = rustix::fs::makedev(195, minor);
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::CharacterDevice, mode, device)?;
+        rustix::fs::chmodat(rustix::fs::CWD, path, mode, rustix::fs::AtFlags::empty())?;
+    }
+    let script = "exec 2>&1; ls /dev | grep nvidia; : < /dev/nvidia77; : < /dev/nvidia78";
+    let ran = request(&["bash", "-c", script]).and_then(|mut request| {
+        request.profile = Profile::load("gpu-eval")?;
+        request.gpu = Some("77".into());
+        let own = run(&request)?;
+        request.gpu_memory = Some(Size(1 << 30));
+        Ok((own, run(&request)?))
+    });
+    for (path, _) in nodes {
+        fs::remove_file(path)?;
+    }
+    let ((report, text), (unkept, _)) = ran?;
+    assert_eq!(
+        text.lines().filter(|line| line.starts_with("nvidia")).collect::<Vec<_>>(),
+        ["nvidia77"],
+        "{:?}",
+        report.reason
+    );
+    assert!(text.contains("nvidia77: No such device or address"), "{text}");
+    assert!(text.contains("nvidia78: No such file or directory"), "{text}");
+    let why = unkept.reason.unwrap_or_default();
+    assert!(unkept.code == 125 && why.contains("gpu_memory"), "{why}");
+    Ok(())
+}
+
+#[test]
+fn ready_walls_cost_little_time() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    let request = request(&["true"])?;
+    let mut pool = Pool::warm(launcher(), request.clone(), 20)?;
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        let stdio = Stdio { input: None, output: null()?, errors: null()? };
+        let began = Instant::now();
+        assert_eq!(pool.run(&request.command, stdio).code, 0);
+        times.push(began.elapsed());
+    }
+    times.sort();
+    println!("a run in ready walls: {:?} at best, {:?} in the middle", times.first(), times.get(10));
+    assert!(times.first().is_some_and(|time| *time < Duration::from_millis(20)));
+    Ok(())
+}

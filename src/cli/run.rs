@@ -1,0 +1,82 @@
+//! What was typed after `modelscan run`. Parsing only: what it means is for `commands/run.rs`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Run a command in the sandbox.
+///
+/// The command sees the system's programs and libraries, a private /tmp, and nothing else of this machine: no network, no files, no other
+/// processes, no terminal. Its exit code is passed on; 124 is the time limit, 125 a sandbox that could not be set up, 126 and 127 as a
+/// shell, 128+N a signal.
+#[derive(Args, Debug)]
+#[allow(missing_docs)]
+pub(crate) struct RunArgs {
+    /// What is open: eval, torch-load, code, gpu-eval, or a TOML file
+    #[arg(long, value_name = "NAME|FILE", default_value = "eval")]
+    pub(crate) profile: String,
+    /// A file or folder that can be read inside, never written; may be repeated
+    #[arg(long, value_name = "SRC[:DEST]")]
+    pub(crate) ro: Vec<OsString>,
+    /// Copy what may leave /out to this folder when the command has ended
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Size of the memory-backed /tmp
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) scratch: Option<String>,
+    /// Memory of everything inside together
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<String>,
+    /// Processors' worth of time
+    #[arg(long, value_name = "N")]
+    pub(crate) cpus: Option<f64>,
+    /// Processes and threads
+    #[arg(long, value_name = "N")]
+    pub(crate) pids: Option<u32>,
+    /// Wall clock; then everything inside is killed
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<String>,
+    /// Standard output and error passed on; the rest is dropped
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) output_limit: Option<String>,
+    /// All of /out together
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) out_limit: Option<String>,
+    /// This GPU and no other
+    #[arg(long, value_name = "N|UUID")]
+    pub(crate) gpu: Option<String>,
+    /// Memory quota on that GPU
+    #[arg(long, value_name = "SIZE", requires = "gpu")]
+    pub(crate) gpu_memory: Option<String>,
+    /// none, or the only hosts that can be reached, through a proxy
+    #[arg(long, value_name = "none|HOST[:PORT],...", value_delimiter = ',')]
+    pub(crate) net: Vec<String>,
+    /// A variable passed inside; nothing else of the environment is
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub(crate) env: Vec<String>,
+    /// Where the command starts, inside
+    #[arg(long, value_name = "DIR")]
+    pub(crate) workdir: Option<PathBuf>,
+    /// Open one named hole (exec-any, exec-scratch, memfd-exec, wx-memory, ptrace-own, proc-self, rdtsc, net-private)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) allow: Vec<String>,
+    /// Go on although this host cannot enforce NAME (memory, pids, cpus, landlock, gpu_memory)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) allow_weaker: Vec<String>,
+    /// Write the report there, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Append the report there, as one line of JSON; a socket such as /dev/log gets it as a message
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+    /// Say what this host can enforce, and how to get what is missing
+    #[arg(long)]
+    pub(crate) doctor: bool,
+    /// Say in words what a profile opens
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) explain: Option<String>,
+    /// The command and its arguments
+    #[arg(value_name = "CMD", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<OsString>,
+}

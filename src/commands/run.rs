@@ -1,0 +1,203 @@
+//! `modelscan run`: options to a request, a request to walls, an account to a report and an exit code.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use sandbox_exec::{Error, ExitReport, Host, Opening, Outcome, Profile, Readable, Request, Stdio, Variable};
+
+use crate::cli::run::RunArgs;
+
+/// The code of a sandbox that could not be set up, a wrong command line included.
+pub(crate) const NOT_SET_UP: u8 = 125;
+
+/// Why something given on the command line is open.
+const ASKED: &str = "asked for on the command line";
+
+/// Runs, and gives the exit code.
+pub(crate) fn run(args: &RunArgs) -> u8 {
+    if args.doctor {
+        let (text, code) = sandbox_exec::doctor();
+        print(&text);
+        return code;
+    }
+    if let Some(which) = &args.explain {
+        return match Profile::load(which) {
+            Ok(profile) => {
+                print(&sandbox_exec::explain(&profile));
+                0
+            }
+            Err(error) => refuse(&error),
+        };
+    }
+    let accounts = match Accounts::open(args) {
+        Ok(accounts) => accounts,
+        Err(error) => return refuse(&error),
+    };
+    let report = match request(args) {
+        Ok(request) => match Stdio::own() {
+            Ok(stdio) => sandbox_exec::run_here(&request, stdio),
+            Err(error) => return refuse(&Error::Request(format!("standard streams: {error}"))),
+        },
+        Err(error) => ExitReport::not_started(&args.profile, &error),
+    };
+    tell(&report);
+    if let Err(error) = accounts.write(&report) {
+        return refuse(&Error::Request(format!("the report cannot be written: {error}")));
+    }
+    u8::try_from(report.code).unwrap_or(NOT_SET_UP)
+}
+
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn refuse(error: &Error) -> u8 {
+    eprintln!("modelscan run: {error}");
+    u8::try_from(error.code()).unwrap_or(NOT_SET_UP)
+}
+
+/// What a person should know at once; all of it is in the report. Text from inside is escaped: it may hold terminal controls.
+fn tell(report: &ExitReport) {
+    let started = report.outcome != Outcome::NotStarted;
+    if let Some(reason) = &report.reason {
+        eprintln!(
+            "modelscan run: {}",
+            if started { reason.escape_debug().to_string() } else { reason.replace(char::is_control, " ") }
+        );
+    }
+    for violation in report.violations.iter().filter(|violation| violation.kind != "syscall").take(10) {
+        eprintln!(
+            "modelscan run: {} {}: {}",
+            violation.kind,
+            violation.what.escape_debug(),
+            violation.detail.escape_debug()
+        );
+    }
+}
+
+fn size<T: FromStr<Err = String>>(option: &str, text: Option<&String>, into: &mut T) -> Result<(), Error> {
+    if let Some(text) = text {
+        *into = text.parse().map_err(|why| Error::Request(format!("{option}: {why}")))?;
+    }
+    Ok(())
+}
+
+/// The profile with what was typed on top of it.
+fn request(args: &RunArgs) -> Result<Request, Error> {
+    if args.command.is_empty() {
+        return Err(Error::Request("no command was given; write it after --".into()));
+    }
+    let mut profile = Profile::load(&args.profile)?;
+    let limits = &mut profile.limits;
+    size("--scratch", args.scratch.as_ref(), &mut limits.scratch)?;
+    size("--memory", args.memory.as_ref(), &mut limits.memory)?;
+    size("--timeout", args.timeout.as_ref(), &mut limits.timeout)?;
+    size("--output-limit", args.output_limit.as_ref(), &mut limits.output)?;
+    size("--out-limit", args.out_limit.as_ref(), &mut limits.out)?;
+    limits.cpus = args.cpus.unwrap_or(limits.cpus);
+    limits.pids = args.pids.unwrap_or(limits.pids);
+    profile.read.extend(args.ro.iter().map(|text| readable(text)));
+    for text in &args.env {
+        let (name, value) =
+            text.split_once('=').map_or((text.as_str(), None), |(name, value)| (name, Some(value.to_owned())));
+        profile.env.push(Variable { name: name.to_owned(), value, why: ASKED.into() });
+    }
+    for text in &args.allow {
+        let name = text.parse().map_err(Error::Request)?;
+        profile.allow.push(Opening { name, why: ASKED.into() });
+    }
+    if !args.net.is_empty() {
+        let hosts = args.net.iter().filter(|host| *host != "none");
+        profile.network = hosts.map(|host| Host { host: host.clone(), why: ASKED.into() }).collect();
+    }
+    let gpu_memory = args.gpu_memory.as_ref().map(|text| text.parse()).transpose();
+    let gpu_memory = gpu_memory.map_err(|why| Error::Request(format!("--gpu-memory: {why}")))?;
+    let mut request = Request::new(profile, args.command.iter());
+    request.command.workdir = args.workdir.clone();
+    request.out = args.out.clone();
+    request.gpu = args.gpu.clone();
+    request.gpu_memory = gpu_memory;
+    request.weaker = args.allow_weaker.clone();
+    Ok(request)
+}
+
+/// `SRC[:DEST]`, where the destination is an absolute path; a colon within a file name is no separator.
+fn readable(text: &OsStr) -> Readable {
+    let bytes = text.as_bytes();
+    let cut = bytes.windows(2).rposition(|pair| pair == b":/");
+    let (source, dest) = match cut {
+        Some(at) if at > 0 => (bytes.get(..at), bytes.get(at + 1..)),
+        _ => (Some(bytes), None),
+    };
+    let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
+    let source = path(source.unwrap_or_default());
+    // Without a place of its own it stands where it stands outside.
+    let dest = dest.map(path).or_else(|| std::path::absolute(&source).ok());
+    Readable { path: source, dest, why: ASKED.into(), optional: false }
+}
+
+/// Where the account goes. Opened before anything runs: a run whose account cannot be kept does not take place.
+struct Accounts {
+    report: Option<fs::File>,
+    log: Option<Log>,
+}
+
+enum Log {
+    File(fs::File),
+    /// syslog or journald, at its socket (`/dev/log`).
+    Socket(UnixDatagram),
+}
+
+impl Accounts {
+    fn open(args: &RunArgs) -> Result<Self, Error> {
+        let failed =
+            |path: &Path, e: std::io::Error| Error::Request(format!("{} cannot be written: {e}", path.display()));
+        let report =
+            args.report.as_ref().map(|path| fs::File::create(path).map_err(|e| failed(path, e))).transpose()?;
+        let log = args.log.as_ref().map(|path| Log::open(path).map_err(|e| failed(path, e))).transpose()?;
+        Ok(Self { report, log })
+    }
+
+    fn write(self, report: &ExitReport) -> std::io::Result<()> {
+        let line = serde_json::to_string(report)?;
+        if let Some(mut file) = self.report {
+            file.write_all(format!("{line}\n").as_bytes())?;
+        }
+        match self.log {
+            None => Ok(()),
+            Some(Log::File(mut file)) => file.write_all(format!("{line}\n").as_bytes()),
+            // Facility user, severity notice. One datagram a run; JSON escapes whatever could pose as another line.
+            Some(Log::Socket(socket)) => socket.send(format!("<13>modelscan: {line}").as_bytes()).map(drop),
+        }
+    }
+}
+
+impl Log {
+    fn open(path: &Path) -> std::io::Result<Self> {
+        if fs::metadata(path).is_ok_and(|about| about.file_type().is_socket()) {
+            let socket = UnixDatagram::unbound()?;
+            socket.connect(path)?;
+            return Ok(Self::Socket(socket));
+        }
+        Ok(Self::File(fs::OpenOptions::new().append(true).create(true).open(path)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_may_have_a_place_inside() {
+        let row = readable(OsStr::new("/data/a:b:/in"));
+        assert_eq!((row.path, row.dest), ("/data/a:b".into(), Some("/in".into())));
+        let row = readable(OsStr::new("/data/c:d"));
+        assert_eq!((row.path, row.dest), ("/data/c:d".into(), Some("/data/c:d".into())));
+    }
+}
