@@ -1,7 +1,6 @@
 //! Agreement with CPython: every name that any unpickler on this machine asks for, on thousands of generated streams and on all
 //! fixtures, must be among the imports that the scanner reports. A fixed seed here; the long run is
 //! `MODELSCAN_AGREEMENT_STREAMS=1000000 MODELSCAN_AGREEMENT_SEED=7 cargo test --release --test agreement -- --nocapture`.
-#![allow(clippy::panic, reason = "a test tells what is wrong by panicking")]
 #![allow(clippy::panic, reason = "a test that cannot set itself up fails")]
 
 #[path = "agreement/generator.rs"]
