@@ -4,9 +4,9 @@
 //! stream is followed once more with room for its values. Files whose header names the tensors need no pickle.
 
 use crate::walk::{Listing, walk};
-use scanner::archive::zip::ZipArchive;
 use scanner::archive::Entry;
 use scanner::archive::directory::{Found, Kind};
+use scanner::archive::zip::ZipArchive;
 use scanner::artifact::Watch;
 use scanner::examine::examine;
 use scanner::format::joblib;
