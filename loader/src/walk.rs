@@ -214,7 +214,9 @@ impl Walk<'_> {
         if let Some((Kind::Tuple, args)) = container(self.trace, made.args) {
             match class {
                 // Python 2 gives the pairs to the constructor.
-                "collections.OrderedDict" => args.kept.first().into_iter().for_each(|pairs| self.listed_pairs(id, *pairs)),
+                "collections.OrderedDict" => {
+                    args.kept.first().into_iter().for_each(|pairs| self.listed_pairs(id, *pairs))
+                }
                 // A named tuple is made of its fields.
                 _ if made.how == How::New => self.row(id, args),
                 _ => {}
