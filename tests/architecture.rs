@@ -21,10 +21,10 @@ fn sources(folders: &[&str]) -> Vec<Source> {
     let mut found = Vec::new();
     while let Some(path) = todo.pop() {
         if path.is_dir() {
-            let entries = fs::read_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let entries = fs::read_dir(&path).expect("what stands in the tree can be read");
             todo.extend(entries.map(|entry| entry.expect("a folder can be listed").path()));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let text = fs::read_to_string(&path).expect("what stands in the tree can be read");
             let relative = path.strip_prefix(root()).expect("it stands below the root");
             found.push(Source { path: relative.to_string_lossy().replace('\\', "/"), text });
         }

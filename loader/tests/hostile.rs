@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 fn follow(assembly: &str) -> Trace {
-    let bytes = fixtures::assemble(assembly).unwrap_or_else(|error| panic!("{error}"));
+    let bytes = fixtures::assemble(assembly).expect("the assembly is right");
     let source: SharedSource = Arc::new(Memory::new(bytes));
     let watch = Watch::start(Arc::new(Limits { items: 1_000_000, heap_bytes: 256 << 20, ..Limits::default() }));
     pickle::read(&source, 0, &Options { inline: None, reading: Reading::Transparent }, &watch, &mut |_, _| false)

@@ -11,8 +11,7 @@ fn folder() -> PathBuf {
 
 /// Name, type and shape as they stand in the table.
 fn listed(file: &str) -> (Vec<String>, bool) {
-    let listing =
-        loader::list(&folder().join(file), &Limits::default()).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let listing = loader::list(&folder().join(file), &Limits::default()).expect(file);
     let row = |tensor: &scanner::seen::Tensor| {
         let shape: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
         format!("{}\t{}\t{}", tensor.name, tensor.dtype, shape.join(","))
