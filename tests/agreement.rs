@@ -1,6 +1,7 @@
 //! Agreement with CPython: every name that any unpickler on this machine asks for, on thousands of generated streams and on all
 //! fixtures, must be among the imports that the scanner reports. A fixed seed here; the long run is
 //! `MODELSCAN_AGREEMENT_STREAMS=1000000 MODELSCAN_AGREEMENT_SEED=7 cargo test --release --test agreement -- --nocapture`.
+#![allow(clippy::panic, reason = "a test that cannot set itself up fails")]
 
 #[path = "agreement/generator.rs"]
 mod generator;
@@ -14,10 +15,14 @@ mod ours;
 mod random;
 #[path = "agreement/soup.rs"]
 mod soup;
+#[path = "agreement/table.rs"]
+mod table;
 #[path = "agreement/wellformed.rs"]
 mod wellformed;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// So many at a time: what a batch needs stays small in a long run.
 const BATCH: usize = 5000;
@@ -54,7 +59,11 @@ fn fixture_streams() -> Vec<Vec<u8>> {
     let corpus = fixtures::Corpus::here();
     let rows = corpus.fixtures().expect("the manifest can be read");
     let pickles = rows.iter().filter(|row| row.file.ends_with(".pkt"));
-    pickles.map(|row| corpus.build(&row.file).unwrap_or_else(|error| panic!("{error}"))).collect()
+    // the large ones are about limits, and slow under nine interpreters
+    pickles
+        .map(|row| corpus.build(&row.file).unwrap_or_else(|error| panic!("{error}")))
+        .filter(|stream| stream.len() < 1 << 16)
+        .collect()
 }
 
 /// One name that the scanner does not report.
@@ -168,4 +177,75 @@ fn generated_streams_survive_being_listed_and_assembled() {
         let text = fixtures::listing(&stream);
         assert_eq!(fixtures::assemble(&text).as_deref(), Ok(stream.as_slice()), "{text}");
     }
+}
+
+#[test]
+fn the_opcode_table_is_that_of_pickletools() {
+    let pythons = oracle::interpreters();
+    if pythons.is_empty() {
+        eprintln!("SKIPPED: no CPython on this machine; the table was not compared");
+    }
+    for (version, python) in &pythons {
+        assert_eq!(table::differences(python), Ok(Vec::new()), "CPython {version}");
+    }
+}
+
+/// The names in one line of `inspect`, whatever pickle of the file they stand in.
+fn inspected(line: &str) -> Option<(PathBuf, Vec<(String, String)>)> {
+    let report: serde_json::Value = serde_json::from_str(line).ok()?;
+    let imports = report["pickles"].as_array()?.iter().filter_map(|pickle| pickle["imports"].as_array()).flatten();
+    let names =
+        imports.filter_map(|import| Some((import["module"].as_str()?.to_owned(), import["name"].as_str()?.to_owned())));
+    Some((PathBuf::from(report["path"].as_str()?), names.collect()))
+}
+
+#[test]
+fn the_command_reports_the_names_of_every_fixture() {
+    let pythons = oracle::interpreters();
+    if pythons.is_empty() {
+        eprintln!("SKIPPED: no CPython on this machine; nothing was compared");
+        return;
+    }
+    let streams = fixture_streams();
+    let folder = Folder::new("inspect");
+    let batch = folder.0.join("batch");
+    oracle::write_batch(&batch, &streams).expect("the batch can be written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_modelscan"));
+    command.args(["inspect", "--format", "json"]);
+    let paths: Vec<PathBuf> = (0..streams.len()).map(|number| folder.0.join(format!("{number}.pkl"))).collect();
+    for (path, stream) in paths.iter().zip(&streams) {
+        std::fs::write(path, stream).expect("a stream can be written");
+        command.arg(path);
+    }
+    let output = command.output().expect("the command runs");
+    let text = String::from_utf8(output.stdout).expect("JSON is utf-8");
+    let reported: HashMap<PathBuf, Vec<(String, String)>> = text.lines().filter_map(inspected).collect();
+    let mut misses = Vec::new();
+    for (version, python) in &pythons {
+        let answers = oracle::record(python, &batch, &folder.0.join(version), streams.len());
+        let answers = answers.unwrap_or_else(|error| panic!("the recorder failed under CPython {version}: {error}"));
+        for (stream, names) in &answers.names {
+            let path = &paths[*stream];
+            for name in names.keys() {
+                // what is no text is compared by the other test, which knows its readings
+                let (Ok(module), Ok(attribute)) = (str::from_utf8(&name.0), str::from_utf8(&name.1)) else { continue };
+                let found =
+                    reported.get(path).is_some_and(|names| names.iter().any(|(m, n)| m == module && n == attribute));
+                if !found {
+                    misses.push(format!(
+                        "CPython {version} asks for {module:?} {attribute:?} in\n{}",
+                        fixtures::listing(&streams[*stream])
+                    ));
+                }
+            }
+        }
+    }
+    assert!(!reported.is_empty(), "inspect reported nothing: {}", String::from_utf8_lossy(&output.stderr));
+    misses.sort_unstable_by_key(String::len);
+    assert!(
+        misses.is_empty(),
+        "{} names not reported by inspect:\n{}",
+        misses.len(),
+        misses.iter().take(20).cloned().collect::<Vec<_>>().join("\n")
+    );
 }

@@ -1,5 +1,6 @@
 //! The corpus: every fixture is built and scanned by the real command, every file that a real library wrote is scanned, and the
 //! answers are compared with the manifests. All differences are collected before a test fails.
+#![allow(clippy::panic, reason = "a test that cannot set itself up fails")]
 
 use fixtures::{Corpus, Fixture};
 use serde_json::Value;

@@ -3,6 +3,7 @@
 //! Exact pairs only; what no table knows is unknown, never inert. `data/README.md` tells the order and the columns.
 
 use crate::pickle::Callable;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -146,8 +147,27 @@ fn mapped<'a>(module: &'a str, name: &'a str) -> (&'a str, &'a str) {
     (TABLES.modules.get(module).copied().unwrap_or(module), name)
 }
 
+thread_local! {
+    /// Answers to names that were just asked for: a checkpoint asks for the same ten names thousands of times.
+    static ASKED: RefCell<HashMap<Callable, Option<Judgement>>> = RefCell::new(HashMap::new());
+}
+
 /// What a name does. `None` when the stream computes the name.
 pub fn judge(callable: &Callable) -> Option<Judgement> {
+    ASKED.with_borrow_mut(|asked| {
+        if let Some(answer) = asked.get(callable) {
+            return *answer;
+        }
+        if asked.len() >= 1024 {
+            asked.clear();
+        }
+        let answer = look_up(callable);
+        asked.insert(callable.clone(), answer);
+        answer
+    })
+}
+
+fn look_up(callable: &Callable) -> Option<Judgement> {
     let (module, name) = (callable.module.as_deref()?, callable.name.as_deref()?);
     let mut found = pair(module, name);
     if module == "__main__" {

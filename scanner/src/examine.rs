@@ -11,9 +11,12 @@ use crate::format::all::FORMATS;
 use crate::format::{Format, Head, Recognition};
 use crate::rule::calls::Calls;
 use crate::seen::{Content, Heard, Member, Seen, Tensor};
-use crate::source::{SharedSource, read_vec};
+use crate::source::{SharedSource, gathered, read_vec};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Artifacts up to this size are read in one piece.
+const GATHERED: usize = 2 << 20;
 
 /// What one artifact turned out to be.
 pub struct Looked {
@@ -137,8 +140,17 @@ fn open(chain: Chain, member: Member, depth: usize, watch: &Watch, keep_events: 
 /// Looks at one artifact with every format that claims it.
 fn look(artifact: &Artifact, keep_events: bool) -> Looked {
     let mut looked = Looked::nothing(artifact.chain.clone(), artifact.source.len());
-    // A checkpoint has thousands of records of raw numbers: their first bytes tell that they are no artifact.
-    let length = if artifact.role == Role::Numbers { 32 } else { 4096 };
+    // A checkpoint has thousands of records of raw numbers: their first bytes tell that they are no artifact. What else
+    // is small is read at once.
+    let (length, most) = if artifact.role == Role::Numbers { (32, 0) } else { (4096, GATHERED) };
+    let source = match gathered(artifact.source.clone(), most) {
+        Ok(source) => source,
+        Err(error) => {
+            looked.unread.push((None, Unread::Io(error.to_string())));
+            return looked;
+        }
+    };
+    let artifact = &Artifact { source, ..artifact.clone() };
     let head = match read_vec(artifact.source.as_ref(), 0, length) {
         Ok(head) => head,
         Err(error) => {

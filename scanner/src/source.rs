@@ -129,6 +129,18 @@ impl Source for Window {
     }
 }
 
+/// The same bytes, held in memory when they are no more than `most`: what is small is read once, in one piece.
+///
+/// # Errors
+/// As [`Source::read_at`].
+pub fn gathered(source: SharedSource, most: usize) -> io::Result<SharedSource> {
+    if source.len() > most as u64 {
+        return Ok(source);
+    }
+    let bytes = read_vec(source.as_ref(), 0, most)?;
+    Ok(if bytes.len() as u64 == source.len() { Arc::new(Memory::new(bytes)) } else { source })
+}
+
 /// Reads up to `len` bytes at `at`: the small, bounded reads of headers.
 ///
 /// # Errors

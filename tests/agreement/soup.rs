@@ -29,6 +29,47 @@ pub struct Soup<'a> {
     memo: HashMap<usize, Kind>,
 }
 
+/// Short sequences that leave one value: operations on values that one does not expect to take them, and calls with arguments of
+/// the wrong kind. Some of them are accepted by some unpickler.
+const SNIPPETS: &[&[u8]] = &[
+    b"]K\x01aK\x00K\x02s",
+    b"]K\x01a(K\x00K\x02u",
+    b"\x96\x01\0\0\0\0\0\0\0aK\x00K\x02s",
+    b"\x96\x01\0\0\0\0\0\0\0aK\x00a",
+    b"\x96\x01\0\0\0\0\0\0\0a(K\x00K\x01e",
+    b"NNb",
+    b"K\x01}b",
+    b"])b",
+    b"]NN\x86b",
+    b"]}}\x86b",
+    b"N(e",
+    b"}(e",
+    b"](u",
+    b"N(u",
+    b"N(\x90",
+    b"](\x90",
+    b"\x8fK\x01a",
+    b"}K\x01a",
+    b"(\x91(K\x01\x90",
+    b"}]K\x01s",
+    b"C\x01a\x98",
+    b"\x96\x01\0\0\0\0\0\0\0a\x98",
+    b"cm0\nn0\n]R",
+    b"cm0\nn0\n}R",
+    b"cm0\nn0\nX\0\0\0\0R",
+    b"cm0\nn0\nC\0R",
+    b"cm0\nn0\n\x8fR",
+    b"cm0\nn0\n]\x81",
+    b"cm0\nn0\n}\x81",
+    b"cm0\nn0\n)N\x92",
+    b"cm0\nn0\n]}\x92",
+    b"cm0\nn0\n)]\x92",
+    b"(](l(dttt",
+    b"((1N",
+    b"N0N",
+    b"\x8b\0\0\0\0",
+];
+
 /// The opcodes of one stream.
 pub fn soup(random: &mut Random) -> Vec<Op> {
     let count = 5 + random.below(60);
@@ -239,7 +280,11 @@ impl Soup<'_> {
     }
 
     fn odds(&mut self) {
-        match self.random.below(8) {
+        match self.random.below(11) {
+            8.. => {
+                let snippet = self.random.pick(SNIPPETS).to_vec();
+                self.put(snippet, 0, &[Plain]);
+            }
             0 => {
                 let protocol = *self.random.pick(&[0u8, 1, 2, 3, 4, 5, 6]);
                 self.put(op(0x80, &[protocol]), 0, &[]);

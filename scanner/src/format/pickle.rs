@@ -29,7 +29,8 @@ impl Format for Pickle {
     fn recognize(&self, head: &Head<'_>) -> Recognition {
         let artifact = head.artifact;
         let here = recognize(artifact, head.start, 0);
-        if here != Recognition::No || artifact.role != Role::Unknown {
+        let zip = head.start.starts_with(b"PK\x03\x04");
+        if here != Recognition::No || artifact.role != Role::Unknown || zip {
             return here;
         }
         if late_start(artifact, head.start).is_some() {
@@ -140,7 +141,13 @@ fn probe(artifact: &Artifact, start: u64) -> Trace {
 pub fn streams(artifact: &Artifact, seen: &mut Seen, start: u64) {
     let end = artifact.source.len();
     let mut at = start;
-    for _ in 0..artifact.watch.limits.streams {
+    let mut count = 0;
+    loop {
+        if count == artifact.watch.limits.streams {
+            // Handed on as what is behind, the rest would be as many streams again, at every depth.
+            return seen.unread(at, Unread::Limit(format!("more than {count} pickles in a row")));
+        }
+        count += 1;
         at = stream(artifact, seen, at);
         if at >= end {
             return;

@@ -12,7 +12,7 @@ use crate::fact::{Fact, Weight};
 use crate::pickle::value::{Items, Kind, Node, Value};
 use crate::pickle::{self, Options, Reading, Trace};
 use crate::seen::{Content, Member, Seen};
-use crate::source::read_vec;
+use crate::source::{gathered, read_vec};
 use std::collections::{HashMap, HashSet};
 
 /// torch zip.
@@ -99,7 +99,8 @@ fn storages(artifact: &Artifact, seen: &mut Seen, entries: &[ZipEntry], root: &s
     let sizes: HashMap<&str, u64> = entries.iter().map(|entry| (entry.name.as_str(), entry.unpacked)).collect();
     let mut good = HashSet::new();
     for entry in entries.iter().filter(|entry| entry.name.eq_ignore_ascii_case(&name)) {
-        let Some(source) = entry.open(&artifact.watch).source else { continue };
+        let opened = entry.open(&artifact.watch).source.map(|source| gathered(source, 2 << 20));
+        let Some(Ok(source)) = opened else { continue };
         let options = Options { inline: None, reading: Reading::Transparent };
         let trace = pickle::read(&source, 0, &options, &artifact.watch, &mut |_, _| false);
         for id in &trace.persistent {

@@ -147,13 +147,11 @@ impl<'a> Machine<'a> {
         if let Some(value) = self.stack.top() {
             return Ok(value);
         }
-        match self.stack.below_mark() {
-            Some(below) => {
-                self.loosen();
-                Ok(below)
-            }
-            None => self.nothing(),
+        if self.stack.marked() {
+            self.loosen();
+            return Ok(self.stack.below_mark().unwrap_or(Value::Unknown));
         }
+        self.nothing()
     }
 
     /// Missing marks are forgiven where Python 2 has gone its own way before.
@@ -398,7 +396,7 @@ impl<'a> Machine<'a> {
                 if text::unquote(&line).is_none() {
                     return broken("STRING is not quoted");
                 }
-                if line.last().is_some_and(u8::is_ascii_whitespace) {
+                if line.last().is_some_and(|last| last.is_ascii_whitespace() || *last >= 0x80) {
                     self.odd(true, "blanks behind the quote of STRING");
                 }
             }
@@ -511,7 +509,8 @@ impl<'a> Machine<'a> {
                 }
                 _ => return broken("APPEND to a container that has no append"),
             },
-            Value::Opaque(Kind::List) => {}
+            // A list, or a bytearray.
+            Value::Opaque(Kind::List) | Value::Bytes { .. } => {}
             other if other.is_plain() => return broken("APPEND to a value that is no list"),
             other => self.event(Action::Call { how: How::Append, callee: other, args: item }),
         }
@@ -526,9 +525,12 @@ impl<'a> Machine<'a> {
         if !self.stack.marked() {
             return broken("items without a mark");
         }
-        let Some(target) = self.stack.below_mark() else {
-            return broken("items without a container below the mark");
-        };
+        // No items, no look at what they would go to.
+        if self.stack.height() == 0 {
+            self.stack.drop_mark();
+            return Ok(());
+        }
+        let target = self.target();
         let forgotten = self.stack.forgotten();
         match target {
             Value::Node(id) => {
@@ -547,6 +549,7 @@ impl<'a> Machine<'a> {
                 }
             }
             Value::Opaque(kind) if kind == own => {}
+            Value::Bytes { .. } if how == How::Append => {}
             other if other.is_plain() => return broken("items for a value that holds none"),
             other => {
                 let first = self.stack.above().first().copied().unwrap_or(Value::None);
@@ -604,14 +607,27 @@ impl<'a> Machine<'a> {
         self.set(target, &[key, value], 0)
     }
 
+    /// What stands below the mark. Python 2 reaches through another mark for it.
+    fn target(&mut self) -> Value {
+        match self.stack.below_mark() {
+            Some(target) => target,
+            None => {
+                self.loosen();
+                Value::Unknown
+            }
+        }
+    }
+
     fn set_items(&mut self) -> Result<(), End> {
         if !self.stack.marked() {
             return broken("SETITEMS without a mark");
         }
+        if self.stack.height() == 0 {
+            self.stack.drop_mark();
+            return Ok(());
+        }
         self.hash_above(2);
-        let Some(target) = self.stack.below_mark() else {
-            return broken("SETITEMS without a dict below the mark");
-        };
+        let target = self.target();
         if self.stack.height() % 2 == 1 {
             self.odd(false, "SETITEMS of an odd number of keys and values");
         }
@@ -648,6 +664,7 @@ impl<'a> Machine<'a> {
                 }
             }
             Value::Opaque(Kind::Dict | Kind::List) => self.unseen_keys(pairs, forgotten),
+            Value::Bytes { .. } => {}
             other if other.is_plain() => return broken("items set on a value that holds none"),
             other => {
                 let key = pairs.first().copied().unwrap_or(Value::None);
@@ -699,7 +716,7 @@ impl<'a> Machine<'a> {
             Err(reason) => End::from(reason),
         };
         let rest = self.reader.end().saturating_sub(start);
-        if rest > 0 && rest <= self.watch.limits.name_bytes as u64 {
+        if rest <= self.watch.limits.name_bytes as u64 {
             let bytes = self.reader.bytes(start, rest, self.watch.limits.name_bytes);
             let cut = |part: &[u8]| text::decode(Encoding::Native, part.split_last().map_or(&[][..], |(_, rest)| rest));
             let (module, name) = match bytes.iter().position(|byte| *byte == b'\n') {

@@ -12,6 +12,7 @@ const CHUNK: usize = 256;
 /// Chunks below this number stand in an array; CPython's pickler numbers entries without gaps.
 const DENSE: usize = 1 << 20;
 
+#[expect(clippy::large_enum_variant, reason = "chunks stand in boxes, and nearly all are narrow")]
 enum Chunk {
     Narrow { base: u64, slots: [u32; CHUNK] },
     Wide(Box<[Option<Value>; CHUNK]>),

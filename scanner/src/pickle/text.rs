@@ -22,7 +22,10 @@ fn native(bytes: &[u8]) -> String {
 
 /// The bytes of a quoted STRING line, escapes resolved.
 pub fn unquote(line: &[u8]) -> Option<Vec<u8>> {
-    let line = line.trim_ascii_end();
+    // cPickle of Python 2 strips blanks, and takes bytes from 0x80 on for such, from behind the quote.
+    let blank = |byte: &u8| byte.is_ascii_whitespace() || *byte >= 0x80;
+    let end = line.iter().rposition(|byte| !blank(byte)).map_or(0, |last| last + 1);
+    let line = line.get(..end)?;
     let (quote, rest) = line.split_first()?;
     let (last, inner) = rest.split_last()?;
     if last != quote || !matches!(quote, b'\'' | b'"') {

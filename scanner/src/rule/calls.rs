@@ -82,6 +82,10 @@ impl Calls {
 
     fn import(&mut self, trace: &Trace, event: &Event, id: CallableId) {
         let name = trace.callable_name(id);
+        // The empty pair is what Python asks for where a stream is cut right behind GLOBAL; nothing has that name.
+        if name == "." {
+            return;
+        }
         let concern = match self.judgement(trace, id) {
             None => Concern {
                 message: "pickle imports a name that it computes, so nothing says what it is".to_owned(),
