@@ -1,0 +1,197 @@
+//! The machine's imports and calls.
+
+use super::decode::Arg;
+use super::machine::{Machine, broken};
+use super::opcode::Argument;
+use super::trace::{Action, Callable, End};
+use super::value::{CallableId, Encoding, How, Kind, Node, Value};
+use super::{Inline, Options, text};
+
+impl Machine<'_> {
+    pub(super) fn name(&mut self, range: (u64, u64)) -> Option<Vec<u8>> {
+        let max = self.watch.limits.name_bytes;
+        (range.1 <= max as u64).then(|| self.reader.bytes(range.0, range.1, max))
+    }
+
+    /// Two lines. Where the stream ends inside them, Python 2 takes what is there less its last byte, and asks for that.
+    pub(super) fn lines(&mut self) -> Result<Arg, End> {
+        let start = self.reader.pos;
+        let end = match self.reader.argument(Argument::TwoLines, false) {
+            Ok(lines) => return Ok(lines),
+            Err(reason) => End::from(reason),
+        };
+        let rest = self.reader.end().saturating_sub(start);
+        if rest <= self.watch.limits.name_bytes as u64 {
+            let bytes = self.reader.bytes(start, rest, self.watch.limits.name_bytes);
+            let cut = |part: &[u8]| text::decode(Encoding::Native, part.split_last().map_or(&[][..], |(_, rest)| rest));
+            let (module, name) = match bytes.iter().position(|byte| *byte == b'\n') {
+                Some(newline) => {
+                    let module = text::decode(Encoding::Native, bytes.get(..newline).unwrap_or_default());
+                    (module, cut(bytes.get(newline + 1..).unwrap_or_default()))
+                }
+                None => (cut(&bytes), Some(String::new())),
+            };
+            self.import(module, name)?;
+        }
+        Err(end)
+    }
+
+    pub(super) fn global(&mut self, lines: Arg) -> Result<(), End> {
+        let value = self.import_lines(lines)?;
+        Ok(self.stack.push(value)?)
+    }
+
+    pub(super) fn import_lines(&mut self, lines: Arg) -> Result<Value, End> {
+        let Arg::Lines { first, second } = lines else {
+            return broken("an import without names");
+        };
+        let module = self.name(first).and_then(|bytes| text::decode(Encoding::Native, &bytes));
+        let name = self.name(second).and_then(|bytes| text::decode(Encoding::Native, &bytes));
+        if module.as_deref() == Some("") || name.as_deref() == Some("") {
+            self.odd(true, "an import with an empty name");
+        }
+        self.import(module, name)
+    }
+
+    pub(super) fn import(&mut self, module: Option<String>, name: Option<String>) -> Result<Value, End> {
+        let mut key = vec![self.protocol.min(4)];
+        for part in [&module, &name] {
+            key.extend_from_slice(part.as_deref().unwrap_or("\u{0}?").as_bytes());
+            key.push(b'\n');
+        }
+        let id = match self.names.get(&key) {
+            Some(id) => *id,
+            None => {
+                if self.trace.callables.len() >= self.watch.limits.names {
+                    return Err(End::Limit("different names imported by one pickle".to_owned()));
+                }
+                let id = CallableId::try_from(self.trace.callables.len()).unwrap_or(CallableId::MAX);
+                self.trace.callables.push(Callable { module, name, protocol: self.protocol });
+                self.names.insert(key, id);
+                id
+            }
+        };
+        self.event(Action::Import(id));
+        Ok(Value::Global(id))
+    }
+
+    pub(super) fn inst(&mut self) -> Result<(), End> {
+        let lines = self.lines()?;
+        let class = self.import_lines(lines)?;
+        let Some(popped) = self.stack.pop_mark() else {
+            return broken("INST without a mark");
+        };
+        let total = popped.values.len() as u64 + popped.forgotten;
+        let args = self.trace.heap.container(Kind::Tuple, &popped.values, total);
+        self.call(How::Instance, class, args, Value::None)
+    }
+
+    pub(super) fn obj(&mut self) -> Result<(), End> {
+        let Some(popped) = self.stack.pop_mark() else {
+            return broken("OBJ without a mark");
+        };
+        let (class, args) = match popped.values.split_first() {
+            Some((class, args)) if popped.forgotten == 0 => (*class, args),
+            Some((_, args)) => (Value::Unknown, args),
+            None => return broken("OBJ without a class"),
+        };
+        let total = args.len() as u64 + popped.forgotten;
+        let args = self.trace.heap.container(Kind::Tuple, args, total);
+        self.call(How::Instance, class, args, Value::None)
+    }
+
+    pub(super) fn stack_global(&mut self) -> Result<(), End> {
+        let name = self.pop()?;
+        let module = self.pop()?;
+        let mut parts = [None, None];
+        for (part, value) in parts.iter_mut().zip([module, name]) {
+            match value {
+                Value::Text { encoding, len, at } => {
+                    *part = self.name((at, u64::from(len))).and_then(|bytes| text::decode(encoding, &bytes));
+                }
+                other if other.is_plain() => {
+                    return broken("STACK_GLOBAL of something that is no text");
+                }
+                _ => {}
+            }
+        }
+        let [module, name] = parts;
+        let value = self.import(module, name)?;
+        Ok(self.stack.push(value)?)
+    }
+
+    pub(super) fn build(&mut self) -> Result<(), End> {
+        let state = self.pop()?;
+        let target = self.top()?;
+        if target.is_plain() {
+            return Ok(());
+        }
+        if let Value::Node(id) = target
+            && let Some(Node::Container { .. }) = self.trace.heap.get(id)
+        {
+            return Ok(());
+        }
+        self.event(Action::Call { how: How::Build, callee: target, args: state });
+        let Value::Node(id) = target else {
+            return Ok(());
+        };
+        self.trace.heap.build(id, state);
+        if let Some(inline) = self.options.inline {
+            match inline(&self.trace, id, self.reader.pos) {
+                Inline::None => {}
+                Inline::Array { end } if end <= self.reader.end() => {
+                    self.trace.arrays.push((self.reader.pos, end));
+                    self.reader.pos = end;
+                }
+                Inline::Array { .. } => {
+                    return broken("an array between the opcodes is longer than the file");
+                }
+                Inline::Unknown(why) => return broken(&why),
+                Inline::Pickle => {
+                    let plain = Options { inline: None, reading: self.options.reading };
+                    let source = self.trace.source.clone();
+                    let inner = super::read(&source, self.reader.pos, &plain, self.watch, self.filter);
+                    self.reader.pos += inner.length;
+                    let stopped = inner.end == End::Stop;
+                    self.trace.nested.push(inner);
+                    if !stopped {
+                        return broken("the pickle of an object array breaks");
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn persistent(&mut self, id: Value) -> Result<(), End> {
+        self.trace.persistent_ids += 1;
+        if self.trace.persistent.len() < self.watch.limits.events {
+            self.trace.persistent.push(id);
+        }
+        self.call(How::Persistent, Value::None, id, Value::None)
+    }
+
+    pub(super) fn extension(&mut self, argument: Argument) -> Result<(), End> {
+        let code = self.int(argument)?;
+        self.event(Action::Call { how: How::Extension, callee: Value::Unknown, args: code });
+        Ok(self.stack.push(Value::Unknown)?)
+    }
+
+    pub(super) fn drop_top(&mut self) -> Result<(), End> {
+        if self.stack.height() == 0 && self.stack.marked() {
+            self.stack.drop_mark();
+            return Ok(());
+        }
+        let value = self.pop()?;
+        self.dropped(value);
+        Ok(())
+    }
+
+    pub(super) fn dropped(&mut self, value: Value) {
+        let made = matches!(value, Value::Instance(_))
+            || matches!(value, Value::Node(id) if matches!(self.trace.heap.get(id), Some(Node::Call(_))));
+        if made {
+            self.event(Action::Call { how: How::Delete, callee: value, args: Value::None });
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The machine's containers: what goes into them, and the calls that hide there (items given to something that is no
+//! container, keys that are hashed).
+
+use super::machine::{Machine, broken, risky_key};
+use super::text;
+use super::trace::{Action, End};
+use super::value::{How, Kind, Node, Value};
+
+impl Machine<'_> {
+    pub(super) fn container(&mut self, kind: Kind, count: usize) -> Result<(), End> {
+        let value = {
+            let above = self.stack.above();
+            let items = above.len().checked_sub(count).and_then(|from| above.get(from..));
+            items.map(|items| self.trace.heap.container(kind, items, count as u64))
+        };
+        let Some(value) = value else {
+            if !self.stack.marked() && !self.loose {
+                return broken("a tuple of more values than there are");
+            }
+            self.loosen();
+            return Ok(self.stack.push(Value::Unknown)?);
+        };
+        for _ in 0..count {
+            self.stack.pop();
+        }
+        Ok(self.stack.push(value)?)
+    }
+
+    pub(super) fn marked(&mut self, kind: Kind) -> Result<(), End> {
+        if kind == Kind::FrozenSet {
+            self.hash_above(1);
+        } else if kind == Kind::Dict {
+            self.hash_above(2);
+        }
+        let forgotten = self.stack.forgotten();
+        // The oldest values are what a container starts with; where those are forgotten, none is known.
+        let above = if forgotten > 0 { &[] } else { self.stack.above() };
+        let total = self.stack.height();
+        let value = self.trace.heap.container(kind, above, total);
+        if self.stack.drop_mark().is_none() {
+            return broken("a container without a mark");
+        }
+        if kind == Kind::Dict && total % 2 == 1 {
+            self.odd(true, "a dict of an odd number of keys and values");
+        }
+        Ok(self.stack.push(value)?)
+    }
+
+    pub(super) fn append(&mut self) -> Result<(), End> {
+        let item = self.pop()?;
+        match self.top()? {
+            Value::Node(id) => match self.trace.heap.get(id) {
+                Some(Node::Container { kind: Kind::List, .. }) => self.trace.heap.extend(id, &[item], 0),
+                Some(Node::Call(_)) => {
+                    self.event(Action::Call { how: How::Append, callee: Value::Node(id), args: item });
+                    self.trace.heap.extend(id, &[item], 0);
+                }
+                _ => return broken("APPEND to a container that has no append"),
+            },
+            // A list, or a bytearray.
+            Value::Opaque(Kind::List) | Value::Bytes { .. } => {}
+            other if other.is_plain() => return broken("APPEND to a value that is no list"),
+            other => self.event(Action::Call { how: How::Append, callee: other, args: item }),
+        }
+        Ok(())
+    }
+
+    pub(super) fn appends(&mut self, how: How) -> Result<(), End> {
+        let own = if how == How::Add { Kind::Set } else { Kind::List };
+        if how == How::Add {
+            self.hash_above(1);
+        }
+        if !self.stack.marked() {
+            return broken("items without a mark");
+        }
+        // No items, no look at what they would go to.
+        if self.stack.height() == 0 {
+            self.stack.drop_mark();
+            return Ok(());
+        }
+        let target = self.target();
+        let forgotten = self.stack.forgotten();
+        match target {
+            Value::Node(id) => {
+                let called = match self.trace.heap.get(id) {
+                    Some(Node::Container { kind, .. }) if *kind == own => false,
+                    Some(Node::Call(_)) => true,
+                    _ => return broken("items for a container of another kind"),
+                };
+                let above = self.stack.above();
+                let first = above.first().copied();
+                let known = if forgotten > 0 { &[] } else { above };
+                let more = if forgotten > 0 { forgotten + above.len() as u64 } else { 0 };
+                self.trace.heap.extend(id, known, more);
+                if called && let Some(first) = first {
+                    self.event(Action::Call { how, callee: target, args: first });
+                }
+            }
+            Value::Opaque(kind) if kind == own => {}
+            Value::Bytes { .. } if how == How::Append => {}
+            other if other.is_plain() => return broken("items for a value that holds none"),
+            other => {
+                let first = self.stack.above().first().copied().unwrap_or(Value::None);
+                self.event(Action::Call { how, callee: other, args: first });
+            }
+        }
+        self.stack.drop_mark();
+        Ok(())
+    }
+
+    /// Notes the hashing of every `step`-th value above the mark that is not plain data.
+    pub(super) fn hash_above(&mut self, step: usize) {
+        let above = self.stack.above();
+        if above.iter().step_by(step).all(|key| key.is_plain()) {
+            return;
+        }
+        let keys: Vec<Value> = above.iter().step_by(step).copied().filter(|key| !key.is_plain()).collect();
+        keys.into_iter().for_each(|key| self.hash(key));
+    }
+
+    pub(super) fn hash(&mut self, key: Value) {
+        let mut todo = vec![key];
+        let mut visited = 0;
+        while let Some(value) = todo.pop() {
+            visited += 1;
+            if visited > 256 {
+                self.event(Action::Call { how: How::Hash, callee: Value::Unknown, args: Value::None });
+                return;
+            }
+            match value {
+                Value::Node(id) => match self.trace.heap.get(id) {
+                    Some(Node::Container { kind: Kind::Tuple | Kind::FrozenSet, items }) => {
+                        todo.extend(items.kept.iter().filter(|item| !item.is_plain()));
+                    }
+                    Some(Node::Call(_)) => {
+                        self.event(Action::Call { how: How::Hash, callee: value, args: Value::None });
+                    }
+                    _ => {}
+                },
+                Value::Instance(_) | Value::Unknown => {
+                    self.event(Action::Call { how: How::Hash, callee: value, args: Value::None });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn set_item(&mut self) -> Result<(), End> {
+        let value = self.pop()?;
+        let key = self.pop()?;
+        if !key.is_plain() {
+            self.hash(key);
+        }
+        let target = self.top()?;
+        self.set(target, &[key, value], 0)
+    }
+
+    /// What stands below the mark. Python 2 reaches through another mark for it.
+    pub(super) fn target(&mut self) -> Value {
+        match self.stack.below_mark() {
+            Some(target) => target,
+            None => {
+                self.loosen();
+                Value::Unknown
+            }
+        }
+    }
+
+    pub(super) fn set_items(&mut self) -> Result<(), End> {
+        if !self.stack.marked() {
+            return broken("SETITEMS without a mark");
+        }
+        if self.stack.height() == 0 {
+            self.stack.drop_mark();
+            return Ok(());
+        }
+        self.hash_above(2);
+        let target = self.target();
+        if self.stack.height() % 2 == 1 {
+            self.odd(false, "SETITEMS of an odd number of keys and values");
+        }
+        let forgotten = self.stack.forgotten();
+        self.pairs.clear();
+        self.pairs.extend_from_slice(self.stack.above());
+        self.stack.drop_mark();
+        if self.pairs.is_empty() && forgotten == 0 {
+            return Ok(());
+        }
+        let pairs = std::mem::take(&mut self.pairs);
+        let done = self.set(target, &pairs, forgotten);
+        self.pairs = pairs;
+        done
+    }
+
+    pub(super) fn set(&mut self, target: Value, pairs: &[Value], forgotten: u64) -> Result<(), End> {
+        match target {
+            Value::Node(id) => {
+                let called = match self.trace.heap.get(id) {
+                    Some(Node::Container { kind: Kind::Dict, items }) => {
+                        let room = self.watch.limits.items.saturating_sub(items.kept.len());
+                        self.unseen_keys(pairs.get(room.min(pairs.len())..).unwrap_or_default(), forgotten);
+                        false
+                    }
+                    Some(Node::Container { kind: Kind::List, .. }) => false,
+                    Some(Node::Call(_)) => true,
+                    _ => return broken("items set on a container that takes none"),
+                };
+                self.trace.heap.extend(id, if forgotten > 0 { &[] } else { pairs }, forgotten);
+                if called {
+                    let key = pairs.first().copied().unwrap_or(Value::None);
+                    self.event(Action::Call { how: How::SetItem, callee: target, args: key });
+                }
+            }
+            Value::Opaque(Kind::Dict | Kind::List) => self.unseen_keys(pairs, forgotten),
+            Value::Bytes { .. } => {}
+            other if other.is_plain() => return broken("items set on a value that holds none"),
+            other => {
+                let key = pairs.first().copied().unwrap_or(Value::None);
+                self.event(Action::Call { how: How::SetItem, callee: other, args: key });
+            }
+        }
+        Ok(())
+    }
+
+    /// Keys of pairs that are not kept are looked at here, since a state dict is judged by its keys.
+    pub(super) fn unseen_keys(&mut self, pairs: &[Value], forgotten: u64) {
+        let mut risky = forgotten > 0;
+        // Records repeat their keys: a text that was just looked at is not read again.
+        let mut quiet_keys = std::mem::take(&mut self.quiet_keys);
+        for pair in pairs.chunks(2) {
+            let [key, value] = pair else { break };
+            let quiet = matches!(value, Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_));
+            let Value::Text { encoding, len, at } = *key else {
+                continue;
+            };
+            // The shortest name that matters is `add`, the longest has 32 characters, escapes make it longer.
+            let slot = (at % 61) as usize;
+            if quiet || !(3..=400).contains(&len) || quiet_keys.get(slot) == Some(&at) {
+                continue;
+            }
+            let bytes = self.reader.bytes(at, u64::from(len), 400);
+            if text::decode(encoding, &bytes).is_some_and(|key| risky_key(&key)) {
+                risky = true;
+            } else if let Some(slot) = quiet_keys.get_mut(slot) {
+                *slot = at;
+            }
+        }
+        self.quiet_keys = quiet_keys;
+        if risky {
+            self.event(Action::Call { how: How::SetItem, callee: Value::Unknown, args: Value::Unknown });
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The machine's literals: texts, bytes and numbers in all their notations.
+
+use super::decode::Arg;
+use super::machine::{Machine, broken};
+use super::opcode::{self as op, Argument};
+use super::trace::{End, Literal};
+use super::value::{Encoding, Value};
+use super::{literal, text};
+
+impl Machine<'_> {
+    pub(super) fn int(&mut self, argument: Argument) -> Result<Value, End> {
+        Ok(match self.reader.argument(argument, false)? {
+            Arg::Int(value) => Value::Int(value),
+            _ => Value::Unknown,
+        })
+    }
+
+    pub(super) fn data(&mut self) -> Result<(u64, u64), End> {
+        let argument = op::lookup(self.code).map_or(Argument::None, |row| row.argument);
+        let whole = matches!(self.code, op::BINBYTES | op::SHORT_BINBYTES | op::BINBYTES8 | op::BYTEARRAY8);
+        match self.reader.argument(argument, whole)? {
+            Arg::Data { at, len } => Ok((at, len)),
+            _ => broken("the opcode has no data"),
+        }
+    }
+
+    pub(super) fn sniff(&mut self, at: u64, len: u64, text: bool) -> Result<(), End> {
+        if len < u64::from(literal::SHORTEST) {
+            return Ok(());
+        }
+        let head = self.reader.peek(at, len.min(32) as usize)?;
+        if let Some(look) = literal::look(head, text) {
+            if self.trace.literals.len() >= 10_000 {
+                return Err(End::Limit("literals to be looked into".to_owned()));
+            }
+            self.trace.literals.push(Literal { at, len, look });
+        }
+        Ok(())
+    }
+
+    pub(super) fn text(&mut self, encoding: Encoding) -> Result<(), End> {
+        let (at, len) = self.data()?;
+        if encoding == Encoding::Quoted {
+            // Refused by all when it is not quoted; blanks behind the quote are let through by Python 2 only.
+            let line = self.reader.bytes(at, len, 1 << 20);
+            if len < 1 << 20 {
+                if text::unquote(&line).is_none() {
+                    return broken("STRING is not quoted");
+                }
+                if line.last().is_some_and(|last| last.is_ascii_whitespace() || *last >= 0x80) {
+                    self.odd(true, "blanks behind the quote of STRING");
+                }
+            }
+            self.sniff(at + 1, len.saturating_sub(2), true)?;
+        } else {
+            self.sniff(at, len, true)?;
+        }
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        Ok(self.stack.push(Value::Text { encoding, len, at })?)
+    }
+
+    pub(super) fn long(&mut self) -> Result<(), End> {
+        let (at, len) = self.data()?;
+        let value = if len <= 8 {
+            let bytes = self.reader.bytes(at, len, 8);
+            let negative = bytes.last().is_some_and(|byte| *byte & 0x80 != 0);
+            let mut wide = [if negative { 0xff } else { 0 }; 8];
+            wide.iter_mut().zip(&bytes).for_each(|(to, from)| *to = *from);
+            Value::Int(i64::from_le_bytes(wide))
+        } else {
+            Value::BigInt { at, len: u32::try_from(len).unwrap_or(u32::MAX) }
+        };
+        Ok(self.stack.push(value)?)
+    }
+
+    pub(super) fn text_int(&mut self) -> Result<(), End> {
+        let (at, len) = self.data()?;
+        let line = self.reader.bytes(at, len, 64);
+        let value = match (self.code, line.as_slice()) {
+            (op::INT, b"00") => Value::Bool(false),
+            (op::INT, b"01") => Value::Bool(true),
+            _ if len > 64 => {
+                if len > 4300 {
+                    self.odd(true, "more digits than newer Pythons read");
+                }
+                Value::BigInt { at, len: u32::try_from(len).unwrap_or(u32::MAX) }
+            }
+            _ => {
+                let Some(number) = text::int(&line) else {
+                    return broken("a text number that no unpickler reads");
+                };
+                if !number.canonical {
+                    self.odd(true, "a number written as no pickler writes it");
+                }
+                number.value.map_or(Value::BigInt { at, len: line.len() as u32 }, Value::Int)
+            }
+        };
+        Ok(self.stack.push(value)?)
+    }
+
+    pub(super) fn text_float(&mut self) -> Result<(), End> {
+        let (at, len) = self.data()?;
+        let line = self.reader.bytes(at, len, 1024);
+        let Some(number) = text::float(&line) else {
+            return broken("a text float that no unpickler reads");
+        };
+        if !number.canonical {
+            self.odd(true, "a float written as no pickler writes it");
+        }
+        Ok(self.stack.push(number.value.map_or(Value::Unknown, Value::Float))?)
+    }
+}

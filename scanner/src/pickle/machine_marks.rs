@@ -1,0 +1,92 @@
+//! The machine's memo, and what Python 2 makes of marks.
+
+use super::machine::{Machine, broken};
+use super::opcode::{self as op, Argument};
+use super::text;
+use super::trace::End;
+use super::value::Value;
+
+impl Machine<'_> {
+    /// Python 2 knows no border at a mark: it takes what lies below, or the mark itself. From there on its stack and
+    /// ours differ, so ours gives unknown values rather than break: the names that follow must not be missed.
+    pub(super) fn loosen(&mut self) {
+        self.loose = true;
+        self.odd(true, "an opcode reaches below a mark, which only Python 2 takes");
+    }
+
+    pub(super) fn nothing(&self) -> Result<Value, End> {
+        if self.loose {
+            return Ok(Value::Unknown);
+        }
+        Err(End::Broken(format!("{} finds nothing on the stack", op::name(self.code))))
+    }
+
+    /// Missing marks are forgiven where Python 2 has gone its own way before.
+    pub(super) fn need_mark(&mut self) -> Result<(), End> {
+        if self.loose && !self.stack.marked() {
+            self.stack.mark()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn put(&mut self, index: u64) -> Result<(), End> {
+        let value = self.top()?;
+        if index > self.memo.len() + 1_000_000 {
+            self.odd(true, "a memo index far from all others: some Pythons make a table of that length");
+        }
+        match self.memo.put(index, value) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(End::Limit("bytes of the memo".to_owned())),
+        }
+    }
+
+    pub(super) fn put_argument(&mut self, argument: Argument) -> Result<(), End> {
+        let Value::Int(index) = self.int(argument)? else {
+            return Ok(());
+        };
+        self.put(index.unsigned_abs())
+    }
+
+    pub(super) fn get_argument(&mut self, argument: Argument) -> Result<(), End> {
+        let Value::Int(index) = self.int(argument)? else {
+            return Ok(());
+        };
+        match self.memo.get(index.unsigned_abs()) {
+            Some(value) => Ok(self.stack.push(value)?),
+            None if self.loose => Ok(self.stack.push(Value::Unknown)?),
+            None => broken("GET of a memo entry that was never put"),
+        }
+    }
+
+    /// Python 2 takes any text as a memo key; Python 3 takes numbers.
+    pub(super) fn memo_key(&mut self) -> Result<(Vec<u8>, Option<u64>), End> {
+        let (at, len) = self.data()?;
+        let line = self.reader.bytes(at, len, 256);
+        let number = text::int(&line).filter(|_| len <= 256);
+        if number.is_none_or(|number| !number.canonical || number.value.is_none_or(|value| value < 0)) {
+            self.odd(true, "a memo key that only some unpicklers take");
+        }
+        Ok((line, number.and_then(|number| number.value).and_then(|value| u64::try_from(value).ok())))
+    }
+
+    pub(super) fn text_put(&mut self) -> Result<(), End> {
+        let (line, index) = self.memo_key()?;
+        let value = self.top()?;
+        if index.is_none() || line.first() == Some(&b'0') && line.len() > 1 {
+            if self.text_keys.len() >= 10_000 {
+                return Err(End::Limit("text keys of the memo".to_owned()));
+            }
+            self.text_keys.insert(line, value);
+        }
+        index.map_or(Ok(()), |index| self.put(index))
+    }
+
+    pub(super) fn text_get(&mut self) -> Result<(), End> {
+        let (line, index) = self.memo_key()?;
+        let by_text = self.text_keys.get(&line).copied();
+        match by_text.or_else(|| self.memo.get(index?)) {
+            Some(value) => Ok(self.stack.push(value)?),
+            None => broken("GET of a memo entry that was never put"),
+        }
+    }
+}
