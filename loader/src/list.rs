@@ -12,7 +12,7 @@ use scanner::examine::examine;
 use scanner::format::joblib;
 use scanner::limits::Limits;
 use scanner::pickle::{self, End, Options, Reading, Trace};
-use scanner::source::{FileSource, SharedSource, read_vec};
+use scanner::source::{FileSource, SharedSource};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,8 +21,6 @@ use std::sync::Arc;
 const ITEMS: usize = 1_000_000;
 /// Bytes of values: some 500 for each tensor of a state dict.
 const HEAP: usize = 256 << 20;
-/// The magic number of torch's stream of before 1.6: the first of five pickles.
-const LEGACY: &[u8] = &[0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
 /// The tensors of a file: of its header, or of the pickle that counts. None where it holds none, or is of no format that
 /// holds any.
@@ -33,29 +31,24 @@ pub fn list(path: &Path, limits: &Limits) -> io::Result<Listing> {
     // What a person names is followed where it leads; what stands there must be a regular file.
     let found = Found { path: std::fs::canonicalize(path)?, shown_path: path.to_owned(), kind: Kind::File };
     let source: SharedSource = Arc::new(FileSource::new(found.open()?, Arc::default())?);
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let examination = examine(source.clone(), &name, &Watch::start(Arc::new(limits.clone())), false);
+    let Some(root) = examination.looked.first() else { return Ok(Listing::default()) };
     let mut limits = limits.clone();
-    let modest = Watch::start(Arc::new(limits.clone()));
     limits.items = limits.items.max(ITEMS);
     limits.heap_bytes = limits.heap_bytes.max(HEAP);
     let watch = Watch::start(Arc::new(limits));
-    let head = read_vec(source.as_ref(), 0, 32)?;
-    if head.starts_with(b"PK\x03\x04")
-        && let Some(pickle) = checkpoint(&source, &watch)
-    {
-        return Ok(listing(&pickle, 0, &watch));
-    }
-    if head.first() == Some(&0x80) && head.windows(LEGACY.len()).any(|window| window == LEGACY) {
-        return Ok(legacy(&source, &watch));
-    }
-    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let examination = examine(source.clone(), &name, &modest, false);
-    let complete = examination.looked.iter().all(|looked| looked.unread.is_empty());
-    let pickle = examination.looked.first().is_some_and(|root| root.format == Some("pickle"));
-    let tensors: Vec<_> = examination.looked.into_iter().flat_map(|looked| looked.tensors).collect();
-    if pickle && tensors.is_empty() {
-        return Ok(listing(&source, 0, &watch));
-    }
-    Ok(Listing { tensors, complete })
+    Ok(match root.format {
+        Some("torch-zip") => {
+            checkpoint(&source, &watch).map_or_else(Listing::default, |pickle| listing(&pickle, 0, &watch))
+        }
+        Some("torch-legacy") => legacy(&source, &watch),
+        Some("pickle") => listing(&source, 0, &watch),
+        _ => {
+            let complete = examination.looked.iter().all(|looked| looked.unread.is_empty());
+            Listing { tensors: examination.looked.into_iter().flat_map(|looked| looked.tensors).collect(), complete }
+        }
+    })
 }
 
 /// The `data.pkl` of torch's zip. torch finds its folder by the first record.

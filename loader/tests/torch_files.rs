@@ -11,8 +11,7 @@ fn folder() -> PathBuf {
 
 /// Name, type and shape as they stand in the table.
 fn listed(file: &str) -> (Vec<String>, bool) {
-    let listing =
-        loader::list(&folder().join(file), &Limits::default()).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let listing = loader::list(&folder().join(file), &Limits::default()).expect(file);
     let row = |tensor: &scanner::seen::Tensor| {
         let shape: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
         format!("{}\t{}\t{}", tensor.name, tensor.dtype, shape.join(","))
@@ -36,4 +35,26 @@ fn every_file_of_torch_lists_what_torch_loads() {
     }
     assert!(expected.len() > 40, "the table has {} files", expected.len());
     assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), expected.len(), wrong.join("\n"));
+}
+
+#[test]
+fn arrays_of_numpy_and_joblib_are_listed() {
+    let arrays = ["0\tI64\t2,3", "1\tF32\t2,3", "2\tF64\t0,3", "3\tF64\t"];
+    for protocol in 0..=5 {
+        let (found, complete) = listed(&format!("numpy/np25/arrays-p{protocol}.pkl"));
+        assert!(complete && found == arrays, "protocol {protocol}: {found:?}");
+    }
+    let (found, _) = listed("numpy/np25/joblib-plain.joblib");
+    assert_eq!(found, ["w\tF64\t3,4", "f\tF32\t2,2", "e\tF64\t0"]);
+}
+
+#[test]
+fn headers_name_their_tensors_themselves() {
+    assert_eq!(listed("safetensors/half.safetensors").0, ["b\tBF16\t2", "h\tF16\t3", "q\tBOOL\t2"]);
+    assert_eq!(listed("numpy/np25/f4.npy").0, ["f4\t>f4\t2,3"], "big-endian numbers keep the word of numpy");
+}
+
+#[test]
+fn parts_of_a_distributed_checkpoint_have_no_names_of_their_own() {
+    assert_eq!(listed("torch/dcp/__0_0.distcp").0, Vec::<String>::new());
 }

@@ -1,0 +1,65 @@
+//! Pickles that no library writes: cycles, values shared without end, and shapes that are none.
+
+use scanner::artifact::Watch;
+use scanner::limits::Limits;
+use scanner::pickle::{self, Options, Reading, Trace};
+use scanner::source::{Memory, SharedSource};
+use std::sync::Arc;
+use std::time::Instant;
+
+fn follow(assembly: &str) -> Trace {
+    let bytes = fixtures::assemble(assembly).expect("the assembly is right");
+    let source: SharedSource = Arc::new(Memory::new(bytes));
+    let watch = Watch::start(Arc::new(Limits { items: 1_000_000, heap_bytes: 256 << 20, ..Limits::default() }));
+    pickle::read(&source, 0, &Options { inline: None, reading: Reading::Transparent }, &watch, &mut |_, _| false)
+}
+
+/// A tensor of that shape, as torch writes it.
+fn tensor(shape: &str) -> String {
+    format!(
+        "GLOBAL 'torch._utils' '_rebuild_tensor_v2'\nMARK\nMARK\nBINUNICODE 'storage'\nGLOBAL 'torch' 'FloatStorage'\n\
+         BINUNICODE '0'\nBINUNICODE 'cpu'\nBININT1 4\nTUPLE\nBINPERSID\nBININT1 0\n{shape}\n{shape}\nNEWFALSE\nNONE\nTUPLE\nREDUCE\n"
+    )
+}
+
+fn names(assembly: &str) -> (Vec<String>, bool) {
+    let listing = loader::walk(&follow(assembly));
+    (listing.tensors.into_iter().map(|tensor| tensor.name).collect(), listing.complete)
+}
+
+#[test]
+fn a_dict_that_holds_itself_ends() {
+    let tensor = tensor("BININT1 4\nTUPLE1");
+    let text = format!(
+        "PROTO 2\nEMPTY_DICT\nBINPUT 0\nBINUNICODE 'w'\n{tensor}SETITEM\nBINUNICODE 'self'\nBINGET 0\nSETITEM\nSTOP"
+    );
+    assert_eq!(names(&text), (vec!["w".to_owned()], true));
+}
+
+#[test]
+fn lists_shared_without_end_are_given_up() {
+    let mut text = format!("PROTO 2\n{}BINPUT 0\n", tensor("BININT1 4\nTUPLE1"));
+    for level in 0..60 {
+        text += &format!("BINGET {level}\nBINGET {level}\nTUPLE2\nBINPUT {}\n", level + 1);
+    }
+    let start = Instant::now();
+    let listing = loader::walk(&follow(&(text + "STOP")));
+    assert!(!listing.complete, "two to the power of sixty tensors cannot all be named");
+    assert!(start.elapsed().as_secs() < 60, "it took {:?}", start.elapsed());
+}
+
+#[test]
+fn only_what_stands_under_one_state_dict_is_named_relative_to_it() {
+    let tensor = tensor("BININT1 4\nTUPLE1");
+    let inner = format!("BINUNICODE 'state_dict'\nEMPTY_DICT\nBINUNICODE 'w'\n{tensor}SETITEM\nSETITEM\n");
+    assert_eq!(names(&format!("PROTO 2\nEMPTY_DICT\n{inner}STOP")).0, ["w"]);
+    let beside = format!("BINUNICODE 'ema'\n{tensor}SETITEM\n");
+    assert_eq!(names(&format!("PROTO 2\nEMPTY_DICT\n{inner}{beside}STOP")).0, ["state_dict.w", "ema"]);
+}
+
+#[test]
+fn a_shape_that_is_none_is_no_tensor() {
+    assert_eq!(names(&format!("PROTO 2\n{}STOP", tensor("BININT -1\nTUPLE1"))).0, Vec::<String>::new());
+    assert_eq!(names(&format!("PROTO 2\n{}STOP", tensor("NONE"))).0, Vec::<String>::new());
+    assert_eq!(names(&format!("PROTO 2\n{}STOP", tensor("EMPTY_TUPLE"))).0, [""]);
+}
