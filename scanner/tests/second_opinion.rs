@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 fn files(folder: &str, extensions: &[&str]) -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/clean").join(folder);
-    let wanted = |path: &Path| path.extension().is_some_and(|extension| extensions.iter().any(|wanted| extension == *wanted));
+    let wanted =
+        |path: &Path| path.extension().is_some_and(|extension| extensions.iter().any(|wanted| extension == *wanted));
     let all = walkdir::WalkDir::new(root).into_iter().filter_map(Result::ok).map(walkdir::DirEntry::into_path);
     all.filter(|path| wanted(path)).collect()
 }
@@ -34,7 +35,12 @@ fn the_zip_crate_finds_the_same_entries_with_the_same_bytes() {
             file.read_to_end(&mut expected).expect("the zip crate reads what it lists");
             assert_eq!(Some(entry.name.as_str()), file.name().ok().as_deref());
             let content = entry.open(&watch).source.expect("we open what it opens");
-            assert_eq!(read_vec(content.as_ref(), 0, expected.len() + 1).expect("it can be read"), expected, "{}", entry.name);
+            assert_eq!(
+                read_vec(content.as_ref(), 0, expected.len() + 1).expect("it can be read"),
+                expected,
+                "{}",
+                entry.name
+            );
             compared += 1;
         }
     }

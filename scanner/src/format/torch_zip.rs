@@ -8,7 +8,7 @@ use super::{Format, Head, Recognition};
 use crate::archive::Entry;
 use crate::archive::zip::{ZipArchive, ZipEntry};
 use crate::artifact::{Artifact, Role};
-use crate::fact::{Fact, Weight};
+use crate::fact::{Fact, Unread, Weight};
 use crate::pickle::value::{Items, Kind, Node, Value};
 use crate::pickle::{self, Options, Reading, Trace};
 use crate::seen::{Content, Member, Seen};
@@ -112,7 +112,10 @@ fn storages(artifact: &Artifact, seen: &mut Seen, entries: &[ZipEntry], root: &s
                         format!("storage {} is said to have {bytes} bytes, its record has {record}", storage.key);
                     seen.fact(None, Fact::StructureViolation { what, weight: Weight::Misleading });
                 }
-                (None, Some(1..)) if !storage.meta => {
+                // Of a cut archive the records behind the cut are missing: that is said already.
+                (None, Some(1..))
+                    if !storage.meta && !seen.unread.iter().any(|(_, why)| matches!(why, Unread::Broken(_))) =>
+                {
                     let what = format!("storage {} has no record", storage.key);
                     seen.fact(None, Fact::StructureViolation { what, weight: Weight::Wrong });
                 }
