@@ -10,7 +10,7 @@ use super::decoded::decode;
 use super::{Entry, Opened, zip_walk};
 use crate::artifact::Watch;
 use crate::fact::{Fact, Unread, Weight};
-use crate::source::{SharedSource, Source, Window};
+use crate::source::{SharedSource, Source, Window, gathered};
 use std::sync::Arc;
 
 /// A zip file: its entries, what is odd about it, and what of it could not be read.
@@ -105,6 +105,11 @@ impl ZipEntry {
     }
 
     fn open_stored(&self, packed: SharedSource, watch: &Watch) -> Opened {
+        // What is read for its checksum is looked at next: one read serves both.
+        let packed = match gathered(packed, CHECKED as usize) {
+            Ok(packed) => packed,
+            Err(error) => return Opened { source: None, facts: Vec::new(), unread: Some(Unread::Io(error.to_string())) },
+        };
         let mut opened = Opened { source: Some(packed.clone()), facts: Vec::new(), unread: None };
         if self.encrypted || (self.crc32 != 0 && packed.len() <= CHECKED) {
             match checksum(&*packed, watch) {
