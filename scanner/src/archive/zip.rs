@@ -108,7 +108,9 @@ impl ZipEntry {
         // What is read for its checksum is looked at next: one read serves both.
         let packed = match gathered(packed, CHECKED as usize) {
             Ok(packed) => packed,
-            Err(error) => return Opened { source: None, facts: Vec::new(), unread: Some(Unread::Io(error.to_string())) },
+            Err(error) => {
+                return Opened { source: None, facts: Vec::new(), unread: Some(Unread::Io(error.to_string())) };
+            }
         };
         let mut opened = Opened { source: Some(packed.clone()), facts: Vec::new(), unread: None };
         if self.encrypted || (self.crc32 != 0 && packed.len() <= CHECKED) {
