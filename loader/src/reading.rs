@@ -1,7 +1,7 @@
 //! Reading the values of a trace: the few questions that every constructor asks of its arguments.
 
 use scanner::pickle::Trace;
-use scanner::pickle::value::{Call, Items, Kind, Node, Value};
+use scanner::pickle::value::{Call, Items, Kind, Value};
 
 /// The longest name of a key that is read.
 const KEY: usize = 1024;
@@ -16,20 +16,12 @@ pub(crate) fn row(trace: &Trace, value: Value) -> Option<&[Value]> {
 
 /// The call that made a value.
 pub(crate) fn call(trace: &Trace, value: Value) -> Option<&Call> {
-    let Value::Node(id) = value else { return None };
-    match trace.heap.get(id)? {
-        Node::Call(call) => Some(call),
-        Node::Container { .. } => None,
-    }
+    trace.made(value)
 }
 
 /// A literal container.
 pub(crate) fn container(trace: &Trace, value: Value) -> Option<(Kind, &Items)> {
-    let Value::Node(id) = value else { return None };
-    match trace.heap.get(id)? {
-        Node::Container { kind, items } => Some((*kind, items)),
-        Node::Call(_) => None,
-    }
+    trace.container(value)
 }
 
 /// The full name of an imported object.

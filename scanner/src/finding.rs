@@ -122,7 +122,7 @@ const fn is_zero(count: &u64) -> bool {
 }
 
 /// A finding in the making: not yet tied to a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Concern {
     /// Offset in the member.
     pub at: Option<u64>,

@@ -1,13 +1,12 @@
 //! From what was seen to what is said: findings, a verdict, and what was not read.
 
 use crate::examine::{Examination, Looked};
-use crate::fact::Unread;
 use crate::finding::{Concern, Finding, Verdict, fingerprint};
 use crate::limits::Limits;
 use crate::pickle::listing;
 use crate::report::{ArtifactReport, NotRead, UNKNOWN_FORMAT};
 use crate::rule::{facts, rules};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 const EXCERPTS: usize = 8;
 
@@ -37,15 +36,12 @@ pub fn judge(examination: &Examination, path: &str, limits: &Limits) -> Artifact
     }
     let format = root.and_then(|root| root.format).unwrap_or(if size == 0 { "empty" } else { UNKNOWN_FORMAT });
     let worst = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Clean);
-    let pointer = root.is_some_and(|root| root.unread.iter().any(|(_, why)| matches!(why, Unread::LfsPointer { .. })));
     let mut verdict = worst;
     if matches!(format, UNKNOWN_FORMAT | "empty") && worst <= Verdict::NotScanned {
         let reason = if size == 0 { "an empty file" } else { "not a format that is known" };
         if not_read.is_empty() {
             not_read.push(NotRead { member: None, offset: None, reason: reason.to_owned() });
         }
-        verdict = Verdict::NotScanned;
-    } else if pointer {
         verdict = Verdict::NotScanned;
     }
     let findings = cap(findings, limits.findings);
@@ -55,18 +51,17 @@ pub fn judge(examination: &Examination, path: &str, limits: &Limits) -> Artifact
 fn concerns(looked: &Looked) -> Vec<(Concern, Option<u64>)> {
     let facts = looked.facts.iter().map(|(at, fact)| (facts::fact(*at, fact), None));
     let unread = looked.unread.iter().map(|(at, why)| (facts::unread(*at, why), None));
-    let streams = looked.pickles.iter().flat_map(|heard| {
+    let mut first = (0, 0);
+    let streams = looked.pickles.iter().enumerate().flat_map(|(index, heard)| {
         // The lossy and the plain reading of a stream start where the first one did, and say mostly the same.
-        let index = looked.pickles.iter().take_while(|other| other.trace.start < heard.trace.start).count();
+        if heard.trace.start > first.1 {
+            first = (index, heard.trace.start);
+        }
+        let index = first.0;
         heard.concerns.iter().map(move |concern| (concern.clone(), Some(index as u64)))
     });
-    let mut all: Vec<(Concern, Option<u64>)> = Vec::new();
-    for one in facts.chain(unread).chain(streams) {
-        if !all.contains(&one) {
-            all.push(one);
-        }
-    }
-    all
+    let mut said = HashSet::new();
+    facts.chain(unread).chain(streams).filter(|one| said.insert(one.clone())).collect()
 }
 
 fn finding(concern: Concern, path: &str, member: Option<&str>, stream: Option<u64>) -> Finding {

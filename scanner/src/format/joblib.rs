@@ -23,7 +23,10 @@ fn is_wrapper(name: &str) -> bool {
 }
 
 fn length(trace: &Trace, call: &Call, at: u64) -> Option<Inline> {
-    let state = dict(trace, *call.states.last()?)?;
+    let (Kind::Dict, state) = trace.container(*call.states.last()?)? else { return None };
+    if !state.complete() {
+        return None;
+    }
     // The last of equal keys counts, as in Python: the first one would let a file choose what we skip.
     let get = |key: &str| {
         let named = |pair: &&[Value]| matches!(pair, [name, _] if trace.text(*name, 64).as_deref() == Some(key));
@@ -45,20 +48,9 @@ fn length(trace: &Trace, call: &Call, at: u64) -> Option<Inline> {
     Some(Inline::Array { end })
 }
 
-fn dict(trace: &Trace, value: Value) -> Option<&Items> {
-    let Value::Node(id) = value else { return None };
-    match trace.heap.get(id)? {
-        Node::Container { kind: Kind::Dict, items } if items.complete() => Some(items),
-        _ => None,
-    }
-}
-
+/// The items of a tuple that are all known.
 fn tuple(trace: &Trace, value: Value) -> Option<&Items> {
-    let Value::Node(id) = value else { return None };
-    match trace.heap.get(id)? {
-        Node::Container { kind: Kind::Tuple, items } if items.complete() => Some(items),
-        _ => None,
-    }
+    trace.tuple(value).filter(|items| items.complete())
 }
 
 /// Bytes of an item of a dtype made by `numpy.dtype(text, ...)`: `Some(None)` when it holds objects.
@@ -66,8 +58,7 @@ fn tuple(trace: &Trace, value: Value) -> Option<&Items> {
 /// numpy takes the flags of every dtype, and the size of texts and records, from the state given by BUILD
 /// (`arraydescr_setstate`), so the text alone does not tell them.
 fn item_size(trace: &Trace, dtype: Value) -> Option<Option<u64>> {
-    let Value::Node(id) = dtype else { return None };
-    let Node::Call(call) = trace.heap.get(id)? else { return None };
+    let call = trace.made(dtype)?;
     let text = trace.text(*tuple(trace, call.args)?.kept.first()?, 64)?;
     let text = text.trim_start_matches(['<', '>', '|', '=']);
     let (kind, digits) = text.split_at_checked(1)?;

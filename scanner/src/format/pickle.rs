@@ -41,11 +41,7 @@ impl Format for Pickle {
         let extension = artifact.name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
         let opcode = head.start.first().is_some_and(|byte| pickle::opcode::lookup(*byte).is_some());
         let claimed = extension.is_some_and(|extension| named.contains(&extension.as_str()));
-        if claimed && opcode && !head.start.starts_with(b"PK\x03\x04") {
-            Recognition::Possible
-        } else {
-            Recognition::No
-        }
+        if claimed && opcode { Recognition::Possible } else { Recognition::No }
     }
 
     fn examine(&self, artifact: &Artifact, seen: &mut Seen) {

@@ -7,7 +7,7 @@ use super::{Format, Head, Recognition};
 use crate::artifact::{Artifact, Watch};
 use crate::fact::{Fact, Unread, Weight};
 use crate::pickle::trace::End;
-use crate::pickle::value::{Node, Value};
+use crate::pickle::value::Value;
 use crate::pickle::{self, Options, Reading};
 use crate::seen::Seen;
 use crate::source::read_vec;
@@ -67,8 +67,7 @@ impl Format for TorchLegacy {
 }
 
 fn class_size(trace: &pickle::Trace, id: Value) -> Option<u64> {
-    let Value::Node(id) = id else { return None };
-    let Some(Node::Container { items, .. }) = trace.heap.get(id) else { return None };
+    let (_, items) = trace.container(id)?;
     let Some(Value::Global(class)) = items.kept.get(1) else { return None };
     item_size(trace.callable_name(*class).rsplit('.').next()?).map(|(size, _)| size)
 }
@@ -80,8 +79,7 @@ fn keys(artifact: &Artifact, at: u64) -> Vec<String> {
     let watch = Watch::start(Arc::new(limits));
     let options = Options { inline: None, reading: Reading::Transparent };
     let trace = pickle::read(&artifact.source, at, &options, &watch, &mut |_, _| false);
-    let Some(Value::Node(id)) = trace.root else { return Vec::new() };
-    let Some(Node::Container { items, .. }) = trace.heap.get(id) else { return Vec::new() };
+    let Some((_, items)) = trace.root.and_then(|root| trace.container(root)) else { return Vec::new() };
     items.kept.iter().filter_map(|key| trace.text(*key, 256)).collect()
 }
 

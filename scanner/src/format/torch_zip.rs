@@ -9,7 +9,7 @@ use crate::archive::Entry;
 use crate::archive::zip::{ZipArchive, ZipEntry};
 use crate::artifact::{Artifact, Role};
 use crate::fact::{Fact, Unread, Weight};
-use crate::pickle::value::{Items, Kind, Node, Value};
+use crate::pickle::value::Value;
 use crate::pickle::{self, Options, Reading, Trace};
 use crate::seen::{Content, Member, Seen};
 use crate::source::{gathered, read_vec};
@@ -140,7 +140,7 @@ pub struct Storage {
 
 /// Reads a persistent id as torch writes it.
 pub fn storage(trace: &Trace, id: Value) -> Option<Storage> {
-    let items = tuple(trace, id)?;
+    let items = trace.tuple(id)?;
     let [kind, class, key, location, count] = items.kept.get(..5)?.try_into().ok()?;
     if trace.text(kind, 16).as_deref() != Some("storage") {
         return None;
@@ -152,14 +152,6 @@ pub fn storage(trace: &Trace, id: Value) -> Option<Storage> {
     let bytes = item_size(class.rsplit('.').next()?)
         .and_then(|(size, per)| Some(count.unsigned_abs().checked_mul(size)?.div_ceil(per)));
     Some(Storage { key, bytes, meta: trace.text(location, 16).as_deref() == Some("meta") })
-}
-
-fn tuple(trace: &Trace, value: Value) -> Option<&Items> {
-    let Value::Node(id) = value else { return None };
-    match trace.heap.get(id)? {
-        Node::Container { kind: Kind::Tuple, items } => Some(items),
-        _ => None,
-    }
 }
 
 /// Bytes of so many elements of a storage class.

@@ -1,7 +1,7 @@
 //! What a pickle would do, in order: the names it asks for and the calls it makes, each with its place.
 
 use super::heap::Heap;
-use super::value::{CallableId, How, Value};
+use super::value::{Call, CallableId, How, Items, Kind, Node, Value};
 use crate::source::{SharedSource, read_vec};
 
 /// A name that a stream asks for, as it stands there: before any Python 2 mapping.
@@ -138,6 +138,29 @@ impl Trace {
         }
         let bytes = read_vec(self.source.as_ref(), at, len as usize).ok()?;
         (bytes.len() == len as usize).then(|| super::text::decode(encoding, &bytes))?
+    }
+
+    /// A literal container and its items.
+    pub fn container(&self, value: Value) -> Option<(Kind, &Items)> {
+        let Value::Node(id) = value else { return None };
+        match self.heap.get(id)? {
+            Node::Container { kind, items } => Some((*kind, items)),
+            Node::Call(_) => None,
+        }
+    }
+
+    /// The items of a literal tuple.
+    pub fn tuple(&self, value: Value) -> Option<&Items> {
+        self.container(value).filter(|(kind, _)| *kind == Kind::Tuple).map(|(_, items)| items)
+    }
+
+    /// The call that made a value.
+    pub fn made(&self, value: Value) -> Option<&Call> {
+        let Value::Node(id) = value else { return None };
+        match self.heap.get(id)? {
+            Node::Call(call) => Some(call),
+            Node::Container { .. } => None,
+        }
     }
 
     /// The name of a callable as `module.name`, `?` for what is computed.

@@ -65,19 +65,11 @@ impl<'a> Args<'a> {
     }
 
     fn container(&self, value: Value) -> Option<(Kind, &'a Items)> {
-        let Value::Node(id) = value else { return None };
-        match self.trace.heap.get(id)? {
-            Node::Container { kind, items } => Some((*kind, items)),
-            Node::Call(_) => None,
-        }
+        self.trace.container(value)
     }
 
     fn made(&self, value: Value) -> Option<&'a Call> {
-        let Value::Node(id) = value else { return None };
-        match self.trace.heap.get(id)? {
-            Node::Call(call) => Some(call),
-            Node::Container { .. } => None,
-        }
+        self.trace.made(value)
     }
 
     fn global(&self, value: Value) -> Option<(&'a str, &'a str, effect::Judgement)> {
