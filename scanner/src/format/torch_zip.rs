@@ -4,6 +4,7 @@
 //! `data.pkl` says of each storage is held against the record: a record of another size is what memory corruption in
 //! the loader is made of (CVE-2026-24747). Layout: `caffe2/serialize/inline_container.h`, and weights.md section 2.
 
+use super::zip::hand_on;
 use super::{Format, Head, Recognition};
 use crate::archive::Entry;
 use crate::archive::zip::{ZipArchive, ZipEntry};
@@ -11,7 +12,7 @@ use crate::artifact::{Artifact, Role};
 use crate::fact::{Fact, Unread, Weight};
 use crate::pickle::value::Value;
 use crate::pickle::{self, Options, Reading, Trace};
-use crate::seen::{Content, Member, Seen};
+use crate::seen::Seen;
 use crate::source::{gathered, read_vec};
 use std::collections::{HashMap, HashSet};
 
@@ -44,13 +45,8 @@ impl Format for TorchZip {
 
     fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
         let archive = ZipArchive::read(&artifact.source, &artifact.watch);
-        seen.facts.extend(archive.facts);
-        seen.unread.extend(archive.unread);
-        for region in archive.regions {
-            seen.member(region.name, region.source, Role::Unknown);
-        }
         let root = archive.entries.first().map_or("", |entry| folder(&entry.name)).to_owned();
-        let storages = storages(artifact, seen, &archive.entries, &root);
+        let storages = storages(artifact, seen, &archive, &root);
         programs(&archive.entries, &root, seen);
         let others: HashSet<&str> =
             archive.entries.iter().map(|entry| folder(&entry.name)).filter(|name| *name != root).collect();
@@ -58,19 +54,10 @@ impl Format for TorchZip {
             let what = format!("a torch archive has one folder, this one has {}", others.len() + 1);
             seen.fact(None, Fact::ArchiveMismatch { what, weight: Weight::Misleading });
         }
-        for entry in archive.entries {
-            if entry.folder {
-                continue;
-            }
+        hand_on(archive, seen, |entry| {
             let key = entry.name.strip_prefix(&root).and_then(|rest| rest.strip_prefix("/data/"));
-            let numbers = key.is_some_and(|key| storages.contains(key));
-            let role = if numbers { Role::Numbers } else { Role::Unknown };
-            let name = entry.name.clone();
-            // Thousands of tensors make gigabytes: reading them for a checksum that torch ignores is not worth it.
-            let plain = if numbers { entry.unchecked() } else { None };
-            let content = plain.map_or_else(|| Content::Entry(Box::new(entry)), Content::Source);
-            seen.members.push(Member { name, content, role });
-        }
+            if key.is_some_and(|key| storages.contains(key)) { Role::Numbers } else { Role::Unknown }
+        });
     }
 }
 
@@ -94,7 +81,10 @@ fn programs(entries: &[ZipEntry], root: &str, seen: &mut Seen) {
 }
 
 /// The keys of the storages whose records are what `data.pkl` says they are.
-fn storages(artifact: &Artifact, seen: &mut Seen, entries: &[ZipEntry], root: &str) -> HashSet<String> {
+fn storages(artifact: &Artifact, seen: &mut Seen, archive: &ZipArchive, root: &str) -> HashSet<String> {
+    let entries = &archive.entries;
+    // Of a cut archive the records behind the cut are missing: that is said already.
+    let cut = archive.unread.iter().any(|(_, why)| matches!(why, Unread::Broken(_)));
     let name = format!("{root}/data.pkl");
     let sizes: HashMap<&str, u64> = entries.iter().map(|entry| (entry.name.as_str(), entry.unpacked)).collect();
     let mut good = HashSet::new();
@@ -112,10 +102,7 @@ fn storages(artifact: &Artifact, seen: &mut Seen, entries: &[ZipEntry], root: &s
                         format!("storage {} is said to have {bytes} bytes, its record has {record}", storage.key);
                     seen.fact(None, Fact::StructureViolation { what, weight: Weight::Misleading });
                 }
-                // Of a cut archive the records behind the cut are missing: that is said already.
-                (None, Some(1..))
-                    if !storage.meta && !seen.unread.iter().any(|(_, why)| matches!(why, Unread::Broken(_))) =>
-                {
+                (None, Some(1..)) if !storage.meta && !cut => {
                     let what = format!("storage {} has no record", storage.key);
                     seen.fact(None, Fact::StructureViolation { what, weight: Weight::Wrong });
                 }
