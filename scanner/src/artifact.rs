@@ -31,6 +31,10 @@ pub enum Role {
     Unknown,
     /// Raw numbers of a tensor: a pickle by chance is no news there, a real header is.
     Numbers,
+    /// The `storages` of torch's tar: small pickles with raw numbers between them.
+    TarStorages,
+    /// The `tensors` of torch's tar: likewise.
+    TarTensors,
     /// A literal inside a pickle: looked into only where it clearly is something.
     Literal,
 }

@@ -13,6 +13,7 @@ use crate::report::{
     ArtifactReport, CallReport, ImportReport, InspectReport, MemberReport, NotRead, PickleReport, Report, ScanError,
     UNKNOWN_FORMAT,
 };
+use crate::seen::Keep;
 use crate::source::{FileSource, SharedSource, Source};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -132,21 +133,20 @@ fn scan_one(
         Kind::File => {}
     }
     let file = found.open().map_err(|error| fail(error.to_string()))?;
-    let before = file.metadata().map_err(|error| fail(error.to_string()))?;
-    let kept = file.try_clone().map_err(|error| fail(error.to_string()))?;
-    let source: SharedSource = Arc::new(FileSource::new(file, read.clone()).map_err(|error| fail(error.to_string()))?);
+    let file = Arc::new(FileSource::new(file, read.clone()).map_err(|error| fail(error.to_string()))?);
+    let before = file.stamp().map_err(|error| fail(error.to_string()))?;
     let name = found.shown_path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let watch = Watch::start(limits.clone());
-    let mut examination = examine(source.clone(), &name, &watch, false);
-    let after = kept.metadata().map_err(|error| fail(error.to_string()))?;
-    if (before.len(), before.modified().ok()) != (after.len(), after.modified().ok())
+    let mut examination = examine(file.clone(), &name, &watch, Keep::default());
+    let after = file.stamp().map_err(|error| fail(error.to_string()))?;
+    if before != after
         && let Some(root) = examination.looked.first_mut()
     {
         root.unread.push((None, Unread::Io("the file changed while it was read".to_owned())));
     }
     let mut report = judge(&examination, &path, limits);
     if options.hash {
-        report.sha256 = Some(hash(source.as_ref()).map_err(|error| fail(error.to_string()))?);
+        report.sha256 = Some(hash(file.as_ref()).map_err(|error| fail(error.to_string()))?);
     }
     options.policy.apply(&mut report.findings, &path, report.sha256.as_deref());
     Ok(report)
@@ -155,7 +155,7 @@ fn scan_one(
 fn odd_file(path: &str, fact: Fact, limits: &Limits) -> ArtifactReport {
     let source: SharedSource = Arc::new(crate::source::Memory::new(Vec::new()));
     let watch = Watch::start(Arc::new(limits.clone()));
-    let mut examination = examine(source, "", &watch, false);
+    let mut examination = examine(source, "", &watch, Keep::default());
     if let Some(root) = examination.looked.first_mut() {
         root.format = Some("special-file");
         root.facts.push((None, fact));
@@ -187,7 +187,7 @@ fn examine_path(path: &Path, limits: &Limits) -> Result<Examination, Error> {
     let source: SharedSource = Arc::new(FileSource::new(file, Arc::default()).map_err(Error::Io)?);
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let watch = Watch::start(Arc::new(limits.clone()));
-    Ok(examine(source, &name, &watch, true))
+    Ok(examine(source, &name, &watch, Keep { events: true, layout: false }))
 }
 
 /// Says what is inside a file or one of its members.

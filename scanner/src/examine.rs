@@ -9,8 +9,9 @@ use crate::chain::Chain;
 use crate::fact::{Fact, Unread, Weight};
 use crate::format::all::FORMATS;
 use crate::format::{Format, Head, Recognition};
+use crate::layout::Layout;
 use crate::rule::calls::Calls;
-use crate::seen::{Content, Heard, Member, Seen, Tensor};
+use crate::seen::{Content, Heard, Keep, Member, Seen, Tensor};
 use crate::source::{SharedSource, gathered, read_vec};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,6 +35,8 @@ pub struct Looked {
     pub pickles: Vec<Heard>,
     /// Tensors.
     pub tensors: Vec<Tensor>,
+    /// Where its numbers stand, if that was asked for.
+    pub layout: Option<Layout>,
     members: Vec<Member>,
     unpacked: u64,
 }
@@ -45,7 +48,7 @@ pub struct Examination {
 }
 
 /// Examines a file.
-pub fn examine(source: SharedSource, name: &str, watch: &Watch, keep_events: bool) -> Examination {
+pub fn examine(source: SharedSource, name: &str, watch: &Watch, keep: Keep) -> Examination {
     let root = Artifact {
         chain: Chain::root(),
         name: name.to_owned(),
@@ -54,7 +57,7 @@ pub fn examine(source: SharedSource, name: &str, watch: &Watch, keep_events: boo
         role: Role::Unknown,
         watch: watch.clone(),
     };
-    let mut done = vec![look(&root, keep_events)];
+    let mut done = vec![look(&root, keep)];
     let (mut unpacked, mut members) = (0u64, 0usize);
     let mut parents = 0..done.len();
     for depth in 1.. {
@@ -87,10 +90,10 @@ pub fn examine(source: SharedSource, name: &str, watch: &Watch, keep_events: boo
         }
         let from = done.len();
         let results: Vec<Looked> =
-            wave.into_par_iter().map(|(chain, member)| open(chain, member, depth, watch, keep_events)).collect();
+            wave.into_par_iter().map(|(chain, member)| open(chain, member, depth, watch, keep)).collect();
         unpacked += results.iter().map(|looked| looked.unpacked).sum::<u64>();
         // Raw numbers of which nothing is to be said are not kept: a checkpoint has thousands of them.
-        done.extend(results.into_iter().filter(|looked| keep_events || looked.matters()));
+        done.extend(results.into_iter().filter(|looked| keep.events || looked.matters()));
         parents = from..done.len();
     }
     Examination { looked: done }
@@ -98,7 +101,8 @@ pub fn examine(source: SharedSource, name: &str, watch: &Watch, keep_events: boo
 
 impl Looked {
     fn matters(&self) -> bool {
-        !(self.facts.is_empty() && self.unread.is_empty() && self.pickles.is_empty() && self.members.is_empty())
+        let nothing = self.facts.is_empty() && self.unread.is_empty() && self.pickles.is_empty();
+        !(nothing && self.members.is_empty() && self.layout.is_none())
     }
 
     fn nothing(chain: Chain, size: u64) -> Self {
@@ -110,13 +114,14 @@ impl Looked {
             unread: Vec::new(),
             pickles: Vec::new(),
             tensors: Vec::new(),
+            layout: None,
             members: Vec::new(),
             unpacked: 0,
         }
     }
 }
 
-fn open(chain: Chain, member: Member, depth: usize, watch: &Watch, keep_events: bool) -> Looked {
+fn open(chain: Chain, member: Member, depth: usize, watch: &Watch, keep: Keep) -> Looked {
     let (opened, unpacked) = match member.content {
         Content::Source(source) => (Opened { source: Some(source), facts: Vec::new(), unread: None }, false),
         Content::Entry(entry) => (entry.open(watch), true),
@@ -126,7 +131,7 @@ fn open(chain: Chain, member: Member, depth: usize, watch: &Watch, keep_events: 
             let size = source.len();
             let artifact =
                 Artifact { name: member.name, source, depth, role: member.role, watch: watch.clone(), chain };
-            let mut looked = look(&artifact, keep_events);
+            let mut looked = look(&artifact, keep);
             looked.unpacked = if unpacked { size } else { 0 };
             looked
         }
@@ -138,7 +143,7 @@ fn open(chain: Chain, member: Member, depth: usize, watch: &Watch, keep_events: 
 }
 
 /// Looks at one artifact with every format that claims it.
-fn look(artifact: &Artifact, keep_events: bool) -> Looked {
+fn look(artifact: &Artifact, keep: Keep) -> Looked {
     let mut looked = Looked::nothing(artifact.chain.clone(), artifact.source.len());
     // A checkpoint has thousands of records of raw numbers: their first bytes tell that they are no artifact. What else
     // is small is read at once.
@@ -161,7 +166,7 @@ fn look(artifact: &Artifact, keep_events: bool) -> Looked {
     if artifact.role == Role::Numbers && crate::pickle::literal::look(&head, false).is_none() {
         return looked;
     }
-    let mut seen = Seen::new(Calls::listen, keep_events);
+    let mut seen = Seen::new(Calls::listen, keep);
     // A panic is a bug of ours; it must not take the other files' answers along, nor pass as clean.
     let run = catch_unwind(AssertUnwindSafe(|| {
         let formats = claim(&Head { start: &head, artifact });
@@ -199,6 +204,7 @@ fn look(artifact: &Artifact, keep_events: bool) -> Looked {
     looked.unread = seen.unread;
     looked.pickles = seen.pickles;
     looked.tensors = seen.tensors;
+    looked.layout = seen.layout;
     looked.members = seen.members;
     looked
 }

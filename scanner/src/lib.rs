@@ -4,6 +4,7 @@
 pub mod archive;
 pub mod artifact;
 pub mod chain;
+pub mod clearance;
 pub mod effect;
 pub mod engine;
 pub mod examine;
@@ -11,6 +12,7 @@ pub mod fact;
 pub mod finding;
 pub mod format;
 pub mod judge;
+pub mod layout;
 pub mod limits;
 pub mod pickle;
 pub mod policy;

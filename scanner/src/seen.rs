@@ -5,6 +5,7 @@ use crate::artifact::Artifact;
 use crate::artifact::Role;
 use crate::fact::{Fact, Unread};
 use crate::finding::Concern;
+use crate::layout::Layout;
 use crate::pickle::{self, Event, Options, Trace};
 use crate::source::SharedSource;
 
@@ -25,10 +26,19 @@ pub struct Heard {
     pub concerns: Vec<Concern>,
 }
 
+/// What is kept beside the findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Keep {
+    /// All events of the traces: for `inspect`.
+    pub events: bool,
+    /// Where the numbers stand: for the loader.
+    pub layout: bool,
+}
+
 /// Collects what a format sees in an artifact.
 pub struct Seen {
     listen: fn(&Artifact) -> Box<dyn Listener>,
-    keep_events: bool,
+    keep: Keep,
     /// Facts, with the byte offset inside the artifact where there is one.
     pub facts: Vec<(Option<u64>, Fact)>,
     /// What was not read: the offset and length where they are known, and why.
@@ -39,6 +49,8 @@ pub struct Seen {
     pub members: Vec<Member>,
     /// Tensors that the headers name.
     pub tensors: Vec<Tensor>,
+    /// Where the numbers stand, if that is asked for.
+    pub layout: Option<Layout>,
 }
 
 /// Something nested in an artifact.
@@ -71,23 +83,24 @@ pub struct Tensor {
 }
 
 impl Seen {
-    /// Nothing seen yet. `listen` makes the listener of a stream; `keep_events` keeps all events in the traces.
-    pub fn new(listen: fn(&Artifact) -> Box<dyn Listener>, keep_events: bool) -> Self {
+    /// Nothing seen yet. `listen` makes the listener of a stream.
+    pub fn new(listen: fn(&Artifact) -> Box<dyn Listener>, keep: Keep) -> Self {
         Self {
             listen,
-            keep_events,
+            keep,
             facts: Vec::new(),
             unread: Vec::new(),
             pickles: Vec::new(),
             members: Vec::new(),
             tensors: Vec::new(),
+            layout: None,
         }
     }
 
     /// Follows the pickle at `start` of an artifact, and keeps what was heard. Gives the index in `pickles`.
     pub fn pickle(&mut self, artifact: &Artifact, start: u64, options: &Options<'_>) -> usize {
         let mut listener = (self.listen)(artifact);
-        let keep = self.keep_events;
+        let keep = self.keep.events;
         let trace = pickle::read(&artifact.source, start, options, &artifact.watch, &mut |trace, event| {
             listener.event(trace, event);
             keep
@@ -95,6 +108,13 @@ impl Seen {
         let concerns = listener.finish(&trace);
         self.pickles.push(Heard { trace, concerns });
         self.pickles.len() - 1
+    }
+
+    /// States where the numbers stand, if anybody wants to know.
+    pub fn layout(&mut self, layout: impl FnOnce() -> Layout) {
+        if self.keep.layout {
+            self.layout = Some(layout());
+        }
     }
 
     /// States a fact.
@@ -117,6 +137,6 @@ impl Seen {
 #[cfg(test)]
 impl Default for Seen {
     fn default() -> Self {
-        Self::new(crate::rule::calls::Calls::listen, false)
+        Self::new(crate::rule::calls::Calls::listen, Keep::default())
     }
 }

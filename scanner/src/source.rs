@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -47,6 +47,30 @@ impl FileSource {
         let len = file.metadata()?.len();
         Ok(Self { file, len, read })
     }
+
+    /// What tells this file, as it is now, from another one and from itself at another time.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn stamp(&self) -> io::Result<Stamp> {
+        let meta = self.file.metadata()?;
+        let times = [meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()];
+        Ok(Stamp { device: meta.dev(), inode: meta.ino(), len: meta.len(), times })
+    }
+
+    /// The open file, for those who read it in a way that the operating system knows (a mapping, shared extents).
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+/// A file at one time: two equal stamps are the same bytes, unless somebody sets the clock back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    len: u64,
+    times: [i64; 4],
 }
 
 impl Source for FileSource {

@@ -10,6 +10,8 @@ pub static FORMATS: &[&dyn Format] = &[
     &super::torch_legacy::TorchLegacy,
     &super::pickle::Pickle,
     &super::zip::Zip,
+    &super::torch_tar::TorchTarPart,
+    &super::torch_tar::TorchTar,
     &super::tar::Tar,
     &super::sevenzip::SevenZip,
     &super::numpy::Numpy,

@@ -57,7 +57,7 @@ fn tuple(trace: &Trace, value: Value) -> Option<&Items> {
 ///
 /// numpy takes the flags of every dtype, and the size of texts and records, from the state given by BUILD
 /// (`arraydescr_setstate`), so the text alone does not tell them.
-fn item_size(trace: &Trace, dtype: Value) -> Option<Option<u64>> {
+pub fn item_size(trace: &Trace, dtype: Value) -> Option<Option<u64>> {
     let call = trace.made(dtype)?;
     let text = trace.text(*tuple(trace, call.args)?.kept.first()?, 64)?;
     let text = text.trim_start_matches(['<', '>', '|', '=']);
@@ -109,7 +109,7 @@ mod tests {
     const BYTES: &[u8] = b"X\x02\0\0\0u1\x89\x88\x87R";
 
     fn skipped(trace: &Trace) -> u64 {
-        trace.arrays.iter().map(|(start, end)| end - start).sum()
+        trace.arrays.iter().map(|array| array.end - array.start).sum()
     }
 
     #[test]

@@ -61,4 +61,5 @@ pub mod pickle;
 pub mod sharded_index;
 pub mod torch_distcp;
 pub mod torch_legacy;
+pub mod torch_tar;
 pub mod torch_zip;

@@ -124,6 +124,8 @@ pub(super) struct Descr {
     pub(super) object: bool,
     /// The type in the words of safetensors, or as it stands.
     pub(super) dtype: String,
+    /// The type in numpy's own words (`<f4`); `structured` for records.
+    pub(super) text: String,
 }
 
 /// Adds up a `descr`, field by field. `None` where it is not understood.
@@ -159,10 +161,11 @@ pub(super) fn describe(descr: &Literal) -> Option<Descr> {
             _ => return None,
         }
     }
-    total.dtype = match descr {
-        Literal::Text(text) => safetensors_name(text).map_or_else(|| text.clone(), str::to_owned),
+    total.text = match descr {
+        Literal::Text(text) => text.clone(),
         _ => "structured".to_owned(),
     };
+    total.dtype = safetensors_name(&total.text).map_or_else(|| total.text.clone(), str::to_owned);
     Some(total)
 }
 

@@ -7,6 +7,7 @@ use super::npy_header::{Descr, Literal, describe, dimensions, parse, product};
 use super::{Format, Head, Recognition};
 use crate::artifact::{Artifact, Role};
 use crate::fact::{Fact, Unread, Weight};
+use crate::layout::{Layout, Npy, Range};
 use crate::seen::{Seen, Tensor};
 use crate::source::{Window, read_vec};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ impl Format for Numpy {
         if (text.len() as u64) < length {
             return seen.unread(text_at, Unread::Broken("the header is cut".into()));
         }
-        let Some((descr, shape)) = header(&text, text_at, seen) else {
+        let Some((descr, shape, fortran)) = header(&text, text_at, seen) else {
             seen.unread(text_at, Unread::Broken("the header is not understood".into()));
             // What it stands before may be anything.
             return hand_on(artifact, "(data)", data, seen);
@@ -49,6 +50,11 @@ impl Format for Numpy {
             return hand_on(artifact, "(objects)", data, seen);
         }
         compare_length(artifact, data, &descr, &shape, seen);
+        let len = artifact.source.len().saturating_sub(data);
+        seen.layout(|| {
+            let (source, range) = (artifact.source.clone(), Range { at: data, len });
+            Layout::Npy(Npy { source, descr: descr.text.clone(), shape: shape.clone(), fortran, range })
+        });
         let name = artifact.name.rsplit('/').next().unwrap_or_default();
         let name = name.strip_suffix(".npy").unwrap_or(name).to_owned();
         seen.tensors.push(Tensor { name, dtype: descr.dtype, shape });
@@ -65,8 +71,8 @@ fn place(artifact: &Artifact) -> Option<(u64, u64)> {
     }
 }
 
-/// The two things that matter; states what numpy would refuse.
-fn header(text: &[u8], at: u64, seen: &mut Seen) -> Option<(Descr, Vec<u64>)> {
+/// Type, shape, and whether the first index runs fastest; states what numpy would refuse.
+fn header(text: &[u8], at: u64, seen: &mut Seen) -> Option<(Descr, Vec<u64>, bool)> {
     let Literal::Dict(pairs) = parse(text)? else { return None };
     let mut odd = |what: &str, weight| seen.fact(at, Fact::StructureViolation { what: what.to_owned(), weight });
     // Of a key that stands there twice, the last one counts in Python.
@@ -84,7 +90,7 @@ fn header(text: &[u8], at: u64, seen: &mut Seen) -> Option<(Descr, Vec<u64>)> {
     if !matches!(order, Literal::Bool(_)) || !matches!(shape, Literal::Row(_)) {
         odd("order or shape is of another type", Weight::Wrong);
     }
-    Some((describe(descr)?, dimensions(shape)?))
+    Some((describe(descr)?, dimensions(shape)?, *order == Literal::Bool(true)))
 }
 
 fn compare_length(artifact: &Artifact, data: u64, descr: &Descr, shape: &[u64], seen: &mut Seen) {

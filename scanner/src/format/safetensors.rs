@@ -8,6 +8,7 @@ use super::safetensors_header::{Entry, Header, read};
 use super::{Format, Head, Recognition};
 use crate::artifact::{Artifact, Role};
 use crate::fact::{Fact, Unread, Weight};
+use crate::layout::{Layout, Placed, Range};
 use crate::seen::{Seen, Tensor};
 use crate::source::{SharedSource, Window, read_vec};
 use std::io::{self, BufReader, Read};
@@ -127,6 +128,14 @@ fn check(mut entries: Vec<Entry>, source: &SharedSource, data: u64, seen: &mut S
         seen.fact(data + covered, Fact::TrailingData { length: length - covered, what });
         hand_on(source, "(trailing)", data + covered, source.len(), seen);
     }
+    seen.layout(|| {
+        let placed = |entry: &Entry| {
+            let Entry { name, dtype, shape, start, end } = entry.clone();
+            let range = Range { at: data.saturating_add(start), len: end.saturating_sub(start) };
+            Placed { name, dtype, shape, range }
+        };
+        Layout::Safetensors { source: source.clone(), tensors: entries.iter().map(placed).collect() }
+    });
     let tensors = entries.drain(..).map(|Entry { name, dtype, shape, .. }| Tensor { name, dtype, shape });
     seen.tensors.extend(tensors);
 }

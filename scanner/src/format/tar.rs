@@ -25,14 +25,20 @@ impl Format for Tar {
     }
 
     fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
-        let archive = TarArchive::read(&artifact.source, &artifact.watch);
-        seen.facts.extend(archive.facts);
-        seen.unread.extend(archive.unread);
-        for entry in archive.entries {
-            seen.member(entry.name, entry.source, Role::Unknown);
-        }
-        if let Some(trailing) = archive.trailing {
-            seen.member("(trailing)", trailing, Role::Unknown);
-        }
+        examine(artifact, seen, |_| Role::Unknown);
+    }
+}
+
+/// Puts what the walk finds into `seen`, all entries as members; `role` says what each of them is for, by its name.
+pub fn examine(artifact: &Artifact, seen: &mut Seen, role: impl Fn(&str) -> Role) {
+    let archive = TarArchive::read(&artifact.source, &artifact.watch);
+    seen.facts.extend(archive.facts);
+    seen.unread.extend(archive.unread);
+    for entry in archive.entries {
+        let role = role(&entry.name);
+        seen.member(entry.name, entry.source, role);
+    }
+    if let Some(trailing) = archive.trailing {
+        seen.member("(trailing)", trailing, Role::Unknown);
     }
 }

@@ -6,6 +6,7 @@ use super::torch_zip::{Storage, item_size, storage};
 use super::{Format, Head, Recognition};
 use crate::artifact::{Artifact, Watch};
 use crate::fact::{Fact, Unread, Weight};
+use crate::layout::{Layout, Range};
 use crate::pickle::trace::End;
 use crate::pickle::value::Value;
 use crate::pickle::{self, Options, Reading};
@@ -57,7 +58,9 @@ impl Format for TorchLegacy {
                 }
             }
         }
-        let end = numbers(artifact, seen, keys(artifact, keys_at), &sizes, at);
+        let mut storages = HashMap::new();
+        let end = numbers(artifact, seen, keys(artifact, keys_at), &sizes, at, &mut storages);
+        seen.layout(|| Layout::TorchLegacy { source: artifact.source.clone(), storages });
         if let Some(end) = end
             && end < artifact.source.len()
         {
@@ -83,13 +86,14 @@ fn keys(artifact: &Artifact, at: u64) -> Vec<String> {
     items.kept.iter().filter_map(|key| trace.text(*key, 256)).collect()
 }
 
-/// Walks the storages; gives where the last one ends.
+/// Walks the storages and notes where each stands; gives where the last one ends.
 fn numbers(
     artifact: &Artifact,
     seen: &mut Seen,
     keys: Vec<String>,
     sizes: &HashMap<String, (u64, u64)>,
     start: u64,
+    storages: &mut HashMap<String, Range>,
 ) -> Option<u64> {
     let mut at = start;
     for key in keys {
@@ -113,6 +117,7 @@ fn numbers(
             seen.unread(at, Unread::Broken(format!("storage {key} is cut off")));
             return None;
         }
+        storages.insert(key, Range { at: at - bytes, len: *bytes });
     }
     Some(at)
 }

@@ -10,6 +10,7 @@ use crate::archive::Entry;
 use crate::archive::zip::{ZipArchive, ZipEntry};
 use crate::artifact::{Artifact, Role};
 use crate::fact::{Fact, Unread, Weight};
+use crate::layout::{self, Layout};
 use crate::pickle::value::Value;
 use crate::pickle::{self, Options, Reading, Trace};
 use crate::seen::Seen;
@@ -47,13 +48,18 @@ impl Format for TorchZip {
         let archive = ZipArchive::read(&artifact.source, &artifact.watch);
         let root = archive.entries.first().map_or("", |entry| folder(&entry.name)).to_owned();
         let storages = storages(artifact, seen, &archive, &root);
-        programs(&archive.entries, &root, seen);
+        let script = programs(&archive.entries, &root, seen);
         let others: HashSet<&str> =
             archive.entries.iter().map(|entry| folder(&entry.name)).filter(|name| *name != root).collect();
         if !others.is_empty() {
             let what = format!("a torch archive has one folder, this one has {}", others.len() + 1);
             seen.fact(None, Fact::ArchiveMismatch { what, weight: Weight::Misleading });
         }
+        seen.layout(|| {
+            // Of equal names the first stays: torch's reader finds that one.
+            let entries = archive.entries.iter().rev().map(|entry| (entry.name.clone(), entry.clone())).collect();
+            Layout::TorchZip(layout::TorchZip { root: root.clone(), entries, script })
+        });
         hand_on(archive, seen, |entry| {
             let key = entry.name.strip_prefix(&root).and_then(|rest| rest.strip_prefix("/data/"));
             if key.is_some_and(|key| storages.contains(key)) { Role::Numbers } else { Role::Unknown }
@@ -65,7 +71,8 @@ fn folder(name: &str) -> &str {
     name.split_once('/').map_or("", |(folder, _)| folder)
 }
 
-fn programs(entries: &[ZipEntry], root: &str, seen: &mut Seen) {
+/// Whether it is a TorchScript archive.
+fn programs(entries: &[ZipEntry], root: &str, seen: &mut Seen) -> bool {
     let program = entries.iter().find(|entry| {
         let rest = entry.name.strip_prefix(root).unwrap_or(&entry.name);
         let known = ["/constants.pkl", "/bytecode.pkl", "/attributes.pkl", "/model.json"];
@@ -78,6 +85,7 @@ fn programs(entries: &[ZipEntry], root: &str, seen: &mut Seen) {
         );
         seen.fact(None, Fact::EmbeddedProgram { what });
     }
+    program.is_some()
 }
 
 /// The keys of the storages whose records are what `data.pkl` says they are.

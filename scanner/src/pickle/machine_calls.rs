@@ -3,7 +3,7 @@
 use super::decode::Arg;
 use super::machine::{Machine, broken};
 use super::opcode::Argument;
-use super::trace::{Action, Callable, End};
+use super::trace::{Action, Callable, End, Inlined};
 use super::value::{CallableId, Encoding, How, Kind, Node, Value};
 use super::{Inline, Options, text};
 
@@ -140,7 +140,7 @@ impl Machine<'_> {
             match inline(&self.trace, id, self.reader.pos) {
                 Inline::None => {}
                 Inline::Array { end } if end <= self.reader.end() => {
-                    self.trace.arrays.push((self.reader.pos, end));
+                    self.trace.arrays.push(Inlined { node: id, start: self.reader.pos, end });
                     self.reader.pos = end;
                 }
                 Inline::Array { .. } => {

@@ -1,7 +1,7 @@
 //! What a pickle would do, in order: the names it asks for and the calls it makes, each with its place.
 
 use super::heap::Heap;
-use super::value::{Call, CallableId, How, Items, Kind, Node, Value};
+use super::value::{Call, CallableId, How, Items, Kind, Node, NodeId, Value};
 use crate::source::{SharedSource, read_vec};
 
 /// A name that a stream asks for, as it stands there: before any Python 2 mapping.
@@ -87,6 +87,17 @@ pub struct Literal {
     pub look: super::literal::Look,
 }
 
+/// A raw array between the opcodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inlined {
+    /// What it belongs to.
+    pub node: NodeId,
+    /// Where it starts, padding included.
+    pub start: u64,
+    /// Where the opcodes go on.
+    pub end: u64,
+}
+
 /// What one pickle stream would do.
 pub struct Trace {
     /// The bytes it was read from.
@@ -121,8 +132,8 @@ pub struct Trace {
     pub literals: Vec<Literal>,
     /// Where the lossy reading of frames sees other bytes than the transparent one.
     pub straddled: Option<u64>,
-    /// Ranges that are not opcodes: raw arrays between them (joblib).
-    pub arrays: Vec<(u64, u64)>,
+    /// Raw arrays between the opcodes (joblib).
+    pub arrays: Vec<Inlined>,
     /// Pickles between the opcodes (joblib's object arrays).
     pub nested: Vec<Trace>,
 }

@@ -1,0 +1,209 @@
+//! torch's tar of before 0.1.10: `storages`, `tensors` and `pickle` beside each other.
+//!
+//! The first two are small pickles with raw numbers between them, so that as plain pickles they would break. torch still
+//! reads them, by full unpickling only, and some servers come here when the safe way refuses. Every pickle in them is
+//! judged, and the numbers are skipped by the very counts that torch goes by. Layout: weights.md section 5.
+
+use super::pickle::{stream, streams};
+use super::torch_zip::item_size;
+use super::{Format, Head, Recognition};
+use crate::archive::tar::{TarArchive, recognize};
+use crate::artifact::{Artifact, Role};
+use crate::fact::{Fact, Unread, Weight};
+use crate::layout::{Layout, Range, TarStorage, TarTensor, TarView};
+use crate::pickle::trace::{End, Trace};
+use crate::pickle::value::Value;
+use crate::seen::Seen;
+use crate::source::read_vec;
+use std::collections::HashMap;
+
+/// The tar itself.
+pub struct TorchTar;
+/// Its `storages` and `tensors`.
+pub struct TorchTarPart;
+
+/// Dimensions of a tensor: torch has at most 64.
+const DIMENSIONS: u64 = 64;
+
+impl Format for TorchTar {
+    fn id(&self) -> &'static str {
+        "torch-tar"
+    }
+
+    fn instead_of(&self) -> Option<&'static str> {
+        Some("tar")
+    }
+
+    fn acts(&self) -> bool {
+        true
+    }
+
+    fn recognize(&self, head: &Head<'_>) -> Recognition {
+        if recognize(head.start) != Some(true) {
+            return Recognition::No;
+        }
+        let archive = TarArchive::read(&head.artifact.source, &head.artifact.watch);
+        let has = |name: &str| archive.entries.iter().any(|entry| plain(&entry.name) == name);
+        if has("storages") && has("tensors") && has("pickle") { Recognition::Certain } else { Recognition::No }
+    }
+
+    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+        super::tar::examine(artifact, seen, |name| match plain(name) {
+            "storages" => Role::TarStorages,
+            "tensors" => Role::TarTensors,
+            _ => Role::Unknown,
+        });
+    }
+}
+
+fn plain(name: &str) -> &str {
+    name.strip_prefix("./").unwrap_or(name)
+}
+
+impl Format for TorchTarPart {
+    fn id(&self) -> &'static str {
+        "torch-tar-part"
+    }
+
+    fn acts(&self) -> bool {
+        true
+    }
+
+    fn recognize(&self, head: &Head<'_>) -> Recognition {
+        let part = matches!(head.artifact.role, Role::TarStorages | Role::TarTensors);
+        if part { Recognition::Certain } else { Recognition::No }
+    }
+
+    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+        let mut walk = Walk { artifact, seen, at: 0 };
+        let outcome = match artifact.role {
+            Role::TarStorages => walk.storages(),
+            _ => walk.tensors(),
+        };
+        let at = walk.at;
+        match outcome {
+            Some(layout) if at < artifact.source.len() => {
+                seen.layout(|| layout);
+                streams(artifact, seen, at);
+            }
+            Some(layout) => seen.layout(|| layout),
+            // What torch would read next cannot be told: whatever stands there may be a pickle.
+            None => {
+                seen.unread(at, Unread::Broken("it is not laid out as torch reads it".to_owned()));
+                if at < artifact.source.len() {
+                    streams(artifact, seen, at);
+                }
+            }
+        }
+    }
+}
+
+struct Walk<'a> {
+    artifact: &'a Artifact,
+    seen: &'a mut Seen,
+    at: u64,
+}
+
+impl Walk<'_> {
+    /// Judges the next pickle and asks something of it.
+    fn next<T>(&mut self, ask: impl FnOnce(&Trace) -> Option<T>) -> Option<T> {
+        let index = self.seen.pickles.len();
+        if index >= self.artifact.watch.limits.streams {
+            return None;
+        }
+        self.at = stream(self.artifact, self.seen, self.at);
+        let trace = &self.seen.pickles.get(index)?.trace;
+        if trace.end == End::Stop { ask(trace) } else { None }
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let bytes = read_vec(self.artifact.source.as_ref(), self.at, N).ok()?;
+        let bytes = <[u8; N]>::try_from(bytes).ok()?;
+        self.at = self.at.checked_add(N as u64)?;
+        Some(bytes)
+    }
+
+    /// A number that torch reads as a signed one and that none of its writers made negative.
+    fn number(&mut self) -> Option<u64> {
+        u64::try_from(i64::from_le_bytes(self.bytes()?)).ok()
+    }
+
+    /// So many numbers; there are few.
+    fn numbers(&mut self, count: u64) -> Option<Vec<u64>> {
+        (0..count).map(|_| self.number()).collect()
+    }
+
+    fn count(&mut self) -> Option<u64> {
+        self.next(|trace| match trace.root? {
+            Value::Int(count) => u64::try_from(count).ok(),
+            _ => None,
+        })
+    }
+
+    fn storages(&mut self) -> Option<Layout> {
+        let mut storages = HashMap::new();
+        for _ in 0..self.count()? {
+            let (key, class) = self.next(|trace| {
+                let [key, _, class] = trace.tuple(trace.root?)?.exactly()?;
+                let Value::Global(class) = class else { return None };
+                Some((text(trace, key)?, trace.callable_name(class)))
+            })?;
+            let (size, _) = item_size(class.rsplit('.').next()?)?;
+            let len = self.number()?.checked_mul(size)?;
+            let range = Range { at: self.at, len };
+            let end = self.at.checked_add(len).filter(|end| *end <= self.artifact.source.len());
+            if end.is_none() {
+                self.seen.unread(self.at, Unread::Broken(format!("storage {key} is cut off")));
+                return None;
+            }
+            self.at = end?;
+            self.once(&key, storages.contains_key(&key));
+            storages.insert(key, TarStorage { range, class });
+        }
+        let views = self.next(|trace| {
+            let (_, items) = trace.container(trace.root?)?;
+            let views = items.kept.iter().map(|view| {
+                let [key, root, Value::Int(offset), Value::Int(len)] = trace.tuple(*view)?.exactly()? else {
+                    return None;
+                };
+                let view =
+                    TarView { root: text(trace, root)?, offset: offset.try_into().ok()?, len: len.try_into().ok()? };
+                Some((text(trace, key)?, view))
+            });
+            if items.complete() { views.collect::<Option<HashMap<_, _>>>() } else { None }
+        })?;
+        Some(Layout::TarStorages { source: self.artifact.source.clone(), storages, views })
+    }
+
+    fn tensors(&mut self) -> Option<Layout> {
+        let mut tensors = HashMap::new();
+        for _ in 0..self.count()? {
+            let (key, storage) = self.next(|trace| {
+                let [key, storage, _] = trace.tuple(trace.root?)?.exactly()?;
+                Some((text(trace, key)?, text(trace, storage)?))
+            })?;
+            let dimensions = u64::try_from(i32::from_le_bytes(self.bytes()?)).ok().filter(|n| *n <= DIMENSIONS)?;
+            self.bytes::<4>()?;
+            let (shape, stride) = (self.numbers(dimensions)?, self.numbers(dimensions)?);
+            let offset = self.number()?;
+            self.once(&key, tensors.contains_key(&key));
+            tensors.insert(key, TarTensor { storage, shape, stride, offset });
+        }
+        Some(Layout::TarTensors(tensors))
+    }
+
+    fn once(&mut self, key: &str, there: bool) {
+        if there {
+            let what = format!("{key} is there twice");
+            self.seen.fact(self.at, Fact::StructureViolation { what, weight: Weight::Misleading });
+        }
+    }
+}
+
+/// A key: a whole number, or one as text.
+fn text(trace: &Trace, key: Value) -> Option<String> {
+    match key {
+        Value::Int(key) => Some(key.to_string()),
+        key => trace.text(key, 256),
+    }
+}

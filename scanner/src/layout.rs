@@ -1,0 +1,120 @@
+//! Where a format keeps its numbers: stated by the formats for whoever wants to read them, over the bytes that are judged.
+//!
+//! A scan does not need it and does not ask for it. The loader does: it converts what was examined, and must not walk the
+//! same archive again, lest it see another one.
+
+use crate::archive::zip::ZipEntry;
+use crate::source::SharedSource;
+use std::collections::HashMap;
+
+/// Where the numbers of one artifact stand.
+pub enum Layout {
+    /// torch's zip.
+    TorchZip(TorchZip),
+    /// torch's stream of before 1.6: the storages stand in the file itself.
+    TorchLegacy {
+        /// The file.
+        source: SharedSource,
+        /// The storages by their keys.
+        storages: HashMap<String, Range>,
+    },
+    /// The `storages` of torch's tar.
+    TarStorages {
+        /// The member.
+        source: SharedSource,
+        /// The storages by their keys.
+        storages: HashMap<String, TarStorage>,
+        /// Storages that are a part of another one.
+        views: HashMap<String, TarView>,
+    },
+    /// The `tensors` of torch's tar, by their keys.
+    TarTensors(HashMap<String, TarTensor>),
+    /// An array of numbers in a `.npy` file.
+    Npy(Npy),
+    /// The tensors of a safetensors file.
+    Safetensors {
+        /// The file.
+        source: SharedSource,
+        /// The tensors, in the order of the header.
+        tensors: Vec<Placed>,
+    },
+}
+
+/// A range of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// Offset of the first byte.
+    pub at: u64,
+    /// How many bytes.
+    pub len: u64,
+}
+
+/// A torch zip.
+pub struct TorchZip {
+    /// The one folder that everything stands in.
+    pub root: String,
+    /// All entries by their full names; of equal names the first.
+    pub entries: HashMap<String, ZipEntry>,
+    /// Whether it is a TorchScript archive: its classes are the program's own and stand for no import.
+    pub script: bool,
+}
+
+/// A storage in torch's tar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TarStorage {
+    /// Its numbers.
+    pub range: Range,
+    /// Its class, as it is named there (`torch.FloatStorage`).
+    pub class: String,
+}
+
+/// A storage in torch's tar that is a part of another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TarView {
+    /// The key of the whole.
+    pub root: String,
+    /// Where it starts, in elements.
+    pub offset: u64,
+    /// How many elements it has.
+    pub len: u64,
+}
+
+/// A tensor in torch's tar. Sizes in elements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TarTensor {
+    /// The key of its storage.
+    pub storage: String,
+    /// Its shape.
+    pub shape: Vec<u64>,
+    /// Its strides.
+    pub stride: Vec<u64>,
+    /// Its first element.
+    pub offset: u64,
+}
+
+/// An array of numbers behind its header.
+pub struct Npy {
+    /// The file or member.
+    pub source: SharedSource,
+    /// The type in numpy's words (`<f4`).
+    pub descr: String,
+    /// Its shape.
+    pub shape: Vec<u64>,
+    /// Whether the first index runs fastest.
+    pub fortran: bool,
+    /// The numbers.
+    pub range: Range,
+}
+
+/// A tensor of a safetensors file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub dtype: String,
+    /// Its shape.
+    pub shape: Vec<u64>,
+    /// Its bytes.
+    pub range: Range,
+}
