@@ -1,25 +1,42 @@
 //! Weights out of model files, by reading and never by unpickling.
 //!
-//! The loader parses no pickle of its own: it walks the [`scanner::pickle::Trace`] that the scanner's machine wrote. What
-//! a callable means for tensors is known here, in a closed set: [`torch`] for torch's constructors, [`numpy`] for arrays.
-//! The story in order: [`list`] opens a file and finds the pickle that counts, [`walk`] follows its values from the root
-//! and names them, and [`dtype`] says each type in the words of safetensors.
+//! The loader parses no pickle of its own: it walks the [`scanner::pickle::Trace`] that the scanner judged, over the very
+//! bytes that were judged. What a callable means for tensors is known here, in a closed set: `torch` for torch's
+//! constructors, `numpy` for arrays. The story in order: [`open`] has a file cleared, `source` finds its pickle and its
+//! numbers, `walk` follows the values from the root and `names` names them, `storage` binds each tensor to its bytes,
+//! [`plan`] gives each its place, and [`convert`] copies.
 #![forbid(unsafe_code)]
 
+mod cast;
+mod chunks;
+mod data;
+mod draft;
 pub mod dtype;
+mod error;
+mod header;
 pub mod list;
+mod names;
 mod numpy;
+mod object;
+mod open;
+pub mod plan;
 mod reading;
+mod recode;
+mod record;
+mod side;
+mod source;
+mod storage;
+mod strided;
+mod tensor;
 mod torch;
-pub mod walk;
+mod transform;
+mod walk;
+mod zip_record;
 
-pub use list::list;
-pub use walk::{Listing, walk};
-
-use scanner::pickle::Trace;
-use scanner::seen::Tensor;
-
-/// The tensors that the value of a pickle holds, in the order in which it names them.
-pub fn tensors(trace: &Trace) -> Vec<Tensor> {
-    walk(trace).tensors
-}
+pub use draft::{LeftOut, Refused};
+pub use dtype::Dtype;
+pub use error::Error;
+pub use list::{Listing, list};
+pub use names::BARE;
+pub use open::{Loaded, Policy, open};
+pub use plan::{PlanOptions, Planned, TensorPlan};

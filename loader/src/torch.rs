@@ -1,11 +1,11 @@
-//! What torch's constructors make of their arguments. Shapes and types stand there; the numbers are elsewhere.
+//! What torch's constructors make of their arguments: a closed set. Layout of the arguments: weights.md section 3.4.
 
-use crate::dtype;
-use crate::reading::{call, name, row, shape};
+use crate::dtype::Dtype;
+use crate::reading::{call, field, name, row, shape};
+use crate::tensor::{Beside, Numbers, Stored, Tensor};
 use crate::walk::Meaning;
 use scanner::pickle::Trace;
 use scanner::pickle::value::{How, Value};
-use scanner::seen::Tensor;
 
 /// What the call of a function of torch gives; `None` where it is none that makes tensors.
 pub(crate) fn meaning(trace: &Trace, function: &str, args: Value) -> Option<Meaning> {
@@ -16,60 +16,115 @@ pub(crate) fn meaning(trace: &Trace, function: &str, args: Value) -> Option<Mean
     let args = row(trace, args)?;
     let arg = |index: usize| args.get(index).copied();
     match function {
-        "_rebuild_tensor" | "_rebuild_tensor_v2" | "_rebuild_qtensor" => {
-            tensor(stored(trace, arg(0)?)?, shape(trace, arg(2)?)?)
+        "_rebuild_tensor" | "_rebuild_tensor_v2" => stored(trace, args, stored_type(trace, arg(0)?), arg(6)),
+        "_rebuild_tensor_v3" => stored(trace, args, named(trace, arg(6)?), arg(7)),
+        "_rebuild_qtensor" => quantized(trace, args),
+        "_rebuild_meta_tensor_no_storage" => absent(named(trace, arg(0)?)?, shape(trace, arg(1)?)),
+        "_rebuild_parameter" | "_rebuild_parameter_with_state" | "Parameter" => Some(Meaning::Same(arg(0)?)),
+        // On its device it has the type that is named here; what is stored may be wider.
+        "_rebuild_device_tensor_from_numpy" | "_rebuild_device_tensor_from_cpu_tensor" | "_rebuild_xla_tensor" => {
+            Some(Meaning::Same(arg(0)?))
         }
-        "_rebuild_tensor_v3" => tensor(&named(trace, arg(6)?)?, shape(trace, arg(2)?)?),
-        "_rebuild_meta_tensor_no_storage" => tensor(&named(trace, arg(0)?)?, shape(trace, arg(1)?)?),
-        "_rebuild_wrapper_subclass" => tensor(&named(trace, arg(1)?)?, shape(trace, arg(2)?)?),
-        // Their own type is another than the stored one at times; listed is what is stored.
-        "_rebuild_parameter"
-        | "_rebuild_parameter_with_state"
-        | "_rebuild_device_tensor_from_numpy"
-        | "_rebuild_device_tensor_from_cpu_tensor"
-        | "_rebuild_xla_tensor"
-        | "Parameter" => Some(Meaning::Same(arg(0)?)),
         "_rebuild_from_type_v2" => Some(Meaning::Calls { function: name(trace, arg(0)?)?, args: arg(2)? }),
         "_rebuild_sparse_tensor" => sparse(trace, arg(0)?, arg(1)?),
-        "_rebuild_nested_tensor" => parts(args, &["buffer", "sizes", "strides", "offsets"]),
+        "_rebuild_nested_tensor" => {
+            let words = ["buffer", "sizes", "strides", "offsets"];
+            Some(Meaning::Parts { kind: "nested", parts: parts(args, &words)? })
+        }
+        "_rebuild_wrapper_subclass" => {
+            let why = "a subclass that wraps another tensor, whose numbers it does not hold itself";
+            Some(Meaning::Tensor(Tensor::plain(named(trace, arg(1)?)?, shape(trace, arg(2)?), Numbers::Wrong(why))))
+        }
         _ => None,
     }
 }
 
-fn tensor(word: &str, mut shape: Vec<u64>) -> Option<Meaning> {
-    let dtype = dtype::of_torch(word);
-    // torch counts bytes here, safetensors the two numbers in each.
-    if dtype == "F4" {
-        let last = shape.last_mut()?;
-        *last = last.checked_mul(2)?;
+/// `(storage, offset, size, stride, ..)`.
+fn stored(trace: &Trace, args: &[Value], dtype: Option<Dtype>, metadata: Option<Value>) -> Option<Meaning> {
+    let [storage, offset, size, stride, ..] = *args else { return None };
+    let flag = |key| metadata.is_some_and(|bits| field(trace, bits, key) == Some(Value::Bool(true)));
+    let numbers = match (whole(offset), shape(trace, stride)) {
+        (Some(offset), Some(stride)) => {
+            Numbers::Stored(Stored { storage, offset, stride, conj: flag("conj"), neg: flag("neg") })
+        }
+        _ => Numbers::Wrong("its offset or strides are no whole numbers"),
+    };
+    Some(Meaning::Tensor(Tensor::plain(dtype?, shape(trace, size), numbers)))
+}
+
+fn absent(dtype: Dtype, shape: Option<Vec<u64>>) -> Option<Meaning> {
+    Some(Meaning::Tensor(Tensor::plain(dtype, shape, Numbers::Absent)))
+}
+
+/// `(storage, offset, size, stride, (scheme, scale, zero point) or (scheme, scales, zero points, axis), ..)`.
+fn quantized(trace: &Trace, args: &[Value]) -> Option<Meaning> {
+    let dtype = stored_type(trace, *args.first()?);
+    let Meaning::Tensor(mut tensor) = stored(trace, args, dtype, None)? else { return None };
+    match *row(trace, *args.get(4)?)? {
+        [_, scale, zero_point] => {
+            let scale = match scale {
+                Value::Float(scale) => scale,
+                Value::Int(scale) => scale as f64,
+                _ => return None,
+            };
+            let Value::Int(zero_point) = zero_point else { return None };
+            tensor.beside = vec![
+                ("scale", Beside::Made(Tensor::made("F64", vec![], scale.to_le_bytes())?)),
+                ("zero_point", Beside::Made(Tensor::made("I64", vec![], zero_point.to_le_bytes())?)),
+            ];
+        }
+        [_, scales, zero_points, Value::Int(axis)] => {
+            tensor.beside = vec![
+                ("scales", Beside::Value(scales)),
+                ("zero_points", Beside::Value(zero_points)),
+                ("axis", Beside::Made(Tensor::made("I64", vec![], axis.to_le_bytes())?)),
+            ];
+        }
+        _ => return None,
     }
-    Some(Meaning::Tensor(Tensor { name: String::new(), dtype: dtype.to_owned(), shape }))
+    Some(Meaning::Tensor(tensor))
+}
+
+fn whole(value: Value) -> Option<u64> {
+    match value {
+        Value::Int(value) => u64::try_from(value).ok(),
+        _ => None,
+    }
 }
 
 /// The type of a storage, which stands behind a persistent id: `("storage", class, key, location, count)`.
-fn stored(trace: &Trace, storage: Value) -> Option<&'static str> {
+fn stored_type(trace: &Trace, storage: Value) -> Option<Dtype> {
     let call = call(trace, storage).filter(|call| call.how == How::Persistent)?;
     let class = name(trace, *row(trace, call.args)?.get(1)?)?;
-    dtype::of_storage(class.rsplit('.').next()?)
+    Dtype::of_storage(class.rsplit('.').next()?)
 }
 
 /// A type that is imported: `torch.uint16`.
-fn named(trace: &Trace, dtype: Value) -> Option<String> {
-    name(trace, dtype)?.strip_prefix("torch.").map(str::to_owned)
+fn named(trace: &Trace, dtype: Value) -> Option<Dtype> {
+    Dtype::of_torch(name(trace, dtype)?.strip_prefix("torch.")?)
 }
 
 /// The layout is `torch.serialization._get_layout("torch.sparse_coo")`.
 fn sparse(trace: &Trace, layout: Value, data: Value) -> Option<Meaning> {
     let layout = *row(trace, call(trace, layout)?.args)?.first()?;
-    let names: &[&'static str] = match trace.text(layout, 64)?.as_str() {
-        "torch.sparse_coo" => &["indices", "values"],
-        "torch.sparse_csr" | "torch.sparse_bsr" => &["crow_indices", "col_indices", "values"],
-        "torch.sparse_csc" | "torch.sparse_bsc" => &["ccol_indices", "row_indices", "values"],
+    let data = row(trace, data)?;
+    let (kind, words): (_, &[&'static str]) = match trace.text(layout, 64)?.as_str() {
+        "torch.sparse_coo" => ("sparse_coo", &["indices", "values"]),
+        "torch.sparse_csr" => ("sparse_csr", &["crow_indices", "col_indices", "values"]),
+        "torch.sparse_bsr" => ("sparse_bsr", &["crow_indices", "col_indices", "values"]),
+        "torch.sparse_csc" => ("sparse_csc", &["ccol_indices", "row_indices", "values"]),
+        "torch.sparse_bsc" => ("sparse_bsc", &["ccol_indices", "row_indices", "values"]),
         _ => return None,
     };
-    parts(row(trace, data)?, names)
+    let mut parts = parts(data, words)?;
+    // The size of the whole: what the indices are indices into.
+    let size = shape(trace, *data.get(words.len())?)?;
+    let bytes: Vec<u8> = size.iter().flat_map(|length| length.to_le_bytes()).collect();
+    parts.push(("size", Beside::Made(Tensor::made("I64", vec![size.len() as u64], bytes)?)));
+    Some(Meaning::Parts { kind, parts })
 }
 
-fn parts(values: &[Value], names: &[&'static str]) -> Option<Meaning> {
-    (values.len() >= names.len()).then(|| Meaning::Parts(names.iter().copied().zip(values.iter().copied()).collect()))
+fn parts(values: &[Value], words: &[&'static str]) -> Option<Vec<(&'static str, Beside)>> {
+    let parts = || words.iter().copied().zip(values.iter().map(|value| Beside::Value(*value))).collect();
+    (values.len() >= words.len()).then(parts)
 }

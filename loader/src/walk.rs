@@ -1,53 +1,57 @@
-//! From the root of a pickle to its tensors, each named by the path of keys that leads to it.
+//! From the root of a pickle to its tensors, each reached by a path of keys.
 //!
 //! A worklist, no recursion: each step is a value and how it was reached. Steps form a tree in an arena, so a name is put
 //! together only where a tensor is found. A value that contains itself ends where it is met again on its own path; what
 //! is shared is named once for each path, as in a state dict; and all of it stops at a bound, since a few hundred bytes
-//! of shared lists name more values than anybody can count.
+//! of shared lists name more values than anybody can count. What objects hold is told in `object`, how the paths become
+//! names in `names`.
 
-use crate::reading::{call, container, field, name};
+use crate::reading::{call, container, name};
+use crate::tensor::{Beside, Tensor};
 use crate::{numpy, torch};
-use scanner::pickle::value::{Call, How, Items, Kind, NodeId, Value};
-use scanner::pickle::{Trace, preview};
-use scanner::seen::Tensor;
+use scanner::pickle::Trace;
+use scanner::pickle::value::{Call, Items, Kind, NodeId, Value};
 
 /// Values looked at. The largest checkpoints hold some hundred thousand tensors of some thirty values each.
 const VALUES: usize = 20_000_000;
-/// Steps kept in the arena: 48 bytes each.
+/// Steps kept in the arena: 64 bytes each.
 const STEPS: usize = 2_000_000;
 /// Tensors of one pickle.
 const TENSORS: usize = 1_000_000;
-/// Bytes of all names together.
-const NAMES: usize = 64 << 20;
+/// Things left out that are kept by name; the others are counted.
+const LEFT: usize = 10_000;
 /// Bytes of one key.
-const KEY: usize = 1024;
+pub(crate) const KEY: usize = 1024;
 /// How deep keys are nested: modules in modules reach some thirty.
 const DEPTH: u16 = 256;
 
-/// The tensors of a pickle.
-#[derive(Debug, Default)]
-pub struct Listing {
-    /// In the order in which the pickle names them.
-    pub tensors: Vec<Tensor>,
-    /// Whether these are all: nothing was forgotten on the way, and no bound was hit.
-    pub complete: bool,
-}
-
 /// What a call makes, as far as tensors go.
 pub(crate) enum Meaning {
-    /// A tensor; its name is not known yet.
+    /// A tensor.
     Tensor(Tensor),
     /// What its argument is.
     Same(Value),
-    /// Several tensors that stand for one.
-    Parts(Vec<(&'static str, Value)>),
+    /// Several tensors that stand for one of this kind.
+    Parts {
+        /// `sparse_coo`, `nested`.
+        kind: &'static str,
+        /// The tensors.
+        parts: Vec<(&'static str, Beside)>,
+    },
     /// What another function makes of these arguments.
-    Calls { function: String, args: Value },
+    Calls {
+        /// Its full name.
+        function: String,
+        /// Its arguments.
+        args: Value,
+    },
+    /// Objects in a pickle of their own, between the opcodes.
+    Objects,
 }
 
 /// How a value is reached from the one above it.
-#[derive(Clone, Copy)]
-enum Part {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Part {
     /// It is the same value for the reader: a parameter and its tensor, a module and its state.
     Nothing,
     /// By a key.
@@ -58,42 +62,94 @@ enum Part {
     Word(&'static str),
 }
 
+/// Why a tensor that is there is none of those that are named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Blocked {
+    /// A function that the loader does not know gets hold of it.
+    Unknown(String),
+    /// An attribute of a module that is neither parameter nor buffer: no state dict has it.
+    Attribute,
+    /// A buffer that is not kept in state dicts.
+    NotPersistent,
+    /// A member of a set, which has no order and no names.
+    Unordered,
+}
+
 /// One value on its way.
 #[derive(Clone, Copy)]
-struct Step {
-    above: Option<u32>,
-    part: Part,
-    value: Value,
+pub(crate) struct Step {
+    pub(crate) above: Option<u32>,
+    pub(crate) part: Part,
+    pub(crate) value: Value,
     depth: u16,
     /// The topmost step above that is reached by the key `state_dict`.
-    state_dict: Option<u32>,
+    pub(crate) state_dict: Option<u32>,
+    /// Index of why it counts as blocked.
+    blocked: Option<u32>,
+    /// The kind of thing that it is a part of.
+    special: Option<&'static str>,
+    /// Whether it is listed: what merely belongs to a tensor is not.
+    hidden: bool,
+}
+
+/// A tensor and where it was found.
+pub(crate) struct Found {
+    pub(crate) step: u32,
+    pub(crate) tensor: Tensor,
+    pub(crate) special: Option<&'static str>,
+    pub(crate) hidden: bool,
+    pub(crate) blocked: Option<Blocked>,
+}
+
+/// Something that is no tensor.
+pub(crate) struct Left {
+    pub(crate) above: u32,
+    pub(crate) part: Part,
+    pub(crate) what: String,
+}
+
+/// All that was met.
+pub(crate) struct Walk<'a> {
+    pub(crate) trace: &'a Trace,
+    /// Whether all callables of the file are known to be inert.
+    pub(crate) proven: bool,
+    pub(crate) steps: Vec<Step>,
+    todo: Vec<u32>,
+    pub(crate) found: Vec<Found>,
+    pub(crate) left: Vec<Left>,
+    pub(crate) left_count: u64,
+    reasons: Vec<Blocked>,
+    values: usize,
+    /// Why these may not be all tensors: something was forgotten on the way, or a bound was hit.
+    pub(crate) lacking: Option<&'static str>,
 }
 
 /// Follows the value of a pickle.
-pub fn walk(trace: &Trace) -> Listing {
-    let complete = !trace.heap.overflowed();
-    let listing = Listing { tensors: Vec::new(), complete };
-    let mut walk = Walk { trace, steps: Vec::new(), todo: Vec::new(), found: Vec::new(), values: 0, listing };
+pub(crate) fn walk(trace: &Trace, proven: bool) -> Walk<'_> {
+    let mut walk = Walk {
+        trace,
+        proven,
+        steps: Vec::new(),
+        todo: Vec::new(),
+        found: Vec::new(),
+        left: Vec::new(),
+        left_count: 0,
+        reasons: Vec::new(),
+        values: 0,
+        lacking: trace.heap.overflowed().then_some("its values take more memory than they are allowed"),
+    };
     if let Some(root) = trace.root {
         walk.push(None, Part::Nothing, root);
     }
-    walk.run()
-}
-
-struct Walk<'a> {
-    trace: &'a Trace,
-    steps: Vec<Step>,
-    todo: Vec<u32>,
-    found: Vec<(u32, Tensor)>,
-    values: usize,
-    listing: Listing,
+    walk.run();
+    walk
 }
 
 impl Walk<'_> {
-    fn run(mut self) -> Listing {
+    fn run(&mut self) {
         while let Some(id) = self.todo.pop() {
             if self.found.len() >= TENSORS || self.values >= VALUES {
-                self.listing.complete = false;
+                self.lacking = Some("it names more values than anybody can count");
                 break;
             }
             let before = self.todo.len();
@@ -103,40 +159,76 @@ impl Walk<'_> {
             // The last one pushed is taken first: turned round, what comes first in the pickle does.
             self.todo.get_mut(before..).unwrap_or_default().reverse();
         }
-        self.name_all();
-        self.listing
     }
 
-    /// Puts a value on the list, where there can be a tensor in it.
-    fn push(&mut self, above: Option<u32>, part: Part, value: Value) {
+    /// Puts a value on the list, where there can be a tensor in it. Gives its step.
+    pub(crate) fn push(&mut self, above: Option<u32>, part: Part, value: Value) -> Option<u32> {
         self.values += 1;
+        match value {
+            Value::Node(node) if self.own_path(above, node) => return None,
+            Value::Node(_) => {}
+            Value::Opaque(_) | Value::Unknown | Value::Instance(_) => {
+                self.lacking = Some("a value of it is not known");
+                return None;
+            }
+            plain => {
+                self.leave(above, part, || plain_kind(plain).to_owned());
+                return None;
+            }
+        }
+        let id = self.step(above, part, value)?;
+        self.todo.push(id);
+        Some(id)
+    }
+
+    /// Adds a step; what holds for the one above holds for it.
+    fn step(&mut self, above: Option<u32>, part: Part, value: Value) -> Option<u32> {
         let from = above.and_then(|id| self.steps.get(id as usize)).copied();
         let depth = from.map_or(0, |from| from.depth + 1);
-        match value {
-            Value::Node(node) => {
-                if self.own_path(above, node) {
-                    return;
-                }
-            }
-            Value::Opaque(_) | Value::Unknown => {
-                self.listing.complete = false;
-                return;
-            }
-            _ => return,
-        }
         if depth >= DEPTH || self.steps.len() >= STEPS {
-            self.listing.complete = false;
-            return;
+            self.lacking = Some("it is nested too deeply, or has too many values");
+            return None;
         }
-        let Ok(id) = u32::try_from(self.steps.len()) else { return };
+        let id = u32::try_from(self.steps.len()).ok()?;
         let mut state_dict = from.and_then(|from| from.state_dict);
         if let (None, Some(above), Some(from)) = (state_dict, above, from)
             && matches!(from.part, Part::Key(key) if self.trace.text(key, KEY).as_deref() == Some("state_dict"))
         {
             state_dict = Some(above);
         }
-        self.steps.push(Step { above, part, value, depth, state_dict });
-        self.todo.push(id);
+        let (blocked, special) = from.map_or((None, None), |from| (from.blocked, from.special));
+        let hidden = from.is_some_and(|from| from.hidden);
+        self.steps.push(Step { above, part, value, depth, state_dict, blocked, special, hidden });
+        Some(id)
+    }
+
+    /// As [`Self::push`], of something that is reached in a way that no state dict knows.
+    pub(crate) fn push_blocked(&mut self, above: u32, part: Part, value: Value, why: Blocked) {
+        let Value::Node(_) = value else { return };
+        let Some(id) = self.push(Some(above), part, value) else { return };
+        let reason = match self.reasons.iter().position(|reason| *reason == why) {
+            Some(reason) => reason,
+            None => {
+                self.reasons.push(why);
+                self.reasons.len() - 1
+            }
+        };
+        if let Some(step) = self.steps.get_mut(id as usize) {
+            step.blocked = step.blocked.or(u32::try_from(reason).ok());
+        }
+    }
+
+    /// Notes something that is no tensor.
+    pub(crate) fn leave(&mut self, above: Option<u32>, part: Part, what: impl FnOnce() -> String) {
+        let Some(above) = above else { return };
+        // Of what is left out as a whole, nothing more is said.
+        if self.steps.get(above as usize).is_some_and(|step| step.blocked.is_some()) {
+            return;
+        }
+        self.left_count += 1;
+        if self.left.len() < LEFT {
+            self.left.push(Left { above, part, what: what() });
+        }
     }
 
     /// Whether that node is one of those that lead here.
@@ -156,172 +248,123 @@ impl Walk<'_> {
             match kind {
                 Kind::Dict => self.pairs(id, items),
                 Kind::List | Kind::Tuple => self.row(id, items),
-                // Without an order there is no name.
-                Kind::Set | Kind::FrozenSet => {}
+                Kind::Set | Kind::FrozenSet => self.unordered(id, items),
             }
-        } else if let Some(made) = call(trace, step.value) {
-            self.made(id, made);
+        } else if let (Some(made), Value::Node(node)) = (call(trace, step.value), step.value) {
+            self.made(id, node, made);
         }
     }
 
-    fn pairs(&mut self, id: u32, items: &Items) {
-        self.listing.complete &= items.complete();
+    pub(crate) fn pairs(&mut self, id: u32, items: &Items) {
+        self.whole(items);
         for (index, pair) in items.kept.chunks_exact(2).enumerate() {
             let [key, value] = pair else { continue };
-            // An object as a key (an optimizer keeps its state by parameter) has no name but its place.
-            let part = if matches!(key, Value::Node(_)) { Part::Index(index) } else { Part::Key(*key) };
-            self.push(Some(id), part, *value);
+            self.push(Some(id), key_part(*key, index), *value);
         }
     }
 
-    fn row(&mut self, id: u32, items: &Items) {
-        self.listing.complete &= items.complete();
+    pub(crate) fn row(&mut self, id: u32, items: &Items) {
+        self.whole(items);
         for (index, value) in items.kept.iter().enumerate() {
             self.push(Some(id), Part::Index(index), *value);
         }
     }
 
-    fn made(&mut self, id: u32, made: &Call) {
+    fn unordered(&mut self, id: u32, items: &Items) {
+        self.whole(items);
+        for (index, value) in items.kept.iter().enumerate() {
+            self.push_blocked(id, Part::Index(index), *value, Blocked::Unordered);
+        }
+    }
+
+    /// Notes where not all items are known.
+    pub(crate) fn whole(&mut self, items: &Items) {
+        if !items.complete() {
+            self.lacking = Some("a container of it has more items than are kept");
+        }
+    }
+
+    fn made(&mut self, id: u32, node: NodeId, made: &Call) {
         let function = name(self.trace, made.callee).unwrap_or_default();
-        let mut meaning = self.meaning(&function, made);
+        let mut meaning = torch::meaning(self.trace, &function, made.args)
+            .or_else(|| numpy::meaning(self.trace, &function, node, made));
         // A function that is called by `_rebuild_from_type_v2`; one of those in one of those is nobody's doing.
         if let Some(Meaning::Calls { function, args }) = meaning {
             meaning = torch::meaning(self.trace, &function, args);
             if matches!(meaning, None | Some(Meaning::Calls { .. })) {
-                self.listing.complete = false;
+                self.lacking = Some("a tensor of it is made by a function that is not known to make any");
                 return;
             }
         }
         match meaning {
-            Some(Meaning::Tensor(tensor)) => self.found.push((id, tensor)),
-            Some(Meaning::Same(value)) => self.push(Some(id), Part::Nothing, value),
-            Some(Meaning::Parts(parts)) => {
-                parts.into_iter().for_each(|(word, value)| self.push(Some(id), Part::Word(word), value));
+            Some(Meaning::Tensor(tensor)) => self.tensor(id, tensor),
+            Some(Meaning::Same(value)) => {
+                self.push(Some(id), Part::Nothing, value);
             }
+            Some(Meaning::Parts { kind, parts }) => {
+                self.mark(id, kind, false);
+                self.beside(id, parts);
+            }
+            Some(Meaning::Objects) => self.leave(Some(id), Part::Nothing, || "an array of objects".to_owned()),
+            Some(Meaning::Calls { .. }) | None if self.keyed(id, made) => {}
             Some(Meaning::Calls { .. }) | None => self.object(id, &function, made),
         }
     }
 
-    fn meaning(&self, function: &str, made: &Call) -> Option<Meaning> {
-        torch::meaning(self.trace, function, made.args).or_else(|| numpy::meaning(self.trace, function, made))
+    fn mark(&mut self, id: u32, kind: &'static str, hidden: bool) {
+        if let Some(step) = self.steps.get_mut(id as usize) {
+            step.special = Some(kind);
+            step.hidden |= hidden;
+        }
     }
 
-    /// An object of any class: what it was made of, the items it was given, and its state.
-    fn object(&mut self, id: u32, class: &str, made: &Call) {
-        if made.how == How::Persistent {
-            return;
+    pub(crate) fn tensor(&mut self, id: u32, mut tensor: Tensor) {
+        let Some(step) = self.steps.get(id as usize).copied() else { return };
+        let beside = std::mem::take(&mut tensor.beside);
+        let blocked = step.blocked.and_then(|reason| self.reasons.get(reason as usize)).cloned();
+        let (special, hidden) = (step.special, step.hidden);
+        self.found.push(Found { step: id, tensor, special, hidden, blocked });
+        if !beside.is_empty() {
+            self.mark(id, "quantized", true);
+            self.beside(id, beside);
         }
-        if let Some((Kind::Tuple, args)) = container(self.trace, made.args) {
-            match class {
-                // Python 2 gives the pairs to the constructor.
-                "collections.OrderedDict" => {
-                    args.kept.first().into_iter().for_each(|pairs| self.listed_pairs(id, *pairs))
+    }
+
+    /// What makes up a tensor, or belongs to it.
+    fn beside(&mut self, id: u32, parts: Vec<(&'static str, Beside)>) {
+        for (word, part) in parts {
+            match part {
+                Beside::Value(value) => {
+                    self.push(Some(id), Part::Word(word), value);
                 }
-                // A named tuple is made of its fields.
-                _ if made.how == How::New => self.row(id, args),
-                _ => {}
-            }
-        }
-        // The subclass of a dict or the subclass of a list: nothing but the keys tells which.
-        let text = |key: &Value| matches!(key, Value::Text { .. });
-        if matches!(class, "collections.OrderedDict" | "collections.Counter" | "collections.defaultdict")
-            || made.items.kept.len().is_multiple_of(2) && made.items.kept.iter().step_by(2).all(text)
-        {
-            self.pairs(id, &made.items);
-        } else {
-            self.row(id, &made.items);
-        }
-        for state in &made.states {
-            self.state(id, class, *state);
-        }
-    }
-
-    /// `[[key, value], ...]`.
-    fn listed_pairs(&mut self, id: u32, pairs: Value) {
-        let trace = self.trace;
-        let Some((Kind::List | Kind::Tuple, items)) = container(trace, pairs) else { return };
-        self.listing.complete &= items.complete();
-        for pair in &items.kept {
-            if let Some((Kind::List | Kind::Tuple, pair)) = container(trace, *pair)
-                && let [key, value] = pair.kept.as_slice()
-            {
-                self.push(Some(id), Part::Key(*key), *value);
-            }
-        }
-    }
-
-    fn state(&mut self, id: u32, class: &str, state: Value) {
-        let trace = self.trace;
-        match container(trace, state) {
-            Some((Kind::Dict, items)) => match module(trace, state) {
-                Some([parameters, buffers, modules]) => {
-                    self.push(Some(id), Part::Nothing, parameters);
-                    self.push(Some(id), Part::Nothing, buffers);
-                    self.push(Some(id), Part::Nothing, modules);
-                }
-                // `_metadata` of a state dict: versions, no tensors.
-                None if class == "collections.OrderedDict" => {}
-                None => self.pairs(id, items),
-            },
-            // Attributes of `__dict__` and of `__slots__`.
-            Some((Kind::Tuple, items)) if items.kept.len() == 2 => {
-                for half in &items.kept {
-                    if let Some((Kind::Dict, items)) = container(trace, *half) {
-                        self.pairs(id, items);
-                    }
+                Beside::Made(tensor) => {
+                    let Some(step) = self.step(Some(id), Part::Word(word), Value::None) else { continue };
+                    self.mark(step, self.special(id), true);
+                    self.tensor(step, tensor);
                 }
             }
-            Some((Kind::Tuple | Kind::List, items)) => self.row(id, items),
-            _ => {}
         }
     }
 
-    fn name_all(&mut self) {
-        let roots = self.found.iter().map(|(id, _)| self.steps.get(*id as usize).and_then(|step| step.state_dict));
-        let mut roots: Vec<_> = roots.collect();
-        roots.dedup();
-        let root = match roots.as_slice() {
-            [one] => *one,
-            _ => None,
-        };
-        let mut room = NAMES;
-        for (id, mut tensor) in std::mem::take(&mut self.found) {
-            tensor.name = self.name(id, root);
-            let Some(left) = room.checked_sub(tensor.name.len()) else {
-                self.listing.complete = false;
-                return;
-            };
-            room = left;
-            self.listing.tensors.push(tensor);
-        }
-    }
-
-    /// The keys on the way, joined by dots, below `root`.
-    fn name(&self, id: u32, root: Option<u32>) -> String {
-        let mut parts = Vec::new();
-        let mut at = Some(id);
-        while at != root {
-            let Some(step) = at.and_then(|id| self.steps.get(id as usize)) else { break };
-            match step.part {
-                Part::Nothing => {}
-                Part::Key(key) => parts.push(self.key(key)),
-                Part::Index(index) => parts.push(index.to_string()),
-                Part::Word(word) => parts.push(word.to_owned()),
-            }
-            at = step.above;
-        }
-        parts.reverse();
-        parts.join(".")
-    }
-
-    fn key(&self, key: Value) -> String {
-        self.trace.text(key, KEY).unwrap_or_else(|| preview::value(self.trace, key))
+    fn special(&self, id: u32) -> &'static str {
+        self.steps.get(id as usize).and_then(|step| step.special).unwrap_or("part")
     }
 }
 
-/// Parameters, buffers and modules of an `nn.Module`: what its state dict is made of. Everything else of it is no weight.
-fn module(trace: &Trace, state: Value) -> Option<[Value; 3]> {
-    let parameters = field(trace, state, "_parameters")?;
-    let modules = field(trace, state, "_modules")?;
-    Some([parameters, field(trace, state, "_buffers").unwrap_or(Value::None), modules])
+/// An object as a key (an optimizer keeps its state by parameter) has no name but its place.
+pub(crate) fn key_part(key: Value, index: usize) -> Part {
+    if matches!(key, Value::Node(_)) { Part::Index(index) } else { Part::Key(key) }
+}
+
+fn plain_kind(value: Value) -> &'static str {
+    match value {
+        Value::None => "None",
+        Value::Bool(_) => "a truth value",
+        Value::Int(_) | Value::BigInt { .. } => "a whole number",
+        Value::Float(_) => "a number",
+        Value::Text { .. } => "a text",
+        Value::Bytes { .. } => "bytes",
+        Value::Global(_) => "a name that is imported",
+        Value::Node(_) | Value::Opaque(_) | Value::Instance(_) | Value::Unknown => "a value",
+    }
 }

@@ -1,0 +1,153 @@
+//! A tensor that was saved in parts, each with its place in the whole: boxes that fill a box exactly.
+
+use crate::data::Data;
+use crate::record::Record;
+use std::io;
+
+/// Parts of one tensor: each is compared with each other.
+const PARTS: usize = 4096;
+
+/// A part.
+pub(crate) struct Chunk {
+    /// The first index of it in each dimension of the whole.
+    pub(crate) offsets: Vec<u64>,
+    /// Its shape.
+    pub(crate) sizes: Vec<u64>,
+    /// Its numbers.
+    pub(crate) data: Data,
+}
+
+/// Parts that make up a whole: see [`Chunks::new`].
+pub(crate) struct Chunks {
+    shape: Vec<u64>,
+    item: u64,
+    count: u64,
+    chunks: Vec<Chunk>,
+}
+
+impl Chunks {
+    /// Checks that the parts lie in the whole, do not overlap, and leave nothing out.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(crate) fn new(shape: Vec<u64>, item: u64, chunks: Vec<Chunk>) -> Result<Self, String> {
+        let product = |sizes: &[u64]| sizes.iter().try_fold(1u64, |count, size| count.checked_mul(*size));
+        let count = product(&shape).filter(|count| count.checked_mul(item).is_some());
+        let count = count.ok_or("its size does not fit in 64 bits")?;
+        if chunks.len() > PARTS {
+            return Err(format!("it has {} parts, more than {PARTS}", chunks.len()));
+        }
+        let mut covered = 0u64;
+        for (index, chunk) in chunks.iter().enumerate() {
+            if chunk.offsets.len() != shape.len() || chunk.sizes.len() != shape.len() {
+                return Err("a part of it has other dimensions".to_owned());
+            }
+            let ends = || chunk.offsets.iter().zip(&chunk.sizes).map(|(offset, size)| offset.checked_add(*size));
+            if !ends().zip(&shape).all(|(end, size)| end.is_some_and(|end| end <= *size)) {
+                return Err("a part of it stands outside of the whole".to_owned());
+            }
+            let size = product(&chunk.sizes).unwrap_or(u64::MAX);
+            if chunk.data.contiguous().is_none() || chunk.data.cast.is_some() {
+                return Err("a part of it is not stored in a row".to_owned());
+            }
+            if chunk.data.len() != size.saturating_mul(item) || chunk.data.item() != item {
+                return Err("a part of it has another size than its place".to_owned());
+            }
+            let parted = |other: &&Chunk| {
+                let dims = chunk.offsets.iter().zip(&chunk.sizes).zip(other.offsets.iter().zip(&other.sizes));
+                !dims.into_iter().any(|((a, a_size), (b, b_size))| a + a_size <= *b || b + b_size <= *a)
+            };
+            if size > 0
+                && chunks.iter().take(index).filter(|other| other.sizes.iter().all(|n| *n > 0)).any(|c| parted(&c))
+            {
+                return Err("two parts of it overlap".to_owned());
+            }
+            covered = covered.saturating_add(size);
+        }
+        if covered != count {
+            return Err(format!("its parts have {covered} of its {count} elements"));
+        }
+        Ok(Self { shape, item, count, chunks })
+    }
+
+    /// Bytes of the whole.
+    pub(crate) fn len(&self) -> u64 {
+        self.count * self.item
+    }
+
+    /// Bytes of an element.
+    pub(crate) fn item(&self) -> u64 {
+        self.item
+    }
+
+    /// The record of the first part.
+    pub(crate) fn first(&self) -> Option<&Record> {
+        self.chunks.first().and_then(|chunk| chunk.data.place().0)
+    }
+
+    /// Starts reading the whole.
+    pub(crate) fn join(&self) -> Joining<'_> {
+        Joining { whole: self, next: 0 }
+    }
+}
+
+/// Reads a whole from its parts.
+pub(crate) struct Joining<'a> {
+    whole: &'a Chunks,
+    next: u64,
+}
+
+impl Joining<'_> {
+    /// Fills `buf`, or what is left; gives how much.
+    pub(crate) fn fill(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let item = self.whole.item;
+        let left = usize::try_from((self.whole.count - self.next).saturating_mul(item)).unwrap_or(usize::MAX);
+        let wanted = left.min(buf.len());
+        let mut rest = buf.get_mut(..wanted).unwrap_or_default();
+        while !rest.is_empty() {
+            let (chunk, first, run) =
+                self.find().ok_or_else(|| io::Error::other("an element that stands in no part"))?;
+            let count = run.min(rest.len() as u64 / item);
+            let (part, after) = rest.split_at_mut(usize::try_from(count * item).unwrap_or(0));
+            let (record, start, transform) =
+                chunk.data.contiguous().ok_or_else(|| io::Error::other("a part that is not stored in a row"))?;
+            record.read(start + first * item, part)?;
+            transform.apply(part);
+            self.next += count;
+            rest = after;
+        }
+        Ok(wanted)
+    }
+
+    /// The part that has the next element, its index there, and how many follow each other there and in the whole.
+    fn find(&self) -> Option<(&Chunk, u64, u64)> {
+        let shape = &self.whole.shape;
+        let mut index = vec![0; shape.len()];
+        let mut rest = self.next;
+        for (place, size) in index.iter_mut().zip(shape).rev() {
+            *place = rest % size;
+            rest /= size;
+        }
+        let within = |chunk: &&Chunk| {
+            let mut dims = index.iter().zip(chunk.offsets.iter().zip(&chunk.sizes));
+            dims.all(|(at, (offset, size))| at >= offset && at - offset < *size)
+        };
+        let chunk = self.whole.chunks.iter().find(within)?;
+        let (mut first, mut run, mut full) = (0u64, 1u64, true);
+        let dims = index.iter().zip(chunk.offsets.iter().zip(&chunk.sizes)).zip(shape);
+        for ((at, (offset, size)), _) in dims.clone() {
+            first = first * size + (at - offset);
+        }
+        // From the last dimension on, as long as the part is as wide as the whole, a run goes on to the next index.
+        let mut behind = 1u64;
+        for ((at, (offset, size)), whole) in dims.collect::<Vec<_>>().into_iter().rev() {
+            if !full {
+                break;
+            }
+            run = (size - (at - offset)) * behind - first % behind;
+            full = size == whole;
+            behind *= size;
+        }
+        Some((chunk, first, run))
+    }
+}

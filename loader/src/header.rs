@@ -1,0 +1,63 @@
+//! The header of a safetensors file. Written entry by entry, so that it is the same for the same tensors, and then read by
+//! the official crate, which must find what was meant.
+
+use crate::plan::{ALIGNMENT, Planned};
+use safetensors::tensor::Metadata;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// What readers take at most (safetensors `MAX_HEADER_SIZE`).
+const LONGEST: u64 = 100_000_000;
+
+/// Length, JSON and padding.
+///
+/// # Errors
+/// When it is longer than readers take, or the official reader refuses it.
+pub(crate) fn write(tensors: &[Planned], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>, String> {
+    let mut text = Vec::with_capacity(tensors.len() * 128 + 256);
+    text.extend_from_slice(&[0; 8]);
+    text.push(b'{');
+    let mut entry = |name: &str, value: serde_json::Value| -> Result<(), serde_json::Error> {
+        if text.len() > 9 {
+            text.push(b',');
+        }
+        serde_json::to_writer(&mut text, name)?;
+        text.push(b':');
+        serde_json::to_writer(&mut text, &value)
+    };
+    entry("__metadata__", json!(metadata)).map_err(|error| error.to_string())?;
+    for tensor in tensors {
+        let end = tensor.at + tensor.len();
+        let value = json!({"dtype": tensor.dtype.word(), "shape": tensor.shape, "data_offsets": [tensor.at, end]});
+        entry(&tensor.name, value).map_err(|error| error.to_string())?;
+    }
+    text.push(b'}');
+    let padded = (text.len() as u64).next_multiple_of(ALIGNMENT);
+    text.resize(usize::try_from(padded).unwrap_or(text.len()), b' ');
+    let length = padded - 8;
+    if length > LONGEST {
+        return Err(format!("the header would have {length} bytes, readers take {LONGEST}"));
+    }
+    text.splice(..8, length.to_le_bytes());
+    check(text.get(8..).unwrap_or_default(), tensors)?;
+    Ok(text)
+}
+
+/// The official reader finds each tensor where it is meant to be.
+fn check(text: &[u8], tensors: &[Planned]) -> Result<(), String> {
+    let found: Metadata = serde_json::from_slice(text).map_err(|error| format!("the header is not valid: {error}"))?;
+    let len = tensors.last().map_or(0, |last| last.at + last.len());
+    let same = found.tensors().len() == tensors.len() && found.data_len() as u64 == len;
+    let there = |tensor: &Planned| {
+        found.info(&tensor.name).is_some_and(|info| {
+            Some(info.dtype) == tensor.dtype.held()
+                && info.shape.iter().map(|size| *size as u64).eq(tensor.shape.iter().copied())
+                && info.data_offsets.0 as u64 == tensor.at
+        })
+    };
+    match tensors.iter().find(|tensor| !there(tensor)) {
+        None if same => Ok(()),
+        None => Err("the header is not valid: it has other tensors than were meant".to_owned()),
+        Some(tensor) => Err(format!("the header is not valid: {:?} is not what was meant", tensor.name)),
+    }
+}

@@ -1,0 +1,148 @@
+//! From paths to names: keys joined by dots, below a root.
+//!
+//! The root is what `--root` names; else, where all tensors stand under one `state_dict`, that one; else the value itself.
+
+use crate::tensor::Tensor;
+use crate::walk::{Blocked, KEY, Part, Walk};
+use scanner::pickle::preview;
+use scanner::pickle::value::Value;
+
+/// Bytes of all names together.
+const NAMES: usize = 64 << 20;
+/// The name of a tensor that is all there is.
+pub const BARE: &str = "tensor";
+
+/// A tensor and its name.
+pub(crate) struct Named {
+    pub(crate) name: String,
+    pub(crate) tensor: Tensor,
+    pub(crate) special: Option<&'static str>,
+    pub(crate) hidden: bool,
+    pub(crate) blocked: Option<Blocked>,
+    /// Whether it stands below the root.
+    pub(crate) below: bool,
+}
+
+/// All tensors of a pickle by name.
+pub(crate) struct Names {
+    /// The root, where it is not the value itself.
+    pub(crate) root: Option<String>,
+    pub(crate) tensors: Vec<Named>,
+    /// What is no tensor: a path and what stands there.
+    pub(crate) left: Vec<(String, String)>,
+    /// Things left out that have no line of their own.
+    pub(crate) left_more: u64,
+    /// Why these may not be all.
+    pub(crate) lacking: Option<&'static str>,
+}
+
+impl Walk<'_> {
+    /// Names everything. `wanted` is the path of a root.
+    ///
+    /// # Errors
+    /// When there is no such root: then the paths that there are, topmost first.
+    pub(crate) fn named(mut self, wanted: Option<&str>) -> Result<Names, Vec<String>> {
+        let root = match wanted {
+            Some(wanted) => Some(self.at(wanted)?),
+            None => self.common(),
+        };
+        let mut room = NAMES;
+        let mut tensors = Vec::with_capacity(self.found.len());
+        for found in std::mem::take(&mut self.found) {
+            let below = root.is_none_or(|root| self.below(found.step, root));
+            let name = self.name(found.step, root.filter(|_| below));
+            match room.checked_sub(name.len()) {
+                Some(left) => room = left,
+                None => {
+                    self.lacking = Some("its names take more memory than they are allowed");
+                    break;
+                }
+            }
+            let (special, hidden, blocked) = (found.special, found.hidden, found.blocked);
+            tensors.push(Named { name, tensor: found.tensor, special, hidden, blocked, below });
+        }
+        let left = self.left.iter().map(|left| (self.path(left.above, left.part), left.what.clone())).collect();
+        Ok(Names {
+            root: root.map(|root| self.name(root, None)),
+            tensors,
+            left,
+            left_more: self.left_count - self.left.len() as u64,
+            lacking: self.lacking,
+        })
+    }
+
+    /// The topmost step of that name.
+    fn at(&self, wanted: &str) -> Result<u32, Vec<String>> {
+        let ids = 0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
+        let found = ids.clone().find(|id| self.steps_named(*id) && self.name(*id, None) == wanted);
+        found.ok_or_else(|| {
+            let keyed = ids.filter(|id| self.steps_named(*id)).map(|id| self.name(id, None));
+            let mut paths: Vec<String> = keyed.filter(|name| !name.contains('.')).take(20).collect();
+            paths.dedup();
+            paths
+        })
+    }
+
+    fn steps_named(&self, id: u32) -> bool {
+        self.steps.get(id as usize).is_some_and(|step| matches!(step.part, Part::Key(_) | Part::Index(_)))
+    }
+
+    /// The one `state_dict` that all tensors stand under.
+    fn common(&self) -> Option<u32> {
+        let free = self.found.iter().filter(|found| found.blocked.is_none());
+        let mut roots: Vec<_> =
+            free.map(|found| self.steps.get(found.step as usize).and_then(|step| step.state_dict)).collect();
+        roots.dedup();
+        match roots.as_slice() {
+            [one] => *one,
+            _ => None,
+        }
+    }
+
+    fn below(&self, id: u32, root: u32) -> bool {
+        let mut at = Some(id);
+        while let Some(id) = at {
+            if id == root {
+                return true;
+            }
+            at = self.steps.get(id as usize).and_then(|step| step.above);
+        }
+        false
+    }
+
+    /// The keys on the way, joined by dots, below `root`.
+    fn name(&self, id: u32, root: Option<u32>) -> String {
+        let mut parts = Vec::new();
+        let mut at = Some(id);
+        while at != root {
+            let Some(step) = at.and_then(|id| self.steps.get(id as usize)) else { break };
+            parts.extend(self.part(step.part));
+            at = step.above;
+        }
+        parts.reverse();
+        parts.join(".")
+    }
+
+    /// The full path of something below a step.
+    fn path(&self, above: u32, part: Part) -> String {
+        let above = self.name(above, None);
+        match self.part(part) {
+            Some(part) if above.is_empty() => part,
+            Some(part) => format!("{above}.{part}"),
+            None => above,
+        }
+    }
+
+    fn part(&self, part: Part) -> Option<String> {
+        match part {
+            Part::Nothing => None,
+            Part::Key(key) => Some(self.key(key)),
+            Part::Index(index) => Some(index.to_string()),
+            Part::Word(word) => Some(word.to_owned()),
+        }
+    }
+
+    fn key(&self, key: Value) -> String {
+        self.trace.text(key, KEY).unwrap_or_else(|| preview::value(self.trace, key))
+    }
+}

@@ -1,0 +1,187 @@
+//! What objects hold: their items, their attributes, and of a module its parameters, buffers and modules. No class is
+//! imported to know that; the stream says what is put into it.
+
+use crate::reading::{call, container, field, name};
+use crate::tensor::{Numbers, Tensor};
+use crate::walk::{Blocked, KEY, Part, Walk, key_part};
+use scanner::effect::{Effect, judge};
+use scanner::pickle::Trace;
+use scanner::pickle::value::{Call, How, Items, Kind, Value};
+use std::collections::HashSet;
+
+/// Makers of empty objects: what they are made of is a class, and no part of the value.
+const RECONSTRUCTORS: &[&str] = &["copyreg._reconstructor", "copy_reg._reconstructor", "copyreg.__newobj__"];
+
+impl Walk<'_> {
+    /// A tensor of torch's tar, which is named by a number: `"200"`.
+    pub(crate) fn keyed(&mut self, id: u32, made: &Call) -> bool {
+        if made.how != How::Persistent {
+            return false;
+        }
+        let key = match made.args {
+            Value::Int(key) => Some(key.to_string()),
+            text @ Value::Text { .. } => self.trace.text(text, KEY),
+            _ => None,
+        };
+        if let Some(key) = key {
+            let numbers = Numbers::Keyed(key);
+            let word = String::new();
+            self.tensor(id, Tensor { word, dtype: None, item: 0, shape: None, numbers, beside: Vec::new() });
+        }
+        true
+    }
+
+    /// An object of any class: what it was made of, the items it was given, and its state.
+    pub(crate) fn object(&mut self, id: u32, class: &str, made: &Call) {
+        // A name that is known to be harmless may still do something to what it gets: of an unproven file, nothing that
+        // passed through an unknown function is taken for what the stream says.
+        let known = self.proven || matches!(made.how, How::New | How::NewEx) || self.inert(made.callee);
+        let unknown = || Blocked::Unknown(if class.is_empty() { "a computed callable".into() } else { class.into() });
+        if let Some((Kind::Tuple, args)) = container(self.trace, made.args) {
+            match class {
+                // Python 2 gives the pairs to the constructor.
+                "collections.OrderedDict" => {
+                    args.kept.first().into_iter().for_each(|pairs| self.listed_pairs(id, *pairs));
+                }
+                // A named tuple is made of its fields.
+                _ if made.how == How::New => self.row(id, args),
+                _ if RECONSTRUCTORS.contains(&class) => {}
+                // A set, a frozenset, and whatever else is called with tensors.
+                _ => {
+                    for (index, value) in args.kept.iter().enumerate() {
+                        self.push_blocked(id, Part::Index(index), *value, unknown());
+                    }
+                }
+            }
+        }
+        if !known {
+            for (index, value) in made.items.kept.iter().chain(&made.states).enumerate() {
+                self.push_blocked(id, Part::Index(index), *value, unknown());
+            }
+            return self.leave(Some(id), Part::Nothing, || format!("what {class} makes"));
+        }
+        // The subclass of a dict or the subclass of a list: nothing but the keys tells which.
+        let text = |key: &Value| matches!(key, Value::Text { .. });
+        if matches!(class, "collections.OrderedDict" | "collections.Counter" | "collections.defaultdict")
+            || made.items.kept.len().is_multiple_of(2) && made.items.kept.iter().step_by(2).all(text)
+        {
+            self.pairs(id, &made.items);
+        } else {
+            self.row(id, &made.items);
+        }
+        for state in &made.states {
+            self.state(id, class, *state);
+        }
+    }
+
+    fn inert(&self, callee: Value) -> bool {
+        let Value::Global(callable) = callee else { return false };
+        let callable = self.trace.callables.get(callable as usize);
+        callable.and_then(judge).is_some_and(|judgement| matches!(judgement.effect, Effect::Inert(_)))
+    }
+
+    /// `[[key, value], ...]`.
+    fn listed_pairs(&mut self, id: u32, pairs: Value) {
+        let trace = self.trace;
+        let Some((Kind::List | Kind::Tuple, items)) = container(trace, pairs) else { return };
+        self.whole(items);
+        for pair in &items.kept {
+            if let Some((Kind::List | Kind::Tuple, pair)) = container(trace, *pair)
+                && let [key, value] = pair.kept.as_slice()
+            {
+                self.push(Some(id), Part::Key(*key), *value);
+            }
+        }
+    }
+
+    fn state(&mut self, id: u32, class: &str, state: Value) {
+        let trace = self.trace;
+        match container(trace, state) {
+            Some((Kind::Dict, items)) => match module(trace, state) {
+                Some([parameters, buffers, modules]) => {
+                    self.push(Some(id), Part::Nothing, parameters);
+                    self.buffers(id, buffers, not_persistent(trace, state));
+                    self.push(Some(id), Part::Nothing, modules);
+                    self.attributes(id, class, items);
+                }
+                // `_metadata` of a state dict: versions, no tensors.
+                None if class == "collections.OrderedDict" => {}
+                None => self.pairs(id, items),
+            },
+            // Attributes of `__dict__` and of `__slots__`.
+            Some((Kind::Tuple, items)) if items.kept.len() == 2 => {
+                for (index, half) in items.kept.iter().enumerate() {
+                    match container(trace, *half) {
+                        Some((Kind::Dict, items)) => self.pairs(id, items),
+                        _ if *half == Value::None => {}
+                        _ => {
+                            self.push(Some(id), Part::Index(index), *half);
+                        }
+                    }
+                }
+            }
+            Some((Kind::Tuple | Kind::List, items)) => self.row(id, items),
+            Some((Kind::Set | Kind::FrozenSet, _)) => {}
+            None => {
+                self.push(Some(id), Part::Nothing, state);
+            }
+        }
+    }
+
+    fn buffers(&mut self, id: u32, buffers: Value, skipped: HashSet<String>) {
+        let trace = self.trace;
+        let pairs = match (container(trace, buffers), call(trace, buffers)) {
+            (Some((Kind::Dict, items)), _) => items,
+            (_, Some(made)) if !skipped.is_empty() => &made.items,
+            _ => {
+                self.push(Some(id), Part::Nothing, buffers);
+                return;
+            }
+        };
+        self.whole(pairs);
+        for (index, pair) in pairs.kept.chunks_exact(2).enumerate() {
+            let [key, value] = pair else { continue };
+            if trace.text(*key, KEY).is_some_and(|key| skipped.contains(&key)) {
+                self.push_blocked(id, Part::Key(*key), *value, Blocked::NotPersistent);
+            } else {
+                self.push(Some(id), key_part(*key, index), *value);
+            }
+        }
+    }
+
+    /// Everything else that a module holds: no state dict has it.
+    fn attributes(&mut self, id: u32, class: &str, items: &Items) {
+        self.leave(Some(id), Part::Nothing, || format!("the class {class} and its other attributes"));
+        for pair in items.kept.chunks_exact(2) {
+            let [key, value] = pair else { continue };
+            let known = self.trace.text(*key, KEY);
+            if !matches!(known.as_deref(), Some("_parameters" | "_buffers" | "_modules")) {
+                self.push_blocked(id, Part::Key(*key), *value, Blocked::Attribute);
+            }
+        }
+    }
+}
+
+/// Parameters, buffers and modules of an `nn.Module`: what its state dict is made of. Everything else of it is no weight.
+fn module(trace: &Trace, state: Value) -> Option<[Value; 3]> {
+    let parameters = field(trace, state, "_parameters")?;
+    let modules = field(trace, state, "_modules")?;
+    Some([parameters, field(trace, state, "_buffers").unwrap_or(Value::None), modules])
+}
+
+/// The names of the buffers that no state dict has.
+fn not_persistent(trace: &Trace, state: Value) -> HashSet<String> {
+    let Some(set) = field(trace, state, "_non_persistent_buffers_set") else { return HashSet::new() };
+    let names = |items: &Items| items.kept.iter().filter_map(|name| trace.text(*name, KEY)).collect();
+    match (container(trace, set), call(trace, set)) {
+        (Some((_, items)), _) => names(items),
+        // `set([...])`, as older protocols write it.
+        (None, Some(made))
+            if matches!(name(trace, made.callee).as_deref(), Some("builtins.set" | "__builtin__.set")) =>
+        {
+            let listed = container(trace, made.args).and_then(|(_, args)| container(trace, *args.kept.first()?));
+            listed.map_or_else(HashSet::new, |(_, items)| names(items))
+        }
+        _ => HashSet::new(),
+    }
+}

@@ -1,0 +1,179 @@
+//! What will be written: every tensor with its place, in a file that the official reader takes. A plan cannot be built out
+//! of bounds, with a hole or with two tensors of one name.
+
+use crate::cast::Cast;
+use crate::data::{Data, Identity};
+use crate::draft::{Draft, Drafts, Refused};
+use crate::dtype::Dtype;
+use crate::header;
+use scanner::limits::Limits;
+use std::collections::{BTreeMap, HashMap};
+
+/// safetensors files start their numbers, and all tensors whose length allows it, at multiples of this.
+pub(crate) const ALIGNMENT: u64 = 64;
+
+/// What a plan is told.
+#[derive(Debug, Clone, Default)]
+pub struct PlanOptions {
+    /// Cast floats to this type.
+    pub dtype: Option<Dtype>,
+    /// Write tied tensors as often as they have names.
+    pub expand_tied: bool,
+}
+
+/// A tensor of the result.
+#[derive(Clone)]
+pub struct Planned {
+    /// Its name.
+    pub name: String,
+    /// Its type in the result.
+    pub dtype: Dtype,
+    /// Its shape.
+    pub shape: Vec<u64>,
+    /// Its first byte, from the start of the data.
+    pub at: u64,
+    pub(crate) data: Data,
+}
+
+impl Planned {
+    /// Its bytes.
+    pub fn len(&self) -> u64 {
+        self.data.len()
+    }
+
+    /// Whether it has no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The path inside the source file; `None` for the file itself or for what stands in no file.
+    pub fn member(&self) -> Option<&str> {
+        self.data.place().0.and_then(|record| record.member.as_deref())
+    }
+
+    /// Where in that member its first element stands.
+    pub fn offset(&self) -> u64 {
+        let (record, at) = self.data.place();
+        record.map_or(0, |record| record.offset).saturating_add(at)
+    }
+}
+
+/// All tensors of one result.
+pub struct TensorPlan {
+    /// In the order in which they are written.
+    pub tensors: Vec<Planned>,
+    /// Names that stand for a tensor of another name: the same bytes of the same storage.
+    pub aliases: BTreeMap<String, String>,
+    /// What stands in `__metadata__`.
+    pub metadata: BTreeMap<String, String>,
+    /// Bytes of all tensors.
+    pub len: u64,
+}
+
+/// Names in `__metadata__` that are ours.
+pub(crate) const PARTS: &str = "modelscan.parts";
+pub(crate) const SOURCE_HASH: &str = "modelscan.source_sha256";
+const FORMAT: &str = "format";
+
+impl TensorPlan {
+    /// Orders the drafts and gives each its place.
+    ///
+    /// # Errors
+    /// The tensors that cannot be written, each with the reason.
+    pub(crate) fn new(
+        drafts: Drafts,
+        source_len: u64,
+        limits: &Limits,
+        options: &PlanOptions,
+    ) -> Result<Self, Vec<Refused>> {
+        let mut metadata = BTreeMap::from([(FORMAT.to_owned(), drafts.framework.to_owned())]);
+        if !drafts.parts.is_empty() {
+            let parts = serde_json::to_string(&drafts.parts).unwrap_or_default();
+            metadata.insert(PARTS.to_owned(), parts);
+        }
+        let mut kept: HashMap<String, ()> = HashMap::with_capacity(drafts.tensors.len());
+        let mut first: HashMap<(Identity, &str, Vec<u64>), String> = HashMap::new();
+        let (mut tensors, mut aliases, mut refused) = (Vec::new(), BTreeMap::new(), Vec::new());
+        for mut draft in drafts.tensors {
+            if let Some(why) = wrong_name(&draft.name, kept.insert(draft.name.clone(), ()).is_some()) {
+                refused.push(Refused { name: draft.name, why });
+                continue;
+            }
+            let ours = draft.name == FORMAT || draft.name.starts_with("modelscan.");
+            let identity = draft.data.identity().filter(|_| !options.expand_tied && !ours);
+            if let Some(identity) = identity {
+                let key = (identity, draft.dtype.word(), draft.shape.clone());
+                if let Some(other) = first.get(&key) {
+                    metadata.insert(draft.name.clone(), other.clone());
+                    aliases.insert(draft.name, other.clone());
+                    continue;
+                }
+                first.insert(key, draft.name.clone());
+            }
+            if let Some(cast) = options.dtype.and_then(|to| Cast::new(draft.dtype, to)) {
+                draft.data.cast = Some(cast);
+                draft.dtype = options.dtype.unwrap_or(draft.dtype);
+            }
+            tensors.push(draft);
+        }
+        let total = tensors.iter().try_fold(0u64, |total, draft| total.checked_add(draft.data.len()));
+        let allowed = source_len.saturating_mul(limits.ratio).max(limits.ratio_floor);
+        match total {
+            Some(len) if len <= allowed && refused.is_empty() => {
+                let tensors = place(tensors);
+                Ok(Self { tensors, aliases, metadata, len })
+            }
+            Some(len) if len <= allowed => Err(refused),
+            _ => {
+                let len = total.map_or_else(|| "more than 2^64".to_owned(), |len| len.to_string());
+                let why = format!(
+                    "all tensors together have {len} bytes, more than {} times the file: views that repeat a few numbers",
+                    limits.ratio
+                );
+                refused.push(Refused { name: String::new(), why });
+                Err(refused)
+            }
+        }
+    }
+
+    /// The header of the result, length and padding included.
+    ///
+    /// # Errors
+    /// When it is longer than readers take.
+    pub fn header(&self) -> Result<Vec<u8>, String> {
+        header::write(&self.tensors, &self.metadata)
+    }
+
+    /// A tensor by its name, or by that of one that is tied to it.
+    pub fn get(&self, name: &str) -> Option<&Planned> {
+        let name = self.aliases.get(name).map_or(name, String::as_str);
+        self.tensors.iter().find(|tensor| tensor.name == name)
+    }
+}
+
+fn wrong_name(name: &str, twice: bool) -> Option<String> {
+    if name == "__metadata__" {
+        return Some("safetensors keeps this name for itself; convert the part that holds it with --root".to_owned());
+    }
+    twice.then(|| {
+        "another tensor has the same name once keys are joined by dots; --root converts one part alone".to_owned()
+    })
+}
+
+/// Gives each tensor its place. Nothing may stand between tensors, so alignment comes from their order: first all whose
+/// length keeps the next one aligned to 64 bytes, as they follow each other in the source, then the others from the
+/// widest numbers to the narrowest, so that each is aligned to its own.
+fn place(mut drafts: Vec<Draft>) -> Vec<Planned> {
+    drafts.sort_by_key(|draft| {
+        let odd = draft.data.len() % ALIGNMENT != 0;
+        let width = if odd { draft.data.item() } else { u64::MAX };
+        (odd, std::cmp::Reverse(width), draft.data.position())
+    });
+    let mut at = 0;
+    let planned = drafts.into_iter().map(|draft| {
+        let planned = Planned { name: draft.name, dtype: draft.dtype, shape: draft.shape, at, data: draft.data };
+        at += planned.len();
+        planned
+    });
+    planned.collect()
+}
