@@ -1,0 +1,242 @@
+//! The copy: header, then every tensor in the order of the plan, through one buffer. The result appears under its name
+//! when it is whole and on the disk, or not at all.
+
+use crate::draft::Refused;
+use crate::error::Error;
+use crate::hash::Hashing;
+use crate::open::Loaded;
+use crate::plan::{Planned, SOURCE_HASH};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tempfile::NamedTempFile;
+
+/// Bytes that are read and written at once.
+pub(crate) const BUFFER: usize = 1 << 20;
+
+/// Is told how far the copy is, and may be asked to stop.
+pub trait Progress: Sync {
+    /// So many more bytes are written.
+    fn written(&self, bytes: u64);
+}
+
+/// How the copy is made.
+#[derive(Default, Clone)]
+pub struct WriteOptions<'a> {
+    /// Hash the source and the result.
+    pub sha256: bool,
+    /// Who wants to know how far it is.
+    pub progress: Option<&'a dyn Progress>,
+    /// Set by somebody who wants it to stop.
+    pub stop: Option<Arc<AtomicBool>>,
+}
+
+/// A result that is whole, and not yet under its name.
+pub struct Written {
+    pub(crate) file: NamedTempFile,
+    /// Its bytes.
+    pub len: u64,
+    /// Its SHA-256.
+    pub sha256: Option<String>,
+    /// The SHA-256 of each file that the tensors come from.
+    pub source_sha256: Option<Vec<String>>,
+}
+
+impl WriteOptions<'_> {
+    /// Stops where somebody asked for it.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let stop = self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
+        if stop { Err(Error::Interrupted) } else { Ok(()) }
+    }
+}
+
+impl Loaded {
+    /// Writes all tensors into a file in the folder of `out`, whole and synced, but not yet under that name.
+    ///
+    /// # Errors
+    /// When reading or writing fails, the source changed meanwhile, or its numbers are not those of its checksums. Nothing
+    /// is left behind then.
+    pub fn write(&self, out: &Path, options: &WriteOptions<'_>) -> Result<Written, Error> {
+        let sources: Option<Vec<Hashing>> = options.sha256.then(|| {
+            self.examined.iter().map(|examined| Hashing::source(examined.source(), options.stop.clone())).collect()
+        });
+        // The hashes are known when all is copied: until then something of their length holds their place.
+        let unknown = vec!["0".repeat(64); self.examined.len()];
+        let mut header = self.header(sources.as_ref().map(|_| unknown.as_slice()))?;
+        let file = temporary(out)?;
+        reserve(file.as_file(), header.len() as u64 + self.plan.len).map_err(Error::io(out))?;
+        let buffer = vec![0; BUFFER];
+        let mut copy = Copy { loaded: self, out, file: file.as_file(), options, buffer, filled: 0 };
+        copy.append(&header)?;
+        self.plan.tensors.iter().try_for_each(|tensor| copy.tensor(tensor))?;
+        copy.flush()?;
+        let mut source_sha256 = None;
+        if let Some(sources) = sources {
+            let hashes: io::Result<Vec<String>> = sources.into_iter().map(Hashing::finish).collect();
+            options.check()?;
+            let hashes = hashes.map_err(Error::io(&self.path))?;
+            header = self.header(Some(&hashes))?;
+            file.as_file().write_all_at(&header, 0).map_err(Error::io(out))?;
+            source_sha256 = Some(hashes);
+        }
+        self.check_sources()?;
+        let len = header.len() as u64 + self.plan.len;
+        // Hashing reads what is still in memory while the disk takes it.
+        let hashing = options.sha256.then(|| file.reopen().map(|file| Hashing::file(file, options.stop.clone())));
+        file.as_file().sync_all().map_err(Error::io(out))?;
+        let hashed = hashing.map(|hashing| hashing.and_then(Hashing::finish)).transpose();
+        let sha256 = hashed.map_err(Error::io(out))?;
+        options.check()?;
+        Ok(Written { file, len, sha256, source_sha256 })
+    }
+
+    /// The header, with the hashes of the sources in its metadata.
+    fn header(&self, hashes: Option<&[String]>) -> Result<Vec<u8>, Error> {
+        let mut metadata = self.plan.metadata.clone();
+        match hashes {
+            Some([hash]) => _ = metadata.insert(SOURCE_HASH.to_owned(), hash.clone()),
+            Some(hashes) => {
+                let names = self.examined.iter().map(|examined| examined.report().path.as_str());
+                let names: BTreeMap<&str, &String> = names.zip(hashes).collect();
+                metadata.insert(SOURCE_HASH.to_owned(), serde_json::to_string(&names).unwrap_or_default());
+            }
+            None => {}
+        }
+        let refused = |why| Error::NotConvertible(vec![Refused { name: String::new(), why }]);
+        crate::header::write(&self.plan.tensors, &metadata).map_err(refused)
+    }
+
+    /// The files are still those that were judged.
+    pub(crate) fn check_sources(&self) -> Result<(), Error> {
+        for examined in &self.examined {
+            if !examined.unchanged().map_err(Error::io(&self.path))? {
+                return Err(Error::Changed(examined.report().path.clone().into()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Written {
+    /// Gives the result its name. An older file of that name is replaced only where `replace` says so.
+    ///
+    /// # Errors
+    /// When there is one, or the operating system refuses. Nothing is left behind then.
+    pub fn persist(self, out: &Path, replace: bool) -> Result<(), Error> {
+        let done = if replace { self.file.persist(out) } else { self.file.persist_noclobber(out) };
+        done.map_err(|error| Error::io(out)(error.error))?;
+        sync_folder(out);
+        Ok(())
+    }
+}
+
+/// A name lasts when its folder is on the disk. Not all file systems let that be asked for.
+fn sync_folder(out: &Path) {
+    if let Some(Ok(folder)) = out.parent().map(|folder| File::open(folder_of(folder))) {
+        _ = folder.sync_all();
+    }
+}
+
+fn folder_of(parent: &Path) -> &Path {
+    if parent.as_os_str().is_empty() { Path::new(".") } else { parent }
+}
+
+/// A file beside the one that is meant, hidden, and gone when it is dropped.
+fn temporary(out: &Path) -> Result<NamedTempFile, Error> {
+    let folder = folder_of(out.parent().unwrap_or(Path::new("")));
+    let name = out.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let mut builder = tempfile::Builder::new();
+    // As any new file: what the user's mask leaves of it.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    let prefix = format!(".{name}.");
+    builder
+        .prefix(&prefix)
+        .suffix(".partial")
+        .permissions(mode)
+        .tempfile_in(folder)
+        .map_err(|error| Error::Io { path: folder.join(name), error })
+}
+
+/// Takes the room on the disk at once, so that a full one is noticed before hours of copying.
+fn reserve(file: &File, len: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::Errno;
+    if len == 0 {
+        return Ok(());
+    }
+    match fallocate(file, FallocateFlags::empty(), 0, len) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+struct Copy<'a> {
+    loaded: &'a Loaded,
+    out: &'a Path,
+    file: &'a File,
+    options: &'a WriteOptions<'a>,
+    buffer: Vec<u8>,
+    filled: usize,
+}
+
+impl Copy<'_> {
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        for part in bytes.chunks(BUFFER) {
+            if self.filled + part.len() > BUFFER {
+                self.flush()?;
+            }
+            let end = self.filled + part.len();
+            self.buffer.get_mut(self.filled..end).unwrap_or_default().copy_from_slice(part);
+            self.filled = end;
+        }
+        Ok(())
+    }
+
+    fn tensor(&mut self, tensor: &Planned) -> Result<(), Error> {
+        let item = usize::try_from(tensor.data.item()).unwrap_or(1).max(1);
+        let mut crc32 = tensor.data.crc32().map(|wanted| (crc32fast::Hasher::new(), wanted));
+        let mut flow = tensor.data.flow();
+        let mut left = tensor.len();
+        while left > 0 {
+            let room = (BUFFER - self.filled) / item * item;
+            let wanted = room.min(usize::try_from(left).unwrap_or(usize::MAX));
+            if wanted == 0 {
+                self.flush()?;
+                continue;
+            }
+            let place = self.buffer.get_mut(self.filled..self.filled + wanted).unwrap_or_default();
+            let count = flow.fill(place).map_err(Error::io(self.loaded.path()))?;
+            if count == 0 {
+                let error = io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than when it was opened");
+                return Err(Error::io(self.loaded.path())(error));
+            }
+            if let Some((hasher, _)) = &mut crc32 {
+                hasher.update(place.get(..count).unwrap_or_default());
+            }
+            self.filled += count;
+            left = left.saturating_sub(count as u64);
+        }
+        match crc32.map(|(hasher, wanted)| hasher.finalize() == wanted) {
+            Some(false) => {
+                let member = tensor.member().unwrap_or_default().to_owned();
+                Err(Error::Damaged { path: self.loaded.path().to_owned(), member })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.options.check()?;
+        let full = self.buffer.get(..self.filled).unwrap_or_default();
+        self.file.write_all(full).map_err(Error::io(self.out))?;
+        if let Some(progress) = self.options.progress {
+            progress.written(self.filled as u64);
+        }
+        self.filled = 0;
+        Ok(())
+    }
+}
