@@ -1,5 +1,6 @@
 //! What was typed: the command line as types. Nothing here acts; help, completions and the manual come from it.
 
+pub(crate) mod convert;
 pub(crate) mod run;
 
 use crate::limit::LIMITS;
@@ -20,6 +21,7 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     Scan(Box<ScanArgs>),
     Inspect(InspectArgs),
+    Convert(Box<convert::ConvertArgs>),
     Rule(RuleArgs),
     Run(Box<run::RunArgs>),
     Completions(CompletionsArgs),

@@ -11,7 +11,7 @@ mod render;
 mod terminal;
 
 use cli::{Asked, Verb};
-use commands::{Stop, drop_in, inspect, pages, rule, run, scan};
+use commands::{Stop, convert, drop_in, inspect, pages, rule, run, scan};
 use exit::Exit;
 use std::process::ExitCode;
 
@@ -45,6 +45,7 @@ fn dispatch(asked: Asked) -> Result<Exit, Stop> {
     match asked {
         Asked::Verb(Verb::Scan(args)) => scan::run(&args),
         Asked::Verb(Verb::Inspect(args)) => inspect::run(&args),
+        Asked::Verb(Verb::Convert(args)) => convert::run(&args),
         Asked::Verb(Verb::Rule(args)) => rule::run(&args),
         Asked::Verb(Verb::Run(args)) => Ok(Exit::Command(run::run(&args))),
         Asked::Verb(Verb::Completions(args)) => pages::completions(&args),

@@ -37,6 +37,8 @@ pub struct LeftOut {
     pub name: String,
     /// What it is and why it is left out.
     pub why: String,
+    /// Whether it is a tensor.
+    pub tensor: bool,
 }
 
 /// All tensors of a source.
@@ -72,9 +74,14 @@ impl Drafts {
         self.refused.push(Refused { name: name.into(), why: why.into() });
     }
 
-    /// Leaves something out.
+    /// Leaves something out that is no tensor.
     pub(crate) fn leave(&mut self, name: impl Into<String>, why: impl Into<String>) {
-        self.left_out.push(LeftOut { name: name.into(), why: why.into() });
+        self.left_out.push(LeftOut { name: name.into(), why: why.into(), tensor: false });
+    }
+
+    /// Leaves a tensor out.
+    pub(crate) fn leave_tensor(&mut self, name: impl Into<String>, why: impl Into<String>) {
+        self.left_out.push(LeftOut { name: name.into(), why: why.into(), tensor: true });
     }
 
     /// Takes in the tensors of a pickle.
@@ -94,7 +101,7 @@ impl Drafts {
             self.refuse("", format!("not all tensors can be named: {why}"));
         }
         self.root = names.root;
-        self.left_out.extend(names.left.into_iter().map(|(name, what)| LeftOut { name, why: what }));
+        self.left_out.extend(names.left.into_iter().map(|(name, what)| LeftOut { name, why: what, tensor: false }));
         self.left_out_more += names.left_more;
         for named in names.tensors {
             self.named(named, storages, wanted);
@@ -107,15 +114,15 @@ impl Drafts {
         }
         let name = &named.name;
         if !named.below {
-            return self.leave(name.as_str(), "a tensor outside of the part that is converted");
+            return self.leave_tensor(name.as_str(), "it stands outside of the part that is converted");
         }
         match &named.blocked {
             None => {}
             Some(Blocked::Attribute) => {
-                return self.leave(name.as_str(), "a tensor that is neither parameter nor buffer of its module");
+                return self.leave_tensor(name.as_str(), "it is neither parameter nor buffer of its module");
             }
             Some(Blocked::NotPersistent) => {
-                return self.leave(name.as_str(), "a buffer that its module does not keep in state dicts");
+                return self.leave_tensor(name.as_str(), "it is a buffer that its module does not keep in state dicts");
             }
             Some(Blocked::Unordered) => {
                 return self.refuse(name.as_str(), "it is in a set, where it has no name");
@@ -160,10 +167,9 @@ impl Drafts {
             self.parts.insert(name, part);
             return;
         }
-        if let (Some("quint4x2" | "quint2x4"), Numbers::Stored(stored)) =
-            (tensor.dtype.map(Dtype::word), &tensor.numbers)
-        {
-            return match storages.packed(stored) {
+        let per = tensor.dtype.and_then(Dtype::packed);
+        if let (Some(per), Numbers::Stored(stored), Some(shape)) = (per, &tensor.numbers, &tensor.shape) {
+            return match storages.packed(stored, shape, per) {
                 Ok(packed) if wanted.lossless_parts => self.side(name, &tensor, packed.0, packed.1),
                 Ok(_) => self.refuse(name, side::refusal(&tensor.word)),
                 Err(why) => self.refuse(name, why),

@@ -173,6 +173,15 @@ impl Dtype {
         self.0.held == Some(Held::F4)
     }
 
+    /// How many quantized numbers share a byte, where they do.
+    pub fn packed(self) -> Option<u64> {
+        match self.0.word {
+            "quint4x2" => Some(2),
+            "quint2x4" => Some(4),
+            _ => None,
+        }
+    }
+
     /// Whether an element is a pair of real and imaginary part.
     pub fn is_complex(self) -> bool {
         self.0.unit < self.0.size

@@ -1,6 +1,7 @@
 //! Why nothing was loaded or written: the file would do something, cannot be read, or holds what cannot be converted.
 
 use crate::draft::Refused;
+use scanner::finding::{Finding, Verdict};
 use scanner::report::ArtifactReport;
 use std::path::PathBuf;
 
@@ -43,6 +44,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it is about what a file would do, rather than about what it holds or how it is written.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Unknown(_) => true,
+            Self::NotCleared(report) => {
+                let unread = |finding: &Finding| matches!(finding.rule, "not-fully-read" | "malformed-pickle");
+                let mut worse = report.findings.iter().filter(|finding| finding.verdict > Verdict::NotScanned);
+                report.verdict != Verdict::NotScanned && worse.any(|finding| !unread(finding))
+            }
+            _ => false,
+        }
+    }
+
     /// For a file.
     pub(crate) fn io(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
         move |error| Self::Io { path: path.to_owned(), error }

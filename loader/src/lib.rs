@@ -9,7 +9,9 @@
 
 mod cast;
 mod chunks;
+pub mod convert;
 mod data;
+mod distributed;
 mod draft;
 pub mod dtype;
 mod error;
@@ -24,6 +26,8 @@ pub mod plan;
 mod reading;
 mod recode;
 mod record;
+pub mod report;
+mod sharded;
 mod side;
 mod source;
 mod storage;

@@ -89,12 +89,13 @@ impl Walk<'_> {
 
     /// The one `state_dict` that all tensors stand under.
     fn common(&self) -> Option<u32> {
-        let free = self.found.iter().filter(|found| found.blocked.is_none());
+        let free = || self.found.iter().filter(|found| found.blocked.is_none());
         let mut roots: Vec<_> =
-            free.map(|found| self.steps.get(found.step as usize).and_then(|step| step.state_dict)).collect();
+            free().map(|found| self.steps.get(found.step as usize).and_then(|step| step.state_dict)).collect();
         roots.dedup();
         match roots.as_slice() {
-            [one] => *one,
+            // A tensor under that very key is named by it.
+            [Some(one)] if !free().any(|found| self.name(found.step, Some(*one)).is_empty()) => Some(*one),
             _ => None,
         }
     }

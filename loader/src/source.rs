@@ -20,6 +20,7 @@ use scanner::source::SharedSource;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Everything in a file, by its path in it.
 pub(crate) struct Contents<'a> {
@@ -33,8 +34,10 @@ impl<'a> Contents<'a> {
     /// What was seen in a file.
     pub(crate) fn new(examined: &'a Examined, limits: &Limits) -> Self {
         let looked = examined.examination().looked.as_slice();
+        // The clock of the scan has stopped: how long a copy takes is for the caller to say.
+        let limits = Limits { time: Duration::MAX, ..limits.clone() };
         let by_path = looked.iter().rev().map(|looked| (looked.chain.path(), looked)).collect();
-        Self { looked, by_path, source: examined.source(), watch: Watch::start(Arc::new(limits.clone())) }
+        Self { looked, by_path, source: examined.source(), watch: Watch::start(Arc::new(limits)) }
     }
 
     fn at(&self, path: Option<&str>) -> Option<&'a Looked> {
@@ -97,6 +100,23 @@ impl<'a> Contents<'a> {
         let trace = whole(pickle, 0)?;
         let place = Place::Zip { zip, big: big_endian(zip, &self.watch)? };
         Ok(Storages::new(trace, place, pickle.chain.path(), item.is_none(), &self.watch))
+    }
+
+    /// The storages of the zip that stands in this range of a file of zips in a row, or of a file that is one.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn item(&self, offset: u64, length: u64) -> Result<Storages<'a>, String> {
+        let path = format!("(item at {offset})");
+        let path = match self.at(None) {
+            Some(root) if root.format == Some("torch-zip") && offset == 0 => None,
+            _ => Some(path.as_str()),
+        };
+        let there = || format!("no part of it stands at {offset}");
+        if self.at(path).ok_or_else(there)?.size != length {
+            return Err(format!("its part at {offset} has another length than {length}"));
+        }
+        self.zip_storages(path)
     }
 
     /// What a TorchScript archive holds beside its parameters.

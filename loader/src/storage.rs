@@ -125,12 +125,18 @@ impl<'a> Storages<'a> {
         Ok(Data::new(record, view, transform))
     }
 
-    /// The whole of a storage as bytes: what is packed has no elements.
-    pub(crate) fn packed(&mut self, stored: &Stored) -> Result<(Data, Vec<u64>), String> {
+    /// The bytes that hold numbers of which `per` share one. Only what is packed from the start in a row is bytes.
+    pub(crate) fn packed(&mut self, stored: &Stored, shape: &[u64], per: u64) -> Result<(Data, Vec<u64>), String> {
         let dtype = Dtype::named("U8").ok_or("no type")?;
-        let Part { record, room, .. } = self.part(stored.storage, dtype)?;
-        let view = View::whole(1, &[room], false, room).map_err(|why| why.to_string())?;
-        Ok((Data::new(record, view, Transform::default()), vec![room]))
+        let Part { record, first, room } = self.part(stored.storage, dtype)?;
+        let room = room.checked_mul(per).ok_or("its storage does not fit in 64 bits")?;
+        let view = View::new(1, stored.offset, shape, &stored.stride, room).map_err(|why| why.to_string())?;
+        if first != 0 || view.start() != 0 || !view.contiguous() {
+            return Err("it is a view into packed numbers".to_owned());
+        }
+        let len = view.len().div_ceil(per);
+        let view = View::whole(1, &[len], false, record.len()).map_err(|why| why.to_string())?;
+        Ok((Data::new(record, view, Transform::default()), vec![len]))
     }
 
     fn part(&mut self, value: Value, dtype: Dtype) -> Result<Part, String> {

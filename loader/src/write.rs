@@ -29,6 +29,8 @@ pub trait Progress: Sync {
 pub struct WriteOptions<'a> {
     /// Hash the source and the result.
     pub sha256: bool,
+    /// Share the blocks of the source where the file system can.
+    pub reflink: bool,
     /// Who wants to know how far it is.
     pub progress: Option<&'a dyn Progress>,
     /// Set by somebody who wants it to stop.
@@ -67,7 +69,7 @@ impl Loaded {
         // The hashes are known when all is copied: until then something of their length holds their place.
         let unknown = vec!["0".repeat(64); self.examined.len()];
         let mut header = self.header(sources.as_ref().map(|_| unknown.as_slice()))?;
-        let file = temporary(out)?;
+        let file = temporary_file(out).map_err(Error::io(out))?;
         reserve(file.as_file(), header.len() as u64 + self.plan.len).map_err(Error::io(out))?;
         let buffer = vec![0; BUFFER];
         let mut copy = Copy { loaded: self, out, file: file.as_file(), options, buffer, filled: 0 };
@@ -136,29 +138,23 @@ impl Written {
 
 /// A name lasts when its folder is on the disk. Not all file systems let that be asked for.
 fn sync_folder(out: &Path) {
-    if let Some(Ok(folder)) = out.parent().map(|folder| File::open(folder_of(folder))) {
+    if let Ok(folder) = File::open(folder_of(out)) {
         _ = folder.sync_all();
     }
 }
 
-fn folder_of(parent: &Path) -> &Path {
-    if parent.as_os_str().is_empty() { Path::new(".") } else { parent }
+fn folder_of(out: &Path) -> &Path {
+    out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A file beside the one that is meant, hidden, and gone when it is dropped.
-fn temporary(out: &Path) -> Result<NamedTempFile, Error> {
-    let folder = folder_of(out.parent().unwrap_or(Path::new("")));
-    let name = out.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let mut builder = tempfile::Builder::new();
+pub(crate) fn temporary_file(out: &Path) -> io::Result<NamedTempFile> {
+    let name = out.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is no name of a file"))?;
+    let prefix = format!(".{}.", name.to_string_lossy().chars().take(40).collect::<String>());
     // As any new file: what the user's mask leaves of it.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    let prefix = format!(".{name}.");
-    builder
-        .prefix(&prefix)
-        .suffix(".partial")
-        .permissions(mode)
-        .tempfile_in(folder)
-        .map_err(|error| Error::Io { path: folder.join(name), error })
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".partial").permissions(mode).tempfile_in(folder_of(out))
 }
 
 /// Takes the room on the disk at once, so that a full one is noticed before hours of copying.

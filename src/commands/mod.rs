@@ -1,5 +1,6 @@
 //! One verb a file: each asks the crates below and tells the answer.
 
+pub(crate) mod convert;
 pub(crate) mod drop_in;
 pub(crate) mod inspect;
 pub(crate) mod pages;

@@ -1,5 +1,6 @@
 //! Reports as text, one format a file. Pure: what comes in decides what comes out, to the byte.
 
+pub(crate) mod conversion;
 pub(crate) mod drop_in;
 pub(crate) mod escape;
 pub(crate) mod inspection;

@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 const MAGIC: &[u8] = &[0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
+const DIGITS: &[u8] = b"L119547037146038801333356L\n";
+
 /// torch legacy stream.
 pub struct TorchLegacy;
 
@@ -35,8 +37,9 @@ impl Format for TorchLegacy {
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
         let start = head.start.get(..32.min(head.start.len())).unwrap_or_default();
-        let magic = start.windows(MAGIC.len()).any(|window| window == MAGIC);
-        if start.first() == Some(&0x80) && magic { Recognition::Certain } else { Recognition::No }
+        let binary = start.first() == Some(&0x80) && start.windows(MAGIC.len()).any(|window| window == MAGIC);
+        // Protocols 0 and 1 write the number in digits.
+        if binary || start.starts_with(DIGITS) { Recognition::Certain } else { Recognition::No }
     }
 
     fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
@@ -72,7 +75,7 @@ impl Format for TorchLegacy {
 fn class_size(trace: &pickle::Trace, id: Value) -> Option<u64> {
     let (_, items) = trace.container(id)?;
     let Some(Value::Global(class)) = items.kept.get(1) else { return None };
-    item_size(trace.callable_name(*class).rsplit('.').next()?).map(|(size, _)| size)
+    item_size(trace.callable_name(*class).rsplit('.').next()?)
 }
 
 /// The keys in the order of their storages: read again with room for all of them.

@@ -148,7 +148,7 @@ impl Walk<'_> {
                 let Value::Global(class) = class else { return None };
                 Some((text(trace, key)?, trace.callable_name(class)))
             })?;
-            let (size, _) = item_size(class.rsplit('.').next()?)?;
+            let size = item_size(class.rsplit('.').next()?)?;
             let len = self.number()?.checked_mul(size)?;
             let range = Range { at: self.at, len };
             let end = self.at.checked_add(len).filter(|end| *end <= self.artifact.source.len());

@@ -144,21 +144,20 @@ pub fn storage(trace: &Trace, id: Value) -> Option<Storage> {
     let class = trace.callable_name(class);
     let key = trace.text(key, 256)?;
     let Value::Int(count @ 0..) = count else { return None };
-    let bytes = item_size(class.rsplit('.').next()?)
-        .and_then(|(size, per)| Some(count.unsigned_abs().checked_mul(size)?.div_ceil(per)));
+    let bytes = item_size(class.rsplit('.').next()?).and_then(|size| count.unsigned_abs().checked_mul(size));
     Some(Storage { key, bytes, meta: trace.text(location, 16).as_deref() == Some("meta") })
 }
 
-/// Bytes of so many elements of a storage class.
-pub fn item_size(class: &str) -> Option<(u64, u64)> {
+/// Bytes of what a storage class counts.
+pub fn item_size(class: &str) -> Option<u64> {
     Some(match class {
-        "ComplexDoubleStorage" => (16, 1),
-        "DoubleStorage" | "LongStorage" | "ComplexFloatStorage" => (8, 1),
-        "FloatStorage" | "IntStorage" | "QInt32Storage" => (4, 1),
-        "HalfStorage" | "BFloat16Storage" | "ShortStorage" => (2, 1),
-        "CharStorage" | "ByteStorage" | "BoolStorage" | "QInt8Storage" | "QUInt8Storage" | "UntypedStorage" => (1, 1),
-        "QUInt4x2Storage" => (1, 2),
-        "QUInt2x4Storage" => (1, 4),
+        "ComplexDoubleStorage" => 16,
+        "DoubleStorage" | "LongStorage" | "ComplexFloatStorage" => 8,
+        "FloatStorage" | "IntStorage" | "QInt32Storage" => 4,
+        "HalfStorage" | "BFloat16Storage" | "ShortStorage" => 2,
+        "CharStorage" | "ByteStorage" | "BoolStorage" | "QInt8Storage" | "QUInt8Storage" | "UntypedStorage" => 1,
+        // Packed numbers: torch counts their bytes.
+        "QUInt4x2Storage" | "QUInt2x4Storage" => 1,
         _ => return None,
     })
 }

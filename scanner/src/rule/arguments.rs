@@ -359,7 +359,13 @@ fn tensor(args: &Args<'_>) -> Checked {
     ensure(hooks, "hooks that are not empty")?;
     let Ok(id) = Args::of(args.trace, storage.args) else { return Ok(()) };
     let Value::Int(elements @ 0..) = id.get(4) else { return Ok(()) };
-    // An untyped storage counts bytes; at least one byte an element holds for every dtype.
+    // Packed storages count their bytes, of two or four elements each. So does an untyped storage, and at least one byte an
+    // element holds for every dtype.
+    let elements = elements.saturating_mul(match args.global(id.get(1)) {
+        Some((_, "QUInt4x2Storage", _)) => 2,
+        Some((_, "QUInt2x4Storage", _)) => 4,
+        _ => 1,
+    });
     let last = size
         .iter()
         .zip(&stride)

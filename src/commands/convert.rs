@@ -1,0 +1,129 @@
+//! `modelscan convert`: from what was typed to results, a report and an exit code.
+
+use super::{Stop, print, settle};
+use crate::cli::convert::{ConvertArgs, Float};
+use crate::config;
+use crate::exit::Exit;
+use crate::render::conversion;
+use crate::terminal::{Copying, say};
+use loader::convert::{ConvertOptions, Jobs, plan};
+use loader::report::ConvertReport;
+use loader::{Dtype, Error, PlanOptions, Policy, WriteOptions};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Things left out that are said aloud; the report has all.
+const SAID: usize = 10;
+
+/// Converts, writes the report, and says how it went.
+pub(crate) fn run(args: &ConvertArgs) -> Result<Exit, Stop> {
+    let config = config::load(&args.config, &args.limits, &args.inputs).map_err(Stop::Usage)?;
+    if !args.quiet {
+        config.warnings.iter().for_each(|warning| say("warning", warning));
+    }
+    let policy = Policy {
+        limits: config.limits,
+        allow_unproven: args.allow_unproven,
+        root: args.root.clone(),
+        lossless_parts: args.lossless_parts,
+        plan: PlanOptions { dtype: args.dtype.and_then(dtype), expand_tied: args.expand_tied },
+    };
+    let (report, exit) = match convert(args, &policy) {
+        Ok(report) => (report, Exit::Clean),
+        Err(error) => {
+            let exit = exit_of(&error);
+            refuse(&error);
+            (ConvertReport::of_error(&error), exit)
+        }
+    };
+    if let Some(path) = &args.report
+        && let Err(error) = write_report(path, &report)
+    {
+        say("error", &format!("{}: {error}", path.display()));
+        return Ok(exit.unwritten());
+    }
+    if exit != Exit::Clean {
+        return Ok(exit);
+    }
+    if !args.quiet {
+        warn(&report);
+    }
+    Ok(settle(
+        exit,
+        print(|out| match (args.dry_run, args.quiet) {
+            (true, _) => conversion::table(&report, out),
+            (false, true) => Ok(()),
+            (false, false) => conversion::summary(&report, out),
+        }),
+    ))
+}
+
+fn convert(args: &ConvertArgs, policy: &Policy) -> Result<ConvertReport, Error> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let stops = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP];
+    for signal in stops {
+        // Where it cannot be had, the signal ends the command as always, and only the name of a hidden file stays.
+        _ = signal_hook::flag::register(signal, stop.clone());
+    }
+    let jobs = plan(&args.inputs, &args.out, policy)?;
+    if args.dry_run {
+        return Ok(ConvertReport::of(&jobs, &[]));
+    }
+    let progress = Copying::start(!args.quiet && !args.no_progress, jobs.len());
+    let write = WriteOptions {
+        sha256: args.sha256,
+        reflink: args.reflink,
+        progress: progress.as_ref().map(|progress| progress as &dyn loader::Progress),
+        stop: Some(stop),
+    };
+    write_all(&jobs, &ConvertOptions { write, verify: args.verify, force: args.force })
+}
+
+fn write_all(jobs: &Jobs, options: &ConvertOptions<'_>) -> Result<ConvertReport, Error> {
+    let done = jobs.write(options)?;
+    Ok(ConvertReport::of(jobs, &done))
+}
+
+fn dtype(float: Float) -> Option<Dtype> {
+    Dtype::named(match float {
+        Float::F16 => "F16",
+        Float::Bf16 => "BF16",
+        Float::F32 => "F32",
+    })
+}
+
+fn exit_of(error: &Error) -> Exit {
+    match error {
+        _ if error.is_refusal() => Exit::Finding,
+        Error::Usage(_) => Exit::Usage,
+        Error::Interrupted => Exit::Command(130),
+        _ => Exit::Incomplete,
+    }
+}
+
+fn refuse(error: &Error) {
+    say("error", &error.to_string());
+    if let Error::NotCleared(report) = error {
+        say("note", &format!("`modelscan scan {}` shows all that was found", report.path));
+    }
+}
+
+/// Says what is in no result, where it is anything that one might miss.
+fn warn(report: &ConvertReport) {
+    let missed: Vec<_> = report.left_out.iter().filter(|left| left.tensor).collect();
+    for left in missed.iter().take(SAID) {
+        say("warning", &format!("{} is left out: {}", left.name, left.why));
+    }
+    if missed.len() > SAID {
+        say("warning", &format!("{} more tensors are left out; --report lists them", missed.len() - SAID));
+    }
+}
+
+fn write_report(path: &Path, report: &ConvertReport) -> std::io::Result<()> {
+    let mut out = BufWriter::new(File::create(path)?);
+    conversion::json(report, &mut out)?;
+    out.flush()
+}
