@@ -5,7 +5,6 @@ use crate::cast::Cast;
 use crate::data::{Data, Identity};
 use crate::draft::{Draft, Drafts, Refused};
 use crate::dtype::Dtype;
-use crate::header;
 use scanner::limits::Limits;
 use std::collections::{BTreeMap, HashMap};
 
@@ -73,6 +72,8 @@ pub struct TensorPlan {
 /// Names in `__metadata__` that are ours.
 pub(crate) const PARTS: &str = "modelscan.parts";
 pub(crate) const SOURCE_HASH: &str = "modelscan.source_sha256";
+/// Names of tensors that are bytes between tensors: see `reflink`.
+pub(crate) const FILLER: &str = "modelscan.filler.";
 const FORMAT: &str = "format";
 
 impl TensorPlan {
@@ -134,14 +135,6 @@ impl TensorPlan {
                 Err(refused)
             }
         }
-    }
-
-    /// The header of the result, length and padding included.
-    ///
-    /// # Errors
-    /// When it is longer than readers take.
-    pub fn header(&self) -> Result<Vec<u8>, String> {
-        header::write(&self.tensors, &self.metadata)
     }
 
     /// A tensor by its name, or by that of one that is tied to it.
