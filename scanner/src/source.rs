@@ -21,6 +21,11 @@ pub trait Source: Send + Sync {
     /// What the operating system or the decoder underneath says.
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize>;
 
+    /// Those `len` bytes at `at`, where they are in memory anyway: what would be a read for a few bytes is none.
+    fn known(&self, _at: u64, _len: usize) -> Option<&[u8]> {
+        None
+    }
+
     /// Whether there is nothing in it.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -94,6 +99,39 @@ impl Source for Memory {
         }
         Ok(count)
     }
+
+    fn known(&self, at: u64, len: usize) -> Option<&[u8]> {
+        part(&self.0, at, len)
+    }
+}
+
+fn part(bytes: &[u8], at: u64, len: usize) -> Option<&[u8]> {
+    let at = usize::try_from(at).ok()?;
+    bytes.get(at..at.checked_add(len)?)
+}
+
+/// Up to 32 first bytes of something, read along with what stands before it. Of a record of raw numbers no more is looked
+/// at, so that one read serves both.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Start {
+    bytes: [u8; Self::LEN],
+    len: usize,
+}
+
+impl Start {
+    /// How many bytes are kept.
+    pub const LEN: usize = 32;
+
+    /// Keeps the first bytes of these.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut start = Self::default();
+        start.len = start.bytes.iter_mut().zip(bytes).map(|(to, from)| *to = *from).count();
+        start
+    }
+
+    fn get(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
 }
 
 /// A range of another source.
@@ -102,6 +140,7 @@ pub struct Window {
     inner: SharedSource,
     start: u64,
     len: u64,
+    known: Start,
 }
 
 impl Window {
@@ -109,7 +148,13 @@ impl Window {
     pub fn new(inner: SharedSource, start: u64, len: u64) -> Self {
         let start = start.min(inner.len());
         let len = len.min(inner.len() - start);
-        Self { inner, start, len }
+        Self { inner, start, len, known: Start::default() }
+    }
+
+    /// The same range, of which the first bytes were read already.
+    #[must_use]
+    pub fn starting(self, known: Start) -> Self {
+        Self { known, ..self }
     }
 }
 
@@ -125,7 +170,17 @@ impl Source for Window {
         if buf.is_empty() {
             return Ok(0);
         }
+        if let Some(known) = part(self.known.get(), at, buf.len()) {
+            buf.copy_from_slice(known);
+            return Ok(buf.len());
+        }
         self.inner.read_at(self.start.saturating_add(at), buf)
+    }
+
+    fn known(&self, at: u64, len: usize) -> Option<&[u8]> {
+        let inside = at.checked_add(len as u64).is_some_and(|end| end <= self.len);
+        let known = part(self.known.get(), at, len).or_else(|| self.inner.known(self.start.checked_add(at)?, len));
+        known.filter(|_| inside)
     }
 }
 
@@ -134,7 +189,8 @@ impl Source for Window {
 /// # Errors
 /// As [`Source::read_at`].
 pub fn gathered(source: SharedSource, most: usize) -> io::Result<SharedSource> {
-    if source.len() > most as u64 {
+    let known = usize::try_from(source.len()).is_ok_and(|len| source.known(0, len).is_some());
+    if known || source.len() > most as u64 {
         return Ok(source);
     }
     let bytes = read_vec(source.as_ref(), 0, most)?;
@@ -153,6 +209,18 @@ pub fn read_vec(source: &dyn Source, at: u64, len: usize) -> io::Result<Vec<u8>>
     Ok(bytes)
 }
 
+/// As [`read_vec`], into a buffer that is used again and again.
+///
+/// # Errors
+/// As [`Source::read_at`].
+pub fn read_again(source: &dyn Source, at: u64, len: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let rest = usize::try_from(source.len().saturating_sub(at)).unwrap_or(usize::MAX);
+    bytes.resize(len.min(rest), 0);
+    let count = source.read_at(at, bytes)?;
+    bytes.truncate(count);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +232,18 @@ mod tests {
         assert_eq!(window.len(), 3);
         assert_eq!(read_vec(&window, 1, 100).expect("memory reads"), b"89");
         assert_eq!(read_vec(&window, 3, 1).expect("memory reads"), b"");
+    }
+
+    #[test]
+    fn what_is_known_of_a_window_is_what_it_would_read() {
+        let inner: SharedSource = Arc::new(Memory::new(*b"0123456789"));
+        let window = Window::new(inner, 7, 3);
+        assert_eq!(window.known(1, 2), Some(&b"89"[..]));
+        assert_eq!(window.known(1, 3), None);
+        assert_eq!(window.known(u64::MAX, 1), None);
+        let window = window.starting(Start::of(b"7890123"));
+        assert_eq!((window.known(0, 3), window.known(0, 4)), (Some(&b"789"[..]), None));
+        assert_eq!(read_vec(&window, 2, 9).expect("memory reads"), b"9");
     }
 
     #[test]
