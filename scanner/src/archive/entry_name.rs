@@ -3,6 +3,8 @@
 //! Nothing is ever written under these names here. Whoever unpacks the archive does, on systems where `\` divides a
 //! path, where `aux` is a device and where a name ends at its first NUL.
 
+use std::borrow::Cow;
+
 /// The name as text: UTF-8 where it is that, else every byte a character, so that no two names become one.
 pub(super) fn text(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
@@ -31,10 +33,13 @@ pub(super) fn escape(name: &str) -> Option<&'static str> {
 
 /// Names that Windows takes for devices, with any extension.
 fn is_device(part: &str) -> bool {
-    let stem = part.split('.').next().unwrap_or_default().trim_end().to_ascii_lowercase();
-    let numbered =
-        |prefix: &str| stem.strip_prefix(prefix).is_some_and(|rest| matches!(rest.as_bytes(), [b'1'..=b'9']));
-    matches!(stem.as_str(), "con" | "prn" | "aux" | "nul" | "conin$" | "conout$") || numbered("com") || numbered("lpt")
+    let stem = part.split('.').next().unwrap_or_default().trim_end();
+    let numbered = match stem.as_bytes() {
+        [name @ .., b'1'..=b'9'] => name.eq_ignore_ascii_case(b"com") || name.eq_ignore_ascii_case(b"lpt"),
+        _ => false,
+    };
+    let devices = ["con", "prn", "aux", "nul", "conin$", "conout$"];
+    numbered || devices.iter().any(|device| stem.eq_ignore_ascii_case(device))
 }
 
 /// The name as the least exact reader sees it, but for letter case: `\` divides, a NUL ends, dots and spaces at the
@@ -48,6 +53,23 @@ pub(super) fn plain(name: &str) -> String {
         plain.push('/');
     }
     plain
+}
+
+/// The plain name without regard to letter case: the same for names that are one to some reader.
+pub(super) fn folded(name: &str) -> Cow<'_, str> {
+    // Thousands of records have a name that is so already: small letters and digits in parts that neither are empty nor
+    // end in a dot.
+    let mut before = b'/';
+    let folded = name.bytes().all(|byte| {
+        let fits = match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => true,
+            b'/' | b'.' => before.is_ascii_alphanumeric(),
+            _ => false,
+        };
+        before = byte;
+        fits
+    });
+    if folded && before != b'/' && before != b'.' { name.into() } else { plain(name).to_lowercase().into() }
 }
 
 #[cfg(test)]
@@ -70,6 +92,11 @@ mod tests {
     fn names_that_some_reader_takes_for_one_are_one() {
         for name in ["a/data.pkl.", "a\\data.pkl", "a//data.pkl", "./a/data.pkl", "a/data.pkl\0.txt", "a/data.pkl "] {
             assert_eq!(plain(name), "a/data.pkl", "{name:?}");
+        }
+        for name in [
+            "a/b", "A/b", "a/.b", "a/b.", "a.", "a/b/", "/a", "a./b", "a.b/c", "a//b", "", ".", "a_/b", "..", "\u{130}",
+        ] {
+            assert_eq!(folded(name), plain(name).to_lowercase(), "{name:?}");
         }
     }
 }

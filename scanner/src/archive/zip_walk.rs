@@ -9,7 +9,7 @@ use super::zip_directory::{Budget, Directory, find, records};
 use super::zip_record::{Central, Descriptor, End, Local};
 use crate::artifact::Watch;
 use crate::fact::{Fact, Unread, Weight};
-use crate::source::{SharedSource, Window, read_vec};
+use crate::source::{SharedSource, Start, Window, read_again, read_vec};
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
@@ -39,6 +39,9 @@ pub(super) struct Walk<'a> {
     stated: [usize; 3],
     budget: Budget,
     scannable: u64,
+    /// The longest extra field of a local header so far, within reason: what the next one is expected to have.
+    extra: usize,
+    header: Vec<u8>,
 }
 
 /// Walks the whole file.
@@ -51,6 +54,8 @@ pub(super) fn walk(source: &SharedSource, watch: &Watch) -> ZipArchive {
         stated: [0; 3],
         budget: Budget { entries: watch.limits.entries, name_bytes: NAME_BYTES },
         scannable: watch.limits.resync_bytes,
+        extra: 0,
+        header: Vec::new(),
     };
     if let Err(error) = walk.run() {
         walk.archive.unread.push((None, Unread::Io(error.to_string())));
@@ -138,7 +143,7 @@ impl Walk<'_> {
                 break;
             }
             let header = central.local.saturating_add(directory.base);
-            if !known.contains(&(header, entry_name::text(&central.name))) {
+            if known.is_empty() || !known.contains(&(header, entry_name::text(&central.name))) {
                 self.entry(at, header, central)?;
             }
         }
@@ -160,12 +165,16 @@ impl Walk<'_> {
     }
 
     fn entry(&mut self, at: u64, header: u64, central: Central) -> io::Result<()> {
-        let local = self.local(header, central.name.len())?;
+        let bytes = self.local(header, central.name.len())?;
+        let local = Local::parse(&bytes);
         let name = entry_name::text(&central.name);
-        let local_name = local.as_ref().map(|local| entry_name::text(&local.name)).filter(|other| *other != name);
-        let data = local.as_ref().map(|local| header.saturating_add(local.length));
+        let other_name = local.filter(|local| *local.name != *central.name).map(|local| entry_name::text(local.name));
+        let local_name = other_name.filter(|other| *other != name);
+        let data = local.map(|local| header.saturating_add(local.length));
         let entry = ZipEntry {
             source: self.source.clone(),
+            start: local.map(|local| Start::of(local.behind(&bytes))).unwrap_or_default(),
+            kept: None,
             local_name,
             method: central.method,
             flags: central.flags,
@@ -188,17 +197,25 @@ impl Walk<'_> {
         }
         self.archive.entries.push(entry);
         self.archive.entries.extend(other);
+        self.header = bytes;
         Ok(())
     }
 
-    /// Reads the local header at `at`, mostly with one small read.
-    fn local(&self, at: u64, name_len: usize) -> io::Result<Option<Local>> {
-        // Torch pads extra fields so that data starts at a multiple of 64.
-        let mut header = read_vec(&**self.source, at, Local::FIXED + name_len + 96)?;
-        if let Some(length) = Local::length(&header).filter(|length| *length > header.len()) {
-            header = read_vec(&**self.source, at, length)?;
+    /// Reads the local header at `at` and the first bytes behind it, mostly with one small read. Who is done with the
+    /// buffer gives it back.
+    fn local(&mut self, at: u64, name_len: usize) -> io::Result<Vec<u8>> {
+        let mut header = std::mem::take(&mut self.header);
+        let asked = Local::FIXED + name_len + self.extra + Start::LEN;
+        read_again(&**self.source, at, asked, &mut header)?;
+        if let Some(length) = Local::length(&header)
+            && header.len() == asked
+            && asked < length + Start::LEN
+        {
+            // Torch pads extra fields so that data starts at a multiple of 64.
+            self.extra = self.extra.max(length.saturating_sub(Local::FIXED + name_len)).min(128);
+            read_again(&**self.source, at, length + Start::LEN, &mut header)?;
         }
-        Ok(Local::parse(&header))
+        Ok(header)
     }
 
     /// Goes over all spans in order and looks at what is not in them.
@@ -310,7 +327,8 @@ impl Walk<'_> {
     /// Takes in an entry that no directory knows; gives the place where the search goes on.
     fn hidden(&mut self, at: u64, end: u64, has_directory: bool) -> io::Result<u64> {
         let on = at + 4;
-        let Some(local) = self.local(at, 64)? else {
+        let bytes = self.local(at, 64)?;
+        let Some(local) = Local::parse(&bytes) else {
             return Ok(on);
         };
         let known = matches!(local.method, 0 | 8 | 9 | 12 | 14 | 20 | 93 | 95 | 99);
@@ -322,7 +340,7 @@ impl Walk<'_> {
         let rest = end - data;
         let sized = local.flags & 8 == 0 || local.packed > 0;
         let packed = if sized { local.packed.min(rest) } else { rest };
-        let name = entry_name::text(&local.name);
+        let name = entry_name::text(local.name);
         if has_directory {
             let what = format!("{name} has a local header and is in no central directory");
             self.odd(at, what, Weight::Misleading);
@@ -330,6 +348,8 @@ impl Walk<'_> {
         self.path(at, &name);
         self.archive.entries.push(ZipEntry {
             source: self.source.clone(),
+            start: Start::default(),
+            kept: None,
             local_name: None,
             method: local.method,
             flags: local.flags,
@@ -349,7 +369,7 @@ impl Walk<'_> {
 }
 
 /// The entry as readers of local headers see it, where its method or lengths are others there: both contents count.
-fn by_local_header(entry: &ZipEntry, local: &Local) -> Option<ZipEntry> {
+fn by_local_header(entry: &ZipEntry, local: &Local<'_>) -> Option<ZipEntry> {
     let unset = local.packed == 0 && local.unpacked == 0 || local.packed == 0xffff_ffff;
     let lengths = !unset && (local.packed, local.unpacked) != (entry.packed, entry.unpacked);
     (local.method != entry.method || lengths).then(|| ZipEntry {

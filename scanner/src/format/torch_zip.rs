@@ -16,6 +16,9 @@ use crate::seen::Seen;
 use crate::source::{gathered, read_vec};
 use std::collections::{HashMap, HashSet};
 
+/// A `data.pkl` up to this size is read in one piece.
+const GATHERED: usize = 2 << 20;
+
 /// torch zip.
 pub struct TorchZip;
 
@@ -44,8 +47,13 @@ impl Format for TorchZip {
     }
 
     fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
-        let archive = ZipArchive::read(&artifact.source, &artifact.watch);
+        let mut archive = ZipArchive::read(&artifact.source, &artifact.watch);
         let root = archive.entries.first().map_or("", |entry| folder(&entry.name)).to_owned();
+        let name = format!("{root}/data.pkl");
+        if let Some(entry) = archive.entries.iter_mut().find(|entry| entry.name.eq_ignore_ascii_case(&name)) {
+            // It is followed for the sizes of the records, and again when its turn comes.
+            entry.gather(GATHERED);
+        }
         let storages = storages(artifact, seen, &archive, &root);
         programs(&archive.entries, &root, seen);
         let others: HashSet<&str> =
@@ -55,14 +63,18 @@ impl Format for TorchZip {
             seen.fact(None, Fact::ArchiveMismatch { what, weight: Weight::Misleading });
         }
         hand_on(archive, seen, |entry| {
-            let key = entry.name.strip_prefix(&root).and_then(|rest| rest.strip_prefix("/data/"));
-            if key.is_some_and(|key| storages.contains(key)) { Role::Numbers } else { Role::Unknown }
+            if key(entry, &root).is_some_and(|key| storages.contains(key)) { Role::Numbers } else { Role::Unknown }
         });
     }
 }
 
 fn folder(name: &str) -> &str {
     name.split_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// The key of the storage whose record an entry is.
+fn key<'a>(entry: &'a ZipEntry, root: &str) -> Option<&'a str> {
+    entry.name.strip_prefix(root)?.strip_prefix("/data/")
 }
 
 fn programs(entries: &[ZipEntry], root: &str, seen: &mut Seen) {
@@ -86,16 +98,17 @@ fn storages(artifact: &Artifact, seen: &mut Seen, archive: &ZipArchive, root: &s
     // Of a cut archive the records behind the cut are missing: that is said already.
     let cut = archive.unread.iter().any(|(_, why)| matches!(why, Unread::Broken(_)));
     let name = format!("{root}/data.pkl");
-    let sizes: HashMap<&str, u64> = entries.iter().map(|entry| (entry.name.as_str(), entry.unpacked)).collect();
+    let sizes: HashMap<&str, u64> =
+        entries.iter().filter_map(|entry| Some((key(entry, root)?, entry.unpacked))).collect();
     let mut good = HashSet::new();
     for entry in entries.iter().filter(|entry| entry.name.eq_ignore_ascii_case(&name)) {
-        let opened = entry.open(&artifact.watch).source.map(|source| gathered(source, 2 << 20));
+        let opened = entry.open(&artifact.watch).source.map(|source| gathered(source, GATHERED));
         let Some(Ok(source)) = opened else { continue };
         let options = Options { inline: None, reading: Reading::Transparent };
         let trace = pickle::read(&source, 0, &options, &artifact.watch, &mut |_, _| false);
         for id in &trace.persistent {
             let Some(storage) = storage(&trace, *id) else { continue };
-            let record = sizes.get(format!("{root}/data/{}", storage.key).as_str());
+            let record = sizes.get(storage.key.as_str());
             match (record, storage.bytes) {
                 (Some(record), Some(bytes)) if *record != bytes => {
                     let what =
@@ -129,16 +142,17 @@ pub struct Storage {
 pub fn storage(trace: &Trace, id: Value) -> Option<Storage> {
     let items = trace.tuple(id)?;
     let [kind, class, key, location, count] = items.kept.get(..5)?.try_into().ok()?;
-    if trace.text(kind, 16).as_deref() != Some("storage") {
+    if trace.shown(kind, 16).as_deref() != Some("storage") {
         return None;
     }
     let Value::Global(class) = class else { return None };
-    let class = trace.callable_name(class);
+    // As `module.name` ends: a name that is computed is none of torch's.
+    let class = trace.callables.get(class as usize).and_then(|callable| callable.name.as_deref()).unwrap_or("?");
     let key = trace.text(key, 256)?;
     let Value::Int(count @ 0..) = count else { return None };
     let bytes = item_size(class.rsplit('.').next()?)
         .and_then(|(size, per)| Some(count.unsigned_abs().checked_mul(size)?.div_ceil(per)));
-    Some(Storage { key, bytes, meta: trace.text(location, 16).as_deref() == Some("meta") })
+    Some(Storage { key, bytes, meta: trace.shown(location, 16).as_deref() == Some("meta") })
 }
 
 /// Bytes of so many elements of a storage class.
