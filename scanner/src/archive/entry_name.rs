@@ -15,6 +15,9 @@ pub(super) fn text(bytes: &[u8]) -> String {
 
 /// What the name would do that no plain relative path does.
 pub(super) fn escape(name: &str) -> Option<&'static str> {
+    if ordinary(name) {
+        return None;
+    }
     if name.starts_with(['/', '\\']) {
         return Some("is an absolute path");
     }
@@ -29,6 +32,17 @@ pub(super) fn escape(name: &str) -> Option<&'static str> {
         return Some("is the name of a device");
     }
     name.chars().any(char::is_control).then_some("holds control characters")
+}
+
+/// Whether it is what nearly all names are: parts of letters, digits and a few signs that start with a letter, digit or
+/// underscore and are no devices. Thousands of records have such names.
+fn ordinary(name: &str) -> bool {
+    name.split('/').all(|part| {
+        let start = part.bytes().next().unwrap_or(b'.');
+        (start.is_ascii_alphanumeric() || start == b'_')
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+            && !(matches!(start | 0x20, b'c' | b'p' | b'a' | b'n' | b'l') && is_device(part))
+    })
 }
 
 /// Names that Windows takes for devices, with any extension.
@@ -86,6 +100,12 @@ mod tests {
         for name in ["archive/data.pkl", "a..b", "...", "auxiliary", "com0", "a/.data/serialization_id", "com10"] {
             assert_eq!(escape(name), None, "{name:?}");
         }
+        for name in
+            ["con", "CON.txt", "a/prn", "Aux", "nul.x", "LPT9", "conin$", "a/CONOUT$", "/a", "..", "a/..", "a ", "C:x"]
+        {
+            assert!(!ordinary(name), "{name:?}");
+        }
+        assert!(ordinary("archive/data/17") && ordinary("a/console.txt") && !ordinary("") && !ordinary("a//b"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::archive::zip::{ZipArchive, ZipEntry};
 use crate::artifact::{Artifact, Role};
 use crate::fact::{Fact, Unread, Weight};
 use crate::pickle::value::Value;
-use crate::pickle::{self, Options, Reading, Trace};
+use crate::pickle::{self, Trace};
 use crate::seen::Seen;
 use crate::source::{gathered, read_vec};
 use std::collections::{HashMap, HashSet};
@@ -41,9 +41,9 @@ impl Format for TorchZip {
         }
         // torch writes data.pkl first; otherwise the directory at the end names it.
         let source = head.artifact.source.as_ref();
-        let tail = read_vec(source, source.len().saturating_sub(1 << 16), 1 << 16).unwrap_or_default();
+        let tail = || read_vec(source, source.len().saturating_sub(1 << 16), 1 << 16).unwrap_or_default();
         let named = |bytes: &[u8]| bytes.windows(9).any(|window| window.eq_ignore_ascii_case(b"/data.pkl"));
-        if named(head.start) || named(&tail) { Recognition::Certain } else { Recognition::No }
+        if named(head.start) || named(&tail()) { Recognition::Certain } else { Recognition::No }
     }
 
     fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
@@ -54,7 +54,7 @@ impl Format for TorchZip {
             // It is followed for the sizes of the records, and again when its turn comes.
             entry.gather(GATHERED);
         }
-        let storages = storages(artifact, seen, &archive, &root);
+        let records = records(artifact, seen, &archive, &root);
         programs(&archive.entries, &root, seen);
         let others: HashSet<&str> =
             archive.entries.iter().map(|entry| folder(&entry.name)).filter(|name| *name != root).collect();
@@ -62,9 +62,8 @@ impl Format for TorchZip {
             let what = format!("a torch archive has one folder, this one has {}", others.len() + 1);
             seen.fact(None, Fact::ArchiveMismatch { what, weight: Weight::Misleading });
         }
-        hand_on(archive, seen, |entry| {
-            if key(entry, &root).is_some_and(|key| storages.contains(key)) { Role::Numbers } else { Role::Unknown }
-        });
+        let number = |index: usize| records.get(index).copied().unwrap_or(false);
+        hand_on(archive, seen, |index| if number(index) { Role::Numbers } else { Role::Unknown });
     }
 }
 
@@ -92,25 +91,35 @@ fn programs(entries: &[ZipEntry], root: &str, seen: &mut Seen) {
     }
 }
 
-/// The keys of the storages whose records are what `data.pkl` says they are.
-fn storages(artifact: &Artifact, seen: &mut Seen, archive: &ZipArchive, root: &str) -> HashSet<String> {
+/// Which entries are records of storages, and are what `data.pkl` says they are.
+fn records(artifact: &Artifact, seen: &mut Seen, archive: &ZipArchive, root: &str) -> Vec<bool> {
     let entries = &archive.entries;
     // Of a cut archive the records behind the cut are missing: that is said already.
     let cut = archive.unread.iter().any(|(_, why)| matches!(why, Unread::Broken(_)));
     let name = format!("{root}/data.pkl");
-    let sizes: HashMap<&str, u64> =
-        entries.iter().filter_map(|entry| Some((key(entry, root)?, entry.unpacked))).collect();
-    let mut good = HashSet::new();
+    // Entries of one key share a place among the sizes: the last one counts.
+    let mut places: HashMap<&str, usize> = HashMap::with_capacity(entries.len());
+    let mut sizes: Vec<(u64, bool)> = Vec::with_capacity(entries.len());
+    let place_of: Vec<Option<usize>> = entries
+        .iter()
+        .map(|entry| {
+            let place = *places.entry(key(entry, root)?).or_insert(sizes.len());
+            match sizes.get_mut(place) {
+                Some(size) => size.0 = entry.unpacked,
+                None => sizes.push((entry.unpacked, false)),
+            }
+            Some(place)
+        })
+        .collect();
     for entry in entries.iter().filter(|entry| entry.name.eq_ignore_ascii_case(&name)) {
         let opened = entry.open(&artifact.watch).source.map(|source| gathered(source, GATHERED));
         let Some(Ok(source)) = opened else { continue };
-        let options = Options { inline: None, reading: Reading::Transparent };
-        let trace = pickle::read(&source, 0, &options, &artifact.watch, &mut |_, _| false);
+        let trace = pickle::persistent_ids(&source, &artifact.watch);
         for id in &trace.persistent {
             let Some(storage) = storage(&trace, *id) else { continue };
-            let record = sizes.get(storage.key.as_str());
+            let record = places.get(storage.key.as_str()).and_then(|place| sizes.get_mut(*place));
             match (record, storage.bytes) {
-                (Some(record), Some(bytes)) if *record != bytes => {
+                (Some((record, _)), Some(bytes)) if *record != bytes => {
                     let what =
                         format!("storage {} is said to have {bytes} bytes, its record has {record}", storage.key);
                     seen.fact(None, Fact::StructureViolation { what, weight: Weight::Misleading });
@@ -119,13 +128,13 @@ fn storages(artifact: &Artifact, seen: &mut Seen, archive: &ZipArchive, root: &s
                     let what = format!("storage {} has no record", storage.key);
                     seen.fact(None, Fact::StructureViolation { what, weight: Weight::Wrong });
                 }
-                _ => {
-                    good.insert(storage.key);
-                }
+                (Some((_, good)), _) => *good = true,
+                _ => {}
             }
         }
     }
-    good
+    let good = |place: &Option<usize>| place.and_then(|place| sizes.get(place)).is_some_and(|(_, good)| *good);
+    place_of.iter().map(good).collect()
 }
 
 /// A storage as a persistent id names it.

@@ -14,6 +14,7 @@ pub struct Heap {
     limit: usize,
     items: usize,
     overflowed: bool,
+    ids_only: bool,
 }
 
 const NODE: usize = size_of::<Node>() + size_of::<u64>();
@@ -23,6 +24,13 @@ impl Heap {
     /// A heap of at most `limit` bytes, keeping at most `items` items of a container.
     pub fn new(limit: usize, items: usize) -> Self {
         Self { limit, items, ..Self::default() }
+    }
+
+    /// Keeps nothing but what may be a persistent id of torch: a tuple of five values or more, the first of them a text. All
+    /// else is opaque from the start, as it would be in a heap that is full.
+    #[must_use]
+    pub fn of_ids(self) -> Self {
+        Self { ids_only: true, ..self }
     }
 
     /// Whether something was not kept because the heap was full.
@@ -77,6 +85,9 @@ impl Heap {
 
     /// A container of these items, of which `total` counts all.
     pub fn container(&mut self, kind: Kind, items: &[Value], total: u64) -> Value {
+        if self.ids_only && !(kind == Kind::Tuple && matches!(items, [Value::Text { .. }, _, _, _, _, ..])) {
+            return Value::Opaque(kind);
+        }
         let kept = items.get(..items.len().min(self.items)).unwrap_or_default();
         if !self.take(NODE + kept.len() * VALUE) {
             return Value::Opaque(kind);
@@ -92,7 +103,7 @@ impl Heap {
             Value::Global(id) => Value::Instance(id),
             _ => Value::Unknown,
         };
-        if !self.take(NODE + size_of::<Call>()) {
+        if self.ids_only || !self.take(NODE + size_of::<Call>()) {
             return plain;
         }
         let weight = self.weight(&[call.args, call.kwargs]).saturating_add(1);
