@@ -76,11 +76,11 @@ impl Source for FileSource {
 
 /// Bytes in memory.
 #[derive(Debug, Clone)]
-pub struct Memory(Arc<[u8]>);
+pub struct Memory(Vec<u8>);
 
 impl Memory {
     /// Wraps bytes.
-    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
     }
 }
@@ -207,18 +207,6 @@ pub fn read_vec(source: &dyn Source, at: u64, len: usize) -> io::Result<Vec<u8>>
     let count = source.read_at(at, &mut bytes)?;
     bytes.truncate(count);
     Ok(bytes)
-}
-
-/// As [`read_vec`], into a buffer that is used again and again.
-///
-/// # Errors
-/// As [`Source::read_at`].
-pub fn read_again(source: &dyn Source, at: u64, len: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
-    let rest = usize::try_from(source.len().saturating_sub(at)).unwrap_or(usize::MAX);
-    bytes.resize(len.min(rest), 0);
-    let count = source.read_at(at, bytes)?;
-    bytes.truncate(count);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@
 use super::entry_name;
 use super::zip::{ZipArchive, ZipEntry, ZipRegion};
 use super::zip_directory::{Budget, Directory, find, records};
+use super::zip_headers::{BATCH, Headers, PIECE, Wanted};
 use super::zip_record::{Central, Descriptor, End, Local};
 use crate::artifact::Watch;
 use crate::fact::{Fact, Unread, Weight};
-use crate::source::{SharedSource, Start, Window, read_again, read_vec};
+use crate::source::{SharedSource, Start, Window, read_vec};
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
@@ -39,9 +40,6 @@ pub(super) struct Walk<'a> {
     stated: [usize; 3],
     budget: Budget,
     scannable: u64,
-    /// The longest extra field of a local header so far, within reason: what the next one is expected to have.
-    extra: usize,
-    header: Vec<u8>,
 }
 
 /// Walks the whole file.
@@ -54,8 +52,6 @@ pub(super) fn walk(source: &SharedSource, watch: &Watch) -> ZipArchive {
         stated: [0; 3],
         budget: Budget { entries: watch.limits.entries, name_bytes: NAME_BYTES },
         scannable: watch.limits.resync_bytes,
-        extra: 0,
-        header: Vec::new(),
     };
     if let Err(error) = walk.run() {
         walk.archive.unread.push((None, Unread::Io(error.to_string())));
@@ -136,22 +132,38 @@ impl Walk<'_> {
         }
         let known: HashSet<(u64, String)> =
             self.archive.entries.iter().map(|entry| (entry.header, entry.name.clone())).collect();
-        for (turn, (at, central)) in found.into_iter().enumerate() {
-            if turn % 1024 == 0 && self.watch.expired() {
-                let why = Unread::Limit("time ran out while walking the entries".into());
-                self.archive.unread.push((Some(at), why));
-                break;
-            }
-            let header = central.local.saturating_add(directory.base);
-            if known.is_empty() || !known.contains(&(header, entry_name::text(&central.name))) {
-                self.entry(at, header, central)?;
-            }
-        }
+        let wanted: Vec<Wanted<'_>> = found
+            .iter()
+            .map(|(at, central)| (*at, central.local.saturating_add(directory.base), central))
+            .filter(|(_, at, central)| known.is_empty() || !known.contains(&(*at, entry_name::text(&central.name))))
+            .collect();
+        self.archive.entries.reserve(wanted.len());
+        self.entries(&wanted)?;
         let zip64 = directory.zip64_at.map(|zip64_at| (zip64_at, directory.end_at));
         let ends = [Some((directory.start, directory.after)), zip64, Some((directory.end_at, directory.end_after))];
         let spans = ends.into_iter().flatten().filter(|(start, end)| start < end);
         self.spans.extend(spans.map(|(start, end)| Span { start, end, entry: None }));
         self.comment(&directory);
+        Ok(())
+    }
+
+    fn entries(&mut self, wanted: &[Wanted<'_>]) -> io::Result<()> {
+        for batch in wanted.chunks(BATCH) {
+            let all = Headers::all(self.source, batch);
+            for (piece, headers) in batch.chunks(PIECE).zip(all) {
+                for (turn, (at, header, central)) in piece.iter().enumerate() {
+                    if turn == 0 && self.watch.expired() {
+                        let why = Unread::Limit("time ran out while walking the entries".into());
+                        self.archive.unread.push((Some(*at), why));
+                        return Ok(());
+                    }
+                    match headers.get(turn) {
+                        Some(bytes) => self.entry(*at, *header, central, bytes)?,
+                        None => return headers.error.map_or(Ok(()), Err),
+                    }
+                }
+            }
+        }
         Ok(())
     }
 
@@ -164,16 +176,23 @@ impl Walk<'_> {
         }
     }
 
-    fn entry(&mut self, at: u64, header: u64, central: Central) -> io::Result<()> {
-        let bytes = self.local(header, central.name.len())?;
-        let local = Local::parse(&bytes);
+    fn entry(&mut self, at: u64, header: u64, central: &Central, bytes: &[u8]) -> io::Result<()> {
+        let long;
+        let bytes = match Local::length(bytes).filter(|length| *length > bytes.len()) {
+            Some(length) => {
+                long = read_vec(&**self.source, header, length + Start::LEN)?;
+                &long
+            }
+            None => bytes,
+        };
+        let local = Local::parse(bytes);
         let name = entry_name::text(&central.name);
         let other_name = local.filter(|local| *local.name != *central.name).map(|local| entry_name::text(local.name));
         let local_name = other_name.filter(|other| *other != name);
         let data = local.map(|local| header.saturating_add(local.length));
         let entry = ZipEntry {
             source: self.source.clone(),
-            start: local.map(|local| Start::of(local.behind(&bytes))).unwrap_or_default(),
+            start: local.map(|local| Start::of(local.behind(bytes))).unwrap_or_default(),
             kept: None,
             local_name,
             method: central.method,
@@ -189,7 +208,7 @@ impl Walk<'_> {
             folder: name.ends_with('/'),
             name,
         };
-        self.compare(at, &entry, &central, local.as_ref());
+        self.compare(at, &entry, central, local.as_ref());
         let other = local.as_ref().and_then(|local| by_local_header(&entry, local));
         if let Some(data) = data {
             let end = data.saturating_add(central.packed);
@@ -197,25 +216,7 @@ impl Walk<'_> {
         }
         self.archive.entries.push(entry);
         self.archive.entries.extend(other);
-        self.header = bytes;
         Ok(())
-    }
-
-    /// Reads the local header at `at` and the first bytes behind it, mostly with one small read. Who is done with the
-    /// buffer gives it back.
-    fn local(&mut self, at: u64, name_len: usize) -> io::Result<Vec<u8>> {
-        let mut header = std::mem::take(&mut self.header);
-        let asked = Local::FIXED + name_len + self.extra + Start::LEN;
-        read_again(&**self.source, at, asked, &mut header)?;
-        if let Some(length) = Local::length(&header)
-            && header.len() == asked
-            && asked < length + Start::LEN
-        {
-            // Torch pads extra fields so that data starts at a multiple of 64.
-            self.extra = self.extra.max(length.saturating_sub(Local::FIXED + name_len)).min(128);
-            read_again(&**self.source, at, length + Start::LEN, &mut header)?;
-        }
-        Ok(header)
     }
 
     /// Goes over all spans in order and looks at what is not in them.
@@ -327,8 +328,11 @@ impl Walk<'_> {
     /// Takes in an entry that no directory knows; gives the place where the search goes on.
     fn hidden(&mut self, at: u64, end: u64, has_directory: bool) -> io::Result<u64> {
         let on = at + 4;
-        let bytes = self.local(at, 64)?;
-        let Some(local) = Local::parse(&bytes) else {
+        let mut header = read_vec(&**self.source, at, Local::FIXED + 160)?;
+        if let Some(length) = Local::length(&header).filter(|length| *length > header.len()) {
+            header = read_vec(&**self.source, at, length)?;
+        }
+        let Some(local) = Local::parse(&header) else {
             return Ok(on);
         };
         let known = matches!(local.method, 0 | 8 | 9 | 12 | 14 | 20 | 93 | 95 | 99);

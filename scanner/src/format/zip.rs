@@ -39,10 +39,13 @@ pub fn hand_on(archive: ZipArchive, seen: &mut Seen, role: impl Fn(usize) -> Rol
         if entry.folder && entry.packed == 0 {
             continue;
         }
-        let (role, name) = (role(index), entry.name.clone());
+        let role = role(index);
         // Thousands of tensors make gigabytes: reading them for a checksum that torch ignores is not worth it.
         let plain = if role == Role::Numbers { entry.unchecked() } else { None };
-        let content = plain.map_or_else(|| Content::Entry(Box::new(entry)), Content::Source);
+        let (name, content) = match plain {
+            Some(plain) => (entry.name, Content::Source(plain)),
+            None => (entry.name.clone(), Content::Entry(Box::new(entry))),
+        };
         seen.members.push(Member { name, content, role });
     }
     for region in archive.regions {

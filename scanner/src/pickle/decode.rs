@@ -8,7 +8,8 @@
 use super::opcode::Argument;
 use crate::source::Source;
 
-const BUFFER: usize = 256 << 10;
+/// Small enough to stay in the caches of a core, large enough that reading it costs more than asking for it.
+const BUFFER: usize = 64 << 10;
 
 /// Which of the two readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +91,7 @@ impl<'a> Reader<'a> {
         }
         let rest = usize::try_from(self.end.saturating_sub(at)).unwrap_or(usize::MAX);
         // A short first read: most pickles are small, and a probe of a large one should not read much of it.
-        let size = if self.buffer.is_empty() { BUFFER / 16 } else { BUFFER };
+        let size = if self.buffer.is_empty() { BUFFER / 4 } else { BUFFER };
         self.buffer.resize(size.max(want).min(rest), 0);
         let got = self.source.read_at(at, &mut self.buffer).map_err(|error| Break::Io(error.to_string()))?;
         self.buffer.truncate(got);
