@@ -7,8 +7,8 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes with random access and a known length.
 pub trait Source: Send + Sync {
@@ -184,6 +184,76 @@ impl Source for Window {
     }
 }
 
+/// A source that is read in order with many small looks back: remembers the blocks that were read last, and the first
+/// one. A pickle of megabytes has hundreds of thousands of short texts, and a file may hold thousands of short pickles.
+pub struct Recent {
+    inner: SharedSource,
+    /// The block at the start, the last one, and the one before; `None` once nothing is remembered any more.
+    blocks: Mutex<Option<[Block; 3]>>,
+}
+
+#[derive(Default)]
+struct Block {
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Recent {
+    const BLOCK: usize = 64 << 10;
+
+    /// Nothing is remembered yet.
+    pub fn new(inner: SharedSource) -> Self {
+        Self { inner, blocks: Mutex::new(Some(Default::default())) }
+    }
+
+    /// Remembers nothing from now on: what was read stays reachable for long, and there may be many of it.
+    pub fn forget(&self) {
+        *self.blocks.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Source for Recent {
+    fn len(&self) -> u64 {
+        self.inner.len()
+    }
+
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(blocks) = blocks.as_mut() else { return self.inner.read_at(at, buf) };
+        let rest = usize::try_from(self.len().saturating_sub(at)).unwrap_or(usize::MAX);
+        let count = rest.min(buf.len());
+        let buf = buf.get_mut(..count).unwrap_or_default();
+        if let Some(bytes) = blocks.iter().find_map(|block| part(&block.bytes, at.checked_sub(block.at)?, count)) {
+            buf.copy_from_slice(bytes);
+            return Ok(count);
+        }
+        let [first, last, before] = blocks;
+        if at > 0 {
+            std::mem::swap(last, before);
+        }
+        let block = if at == 0 { first } else { last };
+        block.at = at;
+        block.bytes.resize(Self::BLOCK.max(count).min(rest), 0);
+        let got = match self.inner.read_at(at, &mut block.bytes) {
+            Ok(got) => got,
+            Err(error) => {
+                block.bytes.clear();
+                return Err(error);
+            }
+        };
+        block.bytes.truncate(got);
+        let count = count.min(got);
+        if let (Some(to), Some(from)) = (buf.get_mut(..count), block.bytes.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        // A long read is not kept: blocks are small, and so are the looks back.
+        if got > Self::BLOCK {
+            *block = Block::default();
+        }
+        Ok(count)
+    }
+}
+
 /// The same bytes, held in memory when they are no more than `most`: what is small is read once, in one piece.
 ///
 /// # Errors
@@ -232,6 +302,25 @@ mod tests {
         let window = window.starting(Start::of(b"7890123"));
         assert_eq!((window.known(0, 3), window.known(0, 4)), (Some(&b"789"[..]), None));
         assert_eq!(read_vec(&window, 2, 9).expect("memory reads"), b"9");
+    }
+
+    #[test]
+    fn what_was_read_is_not_read_again_and_reads_the_same() {
+        let bytes: Vec<u8> = (0..300_000u32).map(|index| (index % 251) as u8).collect();
+        let (read, file) = (Arc::new(AtomicU64::new(0)), tempfile::NamedTempFile::new().expect("a file"));
+        std::fs::write(file.path(), &bytes).expect("it is written");
+        let inner =
+            FileSource::new(File::open(file.path()).expect("it is there"), read.clone()).expect("it has a length");
+        let recent = Recent::new(Arc::new(inner));
+        let places =
+            [(0, 10), (5, 65_531), (65_530, 20), (70_000, 7), (1, 1), (299_990, 100), (70_001, 3), (400_000, 4)];
+        for (at, len) in places.into_iter().chain([(10, 100_000), (0, 4)]) {
+            let end = bytes.len().min(at + len);
+            assert_eq!(read_vec(&recent, at as u64, len).expect("it reads"), bytes[at.min(end)..end], "{at}");
+        }
+        assert_eq!(read.load(Ordering::Relaxed), 65_536 + 65_536 + 10 + 100_000);
+        recent.forget();
+        assert_eq!(read_vec(&recent, 3, 2).expect("it reads"), bytes[3..5]);
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Headers {
         if got == asked && whole > asked && whole <= LONG {
             self.bytes.truncate(start);
             self.append(source, at, whole)?;
-            *extra = length.saturating_sub(Local::FIXED + name_len).max(*extra).max(PADDED).min(2 * PADDED);
+            *extra = length.saturating_sub(Local::FIXED + name_len).max(*extra).clamp(PADDED, 2 * PADDED);
         }
         Ok(())
     }

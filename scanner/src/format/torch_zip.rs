@@ -13,8 +13,9 @@ use crate::fact::{Fact, Unread, Weight};
 use crate::pickle::value::Value;
 use crate::pickle::{self, Trace};
 use crate::seen::Seen;
-use crate::source::{gathered, read_vec};
+use crate::source::{Recent, gathered, read_vec};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// A `data.pkl` up to this size is read in one piece.
 const GATHERED: usize = 2 << 20;
@@ -114,6 +115,7 @@ fn records(artifact: &Artifact, seen: &mut Seen, archive: &ZipArchive, root: &st
     for entry in entries.iter().filter(|entry| entry.name.eq_ignore_ascii_case(&name)) {
         let opened = entry.open(&artifact.watch).source.map(|source| gathered(source, GATHERED));
         let Some(Ok(source)) = opened else { continue };
+        let source = if source.known(0, 1).is_some() { source } else { Arc::new(Recent::new(source)) };
         let trace = pickle::persistent_ids(&source, &artifact.watch);
         for id in &trace.persistent {
             let Some(storage) = storage(&trace, *id) else { continue };
