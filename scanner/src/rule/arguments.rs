@@ -419,7 +419,10 @@ pub(super) fn import_by_arguments(trace: &Trace, callee: CallableId, args: Value
 pub(super) fn is_importer(callable: &Callable) -> bool {
     const IMPORTERS: &[&str] =
         &["builtins.getattr", "__builtin__.getattr", "numpy.core._ufunc_reconstruct", "numpy._core._ufunc_reconstruct"];
-    IMPORTERS.iter().any(|name| callable.is_named(name))
+    let last = callable.name.as_deref().unwrap_or_default();
+    // Asked for every call, and nearly always answered by the end of the name.
+    (last.ends_with("getattr") || last.ends_with("_reconstruct"))
+        && IMPORTERS.iter().any(|name| callable.is_named(name))
 }
 
 /// What is wrong with the state of an array that `_reconstruct` made: `(version, shape, dtype, fortran, data)`.
