@@ -1,4 +1,4 @@
-//! How long scans take as library calls: without the start of a process, in the order given, with a warm cache.
+//! How long scans take as library calls: without the start of a process, one file after the other, with a warm cache.
 //!
 //! `cargo run --release -p modelscan-scanner --example time -- [--jobs N] [--runs N] FILE...`
 
