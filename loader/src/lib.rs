@@ -17,6 +17,7 @@ pub mod dtype;
 mod error;
 mod hash;
 mod header;
+mod keys;
 pub mod list;
 mod names;
 mod numpy;

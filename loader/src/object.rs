@@ -1,9 +1,10 @@
 //! What objects hold: their items, their attributes, and of a module its parameters, buffers and modules. No class is
 //! imported to know that; the stream says what is put into it.
 
+use crate::keys::settled;
 use crate::reading::{call, container, field, name};
 use crate::tensor::{Numbers, Tensor};
-use crate::walk::{Blocked, KEY, Part, Walk, key_part};
+use crate::walk::{Blocked, KEY, Part, Walk, key_part, pairs_of};
 use scanner::effect::{Effect, judge};
 use scanner::pickle::Trace;
 use scanner::pickle::value::{Call, How, Items, Kind, Value};
@@ -40,9 +41,7 @@ impl Walk<'_> {
         if let Some((Kind::Tuple, args)) = container(self.trace, made.args) {
             match class {
                 // Python 2 gives the pairs to the constructor.
-                "collections.OrderedDict" => {
-                    args.kept.first().into_iter().for_each(|pairs| self.listed_pairs(id, *pairs));
-                }
+                "collections.OrderedDict" => return self.ordered(id, args, made),
                 // A named tuple is made of its fields.
                 _ if made.how == How::New => self.row(id, args),
                 _ if RECONSTRUCTORS.contains(&class) => {}
@@ -69,9 +68,7 @@ impl Walk<'_> {
         } else {
             self.row(id, &made.items);
         }
-        for state in &made.states {
-            self.state(id, class, *state);
-        }
+        self.states(id, class, made);
     }
 
     fn inert(&self, callee: Value) -> bool {
@@ -80,17 +77,31 @@ impl Walk<'_> {
         callable.and_then(judge).is_some_and(|judgement| matches!(judgement.effect, Effect::Inert(_)))
     }
 
-    /// `[[key, value], ...]`.
-    fn listed_pairs(&mut self, id: u32, pairs: Value) {
+    /// `OrderedDict([[key, value], ...])`, then items.
+    fn ordered(&mut self, id: u32, args: &Items, made: &Call) {
+        self.whole(args);
+        self.whole(&made.items);
         let trace = self.trace;
-        let Some((Kind::List | Kind::Tuple, items)) = container(trace, pairs) else { return };
-        self.whole(items);
-        for pair in &items.kept {
-            if let Some((Kind::List | Kind::Tuple, pair)) = container(trace, *pair)
-                && let [key, value] = pair.kept.as_slice()
-            {
-                self.push(Some(id), Part::Key(*key), *value);
+        let mut pairs = Vec::new();
+        if let Some(listed) = args.kept.first() {
+            let Some((Kind::List | Kind::Tuple, listed)) = container(trace, *listed) else { return };
+            self.whole(listed);
+            for pair in &listed.kept {
+                if let Some((Kind::List | Kind::Tuple, pair)) = container(trace, *pair)
+                    && let [key, value] = pair.kept.as_slice()
+                {
+                    pairs.push([*key, *value]);
+                }
             }
+        }
+        pairs.extend(pairs_of(&made.items));
+        self.settled(id, pairs);
+        self.states(id, "collections.OrderedDict", made);
+    }
+
+    fn states(&mut self, id: u32, class: &str, made: &Call) {
+        for state in &made.states {
+            self.state(id, class, *state);
         }
     }
 
@@ -139,12 +150,11 @@ impl Walk<'_> {
             }
         };
         self.whole(pairs);
-        for (index, pair) in pairs.kept.chunks_exact(2).enumerate() {
-            let [key, value] = pair else { continue };
-            if trace.text(*key, KEY).is_some_and(|key| skipped.contains(&key)) {
-                self.push_blocked(id, Part::Key(*key), *value, Blocked::NotPersistent);
+        for (index, [key, value]) in settled(trace, pairs_of(pairs)).into_iter().enumerate() {
+            if trace.text(key, KEY).is_some_and(|key| skipped.contains(&key)) {
+                self.push_blocked(id, Part::Key(key), value, Blocked::NotPersistent);
             } else {
-                self.push(Some(id), key_part(*key, index), *value);
+                self.push(Some(id), key_part(key, index), value);
             }
         }
     }
@@ -152,11 +162,10 @@ impl Walk<'_> {
     /// Everything else that a module holds: no state dict has it.
     fn attributes(&mut self, id: u32, class: &str, items: &Items) {
         self.leave(Some(id), Part::Nothing, || format!("the class {class} and its other attributes"));
-        for pair in items.kept.chunks_exact(2) {
-            let [key, value] = pair else { continue };
-            let known = self.trace.text(*key, KEY);
+        for [key, value] in settled(self.trace, pairs_of(items)) {
+            let known = self.trace.text(key, KEY);
             if !matches!(known.as_deref(), Some("_parameters" | "_buffers" | "_modules")) {
-                self.push_blocked(id, Part::Key(*key), *value, Blocked::Attribute);
+                self.push_blocked(id, Part::Key(key), value, Blocked::Attribute);
             }
         }
     }

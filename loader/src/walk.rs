@@ -6,6 +6,7 @@
 //! of shared lists name more values than anybody can count. What objects hold is told in `object`, how the paths become
 //! names in `names`.
 
+use crate::keys::settled;
 use crate::reading::{call, container, name};
 use crate::tensor::{Beside, Tensor};
 use crate::{numpy, torch};
@@ -257,9 +258,13 @@ impl Walk<'_> {
 
     pub(crate) fn pairs(&mut self, id: u32, items: &Items) {
         self.whole(items);
-        for (index, pair) in items.kept.chunks_exact(2).enumerate() {
-            let [key, value] = pair else { continue };
-            self.push(Some(id), key_part(*key, index), *value);
+        self.settled(id, pairs_of(items));
+    }
+
+    /// What a dict holds that was given these pairs.
+    pub(crate) fn settled(&mut self, id: u32, pairs: impl IntoIterator<Item = [Value; 2]>) {
+        for (index, [key, value]) in settled(self.trace, pairs).into_iter().enumerate() {
+            self.push(Some(id), key_part(key, index), value);
         }
     }
 
@@ -354,6 +359,11 @@ impl Walk<'_> {
 /// An object as a key (an optimizer keeps its state by parameter) has no name but its place.
 pub(crate) fn key_part(key: Value, index: usize) -> Part {
     if matches!(key, Value::Node(_)) { Part::Index(index) } else { Part::Key(key) }
+}
+
+/// Keys and values in the order in which they were given.
+pub(crate) fn pairs_of(items: &Items) -> impl Iterator<Item = [Value; 2]> {
+    items.kept.chunks_exact(2).filter_map(|pair| <[Value; 2]>::try_from(pair).ok())
 }
 
 fn plain_kind(value: Value) -> &'static str {

@@ -1,0 +1,58 @@
+//! Files that no library writes, in torch's three containers: what Python would make of them is converted, what cannot be
+//! told is refused by name, and nothing is left behind.
+#![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
+
+mod checkpoint;
+
+use checkpoint::{convert, dict, floats, lenient, numbers, text, usual, zip};
+
+/// Two storages of four floats.
+fn two() -> [(&'static str, Vec<u8>); 2] {
+    [("0", numbers(0)), ("1", numbers(100))]
+}
+
+#[test]
+fn of_equal_keys_the_last_value_stays_as_in_python() {
+    for second in [text("w"), "SHORT_BINSTRING 'w'".to_owned(), "UNICODE 'w'".to_owned()] {
+        let pairs = format!("{}\n{}\n{second}\n{}", text("w"), floats("0", 4), floats("1", 4));
+        let literal = format!("EMPTY_DICT\nMARK\n{pairs}\nSETITEMS");
+        let ordered = format!("GLOBAL 'collections' 'OrderedDict'\nEMPTY_TUPLE\nREDUCE\nMARK\n{pairs}\nSETITEMS");
+        for value in [literal, ordered] {
+            let found = convert(&zip(&value, &two()), &usual()).unwrap();
+            assert_eq!(found.len(), 1);
+            assert_eq!(found["w"].2, numbers(100));
+        }
+    }
+}
+
+#[test]
+fn one_and_true_are_one_key_under_the_first_of_its_names() {
+    let pairs = format!("BININT1 1\n{}\nNEWTRUE\n{}", floats("0", 4), floats("1", 4));
+    let found = convert(&zip(&format!("EMPTY_DICT\nMARK\n{pairs}\nSETITEMS"), &two()), &usual()).unwrap();
+    assert_eq!(
+        found.into_iter().map(|(name, row)| (name, row.2)).collect::<Vec<_>>(),
+        [("1".to_owned(), numbers(100))]
+    );
+}
+
+#[test]
+fn pairs_given_to_an_ordered_dict_count_before_its_items() {
+    let pair = |value: &str| format!("EMPTY_LIST\nMARK\n{}\n{value}\nAPPENDS", text("w"));
+    let listed = format!("EMPTY_LIST\n{}\nAPPEND", pair(&floats("0", 4)));
+    let value = format!(
+        "GLOBAL 'collections' 'OrderedDict'\n{listed}\nTUPLE1\nREDUCE\n{}\n{}\nSETITEM",
+        text("w"),
+        floats("1", 4)
+    );
+    assert_eq!(convert(&zip(&value, &two()), &lenient()).unwrap()["w"].2, numbers(100));
+}
+
+#[test]
+fn names_that_are_the_same_once_joined_are_refused() {
+    let inner = dict(&[("b", floats("0", 4))]);
+    checkpoint::refused(
+        &zip(&dict(&[("a", inner), ("a.b", floats("1", 4))]), &two()),
+        &usual(),
+        &["a.b: another tensor"],
+    );
+}
