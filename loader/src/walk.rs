@@ -301,6 +301,12 @@ impl Walk<'_> {
                 return;
             }
         }
+        if matches!(meaning, Some(Meaning::Tensor(_) | Meaning::Same(_) | Meaning::Parts { .. }))
+            && changed(self.trace, &function, made)
+        {
+            self.lacking = Some("a tensor of it is changed after it was made");
+            return;
+        }
         match meaning {
             Some(Meaning::Tensor(tensor)) => self.tensor(id, tensor),
             Some(Meaning::Same(value)) => {
@@ -354,6 +360,14 @@ impl Walk<'_> {
     fn special(&self, id: u32) -> &'static str {
         self.steps.get(id as usize).and_then(|step| step.special).unwrap_or("part")
     }
+}
+
+/// Whether what was made is given other numbers afterwards: items, or the state `(storage, offset, size, stride)` that
+/// `Tensor.__setstate__` still takes. Arrays get all of theirs by one state; three flags change no number.
+fn changed(trace: &Trace, function: &str, made: &Call) -> bool {
+    let flags = |state: &Value| matches!(container(trace, *state), Some((Kind::Tuple, items)) if items.total == 3);
+    let array = !function.starts_with("torch.");
+    made.items.total > 0 || if array { made.states.len() > 1 } else { !made.states.iter().all(flags) }
 }
 
 /// An object as a key (an optimizer keeps its state by parameter) has no name but its place.

@@ -4,7 +4,7 @@
 
 mod checkpoint;
 
-use checkpoint::{convert, dict, floats, lenient, numbers, text, usual, zip};
+use checkpoint::{convert, dict, floats, lenient, never, numbers, refused, text, tuple, usual, zip};
 
 /// Two storages of four floats.
 fn two() -> [(&'static str, Vec<u8>); 2] {
@@ -50,9 +50,25 @@ fn pairs_given_to_an_ordered_dict_count_before_its_items() {
 #[test]
 fn names_that_are_the_same_once_joined_are_refused() {
     let inner = dict(&[("b", floats("0", 4))]);
-    checkpoint::refused(
-        &zip(&dict(&[("a", inner), ("a.b", floats("1", 4))]), &two()),
-        &usual(),
-        &["a.b: another tensor"],
+    refused(&zip(&dict(&[("a", inner), ("a.b", floats("1", 4))]), &two()), &usual(), &["a.b: another tensor"]);
+}
+
+#[test]
+fn a_tensor_that_is_changed_after_it_was_made_is_refused() {
+    // `Tensor.__setstate__` takes another storage, and no import tells of it.
+    let state = format!("MARK\n{}\nBININT1 0\n{}\n{}\nTUPLE", floats_storage("1"), tuple(&[4]), tuple(&[1]));
+    let built = dict(&[("w", format!("{}\n{state}\nBUILD", floats("0", 4)))]);
+    refused(&zip(&built, &two()), &usual(), &["changed after it was made"]);
+    let wrapped = format!(
+        "GLOBAL 'torch._utils' '_rebuild_parameter'\n{}\nNEWFALSE\nNONE\nTUPLE3\nREDUCE\n{state}\nBUILD",
+        floats("0", 4)
     );
+    refused(&zip(&dict(&[("w", wrapped)]), &two()), &usual(), &["changed after it was made"]);
+    let set = dict(&[("w", format!("{}\nBININT1 0\nBINFLOAT 9.0\nSETITEM", floats("0", 4)))]);
+    never(&zip(&set, &two()), &["changed after it was made"]);
+}
+
+/// Storage `key`, which has four floats.
+fn floats_storage(key: &str) -> String {
+    checkpoint::storage("FloatStorage", key, 4, "")
 }
