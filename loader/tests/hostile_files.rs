@@ -72,3 +72,13 @@ fn a_tensor_that_is_changed_after_it_was_made_is_refused() {
 fn floats_storage(key: &str) -> String {
     checkpoint::storage("FloatStorage", key, 4, "")
 }
+
+#[test]
+fn an_empty_key_is_a_name() {
+    let found = convert(&zip(&dict(&[("", floats("0", 4))]), &two()), &usual()).unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), [""]);
+    let found = convert(&zip(&dict(&[("state_dict", dict(&[("", floats("0", 4))]))]), &two()), &usual()).unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), [""]);
+    let found = convert(&zip(&floats("0", 4), &two()), &usual()).unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), [loader::BARE]);
+}
