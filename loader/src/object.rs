@@ -2,7 +2,7 @@
 //! imported to know that; the stream says what is put into it.
 
 use crate::keys::settled;
-use crate::reading::{call, container, field, name};
+use crate::reading::{call, container, field, name, row};
 use crate::tensor::{Numbers, Tensor};
 use crate::walk::{Blocked, KEY, Part, Walk, key_part, pairs_of};
 use scanner::effect::{Effect, judge};
@@ -38,21 +38,32 @@ impl Walk<'_> {
         // passed through an unknown function is taken for what the stream says.
         let known = self.proven || matches!(made.how, How::New | How::NewEx) || self.inert(made.callee);
         let unknown = || Blocked::Unknown(if class.is_empty() { "a computed callable".into() } else { class.into() });
-        if let Some((Kind::Tuple, args)) = container(self.trace, made.args) {
-            match class {
-                // Python 2 gives the pairs to the constructor.
-                "collections.OrderedDict" => return self.ordered(id, args, made),
-                // A named tuple is made of its fields.
-                _ if made.how == How::New => self.row(id, args),
-                _ if RECONSTRUCTORS.contains(&class) => {}
-                // A set, a frozenset, and whatever else is called with tensors.
-                _ => {
-                    for (index, value) in args.kept.iter().enumerate() {
-                        self.push_blocked(id, Part::Index(index), *value, unknown());
+        match container(self.trace, made.args) {
+            Some((Kind::Tuple, args)) => {
+                self.whole(args);
+                match class {
+                    // Python 2 gives the pairs to the constructor.
+                    "collections.OrderedDict" if made.how != How::New => return self.ordered(id, args, made),
+                    // A named tuple is made of its fields.
+                    _ if made.how == How::New => self.row(id, args),
+                    // Class, base, and what the base is made of: of a dict or list, all that it holds.
+                    _ if RECONSTRUCTORS.contains(&class) => {
+                        for value in args.kept.iter().skip(2).filter(|value| matches!(value, Value::Node(_))) {
+                            self.push(Some(id), Part::Nothing, *value);
+                        }
+                    }
+                    // A set, a frozenset, and whatever else is called with tensors.
+                    _ => {
+                        for (index, value) in args.kept.iter().enumerate() {
+                            self.push_blocked(id, Part::Index(index), *value, unknown());
+                        }
                     }
                 }
             }
+            // A tuple that a call made.
+            _ => self.push_blocked(id, Part::Word("args"), made.args, unknown()),
         }
+        self.push_blocked(id, Part::Word("kwargs"), made.kwargs, unknown());
         if !known {
             for (index, value) in made.items.kept.iter().chain(&made.states).enumerate() {
                 self.push_blocked(id, Part::Index(index), *value, unknown());
@@ -84,14 +95,16 @@ impl Walk<'_> {
         let trace = self.trace;
         let mut pairs = Vec::new();
         if let Some(listed) = args.kept.first() {
-            let Some((Kind::List | Kind::Tuple, listed)) = container(trace, *listed) else { return };
-            self.whole(listed);
-            for pair in &listed.kept {
-                if let Some((Kind::List | Kind::Tuple, pair)) = container(trace, *pair)
-                    && let [key, value] = pair.kept.as_slice()
-                {
-                    pairs.push([*key, *value]);
-                }
+            let of_pair = |pair: &Value| <[Value; 2]>::try_from(row(trace, *pair)?).ok();
+            match container(trace, *listed) {
+                Some((Kind::Dict, listed)) => pairs.extend(pairs_of(listed).filter(|_| listed.complete())),
+                Some((_, listed)) => pairs.extend(listed.kept.iter().map_while(of_pair)),
+                None => {}
+            }
+            let given = container(trace, *listed).map(|(kind, listed)| (kind, listed.total));
+            if given.map(|(kind, total)| if kind == Kind::Dict { total / 2 } else { total }) != Some(pairs.len() as u64)
+            {
+                self.lacking = Some("an ordered dict of it is made of what is no list of pairs");
             }
         }
         pairs.extend(pairs_of(&made.items));

@@ -82,3 +82,23 @@ fn an_empty_key_is_a_name() {
     let found = convert(&zip(&floats("0", 4), &two()), &usual()).unwrap();
     assert_eq!(found.keys().collect::<Vec<_>>(), [loader::BARE]);
 }
+
+#[test]
+fn what_is_given_to_constructors_is_not_lost() {
+    let inner = dict(&[("w", floats("1", 4))]);
+    let beside = |value: String| zip(&dict(&[("a", floats("0", 4)), ("b", value)]), &two());
+    let linear = "GLOBAL 'torch.nn.modules.linear' 'Linear'";
+    let made = [
+        format!("GLOBAL 'collections' 'OrderedDict'\n{inner}\nTUPLE1\nREDUCE"),
+        format!("GLOBAL 'copyreg' '_reconstructor'\n{linear}\nGLOBAL 'builtins' 'dict'\n{inner}\nTUPLE3\nREDUCE"),
+    ];
+    for value in made {
+        let found = convert(&beside(value), &lenient()).unwrap();
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["a", "b.w"]);
+        assert_eq!(found["b.w"].2, numbers(100));
+    }
+    let keywords = format!("{linear}\nEMPTY_TUPLE\n{inner}\nNEWOBJ_EX");
+    refused(&beside(keywords), &usual(), &["b.kwargs.w", "torch.nn.modules.linear.Linear"]);
+    let of_set = format!("GLOBAL 'collections' 'OrderedDict'\n{}\nTUPLE1\nREDUCE", floats("1", 4));
+    refused(&beside(of_set), &lenient(), &["no list of pairs"]);
+}
