@@ -19,6 +19,7 @@ pub mod dtype;
 mod error;
 mod hash;
 mod header;
+mod keys;
 pub mod list;
 #[allow(unsafe_code, reason = "a mapping is what its file is")]
 mod map;
