@@ -2,6 +2,7 @@
 //! own upwards, that hands the controllers to its children and lets us make one; at the very top, as root, the controllers are handed out first.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
@@ -42,8 +43,8 @@ struct Mounted {
 impl Place {
     /// Looks at the host.
     pub(crate) fn find() -> Self {
-        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let mounts = mounted(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default());
+        let own = read("/proc/self/cgroup");
+        let mounts = mounted(&read("/proc/self/mountinfo"));
         let two = unified(&own, &mounts);
         if two.memory.is_some() { two } else { Self::one(&own, &mounts) }
     }
@@ -94,6 +95,13 @@ fn unified(own: &str, mounts: &[Mounted]) -> Place {
         cpu: Some(directory.clone()),
         devices: Some(directory),
     }
+}
+
+/// These files have no size to go by, and the kernel makes their text anew for every piece that is read: one piece is enough for most.
+fn read(path: &str) -> String {
+    let mut text = String::with_capacity(16_384);
+    let _ = fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text));
+    text
 }
 
 const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];

@@ -275,6 +275,20 @@ impl Watch<'_> {
                 }
             }
         }
+        if let Some((stream, why)) = self.streams.lost() {
+            let detail = format!("could not be written, and the rest of it was dropped: {why}");
+            self.violations.add(Violation {
+                kind: "output".into(),
+                what: stream.into(),
+                detail: detail.clone(),
+                at_ms: wall_ms,
+                pid: None,
+                times: 1,
+            });
+            if outcome == Outcome::Exited && code == 0 {
+                (code, reason) = (125, Some(format!("{stream} {detail}")));
+            }
+        }
         let (cpu, resident) = sys::children_usage();
         let peak = self.walls.cgroups.peak_memory().unwrap_or(resident);
         let enforced = self.enforced();

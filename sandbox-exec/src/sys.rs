@@ -209,12 +209,21 @@ pub(crate) fn ignore_terminal_stops() {
     }
 }
 
-/// Signals are as for a new program: caught by none, ignored by none.
-pub(crate) fn default_signals() {
+/// Signals are as for a new program: caught by none, ignored by none, blocked by none. A blocked one would stay blocked in the command and
+/// in all that it starts, which then could not be asked to end.
+pub(crate) fn default_signals() -> io::Result<()> {
     for signal in 1..=64 {
         // JUSTIFICATION: as above. SAFETY: SIG_DFL runs no code of ours; signals that cannot be set answer with an error that harms nothing.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
+    // JUSTIFICATION: rustix wraps no signal mask. SAFETY: a signal set is plain bits, for which zero is valid; both calls get a pointer to
+    // this set, which lives on; a null pointer for the old mask is allowed.
+    let unblocked = unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut())
+    };
+    check(unblocked.into()).map(drop)
 }
 
 /// Processor time and the largest resident size of all children that were waited for.

@@ -66,6 +66,17 @@ fn everything_is_dead_soon_after_the_time_limit() -> Result<()> {
 }
 
 #[test]
+fn signals_reach_the_command_and_what_it_starts() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    // The supervisor blocks the signals that end it; those inside must not inherit that.
+    let (report, text) = run(&request(&["sh", "-c", "sleep 20 & kill -TERM $!; wait $!; echo $?"])?)?;
+    assert_eq!((report.code, text.as_str()), (0, "143\n"), "{:?}", report.reason);
+    Ok(())
+}
+
+#[test]
 fn refused_calls_are_told_with_their_arguments_and_process() -> Result<()> {
     if !possible() {
         return Ok(());
