@@ -135,6 +135,13 @@ impl Mounted {
     }
 }
 
+/// The name of a directory in the hierarchy that is mounted around it.
+pub(crate) fn name_in_hierarchy(directory: &Path) -> Option<PathBuf> {
+    let mounts = mounted(&read("/proc/self/mountinfo"));
+    let mount = mounts.iter().filter(|m| directory.starts_with(&m.point)).max_by_key(|m| m.point.as_os_str().len())?;
+    Some(mount.root.join(directory.strip_prefix(&mount.point).ok()?))
+}
+
 fn mounted(mountinfo: &str) -> Vec<Mounted> {
     let parse = |line: &str| {
         let (before, after) = line.split_once(" - ")?;

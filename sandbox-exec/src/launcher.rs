@@ -11,6 +11,7 @@ use crate::cgroup::{self, Cgroups};
 use crate::cgroup_place::Version;
 use crate::child::{self, Inside};
 use crate::error::Error;
+use crate::gpu_memory;
 use crate::mounts;
 use crate::plan::{INSIDE_ID, Plan};
 use crate::request::Command;
@@ -26,6 +27,7 @@ pub(crate) struct Walls {
     pub(crate) cgroups: Cgroups,
     pub(crate) signals: OwnedFd,
     pub(crate) time_namespace: bool,
+    pub(crate) gpu_memory: Option<gpu_memory::Kept>,
     pub(crate) since: Instant,
     pub(crate) reaped: bool,
 }
@@ -67,8 +69,17 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
             drop((inner, sources));
             sys::ignore_terminal_stops();
             let cgroups = born_into.unwrap_or_default();
-            let mut walls =
-                Walls { first: pidfd, first_pid: pid, socket, cgroups, signals, time_namespace, since, reaped: false };
+            let mut walls = Walls {
+                first: pidfd,
+                first_pid: pid,
+                socket,
+                cgroups,
+                signals,
+                time_namespace,
+                gpu_memory: None,
+                since,
+                reaped: false,
+            };
             let begun = map_ids(plan, pid).and_then(|()| walls.tell_or_listen(wire::Kind::Go, &[], &[]));
             if let Err(error) = begun {
                 // The child may have died of a reason of its own, which says more than that it could not be reached.
@@ -81,6 +92,9 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
             let doors = walls.cgroups.doors().map_err(|e| Error::step("opening cgroups", e))?;
             let fds: Vec<_> = doors.iter().map(AsFd::as_fd).collect();
             walls.tell_or_listen(wire::Kind::Doors, &[], &fds)?;
+            if let Some(gpu) = &plan.gpu {
+                walls.gpu_memory = gpu_memory::keep(gpu, pid, walls.cgroups.name_in_hierarchy().as_deref())?;
+            }
             cgroup::sweep(&plan.place);
             Ok(walls)
         }

@@ -18,6 +18,8 @@ mod error;
 mod exit_report;
 mod explain;
 mod gpu;
+mod gpu_driver;
+mod gpu_memory;
 mod hole;
 mod landlock;
 mod launcher;

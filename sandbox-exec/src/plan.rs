@@ -63,6 +63,13 @@ pub(crate) enum Kind {
     Link { target: PathBuf },
 }
 
+impl Entry {
+    /// A folder of the host at a place inside.
+    pub(crate) fn folder(source: &Path, dest: &Path) -> Self {
+        Self { dest: dest.to_owned(), kind: Kind::Bind { source: source.to_owned(), folder: true } }
+    }
+}
+
 impl Plan {
     pub(crate) fn allows(&self, hole: Hole) -> bool {
         self.holes.contains(&hole)
@@ -79,6 +86,7 @@ impl Plan {
             profile.read.iter().filter_map(|row| entry(row).transpose()).collect::<Result<Vec<_>, _>>()?;
         entries.extend(devices());
         entries.extend(gpu.iter().flat_map(|gpu| gpu.nodes.iter()).map(|node| node_entry(node)));
+        entries.extend(gpu.iter().flat_map(|gpu| gpu.entries.iter().cloned()));
         entries.sort_by_key(|entry| entry.dest.components().count());
         entries.dedup_by(|later, earlier| later.dest == earlier.dest);
         let landlock = sys::landlock_abi();

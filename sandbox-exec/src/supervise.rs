@@ -12,7 +12,7 @@ use crate::exit_report::{Enforced, ExitReport, Outcome, SCHEMA, Violation, Viola
 use crate::launcher::Walls;
 use crate::plan::Plan;
 use crate::streams::Streams;
-use crate::{collect, proxy, seccomp, sys, watchdog, wire};
+use crate::{collect, gpu_memory, proxy, seccomp, sys, watchdog, wire};
 
 /// Refused calls are answered one by one up to here; past it the listener is closed, and the kernel answers ENOSYS by itself.
 const MOST_REFUSED: u64 = 10_000;
@@ -26,6 +26,7 @@ const WATCH: Duration = Duration::from_millis(20);
 enum Ended {
     Time,
     Memory,
+    GpuMemory,
     Caller,
 }
 
@@ -43,6 +44,7 @@ struct Watch<'a> {
     status: Option<i32>,
     failed: Option<Error>,
     killed: Option<(Ended, Instant)>,
+    gpu_reason: Option<String>,
     socket_open: bool,
 }
 
@@ -75,6 +77,7 @@ pub(crate) fn supervise(
         status: None,
         failed: None,
         killed: None,
+        gpu_reason: None,
         socket_open: true,
     };
     if let Some(ready) = early {
@@ -103,10 +106,14 @@ impl Watch<'_> {
             None if self.walls.reaped => None,
             None => Some((self.walls.since + self.plan.limits.timeout.0).saturating_duration_since(now)),
         };
-        if self.plan.place.memory.is_none() && !self.walls.reaped {
+        if (self.plan.place.memory.is_none() || self.gpu_watched()) && !self.walls.reaped {
             wait = Some(wait.map_or(WATCH, |wait| wait.min(WATCH)));
         }
         wait.and_then(|wait| Timespec::try_from(wait).ok())
+    }
+
+    fn gpu_watched(&self) -> bool {
+        self.walls.gpu_memory.as_ref().is_some_and(gpu_memory::Kept::watched)
     }
 
     /// One wait, and whatever it brought.
@@ -162,6 +169,9 @@ impl Watch<'_> {
         } else if self.plan.place.memory.is_none() && watchdog::memory(self.walls.first_pid) > self.plan.limits.memory.0
         {
             Some(Ended::Memory)
+        } else if let Some(why) = self.walls.gpu_memory.as_ref().and_then(gpu_memory::Kept::exceeded) {
+            self.gpu_reason = Some(why);
+            Some(Ended::GpuMemory)
         } else {
             None
         };
@@ -248,6 +258,9 @@ impl Watch<'_> {
             let detail = format!("{} bytes past {} were dropped", self.streams.passed.dropped, self.plan.limits.output);
             self.violations.quota("output", detail, at_ms);
         }
+        if let Some(why) = &self.gpu_reason {
+            self.violations.quota("gpu_memory", why.clone(), at_ms);
+        }
         if self.killed.is_some_and(|(why, _)| why == Ended::Time) {
             self.violations.quota("time", format!("more than {}", self.plan.limits.timeout), at_ms);
         }
@@ -325,6 +338,7 @@ impl Watch<'_> {
                 Some(format!("still running after {}", self.plan.limits.timeout)),
             ),
             (Some((Ended::Memory, _)), _) => memory(self.plan),
+            (Some((Ended::GpuMemory, _)), _) => (Outcome::Memory, 137, Some(libc::SIGKILL), self.gpu_reason.clone()),
             (_, None) if memory_kills > 0 => memory(self.plan),
             (_, Some((_, Some(libc::SIGKILL)) | (Some(137), _))) if memory_kills > 0 => memory(self.plan),
             (Some((Ended::Caller, _)), None) => {
@@ -352,7 +366,7 @@ impl Watch<'_> {
             cpus: named("cpus", "affinity"),
             devices: named("devices", "nodes"),
             core_scheduling: self.core,
-            gpu_memory: self.plan.gpu.as_ref().and_then(|gpu| gpu.memory.clone()),
+            gpu_memory: self.walls.gpu_memory.as_ref().map(|kept| kept.name().to_owned()),
         }
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct RunArgs {
     /// All of /out together
     #[arg(long, value_name = "SIZE")]
     pub(crate) out_limit: Option<String>,
-    /// This GPU and no other
+    /// This GPU or MIG slice and no other
     #[arg(long, value_name = "N|UUID")]
     pub(crate) gpu: Option<String>,
     /// Memory quota on that GPU
