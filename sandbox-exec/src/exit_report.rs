@@ -149,6 +149,12 @@ impl Violations {
         self.add(Violation { kind: "quota".into(), what: what.into(), detail, at_ms, pid: None, times: 1 });
     }
 
+    /// Takes in what was gathered elsewhere.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        other.list.into_iter().for_each(|violation| self.add(violation));
+        self.dropped = self.dropped.saturating_add(other.dropped);
+    }
+
     pub(crate) fn finish(self) -> (Vec<Violation>, u64) {
         (self.list, self.dropped)
     }
