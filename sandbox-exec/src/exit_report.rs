@@ -88,7 +88,7 @@ pub struct Enforced {
 /// One thing that was refused, cut or killed.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Violation {
-    /// `syscall`, `quota`, `network`, `output`.
+    /// `syscall`, `landlock`, `quota`, `network`, `output`.
     pub kind: String,
     /// The call, the quota, the address, the path.
     pub what: String,

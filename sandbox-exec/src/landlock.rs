@@ -37,6 +37,8 @@ pub(crate) fn enforce(plan: &Plan, program: Option<&Path>, proxy_port: Option<u1
     if let Some(port) = proxy_port {
         set = set.add_rule(NetPort::new(port, AccessNet::ConnectTcp)).map_err(fail)?;
     }
+    // Without this only what this very program is refused would be told to audit, and not what the command is.
+    let set = set.log_new_exec(true).map_err(fail)?;
     set.restrict_self().map(drop).map_err(fail)
 }
 

@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 mod address;
+mod audit;
 mod cgroup;
 mod cgroup_place;
 mod child;

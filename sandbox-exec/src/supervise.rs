@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 
+use crate::audit::Audit;
 use crate::error::Error;
 use crate::exit_report::{Enforced, ExitReport, Outcome, SCHEMA, Violation, Violations};
 use crate::launcher::Walls;
@@ -20,6 +21,9 @@ const MOST_REFUSED: u64 = 10_000;
 const GRACE: Duration = Duration::from_secs(1);
 /// How often memory is looked at where no cgroup does.
 const WATCH: Duration = Duration::from_millis(20);
+
+/// The ABI of Landlock from which on it tells audit what it refuses.
+const AUDITED: u32 = 7;
 
 /// Why a run was ended from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +39,7 @@ struct Watch<'a> {
     walls: Walls,
     streams: Streams,
     listener: Option<OwnedFd>,
+    audit: Option<Audit>,
     out: Option<OwnedFd>,
     proxy: Option<proxy::Proxy>,
     violations: Violations,
@@ -68,6 +73,8 @@ pub(crate) fn supervise(
         walls,
         streams,
         listener: None,
+        // Those who are no root may not listen; nor does anyone speak where there is no Landlock.
+        audit: (plan.as_root && plan.landlock >= AUDITED).then(Audit::listen).flatten(),
         out: None,
         proxy: None,
         violations: Violations::default(),
@@ -126,9 +133,10 @@ impl Watch<'_> {
             self.socket_open.then(|| PollFd::from_borrowed_fd(self.walls.socket.as_fd(), input)),
             self.listener.as_ref().map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), input)),
             caller.map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), input)),
+            self.audit.as_ref().map(|audit| PollFd::from_borrowed_fd(audit.as_fd(), input)),
         ];
-        let mut wanted: Vec<PollFd<'_>> = Vec::with_capacity(8);
-        let mut places = [None; 8];
+        let mut wanted: Vec<PollFd<'_>> = Vec::with_capacity(9);
+        let mut places = [None; 9];
         for (place, fd) in places.iter_mut().zip(fds.into_iter().chain(self.streams.interests())) {
             if let Some(fd) = fd {
                 *place = Some(wanted.len());
@@ -140,7 +148,7 @@ impl Watch<'_> {
         let ready = told.map(|told| !told.is_empty());
         let [_, _, _, listening, ..] = told;
         drop(wanted);
-        let [signal, first, socket, listener, caller, a, b, c] = ready;
+        let [signal, first, socket, listener, caller, audit, a, b, c] = ready;
         if listening.contains(PollFlags::IN) {
             self.refuse();
         } else if listener {
@@ -149,6 +157,9 @@ impl Watch<'_> {
         }
         if socket {
             self.hear();
+        }
+        if audit {
+            self.overhear();
         }
         self.streams.step([a, b, c]);
         if first {
@@ -203,10 +214,29 @@ impl Watch<'_> {
             wire::Kind::Listener => {
                 self.listener = received.2.pop();
                 self.notify = true;
+                // The one who told this has locked itself in a moment ago.
+                if let Some(audit) = &mut self.audit {
+                    audit.expect_children_of(self.walls.first_pid);
+                }
             }
             wire::Kind::Failed => self.failed = Some(failure(&received.1)),
             wire::Kind::Ended => self.status = received.1.try_into().ok().map(i32::from_le_bytes),
             wire::Kind::Go | wire::Kind::Doors | wire::Kind::Start => {}
+        }
+    }
+
+    /// What Landlock refused, where audit tells it.
+    fn overhear(&mut self) {
+        let at_ms = self.at_ms();
+        for refused in self.audit.as_mut().map(Audit::hear).unwrap_or_default() {
+            self.violations.add(Violation {
+                kind: "landlock".into(),
+                what: refused.what,
+                detail: refused.rights,
+                at_ms,
+                pid: None,
+                times: 1,
+            });
         }
     }
 
@@ -269,6 +299,7 @@ impl Watch<'_> {
 
     fn report(mut self) -> (ExitReport, Walls) {
         let wall_ms = self.at_ms();
+        self.overhear();
         let kills = self.quotas();
         if let Some(error) = self.failed.take() {
             let mut report = ExitReport::not_started(&self.plan.profile, &error);

@@ -90,6 +90,20 @@ fn refused_calls_are_told_with_their_arguments_and_process() -> Result<()> {
 }
 
 #[test]
+fn what_landlock_refuses_is_told_where_audit_is_on() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    let (report, _) = run(&request(&["cat", "/proc/self/status"])?)?;
+    assert_eq!(report.code, 1, "/proc is closed without its opening");
+    match report.violations.iter().find(|violation| violation.kind == "landlock") {
+        Some(told) => assert_eq!((told.what.as_str(), told.detail.as_str()), ("/proc/2/status", "fs.read_file")),
+        None => println!("SKIPPED: refused, and not told: auditing is off, or only root may listen to it"),
+    }
+    Ok(())
+}
+
+#[test]
 fn input_and_output_pass_and_nothing_else_of_the_environment() -> Result<()> {
     if !possible() {
         return Ok(());
