@@ -71,6 +71,13 @@ impl Place {
     }
 }
 
+/// The group of version 2 in which this process is.
+pub(crate) fn own_unified() -> Option<PathBuf> {
+    let own = read("/proc/self/cgroup");
+    let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
+    mounted(&read("/proc/self/mountinfo")).iter().find(|m| m.unified)?.directory(path)
+}
+
 /// Memory, pids and cpu are handed out together, so one directory serves all.
 fn unified(own: &str, mounts: &[Mounted]) -> Place {
     let path = own.lines().find_map(|line| line.strip_prefix("0::"));

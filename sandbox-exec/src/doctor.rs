@@ -100,7 +100,7 @@ fn cgroups() -> Vec<Row> {
         found: path
             .as_ref()
             .map_or_else(|| "no cgroup may be made here".into(), |path| format!("{name}, below {}", path.display())),
-        mend: "run as root, or by `systemd-run --user --scope -p Delegate=yes modelscan run ...`",
+        mend: "run as root, or where systemd serves this user (loginctl enable-linger) and hands him memory, pids and cpu",
     };
     let device = match place.version {
         Some(_) if sys::ids().0 == 0 => (true, "by cgroup"),

@@ -31,6 +31,7 @@ mod proxy;
 mod quantity;
 mod request;
 mod request_line;
+mod scope;
 mod seccomp;
 mod spawn;
 mod streams;

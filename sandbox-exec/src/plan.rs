@@ -15,7 +15,7 @@ use crate::hole::Hole;
 use crate::profile::{Limits, Profile, Readable};
 use crate::request::Request;
 use crate::request_line::Target;
-use crate::sys;
+use crate::{scope, sys};
 
 /// The user inside. Outside it is the caller, or, when started by root, a number that belongs to nobody.
 pub(crate) const INSIDE_ID: u32 = 1000;
@@ -141,12 +141,19 @@ fn need(request: &Request, there: bool, what: &str, why: &str, mend: &str) -> Re
 }
 
 fn find_place(request: &Request) -> Result<Place, Error> {
-    let place = Place::find();
-    let mend = "run as root, or under systemd in a scope of your own (systemd-run --user --scope -p Delegate=yes)";
+    let mut place = Place::find();
+    let mut why = "no cgroup with this controller may be made here".to_owned();
+    if place.memory.is_none() && sys::ids().0 != 0 {
+        match scope::enter() {
+            Ok(()) => place = Place::find(),
+            Err(error) => why.push_str(&format!(" ({error})")),
+        }
+    }
+    let mend = "run as root, or as a user whose service manager (systemd --user) runs and has the controllers memory, pids and cpu";
     for (what, there) in
         [("memory", place.memory.is_some()), ("pids", place.pids.is_some()), ("cpus", place.cpu.is_some())]
     {
-        need(request, there, what, "no cgroup with this controller may be made here", mend)?;
+        need(request, there, what, &why, mend)?;
     }
     Ok(place)
 }
