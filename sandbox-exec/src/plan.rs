@@ -78,6 +78,7 @@ impl Plan {
     /// Decides.
     pub(crate) fn make(request: &Request) -> Result<Self, Error> {
         let profile = &request.profile;
+        check_waivers(request)?;
         let (uid, gid) = sys::ids();
         let as_root = uid == 0;
         let (outside_uid, outside_gid) = if as_root { outside_ids() } else { (uid, gid) };
@@ -156,6 +157,30 @@ fn find_place(request: &Request) -> Result<Place, Error> {
         need(request, there, what, &why, mend)?;
     }
     Ok(place)
+}
+
+/// What a run may go without. The others stand or there is no run, or are had where they can be had and never asked for.
+const WAIVABLE: [&str; 9] = [
+    "memory",
+    "pids",
+    "cpus",
+    "devices",
+    "landlock",
+    "gpu_memory",
+    "time_namespace",
+    "seccomp_notify",
+    "core_scheduling",
+];
+
+/// A misspelt waiver would waive nothing, and the run be refused with a riddle on another host.
+fn check_waivers(request: &Request) -> Result<(), Error> {
+    match request.weaker.iter().find(|name| !WAIVABLE.contains(&name.as_str())) {
+        Some(name) => {
+            let known = WAIVABLE.join(", ");
+            Err(Error::Request(format!("`{name}` is nothing that can be waived; --allow-weaker takes {known}")))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_limits(limits: &Limits) -> Result<(), Error> {
@@ -283,6 +308,16 @@ fn cpus(text: &str) -> Option<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_can_be_waived_is_waived() -> Result<(), Error> {
+        let mut request = Request::new(Profile::load("eval")?, ["true"]);
+        for (name, known) in [("memory", true), ("gpu_memory", true), ("memroy", false), ("seccomp", false)] {
+            request.weaker = vec![name.into()];
+            assert_eq!(check_waivers(&request).is_ok(), known, "{name}");
+        }
+        Ok(())
+    }
 
     #[test]
     fn sets_of_processors_are_read() {
