@@ -1,6 +1,7 @@
 //! From what is asked for and what this host has to what will be done: everything is decided here, before anything is made, so that a
 //! run that cannot be as asked is refused with nothing to clean up.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -88,8 +89,7 @@ impl Plan {
         entries.extend(devices());
         entries.extend(gpu.iter().flat_map(|gpu| gpu.nodes.iter()).map(|node| node_entry(node)));
         entries.extend(gpu.iter().flat_map(|gpu| gpu.entries.iter().cloned()));
-        entries.sort_by_key(|entry| entry.dest.components().count());
-        entries.dedup_by(|later, earlier| later.dest == earlier.dest);
+        let entries = ordered(entries);
         let landlock = sys::landlock_abi();
         need(
             request,
@@ -226,8 +226,8 @@ fn entry(row: &Readable) -> Result<Option<Entry>, Error> {
     {
         return Err(Error::Request(format!("{} is no place inside: write an absolute path below /", dest.display())));
     }
-    let forbidden = ["/proc", "/dev", "/tmp", "/out"];
-    if forbidden.iter().any(|own| dest == Path::new(own)) || dest.starts_with("/proc") {
+    // What is below these would be hidden by what is mounted there later, or stand among the devices.
+    if ["/proc", "/dev", "/tmp", "/out"].iter().any(|own| dest.starts_with(own)) {
         return Err(Error::Request(format!(
             "{} inside is the sandbox's own: choose another place (--ro {shown}:/data)",
             dest.display()
@@ -250,6 +250,15 @@ fn entry(row: &Readable) -> Result<Option<Entry>, Error> {
         return Err(Error::Request(format!("{shown} is neither a file nor a folder")));
     }
     Ok(Some(Entry { dest: dest.clone(), kind: Kind::Bind { source, folder: about.is_dir() } }))
+}
+
+/// Outer places before inner ones. Of several for one place the last counts: what is asked for stands after the profile.
+fn ordered(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut seen = HashSet::new();
+    let mut kept: Vec<Entry> = entries.into_iter().rev().filter(|entry| seen.insert(entry.dest.clone())).collect();
+    kept.reverse();
+    kept.sort_by_key(|entry| entry.dest.components().count());
+    kept
 }
 
 fn devices() -> impl Iterator<Item = Entry> {
@@ -328,8 +337,18 @@ mod tests {
     }
 
     #[test]
+    fn the_last_that_is_asked_for_a_place_has_it() {
+        let link = |dest: &str, to: &str| Entry { dest: dest.into(), kind: Kind::Link { target: to.into() } };
+        let kept = ordered(vec![link("/a/b", "1"), link("/usr", "2"), link("/bin", "3"), link("/usr", "4")]);
+        let shown: Vec<_> = kept.iter().map(|entry| format!("{:?}", (&entry.dest, &entry.kind))).collect();
+        assert_eq!(kept.len(), 3);
+        assert!(shown.iter().any(|row| row.contains("\"4\"")) && !shown.iter().any(|row| row.contains("\"2\"")));
+        assert_eq!(kept.last().map(|entry| entry.dest.as_path()), Some(Path::new("/a/b")));
+    }
+
+    #[test]
     fn places_that_are_the_sandboxs_own_are_refused() {
-        for dest in ["/proc/x", "/tmp", "/", "relative", "/a/../b"] {
+        for dest in ["/proc/x", "/tmp", "/tmp/x", "/out/x", "/dev/shm", "/", "relative", "/a/../b"] {
             let row = Readable { path: "/usr".into(), dest: Some(dest.into()), why: "test".into(), optional: false };
             assert!(entry(&row).is_err(), "{dest}");
         }

@@ -37,7 +37,7 @@ impl Launcher {
     }
 
     /// A variable for the launcher, which otherwise starts with an empty environment: LD_LIBRARY_PATH, where a GPU's driver has its
-    /// library in an unusual place, or one that a profile passes inside by name.
+    /// library in an unusual place.
     #[must_use]
     pub fn variable(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.variables.push((name.into(), value.into()));
@@ -67,10 +67,19 @@ impl Launcher {
             .map_err(fail)?;
         drop(command);
         let ready = Ready { socket: ours, _child: Waited(Some(child)), profile: request.profile.name.clone() };
-        let body = serde_json::to_vec(request).map_err(|e| Error::step("writing the request", e))?;
+        let body = serde_json::to_vec(&resolved(request)).map_err(|e| Error::step("writing the request", e))?;
         wire::send(ready.socket.as_fd(), wire::Kind::Go, &body, &[]).map_err(fail)?;
         Ok(ready)
     }
+}
+
+/// With the variables that the profile takes from the caller's environment: the launcher has none of it.
+fn resolved(request: &Request) -> Request {
+    let mut request = request.clone();
+    for variable in request.profile.env.iter_mut().filter(|variable| variable.value.is_none()) {
+        variable.value = std::env::var(&variable.name).ok();
+    }
+    request
 }
 
 /// Walls that wait for a command. Dropped, they are taken down.

@@ -9,7 +9,7 @@ mod walls;
 
 use walls::{Result, launcher, null, possible, request, run};
 
-use sandbox_exec::{Host, Outcome, Pool, Readable, Size, Span, Stdio};
+use sandbox_exec::{Host, Outcome, Pool, Readable, Size, Span, Stdio, Variable};
 
 #[test]
 fn codes_are_those_of_the_contract() -> Result<()> {
@@ -113,12 +113,14 @@ fn input_and_output_pass_and_nothing_else_of_the_environment() -> Result<()> {
     feed.write_all(b"fed")?;
     drop(feed);
     let stdio = Stdio { input: Some(input.into()), output: write.into(), errors: null()? };
-    let report = launcher().run(&request(&["sh", "-c", "cat; echo; env | sort"])?, stdio);
+    let mut request = request(&["sh", "-c", "cat; echo; env | sort"])?;
+    request.profile.env.push(Variable { name: "CARGO_PKG_NAME".into(), value: None, why: "test".into() });
+    let report = launcher().run(&request, stdio);
     let mut text = String::new();
     read.read_to_string(&mut text)?;
     assert_eq!(report.code, 0, "{:?}", report.reason);
-    assert!(text.starts_with("fed\nHOME=/tmp\nLANG=C.UTF-8\n"), "{text}");
-    assert!(!text.contains("CARGO"), "{text}");
+    assert!(text.starts_with("fed\nCARGO_PKG_NAME=modelscan-sandbox-exec\nHOME=/tmp\nLANG=C.UTF-8\n"), "{text}");
+    assert!(!text.contains("CARGO_MANIFEST"), "{text}");
     Ok(())
 }
 
