@@ -7,7 +7,7 @@
 //! names in `names`.
 
 use crate::keys::settled;
-use crate::reading::{call, container, name};
+use crate::reading::{call, container, import, name};
 use crate::tensor::{Beside, Tensor};
 use crate::{numpy, torch};
 use scanner::pickle::Trace;
@@ -41,8 +41,8 @@ pub(crate) enum Meaning {
     },
     /// What another function makes of these arguments.
     Calls {
-        /// Its full name.
-        function: String,
+        /// The function.
+        function: Value,
         /// Its arguments.
         args: Value,
     },
@@ -290,19 +290,18 @@ impl Walk<'_> {
     }
 
     fn made(&mut self, id: u32, node: NodeId, made: &Call) {
-        let function = name(self.trace, made.callee).unwrap_or_default();
-        let mut meaning = torch::meaning(self.trace, &function, made.args)
-            .or_else(|| numpy::meaning(self.trace, &function, node, made));
+        let mut meaning =
+            torch::meaning(self.trace, made.callee, made.args).or_else(|| numpy::meaning(self.trace, node, made));
         // A function that is called by `_rebuild_from_type_v2`; one of those in one of those is nobody's doing.
         if let Some(Meaning::Calls { function, args }) = meaning {
-            meaning = torch::meaning(self.trace, &function, args);
+            meaning = torch::meaning(self.trace, function, args);
             if matches!(meaning, None | Some(Meaning::Calls { .. })) {
                 self.lacking = Some("a tensor of it is made by a function that is not known to make any");
                 return;
             }
         }
         if matches!(meaning, Some(Meaning::Tensor(_) | Meaning::Same(_) | Meaning::Parts { .. }))
-            && changed(self.trace, &function, made)
+            && changed(self.trace, made)
         {
             self.lacking = Some("a tensor of it is changed after it was made");
             return;
@@ -318,7 +317,9 @@ impl Walk<'_> {
             }
             Some(Meaning::Objects) => self.leave(Some(id), Part::Nothing, || "an array of objects".to_owned()),
             Some(Meaning::Calls { .. }) | None if self.keyed(id, made) => {}
-            Some(Meaning::Calls { .. }) | None => self.object(id, &function, made),
+            Some(Meaning::Calls { .. }) | None => {
+                self.object(id, &name(self.trace, made.callee).unwrap_or_default(), made)
+            }
         }
     }
 
@@ -364,9 +365,10 @@ impl Walk<'_> {
 
 /// Whether what was made is given other numbers afterwards: items, or the state `(storage, offset, size, stride)` that
 /// `Tensor.__setstate__` still takes. Arrays get all of theirs by one state; three flags change no number.
-fn changed(trace: &Trace, function: &str, made: &Call) -> bool {
+fn changed(trace: &Trace, made: &Call) -> bool {
     let flags = |state: &Value| matches!(container(trace, *state), Some((Kind::Tuple, items)) if items.total == 3);
-    let array = !function.starts_with("torch.");
+    let torch = |module: &str| module == "torch" || module.starts_with("torch.");
+    let array = import(trace, made.callee).is_none_or(|(module, _)| !torch(module));
     made.items.total > 0 || if array { made.states.len() > 1 } else { !made.states.iter().all(flags) }
 }
 
