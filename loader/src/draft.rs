@@ -124,6 +124,12 @@ impl Drafts {
             Some(Blocked::NotPersistent) => {
                 return self.leave_tensor(name.as_str(), "it is a buffer that its module does not keep in state dicts");
             }
+            Some(Blocked::Key) => {
+                return self.leave_tensor(name.as_str(), "it is a key of a dict, and no name leads to it");
+            }
+            Some(Blocked::Storage) => {
+                return self.leave_tensor(name.as_str(), "it is a storage, and no tensor says what shape it has");
+            }
             Some(Blocked::Unordered) => {
                 return self.refuse(name.as_str(), "it is in a set, where it has no name");
             }

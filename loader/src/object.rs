@@ -14,7 +14,7 @@ use std::collections::HashSet;
 const RECONSTRUCTORS: &[&str] = &["copyreg._reconstructor", "copy_reg._reconstructor", "copyreg.__newobj__"];
 
 impl Walk<'_> {
-    /// A tensor of torch's tar, which is named by a number: `"200"`.
+    /// A tensor of torch's tar, which is named by a number (`"200"`), or a storage without a tensor over it.
     pub(crate) fn keyed(&mut self, id: u32, made: &Call) -> bool {
         if made.how != How::Persistent {
             return false;
@@ -24,11 +24,17 @@ impl Walk<'_> {
             text @ Value::Text { .. } => self.trace.text(text, KEY),
             _ => None,
         };
-        if let Some(key) = key {
-            let numbers = Numbers::Keyed(key);
-            let word = String::new();
-            self.tensor(id, Tensor { word, dtype: None, item: 0, shape: None, numbers, beside: Vec::new() });
-        }
+        let kind = row(self.trace, made.args).and_then(|args| self.trace.text(*args.first()?, KEY));
+        let numbers = match key {
+            Some(key) => Numbers::Keyed(key),
+            // The class of a whole module.
+            None if kind.as_deref() == Some("module") => return true,
+            None => {
+                self.block(id, Blocked::Storage);
+                Numbers::Wrong("it is a storage")
+            }
+        };
+        self.tensor(id, Tensor { word: String::new(), dtype: None, item: 0, shape: None, numbers, beside: Vec::new() });
         true
     }
 
@@ -48,7 +54,12 @@ impl Walk<'_> {
                     _ if made.how == How::New => self.row(id, args),
                     // Class, base, and what the base is made of: of a dict or list, all that it holds.
                     _ if RECONSTRUCTORS.contains(&class) => {
-                        for value in args.kept.iter().skip(2).filter(|value| matches!(value, Value::Node(_))) {
+                        for value in args
+                            .kept
+                            .iter()
+                            .skip(if class.ends_with("newobj__") { 1 } else { 2 })
+                            .filter(|value| matches!(value, Value::Node(_)))
+                        {
                             self.push(Some(id), Part::Nothing, *value);
                         }
                     }

@@ -74,6 +74,10 @@ pub enum Blocked {
     NotPersistent,
     /// A member of a set, which has no order and no names.
     Unordered,
+    /// A key of a dict: only what it leads to has a name.
+    Key,
+    /// A storage that is no tensor's here.
+    Storage,
 }
 
 /// One value on its way.
@@ -206,7 +210,13 @@ impl Walk<'_> {
     /// As [`Self::push`], of something that is reached in a way that no state dict knows.
     pub(crate) fn push_blocked(&mut self, above: u32, part: Part, value: Value, why: Blocked) {
         let Value::Node(_) = value else { return };
-        let Some(id) = self.push(Some(above), part, value) else { return };
+        if let Some(id) = self.push(Some(above), part, value) {
+            self.block(id, why);
+        }
+    }
+
+    /// Has all from that step on count as blocked, for the reason that was there first.
+    pub(crate) fn block(&mut self, id: u32, why: Blocked) {
         let reason = match self.reasons.iter().position(|reason| *reason == why) {
             Some(reason) => reason,
             None => {
@@ -265,6 +275,7 @@ impl Walk<'_> {
     pub(crate) fn settled(&mut self, id: u32, pairs: impl IntoIterator<Item = [Value; 2]>) {
         for (index, [key, value]) in settled(self.trace, pairs).into_iter().enumerate() {
             self.push(Some(id), key_part(key, index), value);
+            self.push_blocked(id, Part::Index(index), key, Blocked::Key);
         }
     }
 

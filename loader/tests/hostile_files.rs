@@ -4,7 +4,7 @@
 
 mod checkpoint;
 
-use checkpoint::{convert, dict, floats, lenient, never, numbers, refused, text, tuple, usual, zip};
+use checkpoint::{convert, dict, floats, left_out, lenient, never, numbers, refused, text, tuple, usual, zip};
 
 /// Two storages of four floats.
 fn two() -> [(&'static str, Vec<u8>); 2] {
@@ -101,4 +101,17 @@ fn what_is_given_to_constructors_is_not_lost() {
     refused(&beside(keywords), &usual(), &["b.kwargs.w", "torch.nn.modules.linear.Linear"]);
     let of_set = format!("GLOBAL 'collections' 'OrderedDict'\n{}\nTUPLE1\nREDUCE", floats("1", 4));
     refused(&beside(of_set), &lenient(), &["no list of pairs"]);
+}
+
+#[test]
+fn storages_and_keys_are_left_out_with_a_word() {
+    let value = dict(&[("a", floats("0", 4)), ("s", floats_storage("1"))]);
+    let left = left_out(&zip(&value, &two()), &usual());
+    assert!(matches!(left.as_slice(), [(name, why)] if name == "s" && why.contains("storage")), "{left:?}");
+    // An optimizer of old torch keeps its state by the parameters themselves.
+    let value = format!("EMPTY_DICT\nMARK\n{}\n{}\nSETITEMS", floats("0", 4), floats("1", 4));
+    let left = left_out(&zip(&value, &two()), &lenient());
+    assert!(matches!(left.as_slice(), [(name, why)] if name == "0" && why.contains("a key of a dict")), "{left:?}");
+    let thing = format!("GLOBAL 'evil' 'Thing'\n{}\nTUPLE1\nREDUCE", floats_storage("1"));
+    never(&zip(&dict(&[("a", floats("0", 4)), ("s", thing)]), &two()), &["s.0: it is reached through evil.Thing"]);
 }
