@@ -163,6 +163,9 @@ impl Drafts {
             let whole = name.rsplit_once('.').map_or(name.as_str(), |(whole, _)| whole);
             self.parts.entry(whole.to_owned()).or_insert_with(|| serde_json::json!({ "kind": kind }));
         }
+        if let Numbers::Wrong(why) = tensor.numbers {
+            return self.refuse(name, why);
+        }
         let shape = tensor.shown_shape();
         if matches!(tensor.numbers, Numbers::Absent) {
             if !wanted.lossless_parts {

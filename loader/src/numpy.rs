@@ -37,6 +37,13 @@ pub(crate) fn meaning(trace: &Trace, function: &str, node: NodeId, made: &Call) 
     }
 }
 
+/// Whether it makes arrays, whatever it is given.
+pub(crate) fn makes_arrays(function: &str) -> bool {
+    let (module, function) = function.rsplit_once('.').unwrap_or_default();
+    let known = matches!(function, "_reconstruct" | "_frombuffer" | "_mareconstruct") && module.starts_with("numpy.");
+    known || function == "NumpyArrayWrapper" && module.contains("joblib")
+}
+
 enum Source {
     Literal(Value),
     Inline(NodeId),

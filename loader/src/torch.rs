@@ -39,6 +39,12 @@ pub(crate) fn meaning(trace: &Trace, function: &str, args: Value) -> Option<Mean
     }
 }
 
+/// Whether it makes tensors, whatever it is given.
+pub(crate) fn makes_tensors(function: &str) -> bool {
+    let (module, function) = function.rsplit_once('.').unwrap_or_default();
+    module.starts_with("torch") && function.starts_with("_rebuild_")
+}
+
 /// `(storage, offset, size, stride, ..)`.
 fn stored(trace: &Trace, args: &[Value], dtype: Option<Dtype>, metadata: Option<Value>) -> Option<Meaning> {
     let [storage, offset, size, stride, ..] = *args else { return None };

@@ -8,7 +8,7 @@
 
 use crate::keys::settled;
 use crate::reading::{call, container, name};
-use crate::tensor::{Beside, Tensor};
+use crate::tensor::{Beside, Numbers, Tensor};
 use crate::{numpy, torch};
 use scanner::pickle::Trace;
 use scanner::pickle::value::{Call, Items, Kind, NodeId, Value};
@@ -329,6 +329,13 @@ impl Walk<'_> {
             }
             Some(Meaning::Objects) => self.leave(Some(id), Part::Nothing, || "an array of objects".to_owned()),
             Some(Meaning::Calls { .. }) | None if self.keyed(id, made) => {}
+            Some(Meaning::Calls { .. }) | None if torch::makes_tensors(&function) || numpy::makes_arrays(&function) => {
+                let numbers = Numbers::Wrong("its constructor is given what no library gives it");
+                self.tensor(
+                    id,
+                    Tensor { word: function, dtype: None, item: 0, shape: None, numbers, beside: Vec::new() },
+                );
+            }
             Some(Meaning::Calls { .. }) | None => self.object(id, &function, made),
         }
     }

@@ -115,3 +115,20 @@ fn storages_and_keys_are_left_out_with_a_word() {
     let thing = format!("GLOBAL 'evil' 'Thing'\n{}\nTUPLE1\nREDUCE", floats_storage("1"));
     never(&zip(&dict(&[("a", floats("0", 4)), ("s", thing)]), &two()), &["s.0: it is reached through evil.Thing"]);
 }
+
+#[test]
+fn what_a_constructor_cannot_take_is_refused_by_name() {
+    let beside = |value: &str| zip(&dict(&[("a", floats("0", 4)), ("b", value.to_owned())]), &two());
+    let unknown = checkpoint::tensor_of(&checkpoint::storage("TypedStorage", "1", 4, ""), 0, &[4], &[1]);
+    never(&beside(&unknown), &["b: its constructor is given"]);
+    let negative = checkpoint::tensor_of(&floats_storage("1"), 0, &[4], &[-1]);
+    never(&beside(&negative), &["b: its offset or strides"]);
+    let negative = checkpoint::tensor_of(&floats_storage("1"), 0, &[-4], &[1]);
+    never(&beside(&negative), &["b: its shape"]);
+    let negative = checkpoint::tensor_of(&floats_storage("1"), -1, &[4], &[1]);
+    never(&beside(&negative), &["b: its offset or strides"]);
+    let array = "GLOBAL 'numpy.core.multiarray' '_reconstruct'\nMARK\nGLOBAL 'numpy' 'ndarray'\nBININT1 0\nTUPLE1\n\
+                 SHORT_BINSTRING 'b'\nTUPLE\nREDUCE";
+    refused(&beside(array), &usual(), &["b: its constructor is given"]);
+    refused(&beside(&format!("{array}\nNONE\nBUILD")), &lenient(), &["b: its constructor is given"]);
+}
