@@ -132,3 +132,35 @@ fn what_a_constructor_cannot_take_is_refused_by_name() {
     refused(&beside(array), &usual(), &["b: its constructor is given"]);
     refused(&beside(&format!("{array}\nNONE\nBUILD")), &lenient(), &["b: its constructor is given"]);
 }
+
+/// A tensor of the first two numbers of a storage, or of a view of it, as the legacy stream has them.
+fn pair(class: &str, key: &str, view: &str) -> String {
+    checkpoint::tensor_of(&checkpoint::storage(class, key, 4, view), 0, &[2], &[1])
+}
+
+#[test]
+fn a_storage_that_is_named_in_two_ways_is_refused() {
+    let view = |key: &str, first: i64| format!("{}\n{}\nBININT1 2\nTUPLE3", text(key), checkpoint::int(first));
+    // torch gives the second one the storage of the first: other numbers than the stream says.
+    for (first, second) in [
+        (pair("FloatStorage", "0", "NONE"), pair("IntStorage", "0", "NONE")),
+        (pair("FloatStorage", "0", &view("v", 0)), pair("FloatStorage", "0", &view("v", 2))),
+        (pair("FloatStorage", "0", &view("v", 0)), pair("FloatStorage", "1", &view("v", 0))),
+        (pair("FloatStorage", "1", "NONE"), pair("FloatStorage", "0", &view("1", 0))),
+    ] {
+        let value = dict(&[("a", first), ("b", second), ("c", pair("FloatStorage", "1", "NONE"))]);
+        let storages = [("0", 4, numbers(0)), ("1", 4, numbers(100))];
+        refused(&checkpoint::legacy(&value, &storages), &lenient(), &["is named in two ways"]);
+    }
+    let value = dict(&[("a", pair("FloatStorage", "0", "")), ("b", pair("IntStorage", "0", ""))]);
+    refused(&zip(&value, &two()), &usual(), &["a: storage 0 is named in two ways", "b: storage 0 is named"]);
+    let value = dict(&[("a", pair("FloatStorage", "0", &view("v", 2))), ("b", pair("FloatStorage", "0", "NONE"))]);
+    let found = convert(&checkpoint::legacy(&value, &[("0", 4, numbers(0))]), &usual()).unwrap();
+    assert_eq!((&found["a"].2[..], &found["b"].2[..]), (&numbers(8)[..8], &numbers(0)[..8]));
+}
+
+#[test]
+fn only_torch_has_storages() {
+    let value = dict(&[("w", pair("'evil' 'FloatStorage'", "0", ""))]);
+    never(&zip(&value, &two()), &["w: its storage is of the class evil.FloatStorage"]);
+}
