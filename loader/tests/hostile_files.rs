@@ -164,3 +164,22 @@ fn only_torch_has_storages() {
     let value = dict(&[("w", pair("'evil' 'FloatStorage'", "0", ""))]);
     never(&zip(&value, &two()), &["w: its storage is of the class evil.FloatStorage"]);
 }
+
+#[test]
+fn bits_that_cannot_be_told_are_refused() {
+    let tensor = |metadata: &str| {
+        let storage = checkpoint::storage("ComplexFloatStorage", "0", 2, "");
+        let (size, stride) = (tuple(&[2]), tuple(&[1]));
+        let args = format!("{storage}\nBININT1 0\n{size}\n{stride}\nNEWFALSE\nNONE\n{metadata}");
+        zip(&dict(&[("w", format!("GLOBAL 'torch._utils' '_rebuild_tensor_v2'\nMARK\n{args}\nTUPLE\nREDUCE"))]), &two())
+    };
+    let conj = |value: &str| format!("{}\n{value}\nSETITEM", text("conj"));
+    let ordered = "GLOBAL 'collections' 'OrderedDict'\nEMPTY_TUPLE\nREDUCE";
+    assert_eq!(convert(&tensor(&format!("EMPTY_DICT\n{}", conj("NEWTRUE"))), &usual()).unwrap()["w"].2[7], 7 ^ 0x80);
+    let twice = format!("EMPTY_DICT\n{}\n{}", conj("NEWTRUE"), conj("NEWFALSE"));
+    assert_eq!(convert(&tensor(&twice), &usual()).unwrap()["w"].2[7], 7);
+    for metadata in [format!("EMPTY_DICT\n{}", conj("BININT1 1")), dict(&[("zero", "NEWTRUE".to_owned())])] {
+        refused(&tensor(&metadata), &usual(), &["w: its metadata"]);
+    }
+    never(&tensor(&format!("{ordered}\n{}", conj("NEWTRUE"))), &["w: its metadata"]);
+}
