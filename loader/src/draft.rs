@@ -124,6 +124,9 @@ impl Drafts {
             Some(Blocked::NotPersistent) => {
                 return self.leave_tensor(name.as_str(), "it is a buffer that its module does not keep in state dicts");
             }
+            Some(Blocked::Beside) => {
+                return self.leave_tensor(name.as_str(), "it is an attribute of what stands there, and no part of it");
+            }
             Some(Blocked::Key) => {
                 return self.leave_tensor(name.as_str(), "it is a key of a dict, and no name leads to it");
             }

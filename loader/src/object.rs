@@ -93,6 +93,29 @@ impl Walk<'_> {
         self.states(id, class, made);
     }
 
+    /// Attributes of a tensor are no part of it. Three of them are: setting these sets its numbers.
+    pub(crate) fn tensor_attributes(&mut self, id: u32, class: Option<Value>, state: Value) {
+        let trace = self.trace;
+        if let Some(class) = class.filter(|class| !self.proven && !self.inert(*class)) {
+            self.block(id, Blocked::Unknown(name(trace, class).unwrap_or_else(|| "a computed class".to_owned())));
+        }
+        // `__dict__`, or that and what stands in slots.
+        let halves = row(trace, state).map_or_else(|| vec![state], <[Value]>::to_vec);
+        for half in halves.into_iter().filter(|half| *half != Value::None) {
+            let Some((Kind::Dict, items)) = container(trace, half) else {
+                self.lacking = Some("attributes of a tensor of it cannot be told");
+                continue;
+            };
+            self.whole(items);
+            for [key, value] in settled(trace, pairs_of(items)) {
+                if trace.text(key, KEY).is_none_or(|key| matches!(key.as_str(), "data" | "real" | "imag")) {
+                    self.lacking = Some("a tensor of it is changed after it was made");
+                }
+                self.push_blocked(id, Part::Key(key), value, Blocked::Beside);
+            }
+        }
+    }
+
     fn inert(&self, callee: Value) -> bool {
         let Value::Global(callable) = callee else { return false };
         let callable = self.trace.callables.get(callable as usize);

@@ -39,6 +39,15 @@ pub(crate) fn meaning(trace: &Trace, function: &str, args: Value) -> Option<Mean
     }
 }
 
+/// The class that a tensor is given, and the attributes that are set on it, by the functions that do that.
+pub(crate) fn attributes(trace: &Trace, function: &str, args: Value) -> Option<(Option<Value>, Value)> {
+    match (function.rsplit_once('.')?.1, row(trace, args)?) {
+        ("_rebuild_from_type_v2", [_, class, _, state, ..]) => Some((Some(*class), *state)),
+        ("_rebuild_parameter_with_state", [_, _, _, state, ..]) => Some((None, *state)),
+        _ => None,
+    }
+}
+
 /// Whether it makes tensors, whatever it is given.
 pub(crate) fn makes_tensors(function: &str) -> bool {
     let (module, function) = function.rsplit_once('.').unwrap_or_default();

@@ -78,6 +78,8 @@ pub enum Blocked {
     Key,
     /// A storage that is no tensor's here.
     Storage,
+    /// An attribute of a tensor or dict.
+    Beside,
 }
 
 /// One value on its way.
@@ -304,6 +306,9 @@ impl Walk<'_> {
         let function = name(self.trace, made.callee).unwrap_or_default();
         let mut meaning = torch::meaning(self.trace, &function, made.args)
             .or_else(|| numpy::meaning(self.trace, &function, node, made));
+        if let Some((class, state)) = torch::attributes(self.trace, &function, made.args) {
+            self.tensor_attributes(id, class, state);
+        }
         // A function that is called by `_rebuild_from_type_v2`; one of those in one of those is nobody's doing.
         if let Some(Meaning::Calls { function, args }) = meaning {
             meaning = torch::meaning(self.trace, &function, args);

@@ -183,3 +183,27 @@ fn bits_that_cannot_be_told_are_refused() {
     }
     never(&tensor(&format!("{ordered}\n{}", conj("NEWTRUE"))), &["w: its metadata"]);
 }
+
+/// A tensor of storage 0 as a subclass is pickled, with attributes.
+fn typed(class: &str, state: &str) -> Vec<u8> {
+    let (size, stride) = (tuple(&[4]), tuple(&[1]));
+    let args = format!("MARK\n{}\nBININT1 0\n{size}\n{stride}\nNEWFALSE\nNONE\nTUPLE", floats_storage("0"));
+    let value = format!(
+        "GLOBAL 'torch._tensor' '_rebuild_from_type_v2'\nMARK\nGLOBAL 'torch._utils' '_rebuild_tensor_v2'\n\
+         GLOBAL {class}\n{args}\n{state}\nTUPLE\nREDUCE"
+    );
+    zip(&dict(&[("w", value)]), &two())
+}
+
+#[test]
+fn attributes_of_a_tensor_are_left_out_with_a_word_unless_they_set_its_numbers() {
+    let parameter = "'torch.nn.parameter' 'Parameter'";
+    let note = typed(parameter, &dict(&[("note", floats("1", 4))]));
+    assert_eq!(convert(&note, &usual()).unwrap().keys().collect::<Vec<_>>(), ["w"]);
+    let left = left_out(&note, &usual());
+    assert!(matches!(left.as_slice(), [(name, why)] if name == "w.note" && why.contains("attribute")), "{left:?}");
+    for state in [dict(&[("data", floats("1", 4))]), format!("NONE\n{}\nTUPLE2", dict(&[("real", floats("1", 4))]))] {
+        refused(&typed(parameter, &state), &usual(), &["changed after it was made"]);
+    }
+    never(&typed("'evil' 'Tensor'", "EMPTY_DICT"), &["w: it is reached through evil.Tensor"]);
+}
