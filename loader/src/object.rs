@@ -147,6 +147,10 @@ impl Walk<'_> {
     }
 
     fn states(&mut self, id: u32, class: &str, made: &Call) {
+        // The later one replaces what it names of the earlier one, by rules of the class.
+        if made.states.len() > 1 {
+            self.lacking = Some("an object of it is given a state twice");
+        }
         for state in &made.states {
             self.state(id, class, *state);
         }
@@ -162,8 +166,12 @@ impl Walk<'_> {
                     self.push(Some(id), Part::Nothing, modules);
                     self.attributes(id, class, items);
                 }
-                // `_metadata` of a state dict: versions, no tensors.
-                None if class == "collections.OrderedDict" => {}
+                // `_metadata` of a state dict has versions, and no tensors.
+                None if class == "collections.OrderedDict" => {
+                    for [key, value] in settled(trace, pairs_of(items)) {
+                        self.push_blocked(id, Part::Key(key), value, Blocked::Beside);
+                    }
+                }
                 None => self.pairs(id, items),
             },
             // Attributes of `__dict__` and of `__slots__`.

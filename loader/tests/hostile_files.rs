@@ -207,3 +207,27 @@ fn attributes_of_a_tensor_are_left_out_with_a_word_unless_they_set_its_numbers()
     }
     never(&typed("'evil' 'Tensor'", "EMPTY_DICT"), &["w: it is reached through evil.Tensor"]);
 }
+
+#[test]
+fn an_object_with_two_states_is_refused() {
+    let state = |parameters: String| {
+        dict(&[("_parameters", parameters), ("_buffers", "EMPTY_DICT".into()), ("_modules", "EMPTY_DICT".into())])
+    };
+    let made = "GLOBAL 'torch.nn.modules.linear' 'Linear'\nEMPTY_TUPLE\nNEWOBJ";
+    let (first, second) = (state(dict(&[("w", floats("0", 4))])), state(dict(&[("b", floats("1", 4))])));
+    assert_eq!(convert(&zip(&format!("{made}\n{first}\nBUILD"), &two()), &usual()).unwrap()["w"].2, numbers(0));
+    let twice = zip(&format!("{made}\n{first}\nBUILD\n{second}\nBUILD"), &two());
+    refused(&twice, &usual(), &["given a state twice"]);
+}
+
+#[test]
+fn attributes_of_a_state_dict_are_left_out_with_a_word() {
+    let state = dict(&[("_metadata", "EMPTY_DICT".into()), ("more", floats("1", 4))]);
+    let value = format!(
+        "GLOBAL 'collections' 'OrderedDict'\nEMPTY_TUPLE\nREDUCE\n{}\n{}\nSETITEM\n{state}\nBUILD",
+        text("w"),
+        floats("0", 4)
+    );
+    let left = left_out(&zip(&value, &two()), &usual());
+    assert!(matches!(left.as_slice(), [(name, why)] if name == "more" && why.contains("attribute")), "{left:?}");
+}
