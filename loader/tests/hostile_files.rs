@@ -231,3 +231,28 @@ fn attributes_of_a_state_dict_are_left_out_with_a_word() {
     let left = left_out(&zip(&value, &two()), &usual());
     assert!(matches!(left.as_slice(), [(name, why)] if name == "more" && why.contains("attribute")), "{left:?}");
 }
+
+#[test]
+fn long_keys_are_kept_whole_or_refused() {
+    let long = "k".repeat(5000);
+    let found = convert(&zip(&dict(&[(&long, floats("0", 4))]), &two()), &usual()).unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&long]);
+    let longer = "k".repeat(100_000);
+    refused(&zip(&dict(&[(&longer, floats("0", 4))]), &two()), &usual(), &["longer than any name"]);
+}
+
+#[test]
+fn what_is_left_out_takes_no_more_memory_than_names_may() {
+    // Ten thousand values that are no tensors, each below two hundred keys of a thousand bytes.
+    let key = text(&"k".repeat(1000));
+    let mut value = format!("EMPTY_LIST\nMARK\nrepeat 10000 {{\n    NONE\n}}\n{}\nAPPENDS", floats("0", 4));
+    for _ in 0..200 {
+        value = format!("EMPTY_DICT\n{key}\n{value}\nSETITEM");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("deep.pt");
+    std::fs::write(&source, zip(&value, &two())).unwrap();
+    let loaded = loader::open(&source, &usual()).unwrap();
+    let bytes: usize = loaded.left_out.iter().map(|left| left.name.len()).sum();
+    assert!(bytes <= 64 << 20 && loaded.left_out_more > 0, "{bytes} bytes of names");
+}
