@@ -9,7 +9,7 @@ use crate::side;
 use crate::storage::{Place, Storages};
 use crate::strided::View;
 use crate::transform::Transform;
-use crate::zip_record::big_endian;
+use crate::zip_record::{self, big_endian};
 use scanner::artifact::Watch;
 use scanner::clearance::Examined;
 use scanner::examine::Looked;
@@ -92,9 +92,7 @@ impl<'a> Contents<'a> {
     pub(crate) fn zip_storages(&self, item: Option<&str>) -> Result<Storages<'a>, String> {
         let looked = self.at(item).ok_or("it is not there")?;
         let Some(Layout::TorchZip(zip)) = &looked.layout else { return Err("it is no checkpoint of torch".to_owned()) };
-        // torch looks names up without regard to case.
-        let name = format!("{}/data.pkl", zip.root);
-        let name = zip.entries.keys().find(|key| key.eq_ignore_ascii_case(&name)).ok_or("it has no data.pkl")?;
+        let name = &zip_record::find(zip, "data.pkl")?.ok_or("it has no data.pkl")?.name;
         let path = item.map_or_else(|| name.clone(), |item| format!("{item}::{name}"));
         let pickle = self.at(Some(&path)).ok_or("its data.pkl was not looked at")?;
         let trace = whole(pickle, 0)?;

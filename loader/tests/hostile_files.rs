@@ -4,7 +4,10 @@
 
 mod checkpoint;
 
-use checkpoint::{convert, dict, floats, left_out, lenient, never, numbers, refused, text, tuple, usual, zip};
+use checkpoint::{
+    Entry, convert, dict, entries, entry, floats, left_out, lenient, never, numbers, pickle, refused, text, tuple,
+    usual, zip, zip_of,
+};
 
 /// Two storages of four floats.
 fn two() -> [(&'static str, Vec<u8>); 2] {
@@ -255,4 +258,25 @@ fn what_is_left_out_takes_no_more_memory_than_names_may() {
     let loaded = loader::open(&source, &usual()).unwrap();
     let bytes: usize = loaded.left_out.iter().map(|left| left.name.len()).sum();
     assert!(bytes <= 64 << 20 && loaded.left_out_more > 0, "{bytes} bytes of names");
+}
+
+/// The zip of one tensor of storage 0, and more entries.
+fn with(more: &[Entry]) -> Vec<u8> {
+    let mut all = entries(&dict(&[("w", floats("0", 4))]), &two());
+    all.extend(more.to_vec());
+    zip_of(&all)
+}
+
+#[test]
+fn the_byte_order_is_found_in_any_spelling_as_torch_does() {
+    let found = convert(&with(&[entry("ByteOrder", b"big")]), &usual()).unwrap();
+    assert_eq!(found["w"].2[..4], [3, 2, 1, 0]);
+    refused(&with(&[entry("byteorder", b"middle")]), &usual(), &["byteorder", "middle"]);
+    never(&with(&[entry("byteorder", b"big"), entry("BYTEORDER", b"little")]), &["in several spellings"]);
+}
+
+#[test]
+fn two_pickles_that_differ_in_case_are_refused() {
+    let other = pickle(&dict(&[("v", floats("1", 4))]));
+    never(&with(&[entry("DATA.PKL", &other)]), &["data.pkl in several spellings"]);
 }
