@@ -272,11 +272,33 @@ fn the_byte_order_is_found_in_any_spelling_as_torch_does() {
     let found = convert(&with(&[entry("ByteOrder", b"big")]), &usual()).unwrap();
     assert_eq!(found["w"].2[..4], [3, 2, 1, 0]);
     refused(&with(&[entry("byteorder", b"middle")]), &usual(), &["byteorder", "middle"]);
-    never(&with(&[entry("byteorder", b"big"), entry("BYTEORDER", b"little")]), &["in several spellings"]);
+    never(
+        &with(&[entry("byteorder", b"big"), entry("BYTEORDER", b"little")]),
+        &["archive/BYTEORDER differ in case only"],
+    );
 }
 
 #[test]
 fn two_pickles_that_differ_in_case_are_refused() {
     let other = pickle(&dict(&[("v", floats("1", 4))]));
-    never(&with(&[entry("DATA.PKL", &other)]), &["data.pkl in several spellings"]);
+    never(&with(&[entry("DATA.PKL", &other)]), &["data.pkl and archive/DATA.PKL differ in case only"]);
+}
+
+#[test]
+fn a_zip_in_which_readers_see_different_things_is_never_converted() {
+    never(&with(&[entry("data/0", &numbers(200))]), &["readers of its zip disagree", "archive/data/0"]);
+    never(&with(&[entry("DATA/0", &numbers(200))]), &["archive/DATA/0 differ in case only"]);
+    never(&with(&[Entry { shared: Some(1), ..entry("data/2", &[]) }]), &["archive/data/2 is named archive/data/0"]);
+    never(&with(&[Entry { name: "other/data.pkl".into(), ..entry("", b"\x80\x02N.") }]), &["has 2"]);
+}
+
+#[test]
+fn a_record_with_another_checksum_is_damaged() {
+    let mut all = entries(&dict(&[("w", floats("0", 4))]), &two());
+    all[1].crc32 = Some(77);
+    let error = refused(&zip_of(&all), &usual(), &["archive/data/0 is damaged"]);
+    assert!(matches!(error, loader::Error::Damaged { .. }) && !error.is_refusal());
+    // torch can be told to write none.
+    all[1].crc32 = Some(0);
+    assert_eq!(convert(&zip_of(&all), &usual()).unwrap()["w"].2, numbers(0));
 }
