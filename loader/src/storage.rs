@@ -229,6 +229,10 @@ impl<'a> Storages<'a> {
             Some(view) => (&view.root, Some(view)),
             None => (&tensor.storage, None),
         };
+        // torch puts views among the storages one after the other: of one of these the whole is not what it was.
+        if view.is_some() && views.contains_key(root) {
+            return Err(format!("storage {} is a view of a view", tensor.storage));
+        }
         let storage = storages.get(root).ok_or_else(lacking)?;
         let dtype =
             storage.class.rsplit('.').next().and_then(Dtype::of_storage).ok_or("an unknown class of storage")?;

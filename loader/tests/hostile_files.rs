@@ -302,3 +302,33 @@ fn a_record_with_another_checksum_is_damaged() {
     all[1].crc32 = Some(0);
     assert_eq!(convert(&zip_of(&all), &usual()).unwrap()["w"].2, numbers(0));
 }
+
+/// A tar of one tensor `w` over storage 2.
+fn tar_of(views: &[[i64; 4]], tensor: (&[i64], &[i64], i64)) -> Vec<u8> {
+    let value = format!("EMPTY_DICT\n{}\nBINUNICODE '5'\nBINPERSID\nSETITEM", text("w"));
+    checkpoint::tar(&value, &[(1, 4, numbers(0))], views, &[(5, 2, tensor.0, tensor.1, tensor.2)])
+}
+
+#[test]
+fn views_in_a_tar_lie_inside_of_their_storage() {
+    let one = (&[2][..], &[1][..], 0);
+    assert_eq!(convert(&tar_of(&[[2, 1, 1, 2]], one), &usual()).unwrap()["w"].2, numbers(4)[..8]);
+    // torch replaces storage 1 by its view before it comes to storage 2.
+    refused(&tar_of(&[[1, 1, 2, 2], [2, 1, 0, 2]], one), &usual(), &["w: storage 2 is a view of a view"]);
+    refused(&tar_of(&[[2, 1, 3, 2]], one), &usual(), &["w: a view reaches out of storage 1"]);
+    refused(&tar_of(&[[2, 1, i64::MAX, 2]], one), &usual(), &["w: a view reaches out of storage 1"]);
+    refused(&tar_of(&[[2, 9, 0, 2]], one), &usual(), &["w: storage 2 is not there"]);
+    refused(&tar_of(&[], one), &usual(), &["w: storage 2 is not there"]);
+    refused(&tar_of(&[[2, 1, 1, 2]], (&[3], &[1], 0)), &usual(), &["w: its last element"]);
+    refused(&tar_of(&[[2, 1, 1, 2]], (&[2], &[1], 1)), &usual(), &["w: its last element"]);
+    refused(&tar_of(&[[2, 1, 1, 2]], (&[2, 2], &[i64::MAX, i64::MAX], 0)), &usual(), &["w: its size does not fit"]);
+}
+
+#[test]
+fn a_tar_with_negative_numbers_is_refused() {
+    for tensor in [(&[-2][..], &[1][..], 0), (&[2], &[-1], 0), (&[2], &[1], -1)] {
+        let bytes = tar_of(&[[2, 1, 1, 2]], tensor);
+        never(&bytes, &["its storages could not be found"]);
+    }
+    never(&tar_of(&[[2, 1, -1, 2]], (&[2], &[1], 0)), &["its storages could not be found"]);
+}
