@@ -332,3 +332,19 @@ fn a_tar_with_negative_numbers_is_refused() {
     }
     never(&tar_of(&[[2, 1, -1, 2]], (&[2], &[1], 0)), &["its storages could not be found"]);
 }
+
+#[test]
+fn views_that_repeat_numbers_without_end_are_refused() {
+    let half = |size: &[i64], stride: &[i64]| {
+        let storage = checkpoint::storage("HalfStorage", "0", 8, "");
+        zip(&dict(&[("w", checkpoint::tensor_of(&storage, 0, size, stride))]), &two())
+    };
+    let mut wider = usual();
+    wider.plan.dtype = loader::Dtype::named("F32");
+    for policy in [usual(), wider] {
+        refused(&half(&[1 << 62], &[0]), &policy, &["views that repeat a few numbers"]);
+        refused(&half(&[1 << 30], &[0]), &policy, &["views that repeat a few numbers"]);
+        refused(&half(&[1 << 40, 1 << 40], &[0, 0]), &policy, &["w: its size does not fit in 64 bits"]);
+    }
+    assert_eq!(convert(&half(&[1000], &[0]), &usual()).unwrap()["w"].2.len(), 2000);
+}
