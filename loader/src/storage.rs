@@ -15,6 +15,7 @@ use scanner::artifact::Watch;
 use scanner::format::torch_zip::{item_size, storage};
 use scanner::layout::{Range, TarStorage, TarTensor, TarView, TorchZip};
 use scanner::pickle::Trace;
+use scanner::pickle::trace::Inlined;
 use scanner::pickle::value::{NodeId, Value};
 use scanner::source::SharedSource;
 use std::collections::{HashMap, HashSet};
@@ -65,6 +66,8 @@ pub(crate) struct Storages<'a> {
     known: HashMap<String, Arc<Record>>,
     /// Keys that persistent ids of the stream do not agree on; found when the first one is asked for.
     disputed: Option<HashSet<String>>,
+    /// The arrays between the opcodes; put in order when the first one is asked for.
+    arrays: Option<HashMap<NodeId, &'a Inlined>>,
 }
 
 /// Part of a record that is a storage.
@@ -85,7 +88,16 @@ impl<'a> Storages<'a> {
         watch: &Watch,
     ) -> Self {
         let member = member.map(Arc::from);
-        Self { trace, place, member, outermost, watch: watch.clone(), known: HashMap::new(), disputed: None }
+        Self {
+            trace,
+            place,
+            member,
+            outermost,
+            watch: watch.clone(),
+            known: HashMap::new(),
+            disputed: None,
+            arrays: None,
+        }
     }
 
     /// The numbers of a tensor, its type and its shape in elements.
@@ -294,9 +306,10 @@ impl<'a> Storages<'a> {
     }
 
     /// The array that the machine skipped behind a wrapper: in front of it stands only padding.
-    fn inline(&self, node: NodeId, len: u64) -> Result<Record, String> {
-        let array =
-            self.trace.arrays.iter().find(|array| array.node == node).ok_or("its array is not in the stream")?;
+    fn inline(&mut self, node: NodeId, len: u64) -> Result<Record, String> {
+        let trace = self.trace;
+        let arrays = self.arrays.get_or_insert_with(|| trace.arrays.iter().map(|array| (array.node, array)).collect());
+        let array = arrays.get(&node).ok_or("its array is not in the stream")?;
         let at = array.end.checked_sub(len).filter(|at| *at >= array.start).ok_or("its array has another length")?;
         let mut record = Record::new(self.trace.source.clone(), at, len).ok_or("its array is cut off")?;
         record.member.clone_from(&self.member);

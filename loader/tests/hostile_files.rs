@@ -348,3 +348,29 @@ fn views_that_repeat_numbers_without_end_are_refused() {
     }
     assert_eq!(convert(&half(&[1000], &[0]), &usual()).unwrap()["w"].2.len(), 2000);
 }
+
+/// A joblib pickle of wrappers, each with an array of one byte behind its BUILD.
+fn joblib(count: usize, state: &str) -> Vec<u8> {
+    let wrapper = format!(
+        "BINGET 0\nEMPTY_TUPLE\nNEWOBJ\nBINPUT 2\nEMPTY_DICT\nMARK\n{}\nBININT1 1\nTUPLE1\n{}\nBINGET 1\n{}\nNONE\nSETITEMS\nBUILD\nraw 07\n{state}",
+        text("shape"),
+        text("dtype"),
+        text("numpy_array_alignment_bytes"),
+    );
+    let names = "GLOBAL 'joblib.numpy_pickle' 'NumpyArrayWrapper'\nBINPUT 0\nPOP\nGLOBAL 'numpy' 'dtype'\nSHORT_BINSTRING 'u1'\nNEWFALSE\nNEWTRUE\nTUPLE3\nREDUCE\nBINPUT 1\nPOP";
+    pickle(&format!("{names}\nEMPTY_LIST\nMARK\nrepeat {count} {{\n{wrapper}\n}}\nAPPENDS"))
+}
+
+#[test]
+fn arrays_between_opcodes_are_found_at_once_however_many() {
+    let start = std::time::Instant::now();
+    let found = convert(&joblib(50_000, ""), &lenient()).unwrap();
+    assert!(found.len() == 50_000 && found["49999"].2 == [7]);
+    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_wrapper_with_two_arrays_is_refused() {
+    let again = "BINGET 2\nEMPTY_DICT\nMARK\nBINUNICODE 'shape'\nBININT1 1\nTUPLE1\nBINUNICODE 'dtype'\nBINGET 1\nSETITEMS\nBUILD\nraw 09";
+    refused(&joblib(1, again), &lenient(), &["changed after it was made"]);
+}
