@@ -153,7 +153,8 @@ impl Index {
         for (offsets, sizes) in parts {
             let empty = sizes.contains(&0);
             let key = |offsets: Option<Vec<u64>>| self.places.get(&(name.to_owned(), offsets));
-            let place = match key(Some(offsets.clone())).or_else(|| key(None)) {
+            let any = || key(None).filter(|_| parts.len() == 1);
+            let place = match key(Some(offsets.clone())).or_else(any) {
                 Some(place) => place,
                 None if empty && dtype.is_some() => continue,
                 None => return Err(format!("its part at {offsets:?} has no place")),
