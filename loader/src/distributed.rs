@@ -36,6 +36,8 @@ struct Place {
 struct Index {
     /// Tensors in order: name, shape, parts as offsets and sizes.
     tensors: Vec<(String, Vec<u64>, Vec<(Vec<u64>, Vec<u64>)>)>,
+    /// The types of those that say it. Readers make a tensor of that type, and cast what is in the parts.
+    types: HashMap<String, Dtype>,
     /// Names of what is no tensor.
     others: Vec<String>,
     /// By name and offsets; what is no tensor has none.
@@ -117,6 +119,12 @@ impl Index {
                 index.others.push(key);
                 continue;
             };
+            let properties =
+                field(trace, tensor, "properties").and_then(|value| self::state(trace, value, "TensorProperties"));
+            let said = properties.and_then(|state| name(trace, *crate::reading::row(trace, state)?.first()?));
+            if let Some(dtype) = said.and_then(|said| Dtype::of_torch(said.strip_prefix("torch.")?)) {
+                index.types.insert(key.clone(), dtype);
+            }
             let size = field(trace, tensor, "size").and_then(|size| shape(trace, size));
             let chunks = field(trace, tensor, "chunks").and_then(|chunks| crate::reading::row(trace, chunks));
             let parts: Option<Vec<_>> = chunks.unwrap_or_default().iter().map(|chunk| part(trace, *chunk)).collect();
@@ -171,6 +179,9 @@ impl Index {
             chunks.push(Chunk { offsets: offsets.clone(), sizes: sizes.clone(), data });
         }
         let dtype = dtype.ok_or("it has no parts")?;
+        if let Some(said) = self.types.get(name).filter(|said| **said != dtype) {
+            return Err(format!("its parts are {dtype} and should be {said}"));
+        }
         if dtype.held().is_none() {
             return Err(crate::side::refusal(dtype.word()));
         }

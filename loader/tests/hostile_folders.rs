@@ -131,3 +131,10 @@ fn parts_stand_in_the_folder() {
         refused(distributed("float32", &[2], &only, &[]).path(), &["does not stand beside it"]);
     }
 }
+
+#[test]
+fn a_part_of_another_type_than_was_said_is_refused() {
+    let files = [("__0_0.distcp", half(0))];
+    let only: [Part<'_>; 1] = [(&[0], &[2], Some(&[0]), "__0_0.distcp")];
+    refused(distributed("int32", &[2], &only, &files).path(), &["w: its parts are F32 and should be I32"]);
+}
