@@ -3,7 +3,7 @@
 
 mod checkpoint;
 
-use checkpoint::{dict, int, numbers, tensor_of, text, tuple, zip};
+use checkpoint::{dict, floats, int, numbers, tensor_of, text, tuple, zip};
 use loader::convert::{ConvertOptions, plan};
 use loader::{Error, Policy};
 use std::path::{Path, PathBuf};
@@ -137,4 +137,24 @@ fn a_part_of_another_type_than_was_said_is_refused() {
     let files = [("__0_0.distcp", half(0))];
     let only: [Part<'_>; 1] = [(&[0], &[2], Some(&[0]), "__0_0.distcp")];
     refused(distributed("int32", &[2], &only, &files).path(), &["w: its parts are F32 and should be I32"]);
+}
+
+#[test]
+fn a_name_in_two_shards_is_refused() {
+    let two = [("0", numbers(0)), ("1", numbers(100))];
+    let shard = |names: &[&str], key: &str| {
+        zip(&dict(&names.iter().map(|name| (*name, floats(key, 4))).collect::<Vec<_>>()), &two)
+    };
+    let index = |text: &str| format!("{{\"metadata\": {{}}, \"weight_map\": {text}}}").into_bytes();
+    let both = index("{\"a\": \"m-1.bin\", \"b\": \"m-2.bin\"}");
+    let good = [("m-1.bin", shard(&["a"], "0")), ("m-2.bin", shard(&["b"], "1")), ("m.bin.index.json", both.clone())];
+    assert_eq!(convert(folder(&good).path()).unwrap().len(), 2);
+    let twice = [("m-1.bin", shard(&["a"], "0")), ("m-2.bin", shard(&["a", "b"], "1")), ("m.bin.index.json", both)];
+    refused(folder(&twice).path(), &["a is in m-1.bin and in m-2.bin"]);
+    let lacking = [("m-1.bin", shard(&["a"], "0")), ("m.bin.index.json", index("{\"b\": \"m-1.bin\"}"))];
+    refused(folder(&lacking).path(), &["b should be in m-1.bin and is not"]);
+    for file in ["../m-1.bin", "/m-1.bin", ""] {
+        let away = index(&format!("{{\"a\": \"{file}\"}}"));
+        refused(folder(&[("m.bin.index.json", away)]).path(), &["does not stand beside it"]);
+    }
 }
