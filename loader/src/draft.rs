@@ -84,6 +84,32 @@ impl Drafts {
         self.left_out.push(LeftOut { name: name.into(), why: why.into(), tensor: true });
     }
 
+    /// Keeps what stands under a path of names that no pickle gave.
+    pub(crate) fn keep_under(&mut self, root: &str) {
+        let rest = |name: &str| match name.strip_prefix(root) {
+            Some("") => Some(BARE.to_owned()),
+            rest => Some(rest?.strip_prefix('.')?.to_owned()),
+        };
+        let mut kept = Vec::new();
+        for mut draft in std::mem::take(&mut self.tensors) {
+            match rest(&draft.name) {
+                Some(name) => {
+                    draft.name = name;
+                    kept.push(draft);
+                }
+                None => self.leave_tensor(draft.name, "it stands outside of the part that is converted"),
+            }
+        }
+        self.tensors = kept;
+        self.refused.retain(|refused| refused.name.is_empty() || rest(&refused.name).is_some());
+        self.parts =
+            std::mem::take(&mut self.parts).into_iter().filter_map(|(name, of)| Some((rest(&name)?, of))).collect();
+        if self.tensors.is_empty() && self.refused.is_empty() {
+            self.refuse(root, "there is nothing under this path");
+        }
+        self.root = Some(root.to_owned());
+    }
+
     /// Takes in the tensors of a pickle.
     pub(crate) fn pickle(&mut self, storages: &mut Storages<'_>, wanted: &Wanted<'_>) {
         match walk(storages.trace, wanted.proven).named(wanted.root) {

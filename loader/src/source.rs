@@ -72,6 +72,11 @@ impl<'a> Contents<'a> {
                 drafts.refuse("", format!("{format} is no format whose tensors the loader reads"));
             }
         }
+        // Pickles know their roots by the path of keys.
+        let named = matches!(root.format, Some("numpy" | "zip" | "safetensors"));
+        if let Some(path) = wanted.root.filter(|_| named) {
+            drafts.keep_under(path);
+        }
         drafts
     }
 

@@ -8,6 +8,7 @@ use checkpoint::{
     Entry, convert, dict, entries, entry, floats, left_out, lenient, never, numbers, pickle, refused, text, tuple,
     usual, zip, zip_of,
 };
+use loader::Policy;
 
 /// Two storages of four floats.
 fn two() -> [(&'static str, Vec<u8>); 2] {
@@ -373,4 +374,19 @@ fn arrays_between_opcodes_are_found_at_once_however_many() {
 fn a_wrapper_with_two_arrays_is_refused() {
     let again = "BINGET 2\nEMPTY_DICT\nMARK\nBINUNICODE 'shape'\nBININT1 1\nTUPLE1\nBINUNICODE 'dtype'\nBINGET 1\nSETITEMS\nBUILD\nraw 09";
     refused(&joblib(1, again), &lenient(), &["changed after it was made"]);
+}
+
+#[test]
+fn a_root_is_asked_of_formats_without_keys_too() {
+    let at = |root: &str| Policy { root: Some(root.to_owned()), ..usual() };
+    let header = r#"{"a.w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}"#;
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[1, 2]].concat();
+    assert_eq!(convert(&bytes, &at("a")).unwrap().keys().collect::<Vec<_>>(), ["w"]);
+    assert_eq!(convert(&bytes, &at("b")).unwrap().keys().collect::<Vec<_>>(), [loader::BARE]);
+    refused(&bytes, &at("c"), &["c: there is nothing under this path"]);
+    refused(
+        &zip(&dict(&[("w", floats("0", 4))]), &two()),
+        &at("v"),
+        &["v: there is nothing under this path; there is w"],
+    );
 }
