@@ -43,7 +43,8 @@ impl Data {
             Kind::Chunks(chunks) => (chunks.len(), chunks.item()),
         };
         match self.cast {
-            Some(cast) => len / item.max(1) * cast.to_size(),
+            // More than fits is more than any plan allows.
+            Some(cast) => (len / item.max(1)).saturating_mul(cast.to_size()),
             None => len,
         }
     }

@@ -31,11 +31,16 @@ struct Place {
     length: u64,
 }
 
+/// Offsets and sizes of a part.
+type Part = (Vec<u64>, Vec<u64>);
+
 /// What `.metadata` says.
 #[derive(Default)]
 struct Index {
     /// Tensors in order: name, shape, parts as offsets and sizes.
-    tensors: Vec<(String, Vec<u64>, Vec<(Vec<u64>, Vec<u64>)>)>,
+    tensors: Vec<(String, Vec<u64>, Vec<Part>)>,
+    /// The types of those that say it. Readers make a tensor of that type, and cast what is in the parts.
+    types: HashMap<String, Dtype>,
     /// Names of what is no tensor.
     others: Vec<String>,
     /// By name and offsets; what is no tensor has none.
@@ -117,6 +122,12 @@ impl Index {
                 index.others.push(key);
                 continue;
             };
+            let properties =
+                field(trace, tensor, "properties").and_then(|value| self::state(trace, value, "TensorProperties"));
+            let said = properties.and_then(|state| name(trace, *crate::reading::row(trace, state)?.first()?));
+            if let Some(dtype) = said.and_then(|said| Dtype::of_torch(said.strip_prefix("torch.")?)) {
+                index.types.insert(key.clone(), dtype);
+            }
             let size = field(trace, tensor, "size").and_then(|size| shape(trace, size));
             let chunks = field(trace, tensor, "chunks").and_then(|chunks| crate::reading::row(trace, chunks));
             let parts: Option<Vec<_>> = chunks.unwrap_or_default().iter().map(|chunk| part(trace, *chunk)).collect();
@@ -144,7 +155,7 @@ impl Index {
         &self,
         name: &str,
         whole: &[u64],
-        parts: &[(Vec<u64>, Vec<u64>)],
+        parts: &[Part],
         files: &BTreeMap<&str, (Contents<'_>, bool)>,
         proven: bool,
     ) -> Result<Draft, String> {
@@ -153,7 +164,8 @@ impl Index {
         for (offsets, sizes) in parts {
             let empty = sizes.contains(&0);
             let key = |offsets: Option<Vec<u64>>| self.places.get(&(name.to_owned(), offsets));
-            let place = match key(Some(offsets.clone())).or_else(|| key(None)) {
+            let any = || key(None).filter(|_| parts.len() == 1);
+            let place = match key(Some(offsets.clone())).or_else(any) {
                 Some(place) => place,
                 None if empty && dtype.is_some() => continue,
                 None => return Err(format!("its part at {offsets:?} has no place")),
@@ -170,6 +182,9 @@ impl Index {
             chunks.push(Chunk { offsets: offsets.clone(), sizes: sizes.clone(), data });
         }
         let dtype = dtype.ok_or("it has no parts")?;
+        if let Some(said) = self.types.get(name).filter(|said| **said != dtype) {
+            return Err(format!("its parts are {dtype} and should be {said}"));
+        }
         if dtype.held().is_none() {
             return Err(crate::side::refusal(dtype.word()));
         }
@@ -212,7 +227,7 @@ fn pairs(trace: &Trace, dict: Value) -> Result<impl Iterator<Item = [Value; 2]>,
     Ok(pairs.filter_map(|pair| <[Value; 2]>::try_from(pair).ok()))
 }
 
-fn part(trace: &Trace, chunk: Value) -> Option<(Vec<u64>, Vec<u64>)> {
+fn part(trace: &Trace, chunk: Value) -> Option<Part> {
     let state = state(trace, chunk, "ChunkStorageMetadata")?;
     Some((shape(trace, field(trace, state, "offsets")?)?, shape(trace, field(trace, state, "sizes")?)?))
 }

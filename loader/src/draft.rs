@@ -84,6 +84,32 @@ impl Drafts {
         self.left_out.push(LeftOut { name: name.into(), why: why.into(), tensor: true });
     }
 
+    /// Keeps what stands under a path of names that no pickle gave.
+    pub(crate) fn keep_under(&mut self, root: &str) {
+        let rest = |name: &str| match name.strip_prefix(root) {
+            Some("") => Some(BARE.to_owned()),
+            rest => Some(rest?.strip_prefix('.')?.to_owned()),
+        };
+        let mut kept = Vec::new();
+        for mut draft in std::mem::take(&mut self.tensors) {
+            match rest(&draft.name) {
+                Some(name) => {
+                    draft.name = name;
+                    kept.push(draft);
+                }
+                None => self.leave_tensor(draft.name, "it stands outside of the part that is converted"),
+            }
+        }
+        self.tensors = kept;
+        self.refused.retain(|refused| refused.name.is_empty() || rest(&refused.name).is_some());
+        self.parts =
+            std::mem::take(&mut self.parts).into_iter().filter_map(|(name, of)| Some((rest(&name)?, of))).collect();
+        if self.tensors.is_empty() && self.refused.is_empty() {
+            self.refuse(root, "there is nothing under this path");
+        }
+        self.root = Some(root.to_owned());
+    }
+
     /// Takes in the tensors of a pickle.
     pub(crate) fn pickle(&mut self, storages: &mut Storages<'_>, wanted: &Wanted<'_>) {
         match walk(storages.trace, wanted.proven).named(wanted.root) {
@@ -124,6 +150,15 @@ impl Drafts {
             Some(Blocked::NotPersistent) => {
                 return self.leave_tensor(name.as_str(), "it is a buffer that its module does not keep in state dicts");
             }
+            Some(Blocked::Beside) => {
+                return self.leave_tensor(name.as_str(), "it is an attribute of what stands there, and no part of it");
+            }
+            Some(Blocked::Key) => {
+                return self.leave_tensor(name.as_str(), "it is a key of a dict, and no name leads to it");
+            }
+            Some(Blocked::Storage) => {
+                return self.leave_tensor(name.as_str(), "it is a storage, and no tensor says what shape it has");
+            }
             Some(Blocked::Unordered) => {
                 return self.refuse(name.as_str(), "it is in a set, where it has no name");
             }
@@ -156,6 +191,9 @@ impl Drafts {
         if let Some(kind) = special {
             let whole = name.rsplit_once('.').map_or(name.as_str(), |(whole, _)| whole);
             self.parts.entry(whole.to_owned()).or_insert_with(|| serde_json::json!({ "kind": kind }));
+        }
+        if let Numbers::Wrong(why) = tensor.numbers {
+            return self.refuse(name, why);
         }
         let shape = tensor.shown_shape();
         if matches!(tensor.numbers, Numbers::Absent) {

@@ -3,12 +3,14 @@
 //! The root is what `--root` names; else, where all tensors stand under one `state_dict`, that one; else the value itself.
 
 use crate::tensor::Tensor;
-use crate::walk::{Blocked, KEY, Part, Walk};
+use crate::walk::{Blocked, Part, Walk};
 use scanner::pickle::preview;
 use scanner::pickle::value::Value;
 
 /// Bytes of all names together.
 const NAMES: usize = 64 << 20;
+/// Bytes of one key: longer ones are nobody's names.
+const LONGEST: usize = 64 << 10;
 /// The name of a tensor that is all there is.
 pub const BARE: &str = "tensor";
 
@@ -53,6 +55,9 @@ impl Walk<'_> {
         for found in std::mem::take(&mut self.found) {
             let below = root.is_none_or(|root| self.below(found.step, root));
             let root = root.filter(|_| below);
+            if self.too_long(found.step, root) {
+                self.lacking = Some("a key of it is longer than any name");
+            }
             let (name, bare) = (self.name(found.step, root), self.bare(found.step, root));
             match room.checked_sub(name.len()) {
                 Some(left) => room = left,
@@ -64,12 +69,18 @@ impl Walk<'_> {
             let (special, hidden, blocked) = (found.special, found.hidden, found.blocked);
             tensors.push(Named { name, tensor: found.tensor, special, hidden, blocked, below, bare });
         }
-        let left = self.left.iter().map(|left| (self.path(left.above, left.part), left.what.clone())).collect();
+        let mut left = Vec::new();
+        for one in &self.left {
+            let path = self.path(one.above, one.part);
+            let Some(rest) = room.checked_sub(path.len()) else { break };
+            room = rest;
+            left.push((path, one.what.clone()));
+        }
         Ok(Names {
             root: root.map(|root| self.name(root, None)),
             tensors,
+            left_more: self.left_count.saturating_sub(left.len() as u64),
             left,
-            left_more: self.left_count - self.left.len() as u64,
             lacking: self.lacking,
         })
     }
@@ -140,6 +151,19 @@ impl Walk<'_> {
         true
     }
 
+    /// Whether a key on the way is too long to be written out.
+    fn too_long(&self, id: u32, root: Option<u32>) -> bool {
+        let mut at = Some(id);
+        while at != root {
+            let Some(step) = at.and_then(|id| self.steps.get(id as usize)) else { break };
+            if matches!(step.part, Part::Key(Value::Text { len, .. }) if len as usize > LONGEST) {
+                return true;
+            }
+            at = step.above;
+        }
+        false
+    }
+
     /// The full path of something below a step.
     fn path(&self, above: u32, part: Part) -> String {
         let above = self.name(above, None);
@@ -160,6 +184,6 @@ impl Walk<'_> {
     }
 
     fn key(&self, key: Value) -> String {
-        self.trace.text(key, KEY).unwrap_or_else(|| preview::value(self.trace, key))
+        self.trace.text(key, LONGEST).unwrap_or_else(|| preview::value(self.trace, key))
     }
 }

@@ -37,6 +37,12 @@ pub(crate) fn meaning(trace: &Trace, node: NodeId, made: &Call) -> Option<Meanin
     }
 }
 
+/// Whether it makes arrays, whatever it is given.
+pub(crate) fn makes_arrays((module, function): (&str, &str)) -> bool {
+    let known = matches!(function, "_reconstruct" | "_frombuffer" | "_mareconstruct") && module.starts_with("numpy.");
+    known || function == "NumpyArrayWrapper" && module.contains("joblib")
+}
+
 enum Source {
     Literal(Value),
     Inline(NodeId),

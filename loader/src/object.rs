@@ -14,7 +14,7 @@ use std::collections::HashSet;
 const RECONSTRUCTORS: &[&str] = &["copyreg._reconstructor", "copy_reg._reconstructor", "copyreg.__newobj__"];
 
 impl Walk<'_> {
-    /// A tensor of torch's tar, which is named by a number: `"200"`.
+    /// A tensor of torch's tar, which is named by a number (`"200"`), or a storage without a tensor over it.
     pub(crate) fn keyed(&mut self, id: u32, made: &Call) -> bool {
         if made.how != How::Persistent {
             return false;
@@ -24,11 +24,17 @@ impl Walk<'_> {
             text @ Value::Text { .. } => self.trace.text(text, KEY),
             _ => None,
         };
-        if let Some(key) = key {
-            let numbers = Numbers::Keyed(key);
-            let word = String::new();
-            self.tensor(id, Tensor { word, dtype: None, item: 0, shape: None, numbers, beside: Vec::new() });
-        }
+        let kind = row(self.trace, made.args).and_then(|args| self.trace.text(*args.first()?, KEY));
+        let numbers = match key {
+            Some(key) => Numbers::Keyed(key),
+            // The class of a whole module.
+            None if kind.as_deref() == Some("module") => return true,
+            None => {
+                self.block(id, Blocked::Storage);
+                Numbers::Wrong("it is a storage")
+            }
+        };
+        self.tensor(id, Tensor { word: String::new(), dtype: None, item: 0, shape: None, numbers, beside: Vec::new() });
         true
     }
 
@@ -48,7 +54,12 @@ impl Walk<'_> {
                     _ if made.how == How::New => self.row(id, args),
                     // Class, base, and what the base is made of: of a dict or list, all that it holds.
                     _ if RECONSTRUCTORS.contains(&class) => {
-                        for value in args.kept.iter().skip(2).filter(|value| matches!(value, Value::Node(_))) {
+                        for value in args
+                            .kept
+                            .iter()
+                            .skip(if class.ends_with("newobj__") { 1 } else { 2 })
+                            .filter(|value| matches!(value, Value::Node(_)))
+                        {
                             self.push(Some(id), Part::Nothing, *value);
                         }
                     }
@@ -82,6 +93,29 @@ impl Walk<'_> {
         self.states(id, class, made);
     }
 
+    /// Attributes of a tensor are no part of it. Three of them are: setting these sets its numbers.
+    pub(crate) fn tensor_attributes(&mut self, id: u32, class: Option<Value>, state: Value) {
+        let trace = self.trace;
+        if let Some(class) = class.filter(|class| !self.proven && !self.inert(*class)) {
+            self.block(id, Blocked::Unknown(name(trace, class).unwrap_or_else(|| "a computed class".to_owned())));
+        }
+        // `__dict__`, or that and what stands in slots.
+        let halves = row(trace, state).map_or_else(|| vec![state], <[Value]>::to_vec);
+        for half in halves.into_iter().filter(|half| *half != Value::None) {
+            let Some((Kind::Dict, items)) = container(trace, half) else {
+                self.lacking = Some("attributes of a tensor of it cannot be told");
+                continue;
+            };
+            self.whole(items);
+            for [key, value] in settled(trace, pairs_of(items)) {
+                if trace.text(key, KEY).is_none_or(|key| matches!(key.as_str(), "data" | "real" | "imag")) {
+                    self.lacking = Some("a tensor of it is changed after it was made");
+                }
+                self.push_blocked(id, Part::Key(key), value, Blocked::Beside);
+            }
+        }
+    }
+
     fn inert(&self, callee: Value) -> bool {
         let Value::Global(callable) = callee else { return false };
         let callable = self.trace.callables.get(callable as usize);
@@ -113,6 +147,10 @@ impl Walk<'_> {
     }
 
     fn states(&mut self, id: u32, class: &str, made: &Call) {
+        // The later one replaces what it names of the earlier one, by rules of the class.
+        if made.states.len() > 1 {
+            self.lacking = Some("an object of it is given a state twice");
+        }
         for state in &made.states {
             self.state(id, class, *state);
         }
@@ -128,8 +166,12 @@ impl Walk<'_> {
                     self.push(Some(id), Part::Nothing, modules);
                     self.attributes(id, class, items);
                 }
-                // `_metadata` of a state dict: versions, no tensors.
-                None if class == "collections.OrderedDict" => {}
+                // `_metadata` of a state dict has versions, and no tensors.
+                None if class == "collections.OrderedDict" => {
+                    for [key, value] in settled(trace, pairs_of(items)) {
+                        self.push_blocked(id, Part::Key(key), value, Blocked::Beside);
+                    }
+                }
                 None => self.pairs(id, items),
             },
             // Attributes of `__dict__` and of `__slots__`.

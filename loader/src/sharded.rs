@@ -1,9 +1,10 @@
 //! Checkpoints in several files: an index that says which tensor is in which of them. Layout: weights.md section 6.
 
+use crate::draft::Refused;
 use crate::error::Error;
 use crate::open::{Loaded, Policy, open};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 /// Indexes longer than this are nobody's.
@@ -53,9 +54,15 @@ pub(crate) fn shards(index: &Path, policy: &Policy) -> Result<Vec<Shard>, Error>
         files.insert(file.ok_or_else(|| wrong("it names a file that does not stand beside it".into()))?);
     }
     let folder = index.parent().unwrap_or(Path::new(""));
-    let mut shards = Vec::new();
+    let (mut shards, mut homes) = (Vec::new(), HashMap::new());
     for file in files {
         let loaded = open(&folder.join(file), policy)?;
+        for name in loaded.plan.tensors.iter().map(|tensor| &tensor.name).chain(loaded.plan.aliases.keys()) {
+            if let Some(other) = homes.insert(name.clone(), file) {
+                let why = format!("{name} is in {other} and in {file}, and readers take either");
+                return Err(Error::NotConvertible(vec![Refused { name: name.clone(), why }]));
+            }
+        }
         let here = map.iter().filter(|(_, of)| of.as_str() == Some(file)).map(|(name, _)| name);
         for name in here {
             // Names are those of the whole file; of a part of it they are others.

@@ -9,10 +9,11 @@ use crate::side;
 use crate::storage::{Place, Storages};
 use crate::strided::View;
 use crate::transform::Transform;
-use crate::zip_record::big_endian;
+use crate::zip_record::{self, big_endian};
 use scanner::artifact::Watch;
 use scanner::clearance::Examined;
 use scanner::examine::Looked;
+use scanner::fact::{Fact, Weight};
 use scanner::layout::{Layout, Npy, Placed};
 use scanner::limits::Limits;
 use scanner::pickle::{End, Trace};
@@ -71,6 +72,11 @@ impl<'a> Contents<'a> {
                 drafts.refuse("", format!("{format} is no format whose tensors the loader reads"));
             }
         }
+        // Pickles know their roots by the path of keys.
+        let named = matches!(root.format, Some("numpy" | "zip" | "safetensors"));
+        if let Some(path) = wanted.root.filter(|_| named) {
+            drafts.keep_under(path);
+        }
         drafts
     }
 
@@ -92,9 +98,11 @@ impl<'a> Contents<'a> {
     pub(crate) fn zip_storages(&self, item: Option<&str>) -> Result<Storages<'a>, String> {
         let looked = self.at(item).ok_or("it is not there")?;
         let Some(Layout::TorchZip(zip)) = &looked.layout else { return Err("it is no checkpoint of torch".to_owned()) };
-        // torch looks names up without regard to case.
-        let name = format!("{}/data.pkl", zip.root);
-        let name = zip.entries.keys().find(|key| key.eq_ignore_ascii_case(&name)).ok_or("it has no data.pkl")?;
+        // Whoever takes what is unproven takes unknown classes, and not an archive in which others read something else.
+        if let Some(what) = looked.facts.iter().find_map(|(_, fact)| differs(fact)) {
+            return Err(format!("readers of its zip disagree: {what}"));
+        }
+        let name = &zip_record::find(zip, "data.pkl")?.ok_or("it has no data.pkl")?.name;
         let path = item.map_or_else(|| name.clone(), |item| format!("{item}::{name}"));
         let pickle = self.at(Some(&path)).ok_or("its data.pkl was not looked at")?;
         let trace = whole(pickle, 0)?;
@@ -267,6 +275,14 @@ impl<'a> Contents<'a> {
     /// Why there is none.
     pub(crate) fn trace(&self) -> Result<&'a Trace, String> {
         whole(self.looked.first().ok_or("it is empty")?, 0)
+    }
+}
+
+/// What leads one reader of an archive elsewhere than another one: two entries of one name, or one over the other.
+fn differs(fact: &Fact) -> Option<&str> {
+    match fact {
+        Fact::ArchiveMismatch { what, weight: Weight::Misleading } => Some(what),
+        _ => None,
     }
 }
 

@@ -9,14 +9,16 @@ use crate::record::Record;
 use crate::strided::View;
 use crate::tensor::{Numbers, Order, Stored, Tensor};
 use crate::transform::Transform;
+use crate::walk::KEY;
 use crate::zip_record;
 use scanner::artifact::Watch;
-use scanner::format::torch_zip::storage;
+use scanner::format::torch_zip::{item_size, storage};
 use scanner::layout::{Range, TarStorage, TarTensor, TarView, TorchZip};
 use scanner::pickle::Trace;
+use scanner::pickle::trace::Inlined;
 use scanner::pickle::value::{NodeId, Value};
 use scanner::source::SharedSource;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Where the storages of a pickle are.
@@ -62,6 +64,10 @@ pub(crate) struct Storages<'a> {
     pub(crate) outermost: bool,
     pub(crate) watch: Watch,
     known: HashMap<String, Arc<Record>>,
+    /// Keys that persistent ids of the stream do not agree on; found when the first one is asked for.
+    disputed: Option<HashSet<String>>,
+    /// The arrays between the opcodes; put in order when the first one is asked for.
+    arrays: Option<HashMap<NodeId, &'a Inlined>>,
 }
 
 /// Part of a record that is a storage.
@@ -82,7 +88,16 @@ impl<'a> Storages<'a> {
         watch: &Watch,
     ) -> Self {
         let member = member.map(Arc::from);
-        Self { trace, place, member, outermost, watch: watch.clone(), known: HashMap::new() }
+        Self {
+            trace,
+            place,
+            member,
+            outermost,
+            watch: watch.clone(),
+            known: HashMap::new(),
+            disputed: None,
+            arrays: None,
+        }
     }
 
     /// The numbers of a tensor, its type and its shape in elements.
@@ -143,6 +158,21 @@ impl<'a> Storages<'a> {
         let id = call(self.trace, value).ok_or("its storage is not known")?.args;
         let named = storage(self.trace, id).ok_or("its storage is named in no way that torch knows")?;
         let bytes = named.bytes.ok_or("its storage is of a class that torch does not have")?;
+        let items = self.trace.tuple(id).map_or(&[][..], |items| &items.kept);
+        let class = items.get(1).and_then(|class| name(self.trace, *class)).unwrap_or_default();
+        let counted = item_size(class.rsplit('.').next().unwrap_or_default());
+        if !class.starts_with("torch.") {
+            return Err(format!("its storage is of the class {class}, which is none of torch"));
+        }
+        let view = items.get(5).copied().unwrap_or(Value::None);
+        let trace = self.trace;
+        let disputed = self.disputed.get_or_insert_with(|| disputed(trace));
+        let view_key = row(trace, view).and_then(|view| trace.text(*view.first()?, KEY));
+        if let Some(key) =
+            [Some(&named.key), view_key.as_ref()].into_iter().flatten().find(|key| disputed.contains(*key))
+        {
+            return Err(format!("storage {key} is named in two ways, of which torch takes the first"));
+        }
         if named.meta && bytes > 0 {
             return Err("its storage is on the meta device and has no numbers".to_owned());
         }
@@ -152,13 +182,15 @@ impl<'a> Storages<'a> {
             return Err(why);
         }
         // A view of a storage, as the legacy stream has them: key, first element, number of elements.
-        let view = self.trace.tuple(id).and_then(|items| items.kept.get(5)).copied().unwrap_or(Value::None);
         if view == Value::None {
             return Ok(Part { record, first: 0, room: bytes });
         }
         let Some([_, Value::Int(first), Value::Int(count)]) = row(self.trace, view) else {
             return Err(format!("the view of storage {} is not made of whole numbers", named.key));
         };
+        if counted != Some(dtype.size()) {
+            return Err(format!("a view of storage {} counts in other elements than its tensor", named.key));
+        }
         let part = || {
             let first = u64::try_from(*first).ok()?;
             let end = first.checked_add(u64::try_from(*count).ok()?)?.checked_mul(dtype.size())?;
@@ -209,6 +241,10 @@ impl<'a> Storages<'a> {
             Some(view) => (&view.root, Some(view)),
             None => (&tensor.storage, None),
         };
+        // torch puts views among the storages one after the other: of one of these the whole is not what it was.
+        if view.is_some() && views.contains_key(root) {
+            return Err(format!("storage {} is a view of a view", tensor.storage));
+        }
         let storage = storages.get(root).ok_or_else(lacking)?;
         let dtype =
             storage.class.rsplit('.').next().and_then(Dtype::of_storage).ok_or("an unknown class of storage")?;
@@ -270,15 +306,45 @@ impl<'a> Storages<'a> {
     }
 
     /// The array that the machine skipped behind a wrapper: in front of it stands only padding.
-    fn inline(&self, node: NodeId, len: u64) -> Result<Record, String> {
-        let array =
-            self.trace.arrays.iter().find(|array| array.node == node).ok_or("its array is not in the stream")?;
+    fn inline(&mut self, node: NodeId, len: u64) -> Result<Record, String> {
+        let trace = self.trace;
+        let arrays = self.arrays.get_or_insert_with(|| trace.arrays.iter().map(|array| (array.node, array)).collect());
+        let array = arrays.get(&node).ok_or("its array is not in the stream")?;
         let at = array.end.checked_sub(len).filter(|at| *at >= array.start).ok_or("its array has another length")?;
         let mut record = Record::new(self.trace.source.clone(), at, len).ok_or("its array is cut off")?;
         record.member.clone_from(&self.member);
         record.in_file = self.outermost.then_some(at);
         Ok(record)
     }
+}
+
+/// Keys that are named in more than one way. torch makes a storage when it meets its key for the first time, and whoever
+/// names that key later, by whatever class and size, gets that one.
+fn disputed(trace: &Trace) -> HashSet<String> {
+    let mut first: HashMap<String, (String, [Value; 3])> = HashMap::new();
+    let mut disputed = HashSet::new();
+    let mut note = |key: Value, named: (String, [Value; 3])| {
+        let Some(key) = trace.text(key, KEY) else { return };
+        match first.get(&key) {
+            Some(known) if *known != named => _ = disputed.insert(key),
+            Some(_) => {}
+            None => _ = first.insert(key, named),
+        }
+    };
+    for id in &trace.persistent {
+        let Some([_, class, key, _, count, more @ ..]) = trace.tuple(*id).map(|items| items.kept.as_slice()) else {
+            continue;
+        };
+        let class = name(trace, *class).unwrap_or_default();
+        // Empty storages of all types are one for some of its versions.
+        if *count != Value::Int(0) {
+            note(*key, (class.clone(), [*count, Value::None, Value::None]));
+        }
+        if let Some([view, offset, size]) = more.first().and_then(|view| row(trace, *view)) {
+            note(*view, (trace.text(*key, KEY).unwrap_or_default() + &class, [*count, *offset, *size]));
+        }
+    }
+    disputed
 }
 
 fn length(shape: &[u64], item: u64) -> Result<u64, String> {

@@ -1,11 +1,11 @@
 //! What torch's constructors make of their arguments: a closed set. Layout of the arguments: weights.md section 3.4.
 
 use crate::dtype::Dtype;
-use crate::reading::{call, field, import, row, shape};
+use crate::reading::{call, container, field, import, row, shape};
 use crate::tensor::{Beside, Numbers, Stored, Tensor};
-use crate::walk::Meaning;
+use crate::walk::{Meaning, pairs_of};
 use scanner::pickle::Trace;
-use scanner::pickle::value::{How, Value};
+use scanner::pickle::value::{Call, How, Kind, Value};
 
 /// What the call of a function of torch gives; `None` where it is none that makes tensors.
 pub(crate) fn meaning(trace: &Trace, function: Value, args: Value) -> Option<Meaning> {
@@ -39,17 +39,42 @@ pub(crate) fn meaning(trace: &Trace, function: Value, args: Value) -> Option<Mea
     }
 }
 
+/// The class that a tensor is given, and the attributes that are set on it, by the functions that do that.
+pub(crate) fn attributes(trace: &Trace, made: &Call) -> Option<(Option<Value>, Value)> {
+    match (import(trace, made.callee)?.1, row(trace, made.args)?) {
+        ("_rebuild_from_type_v2", [_, class, _, state, ..]) => Some((Some(*class), *state)),
+        ("_rebuild_parameter_with_state", [_, _, _, state, ..]) => Some((None, *state)),
+        _ => None,
+    }
+}
+
+/// Whether it makes tensors, whatever it is given.
+pub(crate) fn makes_tensors((module, function): (&str, &str)) -> bool {
+    module.starts_with("torch") && function.starts_with("_rebuild_")
+}
+
 /// `(storage, offset, size, stride, ..)`.
 fn stored(trace: &Trace, args: &[Value], dtype: Option<Dtype>, metadata: Option<Value>) -> Option<Meaning> {
     let [storage, offset, size, stride, ..] = *args else { return None };
-    let flag = |key| metadata.is_some_and(|bits| field(trace, bits, key) == Some(Value::Bool(true)));
-    let numbers = match (whole(offset), shape(trace, stride)) {
-        (Some(offset), Some(stride)) => {
-            Numbers::Stored(Stored { storage, offset, stride, conj: flag("conj"), neg: flag("neg") })
+    let numbers = match (whole(offset), shape(trace, stride), bits(trace, metadata)) {
+        (Some(offset), Some(stride), Some([conj, neg])) => {
+            Numbers::Stored(Stored { storage, offset, stride, conj, neg })
         }
+        (.., None) => Numbers::Wrong("its metadata is more than the bits conj and neg"),
         _ => Numbers::Wrong("its offset or strides are no whole numbers"),
     };
     Some(Meaning::Tensor(Tensor::plain(dtype?, shape(trace, size), numbers)))
+}
+
+/// Whether the conj and the neg bit are set; `None` where the metadata says anything else.
+fn bits(trace: &Trace, metadata: Option<Value>) -> Option<[bool; 2]> {
+    let Some(metadata) = metadata.filter(|metadata| *metadata != Value::None) else { return Some([false; 2]) };
+    let (Kind::Dict, items) = container(trace, metadata)? else { return None };
+    let known = pairs_of(items).all(|[key, value]| {
+        matches!(trace.text(key, 8).as_deref(), Some("conj" | "neg")) && matches!(value, Value::Bool(_))
+    });
+    let flag = |key| field(trace, metadata, key) == Some(Value::Bool(true));
+    (known && items.complete()).then(|| [flag("conj"), flag("neg")])
 }
 
 fn absent(dtype: Dtype, shape: Option<Vec<u64>>) -> Option<Meaning> {

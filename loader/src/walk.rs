@@ -8,7 +8,7 @@
 
 use crate::keys::settled;
 use crate::reading::{call, container, import, name};
-use crate::tensor::{Beside, Tensor};
+use crate::tensor::{Beside, Numbers, Tensor};
 use crate::{numpy, torch};
 use scanner::pickle::Trace;
 use scanner::pickle::value::{Call, Items, Kind, NodeId, Value};
@@ -74,6 +74,12 @@ pub enum Blocked {
     NotPersistent,
     /// A member of a set, which has no order and no names.
     Unordered,
+    /// A key of a dict: only what it leads to has a name.
+    Key,
+    /// A storage that is no tensor's here.
+    Storage,
+    /// An attribute of a tensor or dict.
+    Beside,
 }
 
 /// One value on its way.
@@ -206,7 +212,13 @@ impl Walk<'_> {
     /// As [`Self::push`], of something that is reached in a way that no state dict knows.
     pub(crate) fn push_blocked(&mut self, above: u32, part: Part, value: Value, why: Blocked) {
         let Value::Node(_) = value else { return };
-        let Some(id) = self.push(Some(above), part, value) else { return };
+        if let Some(id) = self.push(Some(above), part, value) {
+            self.block(id, why);
+        }
+    }
+
+    /// Has all from that step on count as blocked, for the reason that was there first.
+    pub(crate) fn block(&mut self, id: u32, why: Blocked) {
         let reason = match self.reasons.iter().position(|reason| *reason == why) {
             Some(reason) => reason,
             None => {
@@ -265,6 +277,7 @@ impl Walk<'_> {
     pub(crate) fn settled(&mut self, id: u32, pairs: impl IntoIterator<Item = [Value; 2]>) {
         for (index, [key, value]) in settled(self.trace, pairs).into_iter().enumerate() {
             self.push(Some(id), key_part(key, index), value);
+            self.push_blocked(id, Part::Index(index), key, Blocked::Key);
         }
     }
 
@@ -292,6 +305,9 @@ impl Walk<'_> {
     fn made(&mut self, id: u32, node: NodeId, made: &Call) {
         let mut meaning =
             torch::meaning(self.trace, made.callee, made.args).or_else(|| numpy::meaning(self.trace, node, made));
+        if let Some((class, state)) = torch::attributes(self.trace, made) {
+            self.tensor_attributes(id, class, state);
+        }
         // A function that is called by `_rebuild_from_type_v2`; one of those in one of those is nobody's doing.
         if let Some(Meaning::Calls { function, args }) = meaning {
             meaning = torch::meaning(self.trace, function, args);
@@ -317,10 +333,20 @@ impl Walk<'_> {
             }
             Some(Meaning::Objects) => self.leave(Some(id), Part::Nothing, || "an array of objects".to_owned()),
             Some(Meaning::Calls { .. }) | None if self.keyed(id, made) => {}
+            Some(Meaning::Calls { .. }) | None if self.must_make(made) => {
+                let word = name(self.trace, made.callee).unwrap_or_default();
+                let numbers = Numbers::Wrong("its constructor is given what no library gives it");
+                self.tensor(id, Tensor { word, dtype: None, item: 0, shape: None, numbers, beside: Vec::new() });
+            }
             Some(Meaning::Calls { .. }) | None => {
-                self.object(id, &name(self.trace, made.callee).unwrap_or_default(), made)
+                self.object(id, &name(self.trace, made.callee).unwrap_or_default(), made);
             }
         }
+    }
+
+    /// Whether it is a constructor of tensors, whatever it is given.
+    fn must_make(&self, made: &Call) -> bool {
+        import(self.trace, made.callee).is_some_and(|named| torch::makes_tensors(named) || numpy::makes_arrays(named))
     }
 
     fn mark(&mut self, id: u32, kind: &'static str, hidden: bool) {

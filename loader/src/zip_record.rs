@@ -48,13 +48,26 @@ pub(crate) fn open(
 /// # Errors
 /// When it says something else.
 pub(crate) fn big_endian(zip: &TorchZip, watch: &Watch) -> Result<bool, String> {
-    let Some(entry) = zip.entries.get(&format!("{}/byteorder", zip.root)) else { return Ok(false) };
+    let Some(entry) = find(zip, "byteorder")? else { return Ok(false) };
     let source = entry.open(watch).source.ok_or("its byteorder cannot be read")?;
     let word = read_vec(source.as_ref(), 0, 16).map_err(|error| error.to_string())?;
     match word.as_slice() {
         b"little" => Ok(false),
         b"big" => Ok(true),
         other => Err(format!("its byteorder is {:?}, neither little nor big", String::from_utf8_lossy(other))),
+    }
+}
+
+/// An entry of the root folder, looked for as torch does: without regard to case.
+///
+/// # Errors
+/// When there are several.
+pub(crate) fn find<'a>(zip: &'a TorchZip, name: &str) -> Result<Option<&'a ZipEntry>, String> {
+    let name = format!("{}/{name}", zip.root);
+    let mut found = zip.entries.values().filter(|entry| entry.name.eq_ignore_ascii_case(&name));
+    match (found.next(), found.next()) {
+        (one, None) => Ok(one),
+        _ => Err(format!("it has {name} in several spellings, and which one is read cannot be told")),
     }
 }
 

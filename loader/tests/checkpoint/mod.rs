@@ -239,3 +239,13 @@ pub fn never(bytes: &[u8], says: &[&str]) {
     assert!(matches!(strict, Error::NotCleared(_)), "it was cleared: {strict}");
     refused(bytes, &lenient(), says);
 }
+
+/// What is left out, with the reason.
+pub fn left_out(bytes: &[u8], policy: &Policy) -> Vec<(String, String)> {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("hostile.pt");
+    std::fs::write(&source, bytes).unwrap();
+    let loaded = loader::open(&source, policy).unwrap();
+    let tensors = loaded.left_out.into_iter().filter(|left| left.tensor);
+    tensors.map(|left| (left.name, left.why)).collect()
+}
