@@ -31,11 +31,14 @@ struct Place {
     length: u64,
 }
 
+/// Offsets and sizes of a part.
+type Part = (Vec<u64>, Vec<u64>);
+
 /// What `.metadata` says.
 #[derive(Default)]
 struct Index {
     /// Tensors in order: name, shape, parts as offsets and sizes.
-    tensors: Vec<(String, Vec<u64>, Vec<(Vec<u64>, Vec<u64>)>)>,
+    tensors: Vec<(String, Vec<u64>, Vec<Part>)>,
     /// The types of those that say it. Readers make a tensor of that type, and cast what is in the parts.
     types: HashMap<String, Dtype>,
     /// Names of what is no tensor.
@@ -152,7 +155,7 @@ impl Index {
         &self,
         name: &str,
         whole: &[u64],
-        parts: &[(Vec<u64>, Vec<u64>)],
+        parts: &[Part],
         files: &BTreeMap<&str, (Contents<'_>, bool)>,
         proven: bool,
     ) -> Result<Draft, String> {
@@ -224,7 +227,7 @@ fn pairs(trace: &Trace, dict: Value) -> Result<impl Iterator<Item = [Value; 2]>,
     Ok(pairs.filter_map(|pair| <[Value; 2]>::try_from(pair).ok()))
 }
 
-fn part(trace: &Trace, chunk: Value) -> Option<(Vec<u64>, Vec<u64>)> {
+fn part(trace: &Trace, chunk: Value) -> Option<Part> {
     let state = state(trace, chunk, "ChunkStorageMetadata")?;
     Some((shape(trace, field(trace, state, "offsets")?)?, shape(trace, field(trace, state, "sizes")?)?))
 }

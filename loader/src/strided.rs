@@ -165,7 +165,7 @@ impl<'a> Gather<'a> {
         if self.view.contiguous() {
             self.record.read((self.view.offset + self.next) * self.view.item, buf)?;
         } else if let Some(columns) = self.columns {
-            self.from_blocks(columns, buf)?;
+            self.blocks(columns, buf)?;
         } else {
             self.rows(buf)?;
         }
@@ -229,7 +229,7 @@ impl<'a> Gather<'a> {
         at
     }
 
-    fn from_blocks(&mut self, columns: Columns, buf: &mut [u8]) -> io::Result<()> {
+    fn blocks(&mut self, columns: Columns, buf: &mut [u8]) -> io::Result<()> {
         let (mut next, mut rest) = (self.next, buf);
         while !rest.is_empty() {
             let skip = next.wrapping_sub(self.block_at).saturating_mul(self.view.item);

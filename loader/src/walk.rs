@@ -7,7 +7,7 @@
 //! names in `names`.
 
 use crate::keys::settled;
-use crate::reading::{call, container, name};
+use crate::reading::{call, container, import, name};
 use crate::tensor::{Beside, Numbers, Tensor};
 use crate::{numpy, torch};
 use scanner::pickle::Trace;
@@ -41,8 +41,8 @@ pub(crate) enum Meaning {
     },
     /// What another function makes of these arguments.
     Calls {
-        /// Its full name.
-        function: String,
+        /// The function.
+        function: Value,
         /// Its arguments.
         args: Value,
     },
@@ -303,22 +303,21 @@ impl Walk<'_> {
     }
 
     fn made(&mut self, id: u32, node: NodeId, made: &Call) {
-        let function = name(self.trace, made.callee).unwrap_or_default();
-        let mut meaning = torch::meaning(self.trace, &function, made.args)
-            .or_else(|| numpy::meaning(self.trace, &function, node, made));
-        if let Some((class, state)) = torch::attributes(self.trace, &function, made.args) {
+        let mut meaning =
+            torch::meaning(self.trace, made.callee, made.args).or_else(|| numpy::meaning(self.trace, node, made));
+        if let Some((class, state)) = torch::attributes(self.trace, made) {
             self.tensor_attributes(id, class, state);
         }
         // A function that is called by `_rebuild_from_type_v2`; one of those in one of those is nobody's doing.
         if let Some(Meaning::Calls { function, args }) = meaning {
-            meaning = torch::meaning(self.trace, &function, args);
+            meaning = torch::meaning(self.trace, function, args);
             if matches!(meaning, None | Some(Meaning::Calls { .. })) {
                 self.lacking = Some("a tensor of it is made by a function that is not known to make any");
                 return;
             }
         }
         if matches!(meaning, Some(Meaning::Tensor(_) | Meaning::Same(_) | Meaning::Parts { .. }))
-            && changed(self.trace, &function, made)
+            && changed(self.trace, made)
         {
             self.lacking = Some("a tensor of it is changed after it was made");
             return;
@@ -334,15 +333,20 @@ impl Walk<'_> {
             }
             Some(Meaning::Objects) => self.leave(Some(id), Part::Nothing, || "an array of objects".to_owned()),
             Some(Meaning::Calls { .. }) | None if self.keyed(id, made) => {}
-            Some(Meaning::Calls { .. }) | None if torch::makes_tensors(&function) || numpy::makes_arrays(&function) => {
+            Some(Meaning::Calls { .. }) | None if self.must_make(made) => {
+                let word = name(self.trace, made.callee).unwrap_or_default();
                 let numbers = Numbers::Wrong("its constructor is given what no library gives it");
-                self.tensor(
-                    id,
-                    Tensor { word: function, dtype: None, item: 0, shape: None, numbers, beside: Vec::new() },
-                );
+                self.tensor(id, Tensor { word, dtype: None, item: 0, shape: None, numbers, beside: Vec::new() });
             }
-            Some(Meaning::Calls { .. }) | None => self.object(id, &function, made),
+            Some(Meaning::Calls { .. }) | None => {
+                self.object(id, &name(self.trace, made.callee).unwrap_or_default(), made);
+            }
         }
+    }
+
+    /// Whether it is a constructor of tensors, whatever it is given.
+    fn must_make(&self, made: &Call) -> bool {
+        import(self.trace, made.callee).is_some_and(|named| torch::makes_tensors(named) || numpy::makes_arrays(named))
     }
 
     fn mark(&mut self, id: u32, kind: &'static str, hidden: bool) {
@@ -387,9 +391,10 @@ impl Walk<'_> {
 
 /// Whether what was made is given other numbers afterwards: items, or the state `(storage, offset, size, stride)` that
 /// `Tensor.__setstate__` still takes. Arrays get all of theirs by one state; three flags change no number.
-fn changed(trace: &Trace, function: &str, made: &Call) -> bool {
+fn changed(trace: &Trace, made: &Call) -> bool {
     let flags = |state: &Value| matches!(container(trace, *state), Some((Kind::Tuple, items)) if items.total == 3);
-    let array = !function.starts_with("torch.");
+    let torch = |module: &str| module == "torch" || module.starts_with("torch.");
+    let array = import(trace, made.callee).is_none_or(|(module, _)| !torch(module));
     made.items.total > 0 || if array { made.states.len() > 1 } else { !made.states.iter().all(flags) }
 }
 
