@@ -19,6 +19,10 @@ fn main() {
     });
     for (name, bytes) in built.chain(clean).filter(|(_, bytes)| bytes.len() <= LONGEST) {
         write("scan", &name, &bytes);
+        let wanted = ["torch", "tensor", "numpy", "npy", "npz", "joblib"];
+        if wanted.iter().any(|word| name.contains(word)) {
+            write("convert", &name, &bytes);
+        }
         let has = |place: usize, magic: &[u8]| bytes.get(place..).is_some_and(|rest| rest.starts_with(magic));
         if has(0, b"PK") {
             write("zip", &name, &bytes);

@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(trace.length <= end, "{} bytes read of {end}", trace.length);
         assert!(trace.events.iter().all(|event| event.at < end));
         assert!(trace.literals.iter().all(|one| one.at.checked_add(one.len).is_some_and(|to| to <= end)));
-        assert!(trace.arrays.iter().all(|(from, to)| from <= to && *to <= end));
+        assert!(trace.arrays.iter().all(|array| array.start <= array.end && array.end <= end));
     }
     listing::list(&source, 0, &|_| None, &mut std::io::sink()).expect("memory reads and a sink takes all");
 });

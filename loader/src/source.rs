@@ -252,6 +252,15 @@ impl<'a> Contents<'a> {
                 drafts.refuse(name.as_str(), format!("its type {dtype} is not known here"));
                 continue;
             };
+            let count = shape.iter().try_fold(1u64, |count, size| count.checked_mul(*size));
+            let per = if dtype.two_in_a_byte() { 2 } else { 1 };
+            if count.and_then(|count| count.checked_mul(dtype.size())) != range.len.checked_mul(per) {
+                drafts.refuse(
+                    name.as_str(),
+                    format!("its shape takes another number of bytes than the {} of its place", range.len),
+                );
+                continue;
+            }
             record.in_file = Some(range.at);
             // Bytes and not elements: of some types two share one.
             match View::whole(dtype.size(), &[range.len / dtype.size().max(1)], false, range.len) {

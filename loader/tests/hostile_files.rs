@@ -390,3 +390,10 @@ fn a_root_is_asked_of_formats_without_keys_too() {
         &["v: there is nothing under this path; there is w"],
     );
 }
+
+#[test]
+fn a_safetensors_header_that_does_not_fit_its_numbers_is_refused_by_name() {
+    let header = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}"#;
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[1, 2, 3, 4]].concat();
+    never(&bytes, &["a: its shape takes another number of bytes than the 4 of its place"]);
+}

@@ -1,0 +1,89 @@
+//! What must hold of any bytes, for the fuzzer and for the test of the same name: if the loader opens them, they were cleared,
+//! and every tensor of the plan is there.
+
+use loader::{Error, Policy, WriteOptions};
+use scanner::clearance::{Standing, clear};
+use scanner::finding::Verdict;
+use scanner::limits::Limits;
+use std::path::Path;
+use std::time::Duration;
+
+/// Low, so that an input of some kilobytes reaches them, and no clock.
+fn limits() -> Limits {
+    Limits {
+        opcodes: 1_000_000,
+        streams: 100,
+        depth: 4,
+        entries: 2_000,
+        members: 2_000,
+        member_bytes: 4 << 20,
+        unpacked_bytes: 16 << 20,
+        ratio_floor: 1 << 20,
+        header_bytes: 1 << 20,
+        time: Duration::from_secs(1_000_000),
+        ..Limits::default()
+    }
+}
+
+/// Checks all of it, with and without `--allow-unproven`. Gives whether the file with these bytes was opened.
+pub fn check(path: &Path, bytes: &[u8]) -> bool {
+    std::fs::write(path, bytes).expect("a temporary file can be written");
+    let strict = Policy { limits: limits(), ..Policy::default() };
+    let lenient = Policy { allow_unproven: true, lossless_parts: true, ..strict.clone() };
+    let opened = check_with(path, bytes.len() as u64, &strict);
+    let whatever = check_with(path, bytes.len() as u64, &lenient);
+    assert!(!opened || whatever, "it is opened where it must be proven, and not where it need not be");
+    opened
+}
+
+fn check_with(path: &Path, len: u64, policy: &Policy) -> bool {
+    let loaded = match loader::open(path, policy) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            assert!(!error.to_string().is_empty(), "a refusal without a reason");
+            return false;
+        }
+    };
+    // As the loader has it scanned: with room for the values of a state dict.
+    let roomy = Limits { items: 1_000_000, heap_bytes: 256 << 20, events: 4_000_000, ..policy.limits.clone() };
+    match clear(path, &roomy).expect("the file can be read") {
+        Standing::Cleared(_) => {}
+        Standing::Unproven(_) => assert!(policy.allow_unproven, "it was opened and not cleared"),
+        Standing::Refused(report) => unreachable!("it was opened and is {}", report.verdict.as_str()),
+    }
+    for report in loaded.reports() {
+        assert!(report.verdict == Verdict::Clean || policy.allow_unproven && report.verdict == Verdict::Unproven);
+    }
+    let plan = loaded.plan();
+    assert!(plan.len <= (len * policy.limits.ratio).max(policy.limits.ratio_floor), "{} bytes of {len}", plan.len);
+    let mut data = Vec::new();
+    for tensor in &plan.tensors {
+        assert_eq!(tensor.at, data.len() as u64, "{} has another place", tensor.name);
+        if tensor.member().is_none() && !tensor.is_empty() {
+            assert!(tensor.offset() <= len, "{} starts behind the file", tensor.name);
+        }
+        let numbers = match loaded.read(tensor) {
+            Ok(numbers) => numbers,
+            // A record that does not unpack is why it was not cleared.
+            Err(_) if policy.allow_unproven => return true,
+            Err(error) => unreachable!("{}: {error}", tensor.name),
+        };
+        assert_eq!(numbers.len() as u64, tensor.len(), "{} has another length", tensor.name);
+        data.extend(numbers);
+    }
+    assert_eq!(data.len() as u64, plan.len);
+    let out = path.with_extension("safetensors");
+    match loaded.write(&out, &WriteOptions::default()).and_then(|written| written.persist(&out, true)) {
+        Ok(()) => {}
+        Err(Error::Damaged { .. }) => return true,
+        Err(error) => unreachable!("it is planned and cannot be written: {error}"),
+    }
+    let file = std::fs::read(&out).expect("the result can be read");
+    assert!(file.ends_with(&data) && (file.len() - data.len()) % 64 == 0);
+    let read = safetensors::SafeTensors::deserialize(&file).expect("the official reader takes the result");
+    assert_eq!(read.len(), plan.tensors.len());
+    for (alias, name) in &plan.aliases {
+        assert!(read.tensor(name).is_ok() && read.tensor(alias).is_err(), "{alias} stands for {name}");
+    }
+    true
+}
