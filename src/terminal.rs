@@ -111,31 +111,39 @@ fn draw(seen: &Seen, stopped: &mpsc::Receiver<()>) {
     bar.finish_and_clear();
 }
 
-/// A bar with rate on standard error while bytes are copied. Gone when dropped.
-pub(crate) struct Copying(ProgressBar);
+/// A bar with rate on standard error while bytes are copied, and what there is to say meanwhile. Gone when dropped.
+pub(crate) struct Copying(Option<ProgressBar>);
 
 impl Copying {
-    /// Starts, if standard error is a terminal.
-    pub(crate) fn start(wanted: bool, bytes: u64) -> Option<Self> {
+    /// Starts; with a bar if standard error is a terminal.
+    pub(crate) fn start(wanted: bool, bytes: u64) -> Self {
         if !wanted || !std::io::stderr().is_terminal() {
-            return None;
+            return Self(None);
         }
         let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
         let template = "{bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
         bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Some(Self(bar))
+        Self(Some(bar))
     }
 }
 
 impl loader::Progress for Copying {
     fn written(&self, bytes: u64) {
-        self.0.inc(bytes);
+        if let Some(bar) = &self.0 {
+            bar.inc(bytes);
+        }
+    }
+
+    fn note(&self, text: &str) {
+        say("note", text);
     }
 }
 
 impl Drop for Copying {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use scanner::artifact::Watch;
 use scanner::examine::examine;
 use scanner::judge::judge;
 use scanner::limits::Limits;
+use scanner::seen::Keep;
 use scanner::source::Memory;
 use std::fmt::Write as _;
 use std::fs;
@@ -166,7 +167,7 @@ fn low() -> Limits {
 /// Scans the bytes twice and checks all that must hold of the answers.
 fn check(name: &str, bytes: &[u8], limits: &Arc<Limits>) {
     let answer = || {
-        let examination = examine(Arc::new(Memory::new(bytes)), name, &Watch::start(limits.clone()), false);
+        let examination = examine(Arc::new(Memory::new(bytes)), name, &Watch::start(limits.clone()), Keep::default());
         judge(&examination, name, limits)
     };
     let start = Instant::now();

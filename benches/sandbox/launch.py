@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What a launch costs: no sandbox, bubblewrap with hardened flags where it is installed, and `modelscan run`, in turns in the same run.
+"""What a launch costs: no sandbox, bubblewrap with hardened flags where it is installed, and `modelscan run`, in turns in the same run;
+and what memory the walls hold. Medians, and the lower quarter, which other work on the machine disturbs less.
 
     cargo build --release && benches/sandbox/launch.py [ROUNDS]
 """
@@ -17,6 +18,23 @@ BWRAP = (
 )
 OPENS = "import os\nfor i in range(100000): os.close(os.open('/usr/bin/env', 0))"
 LOOP = "x=0\nfor i in range(10000000): x+=i"
+
+
+def low(values):
+    return sorted(values)[len(values) // 4]
+
+
+def memory(prefix):
+    """The supervisor and the first process inside: pages of their own, and their share of those that others use, too."""
+    run = subprocess.Popen(prefix + ["/bin/sleep", "2"], stdin=subprocess.DEVNULL)
+    time.sleep(0.5)
+    first = pathlib.Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()[0]
+    held = 0
+    for pid in (run.pid, first):
+        fields = dict(line.split(":") for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+        held += int(fields["Pss"].split()[0])
+    run.wait()
+    print(f"the walls hold  {held / 1024:.1f} MiB (supervisor and first process, proportional)")
 
 
 def main():
@@ -42,8 +60,12 @@ def main():
                 took[name].append(time.perf_counter() - began)
         base = statistics.median(took["none"])
         for name, values in took.items():
-            middle = statistics.median(values)
-            print(f"{what:<16} {name:<10} median {middle * 1e3:9.2f} ms   min {min(values) * 1e3:9.2f} ms   x{middle / base:.2f}")
+            middle, quarter = statistics.median(values), low(values)
+            print(
+                f"{what:<16} {name:<10} median {middle * 1e3:9.2f} ms x{middle / base:.2f}"
+                f"   quarter {quarter * 1e3:9.2f} ms x{quarter / low(took['none']):.2f}   min {min(values) * 1e3:9.2f} ms"
+            )
+    memory(cases["modelscan"])
 
 
 if __name__ == "__main__":

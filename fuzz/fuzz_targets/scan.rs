@@ -5,9 +5,10 @@ use libfuzzer_sys::fuzz_target;
 use modelscan_fuzz::{limits, source, watch};
 use scanner::examine::examine;
 use scanner::judge::judge;
+use scanner::seen::Keep;
 
 fuzz_target!(|bytes: &[u8]| {
-    let report = || judge(&examine(source(bytes), "input", &watch(), false), "input", &limits());
+    let report = || judge(&examine(source(bytes), "input", &watch(), Keep::default()), "input", &limits());
     let first = report();
     assert!(first.not_read.iter().all(|one| !one.reason.contains("the scanner itself failed")));
     let text = |report| serde_json::to_string(report).expect("a report can be written");

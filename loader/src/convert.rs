@@ -236,5 +236,5 @@ fn write_text(out: &Path, text: &str) -> Result<Written, Error> {
         Ok(file)
     };
     let file = write().map_err(Error::io(out))?;
-    Ok(Written { file, len: text.len() as u64, sha256: None, source_sha256: None })
+    Ok(Written { file, len: text.len() as u64, sha256: None, source_sha256: None, filled: None })
 }

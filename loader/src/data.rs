@@ -93,7 +93,9 @@ impl Data {
     /// Equal for two tensors that are the same view of the same storage. Nothing is not the same as nothing.
     pub(crate) fn identity(&self) -> Option<Identity> {
         let Kind::View { record, view, transform } = &self.kind else { return None };
-        (view.len() > 0).then(|| Identity(Arc::as_ptr(record).addr(), view.clone(), *transform))
+        // A record that nobody else holds is shared with nobody.
+        (view.len() > 0 && Arc::strong_count(record) > 1)
+            .then(|| Identity(Arc::as_ptr(record).addr(), view.clone(), *transform))
     }
 
     /// Starts reading.

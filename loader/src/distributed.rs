@@ -192,9 +192,7 @@ fn item(contents: &Contents<'_>, place: &Place, proven: bool) -> Result<(Data, D
     let mut storages = contents.item(place.offset, place.length)?;
     let names = walk(storages.trace, proven).named(None).map_err(|_| "its part is no tensor")?;
     match <[_; 1]>::try_from(names.tensors) {
-        Ok([only]) if only.name.is_empty() && only.special.is_none() && only.blocked.is_none() => {
-            storages.find(&only.tensor)
-        }
+        Ok([only]) if only.bare && only.special.is_none() && only.blocked.is_none() => storages.find(&only.tensor),
         _ => Err("its part is no plain tensor".to_owned()),
     }
 }

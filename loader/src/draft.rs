@@ -109,7 +109,7 @@ impl Drafts {
     }
 
     fn named(&mut self, mut named: Named, storages: &mut Storages<'_>, wanted: &Wanted<'_>) {
-        if named.name.is_empty() {
+        if named.bare {
             BARE.clone_into(&mut named.name);
         }
         let name = &named.name;

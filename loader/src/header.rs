@@ -1,7 +1,7 @@
 //! The header of a safetensors file. Written entry by entry, so that it is the same for the same tensors, and then read by
 //! the official crate, which must find what was meant.
 
-use crate::plan::{ALIGNMENT, Planned};
+use crate::plan::Planned;
 use safetensors::tensor::Metadata;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -9,11 +9,15 @@ use std::collections::BTreeMap;
 /// What readers take at most (safetensors `MAX_HEADER_SIZE`).
 const LONGEST: u64 = 100_000_000;
 
-/// Length, JSON and padding.
+/// Length, JSON and padding up to a multiple of `alignment`.
 ///
 /// # Errors
 /// When it is longer than readers take, or the official reader refuses it.
-pub(crate) fn write(tensors: &[Planned], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>, String> {
+pub(crate) fn write(
+    tensors: &[Planned],
+    metadata: &BTreeMap<String, String>,
+    alignment: u64,
+) -> Result<Vec<u8>, String> {
     let mut text = Vec::with_capacity(tensors.len() * 128 + 256);
     text.extend_from_slice(&[0; 8]);
     text.push(b'{');
@@ -32,7 +36,7 @@ pub(crate) fn write(tensors: &[Planned], metadata: &BTreeMap<String, String>) ->
         entry(&tensor.name, value).map_err(|error| error.to_string())?;
     }
     text.push(b'}');
-    let padded = (text.len() as u64).next_multiple_of(ALIGNMENT);
+    let padded = (text.len() as u64).next_multiple_of(alignment);
     text.resize(usize::try_from(padded).unwrap_or(text.len()), b' ');
     let length = padded - 8;
     if length > LONGEST {

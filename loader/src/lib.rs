@@ -5,8 +5,10 @@
 //! constructors, `numpy` for arrays. The story in order: [`open`] has a file cleared, `source` finds its pickle and its
 //! numbers, `walk` follows the values from the root and `names` names them, `storage` binds each tensor to its bytes,
 //! [`plan`] gives each its place, and [`convert`] copies.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+#[cfg(feature = "candle")]
+pub mod candle;
 mod cast;
 mod chunks;
 pub mod convert;
@@ -17,7 +19,10 @@ pub mod dtype;
 mod error;
 mod hash;
 mod header;
+mod keys;
 pub mod list;
+#[allow(unsafe_code, reason = "a mapping is what its file is")]
+mod map;
 mod names;
 mod numpy;
 mod object;
@@ -26,6 +31,7 @@ pub mod plan;
 mod reading;
 mod recode;
 mod record;
+mod reflink;
 pub mod report;
 mod sharded;
 mod side;
@@ -44,6 +50,7 @@ pub use draft::{LeftOut, Refused};
 pub use dtype::Dtype;
 pub use error::Error;
 pub use list::{Listing, list};
+pub use map::Mapped;
 pub use names::BARE;
 pub use open::{Loaded, Policy, open};
 pub use plan::{PlanOptions, Planned, TensorPlan};

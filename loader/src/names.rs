@@ -21,6 +21,8 @@ pub(crate) struct Named {
     pub(crate) blocked: Option<Blocked>,
     /// Whether it stands below the root.
     pub(crate) below: bool,
+    /// Whether no key leads to it: an empty key is a key.
+    pub(crate) bare: bool,
 }
 
 /// All tensors of a pickle by name.
@@ -50,7 +52,8 @@ impl Walk<'_> {
         let mut tensors = Vec::with_capacity(self.found.len());
         for found in std::mem::take(&mut self.found) {
             let below = root.is_none_or(|root| self.below(found.step, root));
-            let name = self.name(found.step, root.filter(|_| below));
+            let root = root.filter(|_| below);
+            let (name, bare) = (self.name(found.step, root), self.bare(found.step, root));
             match room.checked_sub(name.len()) {
                 Some(left) => room = left,
                 None => {
@@ -59,7 +62,7 @@ impl Walk<'_> {
                 }
             }
             let (special, hidden, blocked) = (found.special, found.hidden, found.blocked);
-            tensors.push(Named { name, tensor: found.tensor, special, hidden, blocked, below });
+            tensors.push(Named { name, tensor: found.tensor, special, hidden, blocked, below, bare });
         }
         let left = self.left.iter().map(|left| (self.path(left.above, left.part), left.what.clone())).collect();
         Ok(Names {
@@ -95,7 +98,7 @@ impl Walk<'_> {
         roots.dedup();
         match roots.as_slice() {
             // A tensor under that very key is named by it.
-            [Some(one)] if !free().any(|found| self.name(found.step, Some(*one)).is_empty()) => Some(*one),
+            [Some(one)] if !free().any(|found| self.bare(found.step, Some(*one))) => Some(*one),
             _ => None,
         }
     }
@@ -122,6 +125,19 @@ impl Walk<'_> {
         }
         parts.reverse();
         parts.join(".")
+    }
+
+    /// Whether no key stands between it and `root`.
+    fn bare(&self, id: u32, root: Option<u32>) -> bool {
+        let mut at = Some(id);
+        while at != root {
+            let Some(step) = at.and_then(|id| self.steps.get(id as usize)) else { break };
+            if step.part != Part::Nothing {
+                return false;
+            }
+            at = step.above;
+        }
+        true
     }
 
     /// The full path of something below a step.

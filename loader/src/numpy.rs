@@ -2,7 +2,7 @@
 //! numbers stand between the opcodes.
 
 use crate::dtype::Dtype;
-use crate::reading::{call, field, name, row, shape};
+use crate::reading::{call, field, import, row, shape};
 use crate::tensor::{Beside, Numbers, Order, Tensor};
 use crate::walk::Meaning;
 use scanner::format::joblib;
@@ -10,9 +10,9 @@ use scanner::pickle::Trace;
 use scanner::pickle::value::{Call, NodeId, Value};
 
 /// What a call of numpy's or joblib's makes; `None` where it makes no array.
-pub(crate) fn meaning(trace: &Trace, function: &str, node: NodeId, made: &Call) -> Option<Meaning> {
-    match function {
-        "numpy._core.multiarray._reconstruct" | "numpy.core.multiarray._reconstruct" => {
+pub(crate) fn meaning(trace: &Trace, node: NodeId, made: &Call) -> Option<Meaning> {
+    match import(trace, made.callee)? {
+        ("numpy._core.multiarray" | "numpy.core.multiarray", "_reconstruct") => {
             // Version, shape, type, order, data; the first numpys wrote no version.
             let [size, dtype, fortran, data] = match *row(trace, *made.states.last()?)? {
                 [_, size, dtype, fortran, data] | [size, dtype, fortran, data] => [size, dtype, fortran, data],
@@ -21,13 +21,13 @@ pub(crate) fn meaning(trace: &Trace, function: &str, node: NodeId, made: &Call) 
             let fortran = matches!(fortran, Value::Bool(true) | Value::Int(1));
             array(trace, size, dtype, fortran, Source::Literal(data))
         }
-        "numpy._core.numeric._frombuffer" | "numpy.core.numeric._frombuffer" => {
+        ("numpy._core.numeric" | "numpy.core.numeric", "_frombuffer") => {
             let [data, dtype, size, order] = *row(trace, made.args)? else { return None };
             let fortran = trace.text(order, 4).as_deref() == Some("F");
             array(trace, size, dtype, fortran, Source::Literal(buffer(trace, data)))
         }
-        "numpy.ma.core._mareconstruct" => masked(trace, *made.states.last()?),
-        "joblib.numpy_pickle.NumpyArrayWrapper" | "sklearn.externals.joblib.numpy_pickle.NumpyArrayWrapper" => {
+        ("numpy.ma.core", "_mareconstruct") => masked(trace, *made.states.last()?),
+        ("joblib.numpy_pickle" | "sklearn.externals.joblib.numpy_pickle", "NumpyArrayWrapper") => {
             let state = *made.states.last()?;
             let fortran =
                 field(trace, state, "order").is_some_and(|order| trace.text(order, 4).as_deref() == Some("F"));
@@ -75,16 +75,15 @@ fn masked(trace: &Trace, state: Value) -> Option<Meaning> {
 
 /// A buffer is bytes, or a `bytearray` of them.
 fn buffer(trace: &Trace, data: Value) -> Value {
-    let made = call(trace, data).filter(|made| {
-        matches!(name(trace, made.callee).as_deref(), Some("builtins.bytearray" | "__builtin__.bytearray"))
-    });
+    let made = call(trace, data)
+        .filter(|made| matches!(import(trace, made.callee), Some(("builtins" | "__builtin__", "bytearray"))));
     made.and_then(|made| row(trace, made.args)?.first().copied()).unwrap_or(data)
 }
 
 /// `numpy.dtype("f4", ...)` and its state `(3, "<", ...)`: the type with its byte order.
 fn descr(trace: &Trace, dtype: Value) -> Option<String> {
     let made = call(trace, dtype)?;
-    if name(trace, made.callee)? != "numpy.dtype" {
+    if import(trace, made.callee)? != ("numpy", "dtype") {
         return None;
     }
     let text = trace.text(*row(trace, made.args)?.first()?, 64)?;

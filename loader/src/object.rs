@@ -1,9 +1,10 @@
 //! What objects hold: their items, their attributes, and of a module its parameters, buffers and modules. No class is
 //! imported to know that; the stream says what is put into it.
 
-use crate::reading::{call, container, field, name};
+use crate::keys::settled;
+use crate::reading::{call, container, field, name, row};
 use crate::tensor::{Numbers, Tensor};
-use crate::walk::{Blocked, KEY, Part, Walk, key_part};
+use crate::walk::{Blocked, KEY, Part, Walk, key_part, pairs_of};
 use scanner::effect::{Effect, judge};
 use scanner::pickle::Trace;
 use scanner::pickle::value::{Call, How, Items, Kind, Value};
@@ -37,23 +38,32 @@ impl Walk<'_> {
         // passed through an unknown function is taken for what the stream says.
         let known = self.proven || matches!(made.how, How::New | How::NewEx) || self.inert(made.callee);
         let unknown = || Blocked::Unknown(if class.is_empty() { "a computed callable".into() } else { class.into() });
-        if let Some((Kind::Tuple, args)) = container(self.trace, made.args) {
-            match class {
-                // Python 2 gives the pairs to the constructor.
-                "collections.OrderedDict" => {
-                    args.kept.first().into_iter().for_each(|pairs| self.listed_pairs(id, *pairs));
-                }
-                // A named tuple is made of its fields.
-                _ if made.how == How::New => self.row(id, args),
-                _ if RECONSTRUCTORS.contains(&class) => {}
-                // A set, a frozenset, and whatever else is called with tensors.
-                _ => {
-                    for (index, value) in args.kept.iter().enumerate() {
-                        self.push_blocked(id, Part::Index(index), *value, unknown());
+        match container(self.trace, made.args) {
+            Some((Kind::Tuple, args)) => {
+                self.whole(args);
+                match class {
+                    // Python 2 gives the pairs to the constructor.
+                    "collections.OrderedDict" if made.how != How::New => return self.ordered(id, args, made),
+                    // A named tuple is made of its fields.
+                    _ if made.how == How::New => self.row(id, args),
+                    // Class, base, and what the base is made of: of a dict or list, all that it holds.
+                    _ if RECONSTRUCTORS.contains(&class) => {
+                        for value in args.kept.iter().skip(2).filter(|value| matches!(value, Value::Node(_))) {
+                            self.push(Some(id), Part::Nothing, *value);
+                        }
+                    }
+                    // A set, a frozenset, and whatever else is called with tensors.
+                    _ => {
+                        for (index, value) in args.kept.iter().enumerate() {
+                            self.push_blocked(id, Part::Index(index), *value, unknown());
+                        }
                     }
                 }
             }
+            // A tuple that a call made.
+            _ => self.push_blocked(id, Part::Word("args"), made.args, unknown()),
         }
+        self.push_blocked(id, Part::Word("kwargs"), made.kwargs, unknown());
         if !known {
             for (index, value) in made.items.kept.iter().chain(&made.states).enumerate() {
                 self.push_blocked(id, Part::Index(index), *value, unknown());
@@ -69,9 +79,7 @@ impl Walk<'_> {
         } else {
             self.row(id, &made.items);
         }
-        for state in &made.states {
-            self.state(id, class, *state);
-        }
+        self.states(id, class, made);
     }
 
     fn inert(&self, callee: Value) -> bool {
@@ -80,17 +88,33 @@ impl Walk<'_> {
         callable.and_then(judge).is_some_and(|judgement| matches!(judgement.effect, Effect::Inert(_)))
     }
 
-    /// `[[key, value], ...]`.
-    fn listed_pairs(&mut self, id: u32, pairs: Value) {
+    /// `OrderedDict([[key, value], ...])`, then items.
+    fn ordered(&mut self, id: u32, args: &Items, made: &Call) {
+        self.whole(args);
+        self.whole(&made.items);
         let trace = self.trace;
-        let Some((Kind::List | Kind::Tuple, items)) = container(trace, pairs) else { return };
-        self.whole(items);
-        for pair in &items.kept {
-            if let Some((Kind::List | Kind::Tuple, pair)) = container(trace, *pair)
-                && let [key, value] = pair.kept.as_slice()
-            {
-                self.push(Some(id), Part::Key(*key), *value);
+        let mut pairs = Vec::new();
+        if let Some(listed) = args.kept.first() {
+            let of_pair = |pair: &Value| <[Value; 2]>::try_from(row(trace, *pair)?).ok();
+            match container(trace, *listed) {
+                Some((Kind::Dict, listed)) => pairs.extend(pairs_of(listed).filter(|_| listed.complete())),
+                Some((_, listed)) => pairs.extend(listed.kept.iter().map_while(of_pair)),
+                None => {}
             }
+            let given = container(trace, *listed).map(|(kind, listed)| (kind, listed.total));
+            if given.map(|(kind, total)| if kind == Kind::Dict { total / 2 } else { total }) != Some(pairs.len() as u64)
+            {
+                self.lacking = Some("an ordered dict of it is made of what is no list of pairs");
+            }
+        }
+        pairs.extend(pairs_of(&made.items));
+        self.settled(id, pairs);
+        self.states(id, "collections.OrderedDict", made);
+    }
+
+    fn states(&mut self, id: u32, class: &str, made: &Call) {
+        for state in &made.states {
+            self.state(id, class, *state);
         }
     }
 
@@ -139,12 +163,11 @@ impl Walk<'_> {
             }
         };
         self.whole(pairs);
-        for (index, pair) in pairs.kept.chunks_exact(2).enumerate() {
-            let [key, value] = pair else { continue };
-            if trace.text(*key, KEY).is_some_and(|key| skipped.contains(&key)) {
-                self.push_blocked(id, Part::Key(*key), *value, Blocked::NotPersistent);
+        for (index, [key, value]) in settled(trace, pairs_of(pairs)).into_iter().enumerate() {
+            if trace.text(key, KEY).is_some_and(|key| skipped.contains(&key)) {
+                self.push_blocked(id, Part::Key(key), value, Blocked::NotPersistent);
             } else {
-                self.push(Some(id), key_part(*key, index), *value);
+                self.push(Some(id), key_part(key, index), value);
             }
         }
     }
@@ -152,11 +175,10 @@ impl Walk<'_> {
     /// Everything else that a module holds: no state dict has it.
     fn attributes(&mut self, id: u32, class: &str, items: &Items) {
         self.leave(Some(id), Part::Nothing, || format!("the class {class} and its other attributes"));
-        for pair in items.kept.chunks_exact(2) {
-            let [key, value] = pair else { continue };
-            let known = self.trace.text(*key, KEY);
+        for [key, value] in settled(self.trace, pairs_of(items)) {
+            let known = self.trace.text(key, KEY);
             if !matches!(known.as_deref(), Some("_parameters" | "_buffers" | "_modules")) {
-                self.push_blocked(id, Part::Key(*key), *value, Blocked::Attribute);
+                self.push_blocked(id, Part::Key(key), value, Blocked::Attribute);
             }
         }
     }

@@ -131,14 +131,27 @@ impl Loaded {
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(len).map_err(io::Error::other)?;
         bytes.resize(len, 0);
+        self.read_into(tensor, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// As [`Self::read`], into bytes that are there.
+    ///
+    /// # Errors
+    /// As [`Self::read`], and when `bytes` is not as long as the tensor.
+    pub fn read_into(&self, tensor: &Planned, bytes: &mut [u8]) -> io::Result<()> {
+        if bytes.len() as u64 != tensor.len() {
+            let why = format!("{} bytes for a tensor of {}", bytes.len(), tensor.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
         let mut flow = tensor.data.flow();
         let mut done = 0;
-        while done < len {
+        while done < bytes.len() {
             match flow.fill(bytes.get_mut(done..).unwrap_or_default())? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 count => done += count,
             }
         }
-        Ok(bytes)
+        Ok(())
     }
 }

@@ -5,7 +5,6 @@ use crate::cast::Cast;
 use crate::data::{Data, Identity};
 use crate::draft::{Draft, Drafts, Refused};
 use crate::dtype::Dtype;
-use crate::header;
 use scanner::limits::Limits;
 use std::collections::{BTreeMap, HashMap};
 
@@ -68,11 +67,15 @@ pub struct TensorPlan {
     pub metadata: BTreeMap<String, String>,
     /// Bytes of all tensors.
     pub len: u64,
+    /// Where each stands in `tensors`.
+    names: HashMap<String, usize>,
 }
 
 /// Names in `__metadata__` that are ours.
 pub(crate) const PARTS: &str = "modelscan.parts";
 pub(crate) const SOURCE_HASH: &str = "modelscan.source_sha256";
+/// Names of tensors that are bytes between tensors: see `reflink`.
+pub(crate) const FILLER: &str = "modelscan.filler.";
 const FORMAT: &str = "format";
 
 impl TensorPlan {
@@ -91,21 +94,14 @@ impl TensorPlan {
             let parts = serde_json::to_string(&drafts.parts).unwrap_or_default();
             metadata.insert(PARTS.to_owned(), parts);
         }
-        let mut kept: HashMap<String, ()> = HashMap::with_capacity(drafts.tensors.len());
         let mut first: HashMap<(Identity, &str, Vec<u64>), String> = HashMap::new();
-        let (mut tensors, mut aliases, mut refused) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let (mut tensors, mut tied, mut refused) = (Vec::with_capacity(drafts.tensors.len()), Vec::new(), Vec::new());
         for mut draft in drafts.tensors {
-            if let Some(why) = wrong_name(&draft.name, kept.insert(draft.name.clone(), ()).is_some()) {
-                refused.push(Refused { name: draft.name, why });
-                continue;
-            }
             let ours = draft.name == FORMAT || draft.name.starts_with("modelscan.");
-            let identity = draft.data.identity().filter(|_| !options.expand_tied && !ours);
-            if let Some(identity) = identity {
+            if let Some(identity) = draft.data.identity().filter(|_| !options.expand_tied && !ours) {
                 let key = (identity, draft.dtype.word(), draft.shape.clone());
                 if let Some(other) = first.get(&key) {
-                    metadata.insert(draft.name.clone(), other.clone());
-                    aliases.insert(draft.name, other.clone());
+                    tied.push((draft.name, other.clone()));
                     continue;
                 }
                 first.insert(key, draft.name.clone());
@@ -116,48 +112,56 @@ impl TensorPlan {
             }
             tensors.push(draft);
         }
-        let total = tensors.iter().try_fold(0u64, |total, draft| total.checked_add(draft.data.len()));
-        let allowed = source_len.saturating_mul(limits.ratio).max(limits.ratio_floor);
-        match total {
-            Some(len) if len <= allowed && refused.is_empty() => {
-                let tensors = place(tensors);
-                Ok(Self { tensors, aliases, metadata, len })
-            }
-            Some(len) if len <= allowed => Err(refused),
-            _ => {
-                let len = total.map_or_else(|| "more than 2^64".to_owned(), |len| len.to_string());
-                let why = format!(
-                    "all tensors together have {len} bytes, more than {} times the file: views that repeat a few numbers",
-                    limits.ratio
-                );
-                refused.push(Refused { name: String::new(), why });
-                Err(refused)
-            }
+        refused.extend(too_much(&tensors, source_len, limits));
+        let tensors = place(tensors);
+        let mut names = HashMap::with_capacity(tensors.len());
+        for (index, tensor) in tensors.iter().enumerate() {
+            let twice = names.insert(tensor.name.clone(), index).is_some();
+            refused.extend(wrong_name(&tensor.name, twice));
         }
-    }
-
-    /// The header of the result, length and padding included.
-    ///
-    /// # Errors
-    /// When it is longer than readers take.
-    pub fn header(&self) -> Result<Vec<u8>, String> {
-        header::write(&self.tensors, &self.metadata)
+        let mut aliases = BTreeMap::new();
+        for (name, other) in tied {
+            let twice = names.contains_key(&name) || aliases.contains_key(&name);
+            refused.extend(wrong_name(&name, twice));
+            metadata.insert(name.clone(), other.clone());
+            aliases.insert(name, other);
+        }
+        let len = tensors.last().map_or(0, |last| last.at.saturating_add(last.len()));
+        if refused.is_empty() { Ok(Self { tensors, aliases, metadata, len, names }) } else { Err(refused) }
     }
 
     /// A tensor by its name, or by that of one that is tied to it.
     pub fn get(&self, name: &str) -> Option<&Planned> {
         let name = self.aliases.get(name).map_or(name, String::as_str);
-        self.tensors.iter().find(|tensor| tensor.name == name)
+        self.tensors.get(*self.names.get(name)?)
     }
 }
 
-fn wrong_name(name: &str, twice: bool) -> Option<String> {
-    if name == "__metadata__" {
-        return Some("safetensors keeps this name for itself; convert the part that holds it with --root".to_owned());
-    }
-    twice.then(|| {
-        "another tensor has the same name once keys are joined by dots; --root converts one part alone".to_owned()
-    })
+fn wrong_name(name: &str, twice: bool) -> Option<Refused> {
+    let why = if name == "__metadata__" {
+        "safetensors keeps this name for itself; convert the part that holds it with --root"
+    } else if twice {
+        "another tensor has the same name once keys are joined by dots; --root converts one part alone"
+    } else {
+        return None;
+    };
+    Some(Refused { name: name.to_owned(), why: why.to_owned() })
+}
+
+/// Views can name the same few numbers without end.
+fn too_much(drafts: &[Draft], source_len: u64, limits: &Limits) -> Option<Refused> {
+    let total = drafts.iter().try_fold(0u64, |total, draft| total.checked_add(draft.data.len()));
+    let allowed = source_len.saturating_mul(limits.ratio).max(limits.ratio_floor);
+    let len = match total {
+        Some(len) if len <= allowed => return None,
+        Some(len) => len.to_string(),
+        None => "more than 2^64".to_owned(),
+    };
+    let why = format!(
+        "all tensors together have {len} bytes, more than {} times the file: views that repeat a few numbers",
+        limits.ratio
+    );
+    Some(Refused { name: String::new(), why })
 }
 
 /// Gives each tensor its place. Nothing may stand between tensors, so alignment comes from their order: first all whose
@@ -172,7 +176,8 @@ fn place(mut drafts: Vec<Draft>) -> Vec<Planned> {
     let mut at = 0;
     let planned = drafts.into_iter().map(|draft| {
         let planned = Planned { name: draft.name, dtype: draft.dtype, shape: draft.shape, at, data: draft.data };
-        at += planned.len();
+        // What is too much is refused; until then it only must not overflow.
+        at = planned.len().saturating_add(at);
         planned
     });
     planned.collect()

@@ -30,6 +30,13 @@ pub(crate) fn name(trace: &Trace, value: Value) -> Option<String> {
     Some(trace.callable_name(id))
 }
 
+/// Module and name of an imported object.
+pub(crate) fn import(trace: &Trace, value: Value) -> Option<(&str, &str)> {
+    let Value::Global(id) = value else { return None };
+    let callable = trace.callables.get(id as usize)?;
+    Some((callable.module.as_deref()?, callable.name.as_deref()?))
+}
+
 /// The value of a text key in a dict: the last one counts, as in Python.
 pub(crate) fn field(trace: &Trace, dict: Value, wanted: &str) -> Option<Value> {
     let (Kind::Dict, items) = container(trace, dict)? else { return None };
@@ -43,7 +50,7 @@ pub(crate) fn field(trace: &Trace, dict: Value, wanted: &str) -> Option<Value> {
 /// A shape: whole numbers in a tuple, in a list, or in torch's own `torch.Size`.
 pub(crate) fn shape(trace: &Trace, value: Value) -> Option<Vec<u64>> {
     let sizes = match call(trace, value) {
-        Some(call) if name(trace, call.callee)? == "torch.Size" => *row(trace, call.args)?.first()?,
+        Some(call) if import(trace, call.callee)? == ("torch", "Size") => *row(trace, call.args)?.first()?,
         Some(_) => return None,
         None => value,
     };

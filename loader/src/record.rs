@@ -31,7 +31,7 @@ impl Record {
 
     /// Bytes that stand in no file.
     pub(crate) fn made(bytes: Arc<[u8]>) -> Self {
-        let (len, source) = (bytes.len() as u64, Arc::new(Memory::new(bytes)));
+        let (len, source) = (bytes.len() as u64, Arc::new(Memory::new(bytes.to_vec())));
         Self { source, at: 0, len, big: false, crc32: None, member: None, offset: 0, in_file: None }
     }
 

@@ -1,15 +1,15 @@
 //! What torch's constructors make of their arguments: a closed set. Layout of the arguments: weights.md section 3.4.
 
 use crate::dtype::Dtype;
-use crate::reading::{call, field, name, row, shape};
+use crate::reading::{call, field, import, row, shape};
 use crate::tensor::{Beside, Numbers, Stored, Tensor};
 use crate::walk::Meaning;
 use scanner::pickle::Trace;
 use scanner::pickle::value::{How, Value};
 
 /// What the call of a function of torch gives; `None` where it is none that makes tensors.
-pub(crate) fn meaning(trace: &Trace, function: &str, args: Value) -> Option<Meaning> {
-    let (module, function) = function.rsplit_once('.')?;
+pub(crate) fn meaning(trace: &Trace, function: Value, args: Value) -> Option<Meaning> {
+    let (module, function) = import(trace, function)?;
     if !matches!(module, "torch._utils" | "torch._tensor" | "torch.tensor" | "torch.nn.parameter") {
         return None;
     }
@@ -25,7 +25,7 @@ pub(crate) fn meaning(trace: &Trace, function: &str, args: Value) -> Option<Mean
         "_rebuild_device_tensor_from_numpy" | "_rebuild_device_tensor_from_cpu_tensor" | "_rebuild_xla_tensor" => {
             Some(Meaning::Same(arg(0)?))
         }
-        "_rebuild_from_type_v2" => Some(Meaning::Calls { function: name(trace, arg(0)?)?, args: arg(2)? }),
+        "_rebuild_from_type_v2" => Some(Meaning::Calls { function: arg(0)?, args: arg(2)? }),
         "_rebuild_sparse_tensor" => sparse(trace, arg(0)?, arg(1)?),
         "_rebuild_nested_tensor" => {
             let words = ["buffer", "sizes", "strides", "offsets"];
@@ -95,13 +95,13 @@ fn whole(value: Value) -> Option<u64> {
 /// The type of a storage, which stands behind a persistent id: `("storage", class, key, location, count)`.
 fn stored_type(trace: &Trace, storage: Value) -> Option<Dtype> {
     let call = call(trace, storage).filter(|call| call.how == How::Persistent)?;
-    let class = name(trace, *row(trace, call.args)?.get(1)?)?;
+    let (_, class) = import(trace, *row(trace, call.args)?.get(1)?)?;
     Dtype::of_storage(class.rsplit('.').next()?)
 }
 
 /// A type that is imported: `torch.uint16`.
 fn named(trace: &Trace, dtype: Value) -> Option<Dtype> {
-    Dtype::of_torch(name(trace, dtype)?.strip_prefix("torch.")?)
+    import(trace, dtype).filter(|(module, _)| *module == "torch").and_then(|(_, name)| Dtype::of_torch(name))
 }
 
 /// The layout is `torch.serialization._get_layout("torch.sparse_coo")`.

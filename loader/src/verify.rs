@@ -21,7 +21,8 @@ impl Loaded {
         let mut lengths = 0;
         let item = |size: u64| usize::try_from(size).unwrap_or(1).max(1);
         let (mut ours, mut theirs) = (vec![0; BUFFER], vec![0; BUFFER]);
-        for tensor in &self.plan.tensors {
+        let tensors = written.filled.as_ref().unwrap_or(&self.plan.tensors);
+        for tensor in tensors {
             let name = &tensor.name;
             let info = metadata.info(name).ok_or_else(|| wrong(format!("{name} is not in it")))?;
             let (start, end) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
@@ -48,7 +49,7 @@ impl Loaded {
             }
         }
         let len = file.metadata().map_err(Error::io(out))?.len();
-        if metadata.tensors().len() != self.plan.tensors.len() || data + lengths != len {
+        if metadata.tensors().len() != tensors.len() || data + lengths != len {
             return Err(wrong("it holds more than was planned".to_owned()));
         }
         self.check_sources()

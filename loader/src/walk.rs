@@ -6,7 +6,8 @@
 //! of shared lists name more values than anybody can count. What objects hold is told in `object`, how the paths become
 //! names in `names`.
 
-use crate::reading::{call, container, name};
+use crate::keys::settled;
+use crate::reading::{call, container, import, name};
 use crate::tensor::{Beside, Tensor};
 use crate::{numpy, torch};
 use scanner::pickle::Trace;
@@ -40,8 +41,8 @@ pub(crate) enum Meaning {
     },
     /// What another function makes of these arguments.
     Calls {
-        /// Its full name.
-        function: String,
+        /// The function.
+        function: Value,
         /// Its arguments.
         args: Value,
     },
@@ -257,9 +258,13 @@ impl Walk<'_> {
 
     pub(crate) fn pairs(&mut self, id: u32, items: &Items) {
         self.whole(items);
-        for (index, pair) in items.kept.chunks_exact(2).enumerate() {
-            let [key, value] = pair else { continue };
-            self.push(Some(id), key_part(*key, index), *value);
+        self.settled(id, pairs_of(items));
+    }
+
+    /// What a dict holds that was given these pairs.
+    pub(crate) fn settled(&mut self, id: u32, pairs: impl IntoIterator<Item = [Value; 2]>) {
+        for (index, [key, value]) in settled(self.trace, pairs).into_iter().enumerate() {
+            self.push(Some(id), key_part(key, index), value);
         }
     }
 
@@ -285,16 +290,21 @@ impl Walk<'_> {
     }
 
     fn made(&mut self, id: u32, node: NodeId, made: &Call) {
-        let function = name(self.trace, made.callee).unwrap_or_default();
-        let mut meaning = torch::meaning(self.trace, &function, made.args)
-            .or_else(|| numpy::meaning(self.trace, &function, node, made));
+        let mut meaning =
+            torch::meaning(self.trace, made.callee, made.args).or_else(|| numpy::meaning(self.trace, node, made));
         // A function that is called by `_rebuild_from_type_v2`; one of those in one of those is nobody's doing.
         if let Some(Meaning::Calls { function, args }) = meaning {
-            meaning = torch::meaning(self.trace, &function, args);
+            meaning = torch::meaning(self.trace, function, args);
             if matches!(meaning, None | Some(Meaning::Calls { .. })) {
                 self.lacking = Some("a tensor of it is made by a function that is not known to make any");
                 return;
             }
+        }
+        if matches!(meaning, Some(Meaning::Tensor(_) | Meaning::Same(_) | Meaning::Parts { .. }))
+            && changed(self.trace, made)
+        {
+            self.lacking = Some("a tensor of it is changed after it was made");
+            return;
         }
         match meaning {
             Some(Meaning::Tensor(tensor)) => self.tensor(id, tensor),
@@ -307,7 +317,9 @@ impl Walk<'_> {
             }
             Some(Meaning::Objects) => self.leave(Some(id), Part::Nothing, || "an array of objects".to_owned()),
             Some(Meaning::Calls { .. }) | None if self.keyed(id, made) => {}
-            Some(Meaning::Calls { .. }) | None => self.object(id, &function, made),
+            Some(Meaning::Calls { .. }) | None => {
+                self.object(id, &name(self.trace, made.callee).unwrap_or_default(), made)
+            }
         }
     }
 
@@ -351,9 +363,23 @@ impl Walk<'_> {
     }
 }
 
+/// Whether what was made is given other numbers afterwards: items, or the state `(storage, offset, size, stride)` that
+/// `Tensor.__setstate__` still takes. Arrays get all of theirs by one state; three flags change no number.
+fn changed(trace: &Trace, made: &Call) -> bool {
+    let flags = |state: &Value| matches!(container(trace, *state), Some((Kind::Tuple, items)) if items.total == 3);
+    let torch = |module: &str| module == "torch" || module.starts_with("torch.");
+    let array = import(trace, made.callee).is_none_or(|(module, _)| !torch(module));
+    made.items.total > 0 || if array { made.states.len() > 1 } else { !made.states.iter().all(flags) }
+}
+
 /// An object as a key (an optimizer keeps its state by parameter) has no name but its place.
 pub(crate) fn key_part(key: Value, index: usize) -> Part {
     if matches!(key, Value::Node(_)) { Part::Index(index) } else { Part::Key(key) }
+}
+
+/// Keys and values in the order in which they were given.
+pub(crate) fn pairs_of(items: &Items) -> impl Iterator<Item = [Value; 2]> {
+    items.kept.chunks_exact(2).filter_map(|pair| <[Value; 2]>::try_from(pair).ok())
 }
 
 fn plain_kind(value: Value) -> &'static str {

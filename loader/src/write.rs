@@ -5,7 +5,8 @@ use crate::draft::Refused;
 use crate::error::Error;
 use crate::hash::Hashing;
 use crate::open::Loaded;
-use crate::plan::{Planned, SOURCE_HASH};
+use crate::plan::{ALIGNMENT, Planned, SOURCE_HASH};
+use crate::reflink::Cannot;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
@@ -18,10 +19,12 @@ use tempfile::NamedTempFile;
 /// Bytes that are read and written at once.
 pub(crate) const BUFFER: usize = 1 << 20;
 
-/// Is told how far the copy is, and may be asked to stop.
+/// Is told how far the copy is.
 pub trait Progress: Sync {
     /// So many more bytes are written.
     fn written(&self, bytes: u64);
+    /// Something that the user should know.
+    fn note(&self, text: &str);
 }
 
 /// How the copy is made.
@@ -46,9 +49,17 @@ pub struct Written {
     pub sha256: Option<String>,
     /// The SHA-256 of each file that the tensors come from.
     pub source_sha256: Option<Vec<String>>,
+    /// All tensors of it, where there are more than were planned.
+    pub(crate) filled: Option<Vec<Planned>>,
 }
 
 impl WriteOptions<'_> {
+    fn note(&self, text: &str) {
+        if let Some(progress) = self.progress {
+            progress.note(text);
+        }
+    }
+
     /// Stops where somebody asked for it.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let stop = self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
@@ -63,37 +74,67 @@ impl Loaded {
     /// When reading or writing fails, the source changed meanwhile, or its numbers are not those of its checksums. Nothing
     /// is left behind then.
     pub fn write(&self, out: &Path, options: &WriteOptions<'_>) -> Result<Written, Error> {
-        let sources: Option<Vec<Hashing>> = options.sha256.then(|| {
-            self.examined.iter().map(|examined| Hashing::source(examined.source(), options.stop.clone())).collect()
-        });
-        // The hashes are known when all is copied: until then something of their length holds their place.
-        let unknown = vec!["0".repeat(64); self.examined.len()];
-        let mut header = self.header(sources.as_ref().map(|_| unknown.as_slice()))?;
         let file = temporary_file(out).map_err(Error::io(out))?;
-        reserve(file.as_file(), header.len() as u64 + self.plan.len).map_err(Error::io(out))?;
-        let buffer = vec![0; BUFFER];
-        let mut copy = Copy { loaded: self, out, file: file.as_file(), options, buffer, filled: 0 };
-        copy.append(&header)?;
-        self.plan.tensors.iter().try_for_each(|tensor| copy.tensor(tensor))?;
-        copy.flush()?;
-        let mut source_sha256 = None;
-        if let Some(sources) = sources {
-            let hashes: io::Result<Vec<String>> = sources.into_iter().map(Hashing::finish).collect();
-            options.check()?;
-            let hashes = hashes.map_err(Error::io(&self.path))?;
-            header = self.header(Some(&hashes))?;
-            file.as_file().write_all_at(&header, 0).map_err(Error::io(out))?;
-            source_sha256 = Some(hashes);
+        let mut shared = None;
+        if options.reflink {
+            let hash = options.sha256.then(|| self.hash_sources(options)).transpose()?;
+            match self.share(file.as_file(), hash.as_ref().and_then(|hashes| hashes.first().cloned())) {
+                Ok((len, tensors)) => shared = Some((len, hash, tensors)),
+                Err(Cannot::Failed(error)) => return Err(Error::io(out)(error)),
+                Err(Cannot::Plan(why)) => options.note(&format!("{}: copied, for {why}", out.display())),
+                Err(Cannot::System(error)) => {
+                    options.note(&format!("{}: copied, for the file system shares no blocks: {error}", out.display()));
+                }
+            }
         }
+        let (len, source_sha256, filled) = match shared {
+            Some((len, hashes, tensors)) => (len, hashes, Some(tensors)),
+            None => {
+                let (len, hashes) = self.copy(out, file.as_file(), options)?;
+                (len, hashes, None)
+            }
+        };
         self.check_sources()?;
-        let len = header.len() as u64 + self.plan.len;
         // Hashing reads what is still in memory while the disk takes it.
         let hashing = options.sha256.then(|| file.reopen().map(|file| Hashing::file(file, options.stop.clone())));
         file.as_file().sync_all().map_err(Error::io(out))?;
         let hashed = hashing.map(|hashing| hashing.and_then(Hashing::finish)).transpose();
         let sha256 = hashed.map_err(Error::io(out))?;
         options.check()?;
-        Ok(Written { file, len, sha256, source_sha256 })
+        Ok(Written { file, len, sha256, source_sha256, filled })
+    }
+
+    /// Copies header and tensors; gives the length and the hashes of the sources.
+    fn copy(&self, out: &Path, file: &File, options: &WriteOptions<'_>) -> Result<(u64, Option<Vec<String>>), Error> {
+        let sources = options.sha256.then(|| self.hashings(options));
+        // The hashes are known when all is copied: until then something of their length holds their place.
+        let unknown = vec!["0".repeat(64); self.examined.len()];
+        let header = self.header(sources.as_ref().map(|_| unknown.as_slice()))?;
+        let len = header.len() as u64 + self.plan.len;
+        reserve(file, len).map_err(Error::io(out))?;
+        let buffer = vec![0; BUFFER];
+        let mut copy = Copy { loaded: self, out, file, options, buffer, filled: 0 };
+        copy.append(&header)?;
+        self.plan.tensors.iter().try_for_each(|tensor| copy.tensor(tensor))?;
+        copy.flush()?;
+        let Some(sources) = sources else { return Ok((len, None)) };
+        let hashes = self.finish(sources, options)?;
+        file.write_all_at(&self.header(Some(&hashes))?, 0).map_err(Error::io(out))?;
+        Ok((len, Some(hashes)))
+    }
+
+    fn hashings(&self, options: &WriteOptions<'_>) -> Vec<Hashing> {
+        self.examined.iter().map(|examined| Hashing::source(examined.source(), options.stop.clone())).collect()
+    }
+
+    fn finish(&self, hashings: Vec<Hashing>, options: &WriteOptions<'_>) -> Result<Vec<String>, Error> {
+        let hashes: io::Result<Vec<String>> = hashings.into_iter().map(Hashing::finish).collect();
+        options.check()?;
+        hashes.map_err(Error::io(&self.path))
+    }
+
+    fn hash_sources(&self, options: &WriteOptions<'_>) -> Result<Vec<String>, Error> {
+        self.finish(self.hashings(options), options)
     }
 
     /// The header, with the hashes of the sources in its metadata.
@@ -109,7 +150,7 @@ impl Loaded {
             None => {}
         }
         let refused = |why| Error::NotConvertible(vec![Refused { name: String::new(), why }]);
-        crate::header::write(&self.plan.tensors, &metadata).map_err(refused)
+        crate::header::write(&self.plan.tensors, &metadata, ALIGNMENT).map_err(refused)
     }
 
     /// The files are still those that were judged.

@@ -171,3 +171,20 @@ fn what_safetensors_cannot_hold_is_refused_by_name() {
         assert!(!error.is_refusal(), "{file}: it is not about what it would do");
     }
 }
+
+#[test]
+fn what_is_mapped_is_what_is_read() {
+    for file in ["torch/torch215/state-dict.pt", "torch/torch215/views.pt", "torch/torch215/layout/deflated.pt"] {
+        let path = folder().join(file);
+        let loaded = loader::open(&path, &Policy::default()).unwrap();
+        // SAFETY: nobody writes to the fixtures while tests run.
+        let mapped = unsafe { loaded.map() }.unwrap();
+        let mut borrowed = 0;
+        for tensor in &loaded.plan().tensors {
+            let bytes = mapped.get(tensor).unwrap();
+            borrowed += usize::from(matches!(bytes, std::borrow::Cow::Borrowed(_)));
+            assert!(*bytes == *loaded.read(tensor).unwrap(), "{file}: {}", tensor.name);
+        }
+        assert_eq!(borrowed > 0, !file.contains("deflated"), "{file}: only what is stored as it is can be borrowed");
+    }
+}

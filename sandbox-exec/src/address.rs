@@ -22,6 +22,8 @@ fn public4(address: Ipv4Addr) -> bool {
         || address.is_unspecified()
         || a == 0
         || a >= 240
+        // Azure's metadata service has an address like anyone's.
+        || address == Ipv4Addr::new(168, 63, 129, 16)
         // Shared by carriers; benchmarks; protocol assignments; the old 6to4 relay.
         || (a == 100 && (64..128).contains(&b))
         || (a == 198 && (b == 18 || b == 19))
@@ -31,18 +33,19 @@ fn public4(address: Ipv4Addr) -> bool {
 }
 
 fn public6(address: Ipv6Addr) -> bool {
-    let [a, b, ..] = address.segments();
+    let [a, b, c, d, e, f, ..] = address.segments();
     // Forms that carry an IPv4 address are judged by it: mapped, and NAT64.
     if let Some(inner) = address.to_ipv4_mapped() {
         return public4(inner);
     }
-    if a == 0x64 && b == 0xff9b {
+    if a == 0x64 && b == 0xff9b && [c, d, e, f] == [0; 4] {
         let [.., high, low] = address.segments();
         let [[w, x], [y, z]] = [high.to_be_bytes(), low.to_be_bytes()];
         return public4(Ipv4Addr::new(w, x, y, z));
     }
-    // Only 2000::/3 is handed out; of it, Teredo, 6to4 and documentation lead elsewhere.
-    (0x2000..0x4000).contains(&a) && !(a == 0x2001 && (b == 0 || b == 0xdb8)) && a != 0x2002
+    // Only 2000::/3 is handed out; of it, protocol assignments (Teredo, benchmarks, hash identifiers), 6to4 and documentation lead elsewhere.
+    let elsewhere = (a == 0x2001 && (b < 0x200 || b == 0xdb8)) || a == 0x2002 || (a == 0x3fff && b < 0x1000);
+    (0x2000..0x4000).contains(&a) && !elsewhere
 }
 
 #[cfg(test)]
@@ -75,6 +78,10 @@ mod tests {
             "2002:7f00:1::",
             "ff02::1",
             "2001::1",
+            "2001:2::1",
+            "3fff::1",
+            "64:ff9b:1::a00:1",
+            "168.63.129.16",
         ] {
             assert_eq!(parse(private), Ok(false), "{private}");
         }

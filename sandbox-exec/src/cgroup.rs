@@ -153,6 +153,11 @@ impl Cgroups {
         }
     }
 
+    /// The group as `/proc/PID/cgroup` names it: from the top of its hierarchy, where the driver of a GPU looks for it too.
+    pub(crate) fn name_in_hierarchy(&self) -> Option<PathBuf> {
+        crate::cgroup_place::name_in_hierarchy(self.memory.as_ref()?)
+    }
+
     /// How often the memory quota killed something.
     pub(crate) fn memory_kills(&self) -> u64 {
         let file = if self.version == Some(Version::One) { "memory.oom_control" } else { "memory.events" };

@@ -2,6 +2,7 @@
 //! own upwards, that hands the controllers to its children and lets us make one; at the very top, as root, the controllers are handed out first.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
@@ -42,8 +43,8 @@ struct Mounted {
 impl Place {
     /// Looks at the host.
     pub(crate) fn find() -> Self {
-        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let mounts = mounted(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default());
+        let own = read("/proc/self/cgroup");
+        let mounts = mounted(&read("/proc/self/mountinfo"));
         let two = unified(&own, &mounts);
         if two.memory.is_some() { two } else { Self::one(&own, &mounts) }
     }
@@ -70,6 +71,13 @@ impl Place {
     }
 }
 
+/// The group of version 2 in which this process is.
+pub(crate) fn own_unified() -> Option<PathBuf> {
+    let own = read("/proc/self/cgroup");
+    let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
+    mounted(&read("/proc/self/mountinfo")).iter().find(|m| m.unified)?.directory(path)
+}
+
 /// Memory, pids and cpu are handed out together, so one directory serves all.
 fn unified(own: &str, mounts: &[Mounted]) -> Place {
     let path = own.lines().find_map(|line| line.strip_prefix("0::"));
@@ -94,6 +102,13 @@ fn unified(own: &str, mounts: &[Mounted]) -> Place {
         cpu: Some(directory.clone()),
         devices: Some(directory),
     }
+}
+
+/// These files have no size to go by, and the kernel makes their text anew for every piece that is read: one piece is enough for most.
+fn read(path: &str) -> String {
+    let mut text = String::with_capacity(16_384);
+    let _ = fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text));
+    text
 }
 
 const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
@@ -125,6 +140,13 @@ impl Mounted {
         let below = Path::new(path).strip_prefix(&self.root).ok()?;
         Some(self.point.join(below))
     }
+}
+
+/// The name of a directory in the hierarchy that is mounted around it.
+pub(crate) fn name_in_hierarchy(directory: &Path) -> Option<PathBuf> {
+    let mounts = mounted(&read("/proc/self/mountinfo"));
+    let mount = mounts.iter().filter(|m| directory.starts_with(&m.point)).max_by_key(|m| m.point.as_os_str().len())?;
+    Some(mount.root.join(directory.strip_prefix(&mount.point).ok()?))
 }
 
 fn mounted(mountinfo: &str) -> Vec<Mounted> {

@@ -56,6 +56,8 @@ fn first_steps(plan: &Plan, inside: Inside) -> Result<i32, Error> {
     let Inside { socket, sources, arguments } = inside;
     // A supervisor that is killed must take everything with it; set first, and again after ids change, since that clears it.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(at("following the supervisor"))?;
+    sys::unshare(libc::CLONE_NEWNET)
+        .map_err(|e| Error::step("making a network namespace", crate::launcher::namespace_hint(&e)))?;
     // Ids mean nothing until the supervisor has written the map.
     match wire::receive(socket.as_fd()) {
         Ok(Some((wire::Kind::Go, _, _))) => {}
@@ -177,7 +179,7 @@ fn reap(command: i32, socket: &OwnedFd) -> Result<i32, Error> {
 /// it will be: they are put on before the command is known, so that ready walls have only the exec before them.
 fn command(plan: &Plan, socket: &OwnedFd, proxy_port: Option<u16>) -> Result<Infallible, Error> {
     rustix::process::setsid().map_err(at("making a session"))?;
-    sys::default_signals();
+    sys::default_signals().map_err(|e| Error::step("resetting signals", e))?;
     rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o022));
     pin(plan)?;
     limit(plan)?;

@@ -7,7 +7,7 @@ use crate::cgroup_place::Place;
 use crate::profile::Profile;
 use crate::request::Request;
 use crate::streams::Stdio;
-use crate::{Outcome, run_here, sys};
+use crate::{Outcome, gpu_driver, run_here, sys};
 
 struct Row {
     what: &'static str,
@@ -100,7 +100,7 @@ fn cgroups() -> Vec<Row> {
         found: path
             .as_ref()
             .map_or_else(|| "no cgroup may be made here".into(), |path| format!("{name}, below {}", path.display())),
-        mend: "run as root, or by `systemd-run --user --scope -p Delegate=yes modelscan run ...`",
+        mend: "run as root, or where systemd serves this user (loginctl enable-linger) and hands him memory, pids and cpu",
     };
     let device = match place.version {
         Some(_) if sys::ids().0 == 0 => (true, "by cgroup"),
@@ -121,10 +121,19 @@ fn cgroups() -> Vec<Row> {
 
 fn gpu() -> Row {
     let there = Path::new("/dev/nvidiactl").exists();
+    let quota = || match gpu_driver::ask("0") {
+        Ok(told) if told.limits && sys::ids().0 == 0 => "by the driver (nvml), or a MIG slice".to_owned(),
+        Ok(_) => "by a MIG slice; else only watched (mps, nvml-watch)".to_owned(),
+        Err(why) => format!("none unless an MPS daemon runs: {why}"),
+    };
     Row {
         what: "gpu",
         there,
-        found: if there { "nvidia nodes are there".into() } else { "no nvidia nodes".into() },
+        found: if there {
+            format!("nvidia nodes are there; memory quota {}", quota())
+        } else {
+            "no nvidia nodes".into()
+        },
         mend: "load the NVIDIA driver, if this machine has a GPU",
     }
 }

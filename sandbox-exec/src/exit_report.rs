@@ -88,7 +88,7 @@ pub struct Enforced {
 /// One thing that was refused, cut or killed.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Violation {
-    /// `syscall`, `quota`, `network`, `output`.
+    /// `syscall`, `landlock`, `quota`, `network`, `output`.
     pub kind: String,
     /// The call, the quota, the address, the path.
     pub what: String,
@@ -147,6 +147,12 @@ impl Violations {
 
     pub(crate) fn quota(&mut self, what: &str, detail: String, at_ms: u64) {
         self.add(Violation { kind: "quota".into(), what: what.into(), detail, at_ms, pid: None, times: 1 });
+    }
+
+    /// Takes in what was gathered elsewhere.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        other.list.into_iter().for_each(|violation| self.add(violation));
+        self.dropped = self.dropped.saturating_add(other.dropped);
     }
 
     pub(crate) fn finish(self) -> (Vec<Violation>, u64) {

@@ -11,6 +11,7 @@ use crate::cgroup::{self, Cgroups};
 use crate::cgroup_place::Version;
 use crate::child::{self, Inside};
 use crate::error::Error;
+use crate::gpu_memory;
 use crate::mounts;
 use crate::plan::{INSIDE_ID, Plan};
 use crate::request::Command;
@@ -26,6 +27,7 @@ pub(crate) struct Walls {
     pub(crate) cgroups: Cgroups,
     pub(crate) signals: OwnedFd,
     pub(crate) time_namespace: bool,
+    pub(crate) gpu_memory: Option<gpu_memory::Kept>,
     pub(crate) since: Instant,
     pub(crate) reaped: bool,
 }
@@ -47,12 +49,9 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
     let sources = if plan.as_root { Some(mounts::open_sources(plan)?) } else { None };
     let (socket, inner) = wire::pair().map_err(|e| Error::step("making sockets", e))?;
     let time_namespace = fs::exists("/proc/self/ns/time").unwrap_or(false);
-    let mut flags = (libc::CLONE_NEWUSER
-        | libc::CLONE_NEWNS
-        | libc::CLONE_NEWPID
-        | libc::CLONE_NEWNET
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUTS) as u64;
+    // Not the network: it takes the kernel longest, so the child makes it itself, while the id map is written out here.
+    let mut flags =
+        (libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS) as u64;
     if time_namespace {
         flags |= NEWTIME;
     }
@@ -70,16 +69,32 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
             drop((inner, sources));
             sys::ignore_terminal_stops();
             let cgroups = born_into.unwrap_or_default();
-            let mut walls =
-                Walls { first: pidfd, first_pid: pid, socket, cgroups, signals, time_namespace, since, reaped: false };
-            map_ids(plan, pid)?;
-            wire::tell(&walls.socket, wire::Kind::Go, &[]).map_err(|e| Error::step("starting", e))?;
+            let mut walls = Walls {
+                first: pidfd,
+                first_pid: pid,
+                socket,
+                cgroups,
+                signals,
+                time_namespace,
+                gpu_memory: None,
+                since,
+                reaped: false,
+            };
+            let begun = map_ids(plan, pid).and_then(|()| walls.tell_or_listen(wire::Kind::Go, &[], &[]));
+            if let Err(error) = begun {
+                // The child may have died of a reason of its own, which says more than that it could not be reached.
+                walls.kill();
+                return Err(walls.last_words().unwrap_or(error));
+            }
             if plan.place.version != Some(Version::Two) {
                 walls.cgroups = make()?;
             }
             let doors = walls.cgroups.doors().map_err(|e| Error::step("opening cgroups", e))?;
             let fds: Vec<_> = doors.iter().map(AsFd::as_fd).collect();
             walls.tell_or_listen(wire::Kind::Doors, &[], &fds)?;
+            if let Some(gpu) = &plan.gpu {
+                walls.gpu_memory = gpu_memory::keep(gpu, pid, walls.cgroups.name_in_hierarchy().as_deref())?;
+            }
             cgroup::sweep(&plan.place);
             Ok(walls)
         }
@@ -113,6 +128,14 @@ impl Walls {
         }
     }
 
+    /// Why those inside failed, when they did. Only after they are dead or killed, or this waits.
+    fn last_words(&self) -> Option<Error> {
+        match wire::receive(self.socket.as_fd()) {
+            Ok(Some((wire::Kind::Failed, body, _))) => Some(crate::supervise::failure(&body)),
+            _ => None,
+        }
+    }
+
     /// Kills everything inside: the kernel does it when the first process of a pid namespace dies.
     pub(crate) fn kill(&self) {
         if !self.reaped {
@@ -124,7 +147,8 @@ impl Walls {
     /// Takes note of the end of the first process, which is the end of all.
     pub(crate) fn reap(&mut self) {
         if !self.reaped {
-            let _ = rustix::process::waitid(WaitId::PidFd(self.first.as_fd()), WaitIdOptions::EXITED);
+            let ended = || rustix::process::waitid(WaitId::PidFd(self.first.as_fd()), WaitIdOptions::EXITED);
+            while ended().is_err_and(|error| error == rustix::io::Errno::INTR) {}
             self.reaped = true;
         }
     }
@@ -164,7 +188,7 @@ fn argument_memory() -> (u64, u64) {
     (start.unwrap_or(0), end.unwrap_or(0))
 }
 
-fn namespace_hint(error: &std::io::Error) -> String {
+pub(crate) fn namespace_hint(error: &std::io::Error) -> String {
     let mend = match error.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => {
             "user namespaces are forbidden here: see kernel.apparmor_restrict_unprivileged_userns and kernel.unprivileged_userns_clone, run as root, or allow it for this program"

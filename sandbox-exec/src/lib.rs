@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 mod address;
+mod audit;
 mod cgroup;
 mod cgroup_place;
 mod child;
@@ -18,6 +19,8 @@ mod error;
 mod exit_report;
 mod explain;
 mod gpu;
+mod gpu_driver;
+mod gpu_memory;
 mod hole;
 mod landlock;
 mod launcher;
@@ -28,6 +31,7 @@ mod proxy;
 mod quantity;
 mod request;
 mod request_line;
+mod scope;
 mod seccomp;
 mod spawn;
 mod streams;

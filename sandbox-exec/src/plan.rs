@@ -1,6 +1,7 @@
 //! From what is asked for and what this host has to what will be done: everything is decided here, before anything is made, so that a
 //! run that cannot be as asked is refused with nothing to clean up.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -15,7 +16,7 @@ use crate::hole::Hole;
 use crate::profile::{Limits, Profile, Readable};
 use crate::request::Request;
 use crate::request_line::Target;
-use crate::sys;
+use crate::{scope, sys};
 
 /// The user inside. Outside it is the caller, or, when started by root, a number that belongs to nobody.
 pub(crate) const INSIDE_ID: u32 = 1000;
@@ -63,6 +64,13 @@ pub(crate) enum Kind {
     Link { target: PathBuf },
 }
 
+impl Entry {
+    /// A folder of the host at a place inside.
+    pub(crate) fn folder(source: &Path, dest: &Path) -> Self {
+        Self { dest: dest.to_owned(), kind: Kind::Bind { source: source.to_owned(), folder: true } }
+    }
+}
+
 impl Plan {
     pub(crate) fn allows(&self, hole: Hole) -> bool {
         self.holes.contains(&hole)
@@ -71,6 +79,7 @@ impl Plan {
     /// Decides.
     pub(crate) fn make(request: &Request) -> Result<Self, Error> {
         let profile = &request.profile;
+        check_waivers(request)?;
         let (uid, gid) = sys::ids();
         let as_root = uid == 0;
         let (outside_uid, outside_gid) = if as_root { outside_ids() } else { (uid, gid) };
@@ -79,8 +88,8 @@ impl Plan {
             profile.read.iter().filter_map(|row| entry(row).transpose()).collect::<Result<Vec<_>, _>>()?;
         entries.extend(devices());
         entries.extend(gpu.iter().flat_map(|gpu| gpu.nodes.iter()).map(|node| node_entry(node)));
-        entries.sort_by_key(|entry| entry.dest.components().count());
-        entries.dedup_by(|later, earlier| later.dest == earlier.dest);
+        entries.extend(gpu.iter().flat_map(|gpu| gpu.entries.iter().cloned()));
+        let entries = ordered(entries);
         let landlock = sys::landlock_abi();
         need(
             request,
@@ -133,14 +142,45 @@ fn need(request: &Request, there: bool, what: &str, why: &str, mend: &str) -> Re
 }
 
 fn find_place(request: &Request) -> Result<Place, Error> {
-    let place = Place::find();
-    let mend = "run as root, or under systemd in a scope of your own (systemd-run --user --scope -p Delegate=yes)";
+    let mut place = Place::find();
+    let mut why = "no cgroup with this controller may be made here".to_owned();
+    if place.memory.is_none() && sys::ids().0 != 0 {
+        match scope::enter() {
+            Ok(()) => place = Place::find(),
+            Err(error) => why.push_str(&format!(" ({error})")),
+        }
+    }
+    let mend = "run as root, or as a user whose service manager (systemd --user) runs and has the controllers memory, pids and cpu";
     for (what, there) in
         [("memory", place.memory.is_some()), ("pids", place.pids.is_some()), ("cpus", place.cpu.is_some())]
     {
-        need(request, there, what, "no cgroup with this controller may be made here", mend)?;
+        need(request, there, what, &why, mend)?;
     }
     Ok(place)
+}
+
+/// What a run may go without. The others stand or there is no run, or are had where they can be had and never asked for.
+const WAIVABLE: [&str; 9] = [
+    "memory",
+    "pids",
+    "cpus",
+    "devices",
+    "landlock",
+    "gpu_memory",
+    "time_namespace",
+    "seccomp_notify",
+    "core_scheduling",
+];
+
+/// A misspelt waiver would waive nothing, and the run be refused with a riddle on another host.
+fn check_waivers(request: &Request) -> Result<(), Error> {
+    match request.weaker.iter().find(|name| !WAIVABLE.contains(&name.as_str())) {
+        Some(name) => {
+            let known = WAIVABLE.join(", ");
+            Err(Error::Request(format!("`{name}` is nothing that can be waived; --allow-weaker takes {known}")))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_limits(limits: &Limits) -> Result<(), Error> {
@@ -186,8 +226,8 @@ fn entry(row: &Readable) -> Result<Option<Entry>, Error> {
     {
         return Err(Error::Request(format!("{} is no place inside: write an absolute path below /", dest.display())));
     }
-    let forbidden = ["/proc", "/dev", "/tmp", "/out"];
-    if forbidden.iter().any(|own| dest == Path::new(own)) || dest.starts_with("/proc") {
+    // What is below these would be hidden by what is mounted there later, or stand among the devices.
+    if ["/proc", "/dev", "/tmp", "/out"].iter().any(|own| dest.starts_with(own)) {
         return Err(Error::Request(format!(
             "{} inside is the sandbox's own: choose another place (--ro {shown}:/data)",
             dest.display()
@@ -210,6 +250,15 @@ fn entry(row: &Readable) -> Result<Option<Entry>, Error> {
         return Err(Error::Request(format!("{shown} is neither a file nor a folder")));
     }
     Ok(Some(Entry { dest: dest.clone(), kind: Kind::Bind { source, folder: about.is_dir() } }))
+}
+
+/// Outer places before inner ones. Of several for one place the last counts: what is asked for stands after the profile.
+fn ordered(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut seen = HashSet::new();
+    let mut kept: Vec<Entry> = entries.into_iter().rev().filter(|entry| seen.insert(entry.dest.clone())).collect();
+    kept.reverse();
+    kept.sort_by_key(|entry| entry.dest.components().count());
+    kept
 }
 
 fn devices() -> impl Iterator<Item = Entry> {
@@ -270,6 +319,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_what_can_be_waived_is_waived() -> Result<(), Error> {
+        let mut request = Request::new(Profile::load("eval")?, ["true"]);
+        for (name, known) in [("memory", true), ("gpu_memory", true), ("memroy", false), ("seccomp", false)] {
+            request.weaker = vec![name.into()];
+            assert_eq!(check_waivers(&request).is_ok(), known, "{name}");
+        }
+        Ok(())
+    }
+
+    #[test]
     fn sets_of_processors_are_read() {
         assert_eq!(cpus("0,2-3"), Some(vec![0, 2, 3]));
         for bad in ["", "x", "3-1", "0-99999999"] {
@@ -278,8 +337,18 @@ mod tests {
     }
 
     #[test]
+    fn the_last_that_is_asked_for_a_place_has_it() {
+        let link = |dest: &str, to: &str| Entry { dest: dest.into(), kind: Kind::Link { target: to.into() } };
+        let kept = ordered(vec![link("/a/b", "1"), link("/usr", "2"), link("/bin", "3"), link("/usr", "4")]);
+        let shown: Vec<_> = kept.iter().map(|entry| format!("{:?}", (&entry.dest, &entry.kind))).collect();
+        assert_eq!(kept.len(), 3);
+        assert!(shown.iter().any(|row| row.contains("\"4\"")) && !shown.iter().any(|row| row.contains("\"2\"")));
+        assert_eq!(kept.last().map(|entry| entry.dest.as_path()), Some(Path::new("/a/b")));
+    }
+
+    #[test]
     fn places_that_are_the_sandboxs_own_are_refused() {
-        for dest in ["/proc/x", "/tmp", "/", "relative", "/a/../b"] {
+        for dest in ["/proc/x", "/tmp", "/tmp/x", "/out/x", "/dev/shm", "/", "relative", "/a/../b"] {
             let row = Readable { path: "/usr".into(), dest: Some(dest.into()), why: "test".into(), optional: false };
             assert!(entry(&row).is_err(), "{dest}");
         }

@@ -115,8 +115,7 @@ impl Proxy {
         let Ok(mut told) = self.shared.told.lock() else {
             return Vec::new();
         };
-        let (refused, _) = std::mem::take(&mut told.refused).finish();
-        refused.into_iter().for_each(|violation| violations.add(violation));
+        violations.absorb(std::mem::take(&mut told.refused));
         std::mem::take(&mut told.allowed).into_iter().collect()
     }
 }
@@ -159,13 +158,16 @@ impl Shared {
                 if read_until(&mut client, &mut greeting, request_line::greeting_end).is_none() {
                     return self.tell(&shown, "what followed CONNECT was not TLS");
                 }
+                if greeting.first() != Some(&request_line::HANDSHAKE) {
+                    return self.tell(&shown, "what followed CONNECT was not TLS");
+                }
                 // A name that differs from what was asked would reach another customer of the same front.
                 match request_line::server_name(&greeting) {
                     Some(name) if name.eq_ignore_ascii_case(&target.host) => {}
                     Some(name) => {
                         return self.tell(&shown, &format!("the TLS greeting asks for {name:?}"));
                     }
-                    None => return self.tell(&shown, "the TLS greeting names no host"),
+                    None => return self.tell(&shown, "the TLS greeting names no host, or hides its name"),
                 }
                 self.note(&shown);
                 (&server).write_all(&greeting)?;

@@ -73,7 +73,12 @@ pub(crate) fn end(bytes: &[u8]) -> Option<usize> {
 pub(crate) fn parse(head: &[u8]) -> Result<Asked, &'static str> {
     let text = std::str::from_utf8(head).map_err(|_| "a request that is not text")?;
     let mut lines = text.split("\r\n");
-    let mut words = lines.next().unwrap_or_default().split(' ');
+    let first = lines.next().unwrap_or_default();
+    // A lone line feed is the end of a line to some servers: what follows would be a header that nobody looked at.
+    if !first.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
+        return Err("a malformed request line");
+    }
+    let mut words = first.split(' ');
     let (Some(method), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
     else {
         return Err("a malformed request line");
@@ -122,10 +127,13 @@ pub(crate) fn parse(head: &[u8]) -> Result<Asked, &'static str> {
     Ok(Asked { target, plain: Some(plain.into_bytes()), body: body.unwrap_or(0) })
 }
 
+/// The type of the TLS record that a greeting stands in.
+pub(crate) const HANDSHAKE: u8 = 22;
+
 /// Where the first TLS record ends, once all of it is there; at once for what is no TLS, which then has no name.
 pub(crate) fn greeting_end(bytes: &[u8]) -> Option<usize> {
     let (kind, len) = (bytes.first()?, bytes.get(3..5));
-    if *kind != 22 {
+    if *kind != HANDSHAKE {
         return Some(0);
     }
     let [high, low] = *len? else { return None };
@@ -136,7 +144,7 @@ pub(crate) fn greeting_end(bytes: &[u8]) -> Option<usize> {
 /// The host name in a TLS greeting (RFC 8446 section 4.1.2, RFC 6066 section 3).
 pub(crate) fn server_name(record: &[u8]) -> Option<String> {
     let mut hello = Cursor(record.get(5..)?);
-    if record.first() != Some(&22) || hello.take(1)? != [1] {
+    if record.first() != Some(&HANDSHAKE) || hello.take(1)? != [1] {
         return None;
     }
     let mut body = Cursor(hello.sized(3)?);
@@ -145,22 +153,24 @@ pub(crate) fn server_name(record: &[u8]) -> Option<String> {
     body.sized(2)?;
     body.sized(1)?;
     let mut extensions = Cursor(body.sized(2)?);
+    let mut found = None;
+    // To the end: what comes after the name may take it back.
     while !extensions.0.is_empty() {
         let kind = extensions.take(2)?;
         let content = extensions.sized(2)?;
+        // Encrypted greetings hide the true name, and show another.
+        if kind == [0xfe, 0x0d] || (kind == [0, 0] && found.is_some()) {
+            return None;
+        }
         if kind == [0, 0] {
             let mut list = Cursor(Cursor(content).sized(2)?);
             if list.take(1)? != [0] {
                 return None;
             }
-            return String::from_utf8(list.sized(2)?.to_vec()).ok();
-        }
-        // Encrypted greetings hide the true name.
-        if kind == [0xfe, 0x0d] {
-            return None;
+            found = Some(String::from_utf8(list.sized(2)?.to_vec()).ok()?);
         }
     }
-    None
+    found
 }
 
 struct Cursor<'a>(&'a [u8]);
@@ -209,6 +219,8 @@ mod tests {
             "GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\nHost: example.com\r\n\r\n",
             "GET http://169.254.169.254/ HTTP/1.1\r\n\r\n",
             "GET http://user@example.com/ HTTP/1.1\r\n\r\n",
+            "GET http://example.com/\nHost:other.com HTTP/1.1\r\n\r\n",
+            "GET\thttp://example.com/ HTTP/1.1\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n",
             "POST http://example.com/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
             "POST http://example.com/ HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
@@ -230,12 +242,18 @@ mod tests {
     }
 
     fn greeting(host: &str) -> Vec<u8> {
+        greeting_with(host, |name| name.to_vec())
+    }
+
+    /// With what is made of the extension that holds the name.
+    fn greeting_with(host: &str, extensions: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
         let sized =
             |width: usize, content: &[u8]| [&(content.len() as u32).to_be_bytes()[4 - width..], content].concat();
         let names = [&[0u8][..], &sized(2, host.as_bytes())].concat();
         let extension = [&[0u8, 0][..], &sized(2, &sized(2, &names))].concat();
         let body =
-            [&[3u8; 34][..], &sized(1, &[]), &sized(2, &[1, 2]), &sized(1, &[0]), &sized(2, &extension)].concat();
+            [&[3u8; 34][..], &sized(1, &[]), &sized(2, &[1, 2]), &sized(1, &[0]), &sized(2, &extensions(&extension))]
+                .concat();
         let hello = [&[1u8][..], &sized(3, &body)].concat();
         [&[22u8, 3, 1][..], &sized(2, &hello)].concat()
     }
@@ -249,5 +267,9 @@ mod tests {
             assert_eq!(server_name(&whole[..cut]), None, "{cut}");
         }
         assert_eq!(server_name(b"GET / HTTP/1.1\r\n\r\n"), None);
+        let encrypted = greeting_with("example.com", |name| [name, &[0xfe, 0x0d, 0, 1, 0]].concat());
+        assert_eq!(server_name(&encrypted), None, "an encrypted greeting after the name");
+        let twice = greeting_with("example.com", |name| [name, name].concat());
+        assert_eq!(server_name(&twice), None, "two names");
     }
 }

@@ -127,9 +127,12 @@ fn tree(ranges: &[(u32, Vec<sock_filter>)]) -> Result<Vec<sock_filter>, Error> {
     }
     let left = tree(left)?;
     let over = u32::try_from(left.len()).map_err(|e| Error::step("filter", e))?;
-    // At or above the start of the right half: jump over the left one. A conditional jump reaches 255 instructions, JA any number.
-    let mut code =
-        vec![instruction(BPF_JMP | BPF_JGE | BPF_K, *start, 0, 1), instruction(BPF_JMP | BPF_JA, over, 0, 0)];
+    // At or above the start of the right half: jump over the left one. A conditional jump reaches 255 instructions, JA any number; the
+    // shorter form is worth having, since the kernel compiles every instruction anew for every run.
+    let mut code = match u8::try_from(over) {
+        Ok(over) => vec![instruction(BPF_JMP | BPF_JGE | BPF_K, *start, over, 0)],
+        Err(_) => vec![instruction(BPF_JMP | BPF_JGE | BPF_K, *start, 0, 1), instruction(BPF_JMP | BPF_JA, over, 0, 0)],
+    };
     code.extend(left);
     code.extend(tree(right)?);
     Ok(code)

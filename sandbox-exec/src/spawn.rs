@@ -1,6 +1,7 @@
 //! For those who embed the library: a launcher process does the work. It is started vfork-like, so its start does not depend on how much
 //! memory the caller holds, and it has one thread however many the caller has. Walls may be built ahead of the command: that is a pool.
 
+use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio as Std};
@@ -19,19 +20,28 @@ const ASK: &str = "--become-the-sandbox-launcher";
 #[derive(Clone, Debug)]
 pub struct Launcher {
     program: PathBuf,
+    variables: Vec<(OsString, OsString)>,
 }
 
 impl Default for Launcher {
     /// This very program, which must call [`launcher_if_asked`] first thing in `main`.
     fn default() -> Self {
-        Self { program: "/proc/self/exe".into() }
+        Self::at("/proc/self/exe")
     }
 }
 
 impl Launcher {
     /// The `sandbox-exec` program, or any other that calls [`launcher_if_asked`].
     pub fn at(program: impl AsRef<Path>) -> Self {
-        Self { program: program.as_ref().to_owned() }
+        Self { program: program.as_ref().to_owned(), variables: Vec::new() }
+    }
+
+    /// A variable for the launcher, which otherwise starts with an empty environment: LD_LIBRARY_PATH, where a GPU's driver has its
+    /// library in an unusual place.
+    #[must_use]
+    pub fn variable(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.into(), value.into()));
+        self
     }
 
     /// Runs a command to its end.
@@ -49,6 +59,7 @@ impl Launcher {
         let child = command
             .arg(ASK)
             .env_clear()
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Std::from(theirs))
             .stdout(Std::null())
             .stderr(Std::null())
@@ -56,10 +67,19 @@ impl Launcher {
             .map_err(fail)?;
         drop(command);
         let ready = Ready { socket: ours, _child: Waited(Some(child)), profile: request.profile.name.clone() };
-        let body = serde_json::to_vec(request).map_err(|e| Error::step("writing the request", e))?;
+        let body = serde_json::to_vec(&resolved(request)).map_err(|e| Error::step("writing the request", e))?;
         wire::send(ready.socket.as_fd(), wire::Kind::Go, &body, &[]).map_err(fail)?;
         Ok(ready)
     }
+}
+
+/// With the variables that the profile takes from the caller's environment: the launcher has none of it.
+fn resolved(request: &Request) -> Request {
+    let mut request = request.clone();
+    for variable in request.profile.env.iter_mut().filter(|variable| variable.value.is_none()) {
+        variable.value = std::env::var(&variable.name).ok();
+    }
+    request
 }
 
 /// Walls that wait for a command. Dropped, they are taken down.

@@ -1,9 +1,11 @@
 //! Standard input, output and error. Those inside hold pipes only, never the caller's own descriptors: a terminal could be typed into, a
 //! file opened for writing be written. Past the limit output is dropped, and the pipe goes on being emptied, so a flood blocks nobody.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::exit_report::Passed;
@@ -40,6 +42,24 @@ const PIECE: usize = 4096;
 /// As much as a pipe holds.
 const FULL: usize = 65_536;
 
+/// A descriptor of the caller's, for which nobody ever waits: a terminal that stands still must not hold up the clock of the supervisor.
+/// Whether a descriptor waits is kept where all who hold it see it, the caller's shell too, so what can be opened anew is: terminals, and
+/// pipes to write to (of a pipe to read from, one who comes late may miss the end). What cannot (a socket, another user's pipe) is only
+/// ever asked for what poll promised.
+fn own_description(fd: OwnedFd, flags: OFlags) -> OwnedFd {
+    let kind = fstat(&fd).map(|about| FileType::from_raw_mode(about.st_mode));
+    let may_wait = match kind {
+        Ok(FileType::CharacterDevice) => true,
+        Ok(FileType::Fifo) => flags.contains(OFlags::WRONLY),
+        _ => false,
+    };
+    if !may_wait {
+        return fd;
+    }
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    openat(CWD, path, flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap_or(fd)
+}
+
 /// From one descriptor to another, with at most one buffer between.
 #[derive(Debug)]
 struct Pump {
@@ -47,11 +67,13 @@ struct Pump {
     to: Option<OwnedFd>,
     waiting: Vec<u8>,
     at: usize,
+    /// Why what was said could not be passed on; a reader who has gone is no such reason.
+    lost: Option<Errno>,
 }
 
 impl Pump {
     fn new(from: Option<OwnedFd>, to: OwnedFd) -> Self {
-        Self { from, to: Some(to), waiting: Vec::new(), at: 0 }
+        Self { from, to: Some(to), waiting: Vec::new(), at: 0, lost: None }
     }
 
     fn empty(&self) -> bool {
@@ -81,14 +103,12 @@ impl Pump {
 
     fn fill(&mut self, left: &mut u64, passed: &mut Passed) {
         let Some(from) = &self.from else { return };
-        self.waiting.resize(FULL, 0);
+        self.waiting.clear();
+        self.waiting.reserve(FULL);
         self.at = 0;
-        let got = match rustix::io::read(from, self.waiting.as_mut_slice()) {
+        let got = match rustix::io::read(from, rustix::buffer::spare_capacity(&mut self.waiting)) {
             Ok(got) => got,
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {
-                self.waiting.clear();
-                return;
-            }
+            Err(Errno::AGAIN | Errno::INTR) => return,
             Err(_) => 0,
         };
         if got == 0 {
@@ -110,9 +130,12 @@ impl Pump {
         let piece = piece.get(..PIECE).unwrap_or(piece);
         match rustix::io::write(to, piece) {
             Ok(wrote) => self.at += wrote,
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
-            // The reader is gone; what is said to nobody is dropped.
-            Err(_) => self.to = None,
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            // Those inside go on talking, or they would notice; what is said to nobody is dropped.
+            Err(error) => {
+                self.lost = (error != Errno::PIPE).then_some(error);
+                self.to = None;
+            }
         }
     }
 }
@@ -142,9 +165,9 @@ impl Streams {
         // Our own end only: the other end is a file description of its own.
         rustix::io::ioctl_fionbio(&to_input, true)?;
         let streams = Self {
-            input: Pump::new(stdio.input, to_input),
-            output: Pump::new(Some(from_output), stdio.output),
-            errors: Pump::new(Some(from_errors), stdio.errors),
+            input: Pump::new(stdio.input.map(|fd| own_description(fd, OFlags::RDONLY)), to_input),
+            output: Pump::new(Some(from_output), own_description(stdio.output, OFlags::WRONLY)),
+            errors: Pump::new(Some(from_errors), own_description(stdio.errors, OFlags::WRONLY)),
             left: limit,
             passed: Passed::default(),
         };
@@ -188,6 +211,12 @@ impl Streams {
     /// Nothing more will come out.
     pub(crate) fn finished(&self) -> bool {
         self.output.done() && self.errors.done()
+    }
+
+    /// What of the output could not be written, and why.
+    pub(crate) fn lost(&self) -> Option<(&'static str, Errno)> {
+        let told = |name, pump: &Pump| pump.lost.map(|why| (name, why));
+        told("standard output", &self.output).or_else(|| told("standard error", &self.errors))
     }
 
     /// Those inside are dead: no more input.

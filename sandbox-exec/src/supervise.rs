@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 
+use crate::audit::Audit;
 use crate::error::Error;
 use crate::exit_report::{Enforced, ExitReport, Outcome, SCHEMA, Violation, Violations};
 use crate::launcher::Walls;
 use crate::plan::Plan;
 use crate::streams::Streams;
-use crate::{collect, proxy, seccomp, sys, watchdog, wire};
+use crate::{collect, gpu_memory, proxy, seccomp, sys, watchdog, wire};
 
 /// Refused calls are answered one by one up to here; past it the listener is closed, and the kernel answers ENOSYS by itself.
 const MOST_REFUSED: u64 = 10_000;
@@ -21,11 +22,15 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How often memory is looked at where no cgroup does.
 const WATCH: Duration = Duration::from_millis(20);
 
+/// The ABI of Landlock from which on it tells audit what it refuses.
+const AUDITED: u32 = 7;
+
 /// Why a run was ended from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
     Time,
     Memory,
+    GpuMemory,
     Caller,
 }
 
@@ -34,6 +39,7 @@ struct Watch<'a> {
     walls: Walls,
     streams: Streams,
     listener: Option<OwnedFd>,
+    audit: Option<Audit>,
     out: Option<OwnedFd>,
     proxy: Option<proxy::Proxy>,
     violations: Violations,
@@ -43,6 +49,7 @@ struct Watch<'a> {
     status: Option<i32>,
     failed: Option<Error>,
     killed: Option<(Ended, Instant)>,
+    gpu_reason: Option<String>,
     socket_open: bool,
 }
 
@@ -66,6 +73,8 @@ pub(crate) fn supervise(
         walls,
         streams,
         listener: None,
+        // Those who are no root may not listen; nor does anyone speak where there is no Landlock.
+        audit: (plan.as_root && plan.landlock >= AUDITED).then(Audit::listen).flatten(),
         out: None,
         proxy: None,
         violations: Violations::default(),
@@ -75,6 +84,7 @@ pub(crate) fn supervise(
         status: None,
         failed: None,
         killed: None,
+        gpu_reason: None,
         socket_open: true,
     };
     if let Some(ready) = early {
@@ -103,10 +113,14 @@ impl Watch<'_> {
             None if self.walls.reaped => None,
             None => Some((self.walls.since + self.plan.limits.timeout.0).saturating_duration_since(now)),
         };
-        if self.plan.place.memory.is_none() && !self.walls.reaped {
+        if (self.plan.place.memory.is_none() || self.gpu_watched()) && !self.walls.reaped {
             wait = Some(wait.map_or(WATCH, |wait| wait.min(WATCH)));
         }
         wait.and_then(|wait| Timespec::try_from(wait).ok())
+    }
+
+    fn gpu_watched(&self) -> bool {
+        self.walls.gpu_memory.as_ref().is_some_and(gpu_memory::Kept::watched)
     }
 
     /// One wait, and whatever it brought.
@@ -119,9 +133,10 @@ impl Watch<'_> {
             self.socket_open.then(|| PollFd::from_borrowed_fd(self.walls.socket.as_fd(), input)),
             self.listener.as_ref().map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), input)),
             caller.map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), input)),
+            self.audit.as_ref().map(|audit| PollFd::from_borrowed_fd(audit.as_fd(), input)),
         ];
-        let mut wanted: Vec<PollFd<'_>> = Vec::with_capacity(8);
-        let mut places = [None; 8];
+        let mut wanted: Vec<PollFd<'_>> = Vec::with_capacity(9);
+        let mut places = [None; 9];
         for (place, fd) in places.iter_mut().zip(fds.into_iter().chain(self.streams.interests())) {
             if let Some(fd) = fd {
                 *place = Some(wanted.len());
@@ -133,7 +148,7 @@ impl Watch<'_> {
         let ready = told.map(|told| !told.is_empty());
         let [_, _, _, listening, ..] = told;
         drop(wanted);
-        let [signal, first, socket, listener, caller, a, b, c] = ready;
+        let [signal, first, socket, listener, caller, audit, a, b, c] = ready;
         if listening.contains(PollFlags::IN) {
             self.refuse();
         } else if listener {
@@ -142,6 +157,9 @@ impl Watch<'_> {
         }
         if socket {
             self.hear();
+        }
+        if audit {
+            self.overhear();
         }
         self.streams.step([a, b, c]);
         if first {
@@ -162,6 +180,9 @@ impl Watch<'_> {
         } else if self.plan.place.memory.is_none() && watchdog::memory(self.walls.first_pid) > self.plan.limits.memory.0
         {
             Some(Ended::Memory)
+        } else if let Some(why) = self.walls.gpu_memory.as_ref().and_then(gpu_memory::Kept::exceeded) {
+            self.gpu_reason = Some(why);
+            Some(Ended::GpuMemory)
         } else {
             None
         };
@@ -193,10 +214,29 @@ impl Watch<'_> {
             wire::Kind::Listener => {
                 self.listener = received.2.pop();
                 self.notify = true;
+                // The one who told this has locked itself in a moment ago.
+                if let Some(audit) = &mut self.audit {
+                    audit.expect_children_of(self.walls.first_pid);
+                }
             }
             wire::Kind::Failed => self.failed = Some(failure(&received.1)),
             wire::Kind::Ended => self.status = received.1.try_into().ok().map(i32::from_le_bytes),
             wire::Kind::Go | wire::Kind::Doors | wire::Kind::Start => {}
+        }
+    }
+
+    /// What Landlock refused, where audit tells it.
+    fn overhear(&mut self) {
+        let at_ms = self.at_ms();
+        for refused in self.audit.as_mut().map(Audit::hear).unwrap_or_default() {
+            self.violations.add(Violation {
+                kind: "landlock".into(),
+                what: refused.what,
+                detail: refused.rights,
+                at_ms,
+                pid: None,
+                times: 1,
+            });
         }
     }
 
@@ -248,6 +288,9 @@ impl Watch<'_> {
             let detail = format!("{} bytes past {} were dropped", self.streams.passed.dropped, self.plan.limits.output);
             self.violations.quota("output", detail, at_ms);
         }
+        if let Some(why) = &self.gpu_reason {
+            self.violations.quota("gpu_memory", why.clone(), at_ms);
+        }
         if self.killed.is_some_and(|(why, _)| why == Ended::Time) {
             self.violations.quota("time", format!("more than {}", self.plan.limits.timeout), at_ms);
         }
@@ -256,6 +299,7 @@ impl Watch<'_> {
 
     fn report(mut self) -> (ExitReport, Walls) {
         let wall_ms = self.at_ms();
+        self.overhear();
         let kills = self.quotas();
         if let Some(error) = self.failed.take() {
             let mut report = ExitReport::not_started(&self.plan.profile, &error);
@@ -273,6 +317,20 @@ impl Watch<'_> {
                         (outcome, code) = (Outcome::Exited, 125);
                     }
                 }
+            }
+        }
+        if let Some((stream, why)) = self.streams.lost() {
+            let detail = format!("could not be written, and the rest of it was dropped: {why}");
+            self.violations.add(Violation {
+                kind: "output".into(),
+                what: stream.into(),
+                detail: detail.clone(),
+                at_ms: wall_ms,
+                pid: None,
+                times: 1,
+            });
+            if outcome == Outcome::Exited && code == 0 {
+                (code, reason) = (125, Some(format!("{stream} {detail}")));
             }
         }
         let (cpu, resident) = sys::children_usage();
@@ -311,6 +369,7 @@ impl Watch<'_> {
                 Some(format!("still running after {}", self.plan.limits.timeout)),
             ),
             (Some((Ended::Memory, _)), _) => memory(self.plan),
+            (Some((Ended::GpuMemory, _)), _) => (Outcome::Memory, 137, Some(libc::SIGKILL), self.gpu_reason.clone()),
             (_, None) if memory_kills > 0 => memory(self.plan),
             (_, Some((_, Some(libc::SIGKILL)) | (Some(137), _))) if memory_kills > 0 => memory(self.plan),
             (Some((Ended::Caller, _)), None) => {
@@ -338,7 +397,7 @@ impl Watch<'_> {
             cpus: named("cpus", "affinity"),
             devices: named("devices", "nodes"),
             core_scheduling: self.core,
-            gpu_memory: self.plan.gpu.as_ref().and_then(|gpu| gpu.memory.clone()),
+            gpu_memory: self.walls.gpu_memory.as_ref().map(|kept| kept.name().to_owned()),
         }
     }
 }

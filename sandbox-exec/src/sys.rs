@@ -209,12 +209,21 @@ pub(crate) fn ignore_terminal_stops() {
     }
 }
 
-/// Signals are as for a new program: caught by none, ignored by none.
-pub(crate) fn default_signals() {
+/// Signals are as for a new program: caught by none, ignored by none, blocked by none. A blocked one would stay blocked in the command and
+/// in all that it starts, which then could not be asked to end.
+pub(crate) fn default_signals() -> io::Result<()> {
     for signal in 1..=64 {
         // JUSTIFICATION: as above. SAFETY: SIG_DFL runs no code of ours; signals that cannot be set answer with an error that harms nothing.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
+    // JUSTIFICATION: rustix wraps no signal mask. SAFETY: a signal set is plain bits, for which zero is valid; both calls get a pointer to
+    // this set, which lives on; a null pointer for the old mask is allowed.
+    let unblocked = unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut())
+    };
+    check(unblocked.into()).map(drop)
 }
 
 /// Processor time and the largest resident size of all children that were waited for.
@@ -254,4 +263,220 @@ pub(crate) fn exit_now(code: i32) -> ! {
 pub(crate) fn ids() -> (u32, u32) {
     // JUSTIFICATION: plain numbers instead of rustix's types. SAFETY: these calls take nothing and cannot fail.
     unsafe { (libc::geteuid(), libc::getegid()) }
+}
+
+/// NVIDIA's management library, looked for at run time: without the driver there is none, and nothing of it is needed to build.
+#[derive(Debug)]
+pub(crate) struct Nvml {
+    library: std::ptr::NonNull<libc::c_void>,
+}
+
+/// A device, as the library names it. Only ever handed back to the library that gave it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NvmlDevice(*mut libc::c_void);
+
+/// `nvmlMemory_t`.
+#[repr(C)]
+struct NvmlMemory {
+    total: u64,
+    free: u64,
+    used: u64,
+}
+
+/// `nvmlSetMemoryLimits_v1_t`.
+#[repr(C)]
+struct NvmlSetLimits {
+    name_space: *const libc::c_char,
+    soft: u64,
+    hard: u64,
+}
+
+/// `nvmlGetMemoryLimits_v1_t`.
+#[repr(C)]
+struct NvmlGetLimits {
+    name_space: *const libc::c_char,
+    soft: u64,
+    hard: u64,
+    used: u64,
+}
+
+/// `nvmlProcessInfo_v2_t`, which version 3 of the call fills.
+#[derive(Clone)]
+#[repr(C)]
+struct NvmlProcess {
+    pid: u32,
+    used: u64,
+    gpu_instance: u32,
+    compute_instance: u32,
+}
+
+type NvmlNumber = unsafe extern "C" fn(*mut libc::c_void, *mut libc::c_uint) -> libc::c_int;
+
+fn nvml(status: libc::c_int) -> io::Result<()> {
+    match status {
+        0 => Ok(()),
+        2 => Err(io::Error::other("the driver calls an argument invalid")),
+        3 => Err(io::Error::other("the driver does not support it")),
+        4 => Err(io::Error::other("the driver permits it to root only")),
+        6 => Err(io::Error::other("the driver knows no such device")),
+        other => Err(io::Error::other(format!("the driver answers with error {other}"))),
+    }
+}
+
+impl Nvml {
+    /// Loads the library and starts it.
+    pub(crate) fn open() -> io::Result<Self> {
+        // JUSTIFICATION: a driver's library can only be had by the dynamic linker. SAFETY: the name is NUL-terminated; what the library does
+        // when it is loaded is the driver's code, which everything that uses a GPU runs.
+        let library = unsafe { libc::dlopen(c"libnvidia-ml.so.1".as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+        let library = std::ptr::NonNull::new(library)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no libnvidia-ml.so.1"))?;
+        let opened = Self { library };
+        // JUSTIFICATION: as for every call below: the symbol has no type until it is given one. SAFETY: `int nvmlInit_v2(void)`.
+        nvml(unsafe {
+            std::mem::transmute::<*mut libc::c_void, unsafe extern "C" fn() -> libc::c_int>(
+                opened.symbol(c"nvmlInit_v2")?,
+            )()
+        })?;
+        Ok(opened)
+    }
+
+    fn symbol(&self, name: &std::ffi::CStr) -> io::Result<*mut libc::c_void> {
+        // JUSTIFICATION: as for dlopen. SAFETY: the library is open as long as `self` lives, the name is NUL-terminated.
+        let found = unsafe { libc::dlsym(self.library.as_ptr(), name.as_ptr()) };
+        if found.is_null() {
+            let message = format!("the driver is too old: it has no {}", name.to_string_lossy());
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+        }
+        Ok(found)
+    }
+
+    /// Whether memory can be limited for a cgroup (from version 615 of the driver on).
+    pub(crate) fn can_limit(&self) -> bool {
+        self.symbol(c"nvmlDeviceSetMemoryLimits_v1").is_ok() && self.symbol(c"nvmlDeviceGetMemoryLimits_v1").is_ok()
+    }
+
+    /// A GPU or a slice by its UUID.
+    pub(crate) fn by_uuid(&self, uuid: &std::ffi::CStr) -> io::Result<NvmlDevice> {
+        type Call = unsafe extern "C" fn(*const libc::c_char, *mut *mut libc::c_void) -> libc::c_int;
+        let mut device = std::ptr::null_mut();
+        // SAFETY: `int nvmlDeviceGetHandleByUUID(const char *, nvmlDevice_t *)`; the text is NUL-terminated, the handle writable.
+        nvml(unsafe {
+            let call = self.symbol(c"nvmlDeviceGetHandleByUUID")?;
+            std::mem::transmute::<*mut libc::c_void, Call>(call)(uuid.as_ptr(), &raw mut device)
+        })?;
+        Ok(NvmlDevice(device))
+    }
+
+    /// The GPU whose node has this minor.
+    pub(crate) fn by_minor(&self, minor: u32) -> io::Result<NvmlDevice> {
+        type Count = unsafe extern "C" fn(*mut libc::c_uint) -> libc::c_int;
+        type Call = unsafe extern "C" fn(libc::c_uint, *mut *mut libc::c_void) -> libc::c_int;
+        let mut count = 0;
+        // SAFETY: `int nvmlDeviceGetCount_v2(unsigned *)`; the number is writable.
+        nvml(unsafe {
+            let call = self.symbol(c"nvmlDeviceGetCount_v2")?;
+            std::mem::transmute::<*mut libc::c_void, Count>(call)(&raw mut count)
+        })?;
+        for index in 0..count {
+            let mut device = std::ptr::null_mut();
+            // SAFETY: `int nvmlDeviceGetHandleByIndex_v2(unsigned, nvmlDevice_t *)`; the handle is writable.
+            let found = nvml(unsafe {
+                let call = self.symbol(c"nvmlDeviceGetHandleByIndex_v2")?;
+                std::mem::transmute::<*mut libc::c_void, Call>(call)(index, &raw mut device)
+            });
+            // One that this process may not see is not the one.
+            if found.is_ok() && self.number(NvmlDevice(device), c"nvmlDeviceGetMinorNumber").ok() == Some(minor) {
+                return Ok(NvmlDevice(device));
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::NotFound, format!("the driver knows no GPU with the minor {minor}")))
+    }
+
+    fn number(&self, device: NvmlDevice, name: &std::ffi::CStr) -> io::Result<u32> {
+        let mut number = 0;
+        // SAFETY: those that are asked for by this way have the type `int (nvmlDevice_t, unsigned *)`; the handle came from this library.
+        nvml(unsafe {
+            std::mem::transmute::<*mut libc::c_void, NvmlNumber>(self.symbol(name)?)(device.0, &raw mut number)
+        })?;
+        Ok(number)
+    }
+
+    /// The minor of a GPU's node.
+    pub(crate) fn minor(&self, device: NvmlDevice) -> io::Result<u32> {
+        self.number(device, c"nvmlDeviceGetMinorNumber")
+    }
+
+    /// Of a slice: its GPU, its GPU instance and its compute instance.
+    pub(crate) fn slice(&self, device: NvmlDevice) -> io::Result<(NvmlDevice, u32, u32)> {
+        type Call = unsafe extern "C" fn(*mut libc::c_void, *mut *mut libc::c_void) -> libc::c_int;
+        let mut whole = std::ptr::null_mut();
+        // SAFETY: `int nvmlDeviceGetDeviceHandleFromMigDeviceHandle(nvmlDevice_t, nvmlDevice_t *)`; both as for `by_uuid`.
+        nvml(unsafe {
+            let call = self.symbol(c"nvmlDeviceGetDeviceHandleFromMigDeviceHandle")?;
+            std::mem::transmute::<*mut libc::c_void, Call>(call)(device.0, &raw mut whole)
+        })?;
+        let gpu_instance = self.number(device, c"nvmlDeviceGetGpuInstanceId")?;
+        Ok((NvmlDevice(whole), gpu_instance, self.number(device, c"nvmlDeviceGetComputeInstanceId")?))
+    }
+
+    /// All memory of a GPU or a slice.
+    pub(crate) fn total_memory(&self, device: NvmlDevice) -> io::Result<u64> {
+        type Call = unsafe extern "C" fn(*mut libc::c_void, *mut NvmlMemory) -> libc::c_int;
+        let mut memory = NvmlMemory { total: 0, free: 0, used: 0 };
+        // SAFETY: `int nvmlDeviceGetMemoryInfo(nvmlDevice_t, nvmlMemory_t *)`; the struct is writable and laid out as in C.
+        nvml(unsafe {
+            let call = self.symbol(c"nvmlDeviceGetMemoryInfo")?;
+            std::mem::transmute::<*mut libc::c_void, Call>(call)(device.0, &raw mut memory)
+        })?;
+        Ok(memory.total)
+    }
+
+    /// Limits the memory of all that is in a cgroup, and reads the limit back: what is not in force is an error.
+    pub(crate) fn limit_memory(&self, device: NvmlDevice, cgroup: &std::ffi::CStr, bytes: u64) -> io::Result<()> {
+        type Set = unsafe extern "C" fn(*mut libc::c_void, *mut NvmlSetLimits) -> libc::c_int;
+        type Get = unsafe extern "C" fn(*mut libc::c_void, *mut NvmlGetLimits) -> libc::c_int;
+        let mut wanted = NvmlSetLimits { name_space: cgroup.as_ptr(), soft: bytes, hard: bytes };
+        let mut found = NvmlGetLimits { name_space: cgroup.as_ptr(), soft: 0, hard: 0, used: 0 };
+        // SAFETY: `int nvmlDeviceSetMemoryLimits_v1(nvmlDevice_t, nvmlSetMemoryLimits_v1_t *)` and its counterpart; both structs are
+        // writable and laid out as in C, and the text that they point to is NUL-terminated and lives through the calls.
+        unsafe {
+            let (set, get) =
+                (self.symbol(c"nvmlDeviceSetMemoryLimits_v1")?, self.symbol(c"nvmlDeviceGetMemoryLimits_v1")?);
+            nvml(std::mem::transmute::<*mut libc::c_void, Set>(set)(device.0, &raw mut wanted))?;
+            nvml(std::mem::transmute::<*mut libc::c_void, Get>(get)(device.0, &raw mut found))?;
+        }
+        if found.hard == bytes {
+            Ok(())
+        } else {
+            Err(io::Error::other("the driver took the limit and does not hold it"))
+        }
+    }
+
+    /// Who computes on a GPU, and with how much memory.
+    pub(crate) fn processes(&self, device: NvmlDevice) -> io::Result<Vec<(u32, u64)>> {
+        type Call = unsafe extern "C" fn(*mut libc::c_void, *mut libc::c_uint, *mut NvmlProcess) -> libc::c_int;
+        // More than a GPU has room for; were there more, the call would say so, and that is an error here.
+        let mut list = vec![NvmlProcess { pid: 0, used: 0, gpu_instance: 0, compute_instance: 0 }; 1024];
+        let mut count: libc::c_uint = 1024;
+        // SAFETY: `int nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t, unsigned *, nvmlProcessInfo_t *)`; it writes at most `count`
+        // entries, which is how many there is room for, and then how many it wrote.
+        nvml(unsafe {
+            let call = self.symbol(c"nvmlDeviceGetComputeRunningProcesses_v3")?;
+            std::mem::transmute::<*mut libc::c_void, Call>(call)(device.0, &raw mut count, list.as_mut_ptr())
+        })?;
+        let known = list.iter().take(usize::try_from(count).unwrap_or(0));
+        // All ones: the driver cannot tell.
+        Ok(known.filter(|process| process.used != u64::MAX).map(|process| (process.pid, process.used)).collect())
+    }
+}
+
+impl Drop for Nvml {
+    fn drop(&mut self) {
+        if let Ok(call) = self.symbol(c"nvmlShutdown") {
+            // SAFETY: `int nvmlShutdown(void)`; every handle borrowed from this library has gone out of use with it. The library itself
+            // stays loaded: threads that it may have started run its code.
+            unsafe { std::mem::transmute::<*mut libc::c_void, unsafe extern "C" fn() -> libc::c_int>(call)() };
+        }
+    }
 }

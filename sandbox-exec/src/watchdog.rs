@@ -13,6 +13,12 @@ pub(crate) fn pid_inside(pid: u32) -> Option<u32> {
 
 /// Resident memory of a process and all that descend from it.
 pub(crate) fn memory(first: i32) -> u64 {
+    let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
+    descendants(first).iter().map(|pid| resident_pages(*pid).saturating_mul(page)).fold(0, u64::saturating_add)
+}
+
+/// A process and all that descend from it.
+pub(crate) fn descendants(first: i32) -> HashSet<i32> {
     let mut parents = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
@@ -37,8 +43,7 @@ pub(crate) fn memory(first: i32) -> u64 {
             break;
         }
     }
-    let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
-    inside.iter().map(|pid| resident_pages(*pid).saturating_mul(page)).fold(0, u64::saturating_add)
+    inside
 }
 
 fn resident_pages(pid: i32) -> u64 {

@@ -3,24 +3,32 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 mod walls;
 
 use walls::{Result, launcher, null, possible, request, run};
 
-use sandbox_exec::{Outcome, Span, Stdio};
+use sandbox_exec::{Outcome, Size, Span, Stdio};
 
-/// What is ours on this machine: cgroups and mounts by name, processes by their program.
-fn leftovers(only: Option<u32>) -> Vec<String> {
+/// Held by a test that leaves cgroups for a moment, and by one that looks whether there are any.
+static CGROUPS: Mutex<()> = Mutex::new(());
+
+/// Cgroups of runs whose supervisor is gone.
+fn leftovers() -> Vec<String> {
+    let orphaned = |name: &str| {
+        let owner = name.strip_prefix("modelscan-").and_then(|rest| rest.split('-').nth(1));
+        owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists())
+    };
     let mut found = Vec::new();
-    let own = only.map(|pid| format!("-{pid}-"));
     let mut folders = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with("modelscan-") && own.as_ref().is_none_or(|own| name.contains(own)) {
+            if orphaned(&name) {
                 found.push(entry.path().display().to_string());
             }
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -36,6 +44,7 @@ fn a_supervisor_that_is_killed_takes_everything_along() -> Result<()> {
     if !possible() {
         return Ok(());
     }
+    let _alone = CGROUPS.lock().map_err(|_| "another test broke")?;
     let mut request = request(&["sleep", "31.25"])?;
     request.profile.limits.timeout = Span(Duration::from_secs(20));
     let alive = || {
@@ -73,7 +82,7 @@ fn a_supervisor_that_is_killed_takes_everything_along() -> Result<()> {
     assert_eq!(alive(), 0, "the command outlived its supervisor");
     // The empty cgroups of a killed supervisor are swept by the next run.
     run(&walls::request(&["true"])?)?;
-    assert_eq!(leftovers(Some(supervisor.parse()?)), Vec::<String>::new());
+    assert_eq!(leftovers(), Vec::<String>::new());
     Ok(())
 }
 
@@ -82,6 +91,7 @@ fn many_runs_leave_nothing_behind() -> Result<()> {
     if !possible() {
         return Ok(());
     }
+    let _alone = CGROUPS.lock().map_err(|_| "another test broke")?;
     // A thousand take about a minute; SANDBOX_MANY=1000 asks for them.
     let many = std::env::var("SANDBOX_MANY").ok().and_then(|text| text.parse().ok()).unwrap_or(50);
     let mounts = fs::read_to_string("/proc/self/mountinfo")?.lines().count();
@@ -94,6 +104,7 @@ fn many_runs_leave_nothing_behind() -> Result<()> {
     }
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(fs::read_to_string("/proc/self/mountinfo")?.lines().count(), mounts);
+    assert_eq!(leftovers(), Vec::<String>::new());
     assert!(fs::read_dir("/proc/self/fd")?.count() <= files + 40, "descriptors are left open");
     println!("{many} runs, slowest {} ms", supervisors.iter().max().unwrap_or(&0));
     Ok(())
@@ -121,6 +132,92 @@ fn runs_at_once_do_not_see_each_other() -> Result<()> {
         assert_eq!((lines.next(), lines.next()), (Some(number.to_string().as_str()), Some("x")));
         let seen: usize = lines.next().unwrap_or_default().parse()?;
         assert!(seen <= 4, "{seen} processes are seen");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_reader_who_does_not_read_holds_nothing_up() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    let mut request = request(&[
+        "sh",
+        "-c",
+        "while :; do echo yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy; done",
+    ])?;
+    request.profile.limits.timeout = Span(Duration::from_millis(500));
+    let (unread, write) = std::io::pipe()?;
+    let began = Instant::now();
+    let report = launcher().run(&request, Stdio { input: None, output: write.into(), errors: null()? });
+    assert_eq!((report.outcome, report.code), (Outcome::TimedOut, 124), "{:?}", report.reason);
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    drop(unread);
+    Ok(())
+}
+
+#[test]
+fn output_that_cannot_be_written_is_no_success() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    let full = || -> Result<_> { Ok(fs::OpenOptions::new().write(true).open("/dev/full")?.into()) };
+    let report = launcher().run(&request(&["echo", "hello"])?, Stdio { input: None, output: full()?, errors: null()? });
+    let reason = report.reason.unwrap_or_default();
+    assert_eq!(report.code, 125, "{reason}");
+    assert!(reason.contains("standard output") && reason.contains("No space left"), "{reason}");
+    assert!(report.violations.iter().any(|violation| violation.kind == "output"));
+    // A code of the command's own is not covered up.
+    let failing = request(&["sh", "-c", "echo hello; exit 3"])?;
+    let report = launcher().run(&failing, Stdio { input: None, output: full()?, errors: null()? });
+    assert_eq!((report.outcome, report.code), (Outcome::Exited, 3));
+    Ok(())
+}
+
+#[test]
+fn a_full_disk_is_told_and_no_half_file_is_left() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    let folder = std::env::temp_dir().join(format!("modelscan-full-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    let flags = rustix::mount::MountFlags::NOSUID | rustix::mount::MountFlags::NODEV;
+    if let Err(error) = rustix::mount::mount("full", &folder, "tmpfs", flags, c"size=256k") {
+        fs::remove_dir(&folder)?;
+        println!("SKIPPED: a small disk cannot be mounted here: {error}");
+        return Ok(());
+    }
+    let ran =
+        request(&["sh", "-c", "cd /out; echo small > a; head -c 1000000 /dev/zero > b"]).and_then(|mut request| {
+            request.out = Some(folder.clone());
+            request.profile.limits.out = Size(4 << 20);
+            run(&request)
+        });
+    let left: Vec<_> = fs::read_dir(&folder)?.flatten().map(|entry| entry.file_name()).collect();
+    rustix::mount::unmount(&folder, rustix::mount::UnmountFlags::DETACH)?;
+    fs::remove_dir(&folder)?;
+    let (report, _) = ran?;
+    let reason = report.reason.unwrap_or_default();
+    assert_eq!(report.code, 125, "{reason}");
+    assert!(reason.contains("No space left") && reason.contains("modelscan-full"), "{reason}");
+    assert!(left.iter().all(|name| name == "a"), "{left:?}");
+    Ok(())
+}
+
+#[test]
+fn memory_that_runs_out_ends_the_run_and_not_the_supervisor() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    let mut request = request(&["sh", "-c", "x=a; while :; do x=$x$x; done"])?;
+    request.profile.limits.memory = Size(64 << 20);
+    let (report, _) = run(&request)?;
+    if report.enforced.memory.starts_with("cgroup") {
+        assert_eq!((report.outcome, report.code), (Outcome::Memory, 137), "{:?}", report.reason);
+        assert!(report.violations.iter().any(|violation| violation.what == "memory"));
+    } else {
+        println!("only the watchdog and rlimits keep memory here: {:?} {}", report.outcome, report.code);
+        assert_ne!(report.code, 0);
     }
     Ok(())
 }

@@ -2,17 +2,14 @@
 
 #![cfg(target_os = "linux")]
 
-use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 mod walls;
 
 use walls::{Result, launcher, null, possible, request, run};
 
-use sandbox_exec::{Hole, Host, Opening, Outcome, Pool, Profile, Readable, Size, Span, Stdio};
+use sandbox_exec::{Host, Outcome, Pool, Readable, Size, Span, Stdio, Variable};
 
 #[test]
 fn codes_are_those_of_the_contract() -> Result<()> {
@@ -66,6 +63,17 @@ fn everything_is_dead_soon_after_the_time_limit() -> Result<()> {
 }
 
 #[test]
+fn signals_reach_the_command_and_what_it_starts() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    // The supervisor blocks the signals that end it; those inside must not inherit that.
+    let (report, text) = run(&request(&["sh", "-c", "sleep 20 & kill -TERM $!; wait $!; echo $?"])?)?;
+    assert_eq!((report.code, text.as_str()), (0, "143\n"), "{:?}", report.reason);
+    Ok(())
+}
+
+#[test]
 fn refused_calls_are_told_with_their_arguments_and_process() -> Result<()> {
     if !possible() {
         return Ok(());
@@ -82,6 +90,20 @@ fn refused_calls_are_told_with_their_arguments_and_process() -> Result<()> {
 }
 
 #[test]
+fn what_landlock_refuses_is_told_where_audit_is_on() -> Result<()> {
+    if !possible() {
+        return Ok(());
+    }
+    let (report, _) = run(&request(&["cat", "/proc/self/status"])?)?;
+    assert_eq!(report.code, 1, "/proc is closed without its opening");
+    match report.violations.iter().find(|violation| violation.kind == "landlock") {
+        Some(told) => assert_eq!((told.what.as_str(), told.detail.as_str()), ("/proc/2/status", "fs.read_file")),
+        None => println!("SKIPPED: refused, and not told: auditing is off, or only root may listen to it"),
+    }
+    Ok(())
+}
+
+#[test]
 fn input_and_output_pass_and_nothing_else_of_the_environment() -> Result<()> {
     if !possible() {
         return Ok(());
@@ -91,12 +113,14 @@ fn input_and_output_pass_and_nothing_else_of_the_environment() -> Result<()> {
     feed.write_all(b"fed")?;
     drop(feed);
     let stdio = Stdio { input: Some(input.into()), output: write.into(), errors: null()? };
-    let report = launcher().run(&request(&["sh", "-c", "cat; echo; env | sort"])?, stdio);
+    let mut request = request(&["sh", "-c", "cat; echo; env | sort"])?;
+    request.profile.env.push(Variable { name: "CARGO_PKG_NAME".into(), value: None, why: "test".into() });
+    let report = launcher().run(&request, stdio);
     let mut text = String::new();
     read.read_to_string(&mut text)?;
     assert_eq!(report.code, 0, "{:?}", report.reason);
-    assert!(text.starts_with("fed\nHOME=/tmp\nLANG=C.UTF-8\n"), "{text}");
-    assert!(!text.contains("CARGO"), "{text}");
+    assert!(text.starts_with("fed\nCARGO_PKG_NAME=modelscan-sandbox-exec\nHOME=/tmp\nLANG=C.UTF-8\n"), "{text}");
+    assert!(!text.contains("CARGO_MANIFEST"), "{text}");
     Ok(())
 }
 
@@ -113,40 +137,6 @@ fn ready_walls_run_one_command_each() -> Result<()> {
     }
     pool.refill()?;
     assert_eq!(pool.ready(), 2);
-    Ok(())
-}
-
-#[test]
-fn only_named_hosts_are_reached() -> Result<()> {
-    if !possible() {
-        return Ok(());
-    }
-    if !Path::new("/usr/bin/python3").exists() {
-        println!("SKIPPED: no /usr/bin/python3 to make requests inside");
-        return Ok(());
-    }
-    let server = TcpListener::bind("127.0.0.1:0")?;
-    let port = server.local_addr()?.port();
-    std::thread::spawn(move || {
-        for client in server.incoming().flatten() {
-            let mut head = [0u8; 1024];
-            let _ = (&client).read(&mut head);
-            let _ = (&client).write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
-        }
-    });
-    let script = format!(
-        "import urllib.request as u\nfor a in ('localhost:{port}', '127.0.0.1:{port}', 'example.com'):\n try: print(u.urlopen('http://'+a+'/', timeout=5).read())\n except Exception as e: print(e)"
-    );
-    let mut request = request(&["/usr/bin/python3", "-c", &script])?;
-    request.profile.network.push(Host { host: format!("localhost:{port}"), why: "test".into() });
-    let (report, text) = run(&request)?;
-    assert_eq!(text.matches("403").count(), 3, "a private address without its opening: {text}");
-    assert!(report.network.is_empty());
-    request.profile.allow.push(Opening { name: Hole::NetPrivate, why: "test".into() });
-    let (report, text) = run(&request)?;
-    assert_eq!((text.matches("hello").count(), text.matches("403").count()), (1, 2), "{text}");
-    assert_eq!(report.network, [format!("localhost:{port}")]);
-    assert_eq!(report.violations.iter().filter(|violation| violation.kind == "network").count(), 2);
     Ok(())
 }
 
@@ -172,48 +162,6 @@ fn a_large_caller_waits_no_longer() -> Result<()> {
         held.iter().step_by(4096).map(|b| usize::from(*b)).sum::<usize>() / 256
     );
     assert!(large < small * 2 + Duration::from_millis(5), "{small:?} and {large:?}");
-    Ok(())
-}
-
-#[test]
-fn a_gpu_is_the_one_that_was_asked_for() -> Result<()> {
-    if !possible() {
-        return Ok(());
-    }
-    if !rustix::process::geteuid().is_root() {
-        println!("SKIPPED: only root can make nodes that stand for GPUs");
-        return Ok(());
-    }
-    // Nodes of NVIDIA's major without a driver: opening one that is allowed says ENXIO, one that is not, EPERM or ENOENT.
-    let nodes = [("/dev/nvidia77", 77), ("/dev/nvidia78", 78)];
-    for (path, minor) in nodes {
-        let mode = rustix::fs::Mode::from_bits_truncate(0o666);
-        let device = rustix::fs::makedev(195, minor);
-        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::CharacterDevice, mode, device)?;
-        rustix::fs::chmodat(rustix::fs::CWD, path, mode, rustix::fs::AtFlags::empty())?;
-    }
-    let script = "exec 2>&1; ls /dev | grep nvidia; : < /dev/nvidia77; : < /dev/nvidia78";
-    let ran = request(&["bash", "-c", script]).and_then(|mut request| {
-        request.profile = Profile::load("gpu-eval")?;
-        request.gpu = Some("77".into());
-        let own = run(&request)?;
-        request.gpu_memory = Some(Size(1 << 30));
-        Ok((own, run(&request)?))
-    });
-    for (path, _) in nodes {
-        fs::remove_file(path)?;
-    }
-    let ((report, text), (unkept, _)) = ran?;
-    assert_eq!(
-        text.lines().filter(|line| line.starts_with("nvidia")).collect::<Vec<_>>(),
-        ["nvidia77"],
-        "{:?}",
-        report.reason
-    );
-    assert!(text.contains("nvidia77: No such device or address"), "{text}");
-    assert!(text.contains("nvidia78: No such file or directory"), "{text}");
-    let why = unkept.reason.unwrap_or_default();
-    assert!(unkept.code == 125 && why.contains("gpu_memory"), "{why}");
     Ok(())
 }
 

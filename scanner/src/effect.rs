@@ -147,24 +147,50 @@ fn mapped<'a>(module: &'a str, name: &'a str) -> (&'a str, &'a str) {
     (TABLES.modules.get(module).copied().unwrap_or(module), name)
 }
 
+/// Answers to names that were asked for.
+#[derive(Default)]
+struct Asked {
+    /// The last few: a checkpoint asks for the same ones for each of its thousands of tensors.
+    last: Vec<(Callable, Option<Judgement>)>,
+    next: usize,
+    before: HashMap<Callable, Option<Judgement>>,
+}
+
+impl Asked {
+    const LAST: usize = 8;
+
+    fn judge(&mut self, callable: &Callable) -> Option<Judgement> {
+        if let Some((_, answer)) = self.last.iter().find(|(asked, _)| asked == callable) {
+            return *answer;
+        }
+        if self.before.len() >= 1024 {
+            self.before.clear();
+        }
+        let answer = match self.before.get(callable) {
+            Some(answer) => *answer,
+            None => {
+                let answer = look_up(callable);
+                self.before.insert(callable.clone(), answer);
+                answer
+            }
+        };
+        let place = self.next % Self::LAST;
+        self.next = place + 1;
+        match self.last.get_mut(place) {
+            Some(oldest) => *oldest = (callable.clone(), answer),
+            None => self.last.push((callable.clone(), answer)),
+        }
+        answer
+    }
+}
+
 thread_local! {
-    /// Answers to names that were just asked for: a checkpoint asks for the same ten names thousands of times.
-    static ASKED: RefCell<HashMap<Callable, Option<Judgement>>> = RefCell::new(HashMap::new());
+    static ASKED: RefCell<Asked> = RefCell::default();
 }
 
 /// What a name does. `None` when the stream computes the name.
 pub fn judge(callable: &Callable) -> Option<Judgement> {
-    ASKED.with_borrow_mut(|asked| {
-        if let Some(answer) = asked.get(callable) {
-            return *answer;
-        }
-        if asked.len() >= 1024 {
-            asked.clear();
-        }
-        let answer = look_up(callable);
-        asked.insert(callable.clone(), answer);
-        answer
-    })
+    ASKED.with_borrow_mut(|asked| asked.judge(callable))
 }
 
 fn look_up(callable: &Callable) -> Option<Judgement> {

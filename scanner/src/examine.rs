@@ -19,6 +19,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Artifacts up to this size are read in one piece.
 const GATHERED: usize = 2 << 20;
 
+/// Of raw numbers so many bytes are looked at.
+const NUMBERS: usize = 32;
+
 /// What one artifact turned out to be.
 pub struct Looked {
     /// Where it stands.
@@ -62,16 +65,21 @@ pub fn examine(source: SharedSource, name: &str, watch: &Watch, keep: Keep) -> E
     let mut parents = 0..done.len();
     for depth in 1.. {
         let mut wave: Vec<(Chain, Member)> = Vec::new();
+        let (mut count, mut first) = (0, None);
         for looked in done.get_mut(parents.clone()).unwrap_or_default() {
             let chain = looked.chain.clone();
-            wave.extend(
-                std::mem::take(&mut looked.members).into_iter().map(|member| (chain.member(&member.name), member)),
-            );
+            for member in std::mem::take(&mut looked.members) {
+                first.get_or_insert_with(|| chain.member(&member.name));
+                count += 1;
+                if keep.events || !mute(&member) {
+                    wave.push((chain.member(&member.name), member));
+                }
+            }
         }
-        if wave.is_empty() {
+        if count == 0 {
             break;
         }
-        members += wave.len();
+        members += count;
         let stop = if depth > watch.limits.depth {
             Some("nesting of artifacts")
         } else if members > watch.limits.members {
@@ -84,8 +92,8 @@ pub fn examine(source: SharedSource, name: &str, watch: &Watch, keep: Keep) -> E
             None
         };
         if let (Some(what), Some(root)) = (stop, done.first_mut()) {
-            let first = wave.first().map_or_else(String::new, |(chain, _)| chain.to_string());
-            root.unread.push((None, Unread::Limit(format!("{what}: {} members from {first} on", wave.len()))));
+            let first = first.map_or_else(String::new, |chain| chain.to_string());
+            root.unread.push((None, Unread::Limit(format!("{what}: {count} members from {first} on"))));
             break;
         }
         let from = done.len();
@@ -121,6 +129,15 @@ impl Looked {
     }
 }
 
+/// Raw numbers whose first bytes are known already and tell that they are no artifact: nothing is to be said of them, and
+/// a checkpoint has thousands.
+fn mute(member: &Member) -> bool {
+    let Content::Source(source) = &member.content else { return false };
+    let head = NUMBERS.min(usize::try_from(source.len()).unwrap_or(NUMBERS));
+    member.role == Role::Numbers
+        && source.known(0, head).is_some_and(|head| crate::pickle::literal::look(head, false).is_none())
+}
+
 fn open(chain: Chain, member: Member, depth: usize, watch: &Watch, keep: Keep) -> Looked {
     let (opened, unpacked) = match member.content {
         Content::Source(source) => (Opened { source: Some(source), facts: Vec::new(), unread: None }, false),
@@ -147,7 +164,7 @@ fn look(artifact: &Artifact, keep: Keep) -> Looked {
     let mut looked = Looked::nothing(artifact.chain.clone(), artifact.source.len());
     // A checkpoint has thousands of records of raw numbers: their first bytes tell that they are no artifact. What else
     // is small is read at once.
-    let (length, most) = if artifact.role == Role::Numbers { (32, 0) } else { (4096, GATHERED) };
+    let (length, most) = if artifact.role == Role::Numbers { (NUMBERS, 0) } else { (4096, GATHERED) };
     let source = match gathered(artifact.source.clone(), most) {
         Ok(source) => source,
         Err(error) => {

@@ -7,8 +7,8 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes with random access and a known length.
 pub trait Source: Send + Sync {
@@ -20,6 +20,11 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// What the operating system or the decoder underneath says.
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Those `len` bytes at `at`, where they are in memory anyway: what would be a read for a few bytes is none.
+    fn known(&self, _at: u64, _len: usize) -> Option<&[u8]> {
+        None
+    }
 
     /// Whether there is nothing in it.
     fn is_empty(&self) -> bool {
@@ -95,11 +100,11 @@ impl Source for FileSource {
 
 /// Bytes in memory.
 #[derive(Debug, Clone)]
-pub struct Memory(Arc<[u8]>);
+pub struct Memory(Vec<u8>);
 
 impl Memory {
     /// Wraps bytes.
-    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
     }
 }
@@ -118,6 +123,39 @@ impl Source for Memory {
         }
         Ok(count)
     }
+
+    fn known(&self, at: u64, len: usize) -> Option<&[u8]> {
+        part(&self.0, at, len)
+    }
+}
+
+fn part(bytes: &[u8], at: u64, len: usize) -> Option<&[u8]> {
+    let at = usize::try_from(at).ok()?;
+    bytes.get(at..at.checked_add(len)?)
+}
+
+/// Up to 32 first bytes of something, read along with what stands before it. Of a record of raw numbers no more is looked
+/// at, so that one read serves both.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Start {
+    bytes: [u8; Self::LEN],
+    len: usize,
+}
+
+impl Start {
+    /// How many bytes are kept.
+    pub const LEN: usize = 32;
+
+    /// Keeps the first bytes of these.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut start = Self::default();
+        start.len = start.bytes.iter_mut().zip(bytes).map(|(to, from)| *to = *from).count();
+        start
+    }
+
+    fn get(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
 }
 
 /// A range of another source.
@@ -126,6 +164,7 @@ pub struct Window {
     inner: SharedSource,
     start: u64,
     len: u64,
+    known: Start,
 }
 
 impl Window {
@@ -133,7 +172,13 @@ impl Window {
     pub fn new(inner: SharedSource, start: u64, len: u64) -> Self {
         let start = start.min(inner.len());
         let len = len.min(inner.len() - start);
-        Self { inner, start, len }
+        Self { inner, start, len, known: Start::default() }
+    }
+
+    /// The same range, of which the first bytes were read already.
+    #[must_use]
+    pub fn starting(self, known: Start) -> Self {
+        Self { known, ..self }
     }
 }
 
@@ -149,7 +194,87 @@ impl Source for Window {
         if buf.is_empty() {
             return Ok(0);
         }
+        if let Some(known) = part(self.known.get(), at, buf.len()) {
+            buf.copy_from_slice(known);
+            return Ok(buf.len());
+        }
         self.inner.read_at(self.start.saturating_add(at), buf)
+    }
+
+    fn known(&self, at: u64, len: usize) -> Option<&[u8]> {
+        let inside = at.checked_add(len as u64).is_some_and(|end| end <= self.len);
+        let known = part(self.known.get(), at, len).or_else(|| self.inner.known(self.start.checked_add(at)?, len));
+        known.filter(|_| inside)
+    }
+}
+
+/// A source that is read in order with many small looks back: remembers the blocks that were read last, and the first
+/// one. A pickle of megabytes has hundreds of thousands of short texts, and a file may hold thousands of short pickles.
+pub struct Recent {
+    inner: SharedSource,
+    /// The block at the start, the last one, and the one before; `None` once nothing is remembered any more.
+    blocks: Mutex<Option<[Block; 3]>>,
+}
+
+#[derive(Default)]
+struct Block {
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Recent {
+    const BLOCK: usize = 64 << 10;
+
+    /// Nothing is remembered yet.
+    pub fn new(inner: SharedSource) -> Self {
+        Self { inner, blocks: Mutex::new(Some(Default::default())) }
+    }
+
+    /// Remembers nothing from now on: what was read stays reachable for long, and there may be many of it.
+    pub fn forget(&self) {
+        *self.blocks.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Source for Recent {
+    fn len(&self) -> u64 {
+        self.inner.len()
+    }
+
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(blocks) = blocks.as_mut() else { return self.inner.read_at(at, buf) };
+        let rest = usize::try_from(self.len().saturating_sub(at)).unwrap_or(usize::MAX);
+        let count = rest.min(buf.len());
+        let buf = buf.get_mut(..count).unwrap_or_default();
+        if let Some(bytes) = blocks.iter().find_map(|block| part(&block.bytes, at.checked_sub(block.at)?, count)) {
+            buf.copy_from_slice(bytes);
+            return Ok(count);
+        }
+        let [first, last, before] = blocks;
+        if at > 0 {
+            std::mem::swap(last, before);
+        }
+        let block = if at == 0 { first } else { last };
+        block.at = at;
+        block.bytes.resize(Self::BLOCK.max(count).min(rest), 0);
+        let got = match self.inner.read_at(at, &mut block.bytes) {
+            Ok(got) => got,
+            Err(error) => {
+                block.bytes.clear();
+                return Err(error);
+            }
+        };
+        block.bytes.truncate(got);
+        let count = count.min(got);
+        if let (Some(to), Some(from)) = (buf.get_mut(..count), block.bytes.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        // A long read is not kept: blocks are small, and so are the looks back.
+        if got > Self::BLOCK {
+            *block = Block::default();
+        }
+        Ok(count)
     }
 }
 
@@ -158,7 +283,8 @@ impl Source for Window {
 /// # Errors
 /// As [`Source::read_at`].
 pub fn gathered(source: SharedSource, most: usize) -> io::Result<SharedSource> {
-    if source.len() > most as u64 {
+    let known = usize::try_from(source.len()).is_ok_and(|len| source.known(0, len).is_some());
+    if known || source.len() > most as u64 {
         return Ok(source);
     }
     let bytes = read_vec(source.as_ref(), 0, most)?;
@@ -188,6 +314,37 @@ mod tests {
         assert_eq!(window.len(), 3);
         assert_eq!(read_vec(&window, 1, 100).expect("memory reads"), b"89");
         assert_eq!(read_vec(&window, 3, 1).expect("memory reads"), b"");
+    }
+
+    #[test]
+    fn what_is_known_of_a_window_is_what_it_would_read() {
+        let inner: SharedSource = Arc::new(Memory::new(*b"0123456789"));
+        let window = Window::new(inner, 7, 3);
+        assert_eq!(window.known(1, 2), Some(&b"89"[..]));
+        assert_eq!(window.known(1, 3), None);
+        assert_eq!(window.known(u64::MAX, 1), None);
+        let window = window.starting(Start::of(b"7890123"));
+        assert_eq!((window.known(0, 3), window.known(0, 4)), (Some(&b"789"[..]), None));
+        assert_eq!(read_vec(&window, 2, 9).expect("memory reads"), b"9");
+    }
+
+    #[test]
+    fn what_was_read_is_not_read_again_and_reads_the_same() {
+        let bytes: Vec<u8> = (0..300_000u32).map(|index| (index % 251) as u8).collect();
+        let (read, file) = (Arc::new(AtomicU64::new(0)), tempfile::NamedTempFile::new().expect("a file"));
+        std::fs::write(file.path(), &bytes).expect("it is written");
+        let inner =
+            FileSource::new(File::open(file.path()).expect("it is there"), read.clone()).expect("it has a length");
+        let recent = Recent::new(Arc::new(inner));
+        let places =
+            [(0, 10), (5, 65_531), (65_530, 20), (70_000, 7), (1, 1), (299_990, 100), (70_001, 3), (400_000, 4)];
+        for (at, len) in places.into_iter().chain([(10, 100_000), (0, 4)]) {
+            let end = bytes.len().min(at + len);
+            assert_eq!(read_vec(&recent, at as u64, len).expect("it reads"), bytes[at.min(end)..end], "{at}");
+        }
+        assert_eq!(read.load(Ordering::Relaxed), 65_536 + 65_536 + 10 + 100_000);
+        recent.forget();
+        assert_eq!(read_vec(&recent, 3, 2).expect("it reads"), bytes[3..5]);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(crate) struct RunArgs {
     /// All of /out together
     #[arg(long, value_name = "SIZE")]
     pub(crate) out_limit: Option<String>,
-    /// This GPU and no other
+    /// This GPU or MIG slice and no other
     #[arg(long, value_name = "N|UUID")]
     pub(crate) gpu: Option<String>,
     /// Memory quota on that GPU
@@ -61,7 +61,7 @@ pub(crate) struct RunArgs {
     /// Open one named hole (exec-any, exec-scratch, memfd-exec, wx-memory, ptrace-own, proc-self, rdtsc, net-private)
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) allow: Vec<String>,
-    /// Go on although this host cannot enforce NAME (memory, pids, cpus, landlock, gpu_memory)
+    /// Go on although this host cannot enforce NAME (memory, pids, cpus, devices, landlock, gpu_memory)
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) allow_weaker: Vec<String>,
     /// Write the report there, as JSON

@@ -76,7 +76,7 @@ fn convert(args: &ConvertArgs, policy: &Policy) -> Result<ConvertReport, Error> 
     let write = WriteOptions {
         sha256: args.sha256,
         reflink: args.reflink,
-        progress: progress.as_ref().map(|progress| progress as &dyn loader::Progress),
+        progress: (!args.quiet).then_some(&progress as &dyn loader::Progress),
         stop: Some(stop),
     };
     write_all(&jobs, &ConvertOptions { write, verify: args.verify, force: args.force })

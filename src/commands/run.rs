@@ -9,7 +9,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use sandbox_exec::{Error, ExitReport, Host, Opening, Outcome, Profile, Readable, Request, Stdio, Variable};
+use sandbox_exec::{Error, ExitReport, Host, Opening, Outcome, Profile, Readable, Request, Stdio, Variable, Violation};
 
 use crate::cli::run::RunArgs;
 
@@ -71,7 +71,8 @@ fn tell(report: &ExitReport) {
             if started { reason.escape_debug().to_string() } else { reason.replace(char::is_control, " ") }
         );
     }
-    for violation in report.violations.iter().filter(|violation| violation.kind != "syscall").take(10) {
+    let loud = |violation: &&Violation| violation.kind != "syscall" && violation.kind != "landlock";
+    for violation in report.violations.iter().filter(loud).take(10) {
         eprintln!(
             "modelscan run: {} {}: {}",
             violation.kind,
@@ -150,9 +151,14 @@ struct Accounts {
 
 enum Log {
     File(fs::File),
-    /// syslog or journald, at its socket (`/dev/log`).
-    Socket(UnixDatagram),
+    /// syslog, or journald in its place (`/dev/log`).
+    Syslog(UnixDatagram),
+    /// journald's own socket, which takes fields.
+    Journal(UnixDatagram),
 }
+
+/// What every syslog daemon takes in one message; the rest would be cut off, and what is left be no JSON.
+const MESSAGE: usize = 8_000;
 
 impl Accounts {
     fn open(args: &RunArgs) -> Result<Self, Error> {
@@ -173,9 +179,40 @@ impl Accounts {
             None => Ok(()),
             Some(Log::File(mut file)) => file.write_all(format!("{line}\n").as_bytes()),
             // Facility user, severity notice. One datagram a run; JSON escapes whatever could pose as another line.
-            Some(Log::Socket(socket)) => socket.send(format!("<13>modelscan: {line}").as_bytes()).map(drop),
+            Some(Log::Syslog(socket)) => {
+                socket.send(format!("<13>modelscan: {}", shortened(report, MESSAGE)?).as_bytes()).map(drop)
+            }
+            Some(Log::Journal(socket)) => {
+                let line = shortened(report, 10 * MESSAGE)?;
+                let fields = format!("MESSAGE={line}\nPRIORITY=5\nSYSLOG_FACILITY=1\nSYSLOG_IDENTIFIER=modelscan\n");
+                socket.send(fields.as_bytes()).map(drop)
+            }
         }
     }
+}
+
+/// One line of JSON of at most so many bytes: lists lose their ends, and how many violations that were is counted.
+fn shortened(report: &ExitReport, most: usize) -> serde_json::Result<String> {
+    let mut line = serde_json::to_string(report)?;
+    if line.len() <= most {
+        return Ok(line);
+    }
+    let mut report = report.clone();
+    report.files.truncate(8);
+    report.network.truncate(8);
+    while line.len() > most && !report.violations.is_empty() {
+        let kept = report.violations.len() / 2;
+        report.violations_dropped += (report.violations.len() - kept) as u64;
+        report.violations.truncate(kept);
+        line = serde_json::to_string(&report)?;
+    }
+    if line.len() > most {
+        report.files.clear();
+        report.network.clear();
+        report.reason = report.reason.map(|reason| reason.chars().take(200).collect());
+        line = serde_json::to_string(&report)?;
+    }
+    Ok(line)
 }
 
 impl Log {
@@ -183,7 +220,8 @@ impl Log {
         if fs::metadata(path).is_ok_and(|about| about.file_type().is_socket()) {
             let socket = UnixDatagram::unbound()?;
             socket.connect(path)?;
-            return Ok(Self::Socket(socket));
+            let own = path.ends_with("systemd/journal/socket");
+            return Ok(if own { Self::Journal(socket) } else { Self::Syslog(socket) });
         }
         Ok(Self::File(fs::OpenOptions::new().append(true).create(true).open(path)?))
     }
@@ -199,5 +237,71 @@ mod tests {
         assert_eq!((row.path, row.dest), ("/data/a:b".into(), Some("/in".into())));
         let row = readable(OsStr::new("/data/c:d"));
         assert_eq!((row.path, row.dest), ("/data/c:d".into(), Some("/data/c:d".into())));
+    }
+
+    fn long() -> ExitReport {
+        let mut report = ExitReport::not_started("eval", &Error::Request("no\nsuch thing".into()));
+        let row = |number: u64| Violation {
+            kind: "syscall".into(),
+            what: "ptrace".into(),
+            detail: format!("({number:#x})\nMESSAGE=forged"),
+            at_ms: number,
+            pid: None,
+            times: 1,
+        };
+        report.violations = (0..256).map(row).collect();
+        report.files = (0..1000).map(|number| format!("file{number}")).collect();
+        report
+    }
+
+    /// What arrives at a socket of that name when a long report is logged there.
+    fn logged(name: &str) -> std::io::Result<String> {
+        let folder = std::env::temp_dir().join(format!("modelscan-log-{}-{}", std::process::id(), name.len()));
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(&folder))?;
+        let daemon = UnixDatagram::bind(&path)?;
+        let log = Log::open(&path)?;
+        let sent = Accounts { report: None, log: Some(log) }.write(&long());
+        let mut message = vec![0; 1 << 20];
+        let got = sent.and_then(|()| daemon.recv(&mut message));
+        fs::remove_dir_all(&folder)?;
+        message.truncate(got?);
+        Ok(String::from_utf8_lossy(&message).into_owned())
+    }
+
+    #[test]
+    fn syslog_gets_one_message_of_json_that_fits() -> Result<(), Box<dyn std::error::Error>> {
+        let message = logged("log")?;
+        let line = message.strip_prefix("<13>modelscan: ").ok_or("no header")?;
+        assert!(message.len() < MESSAGE + 50 && !line.contains('\n'), "{}", message.len());
+        let report: ExitReport = serde_json::from_str(line)?;
+        assert!(!report.violations.is_empty());
+        assert_eq!(report.violations.len() as u64 + report.violations_dropped, 256);
+        Ok(())
+    }
+
+    #[test]
+    fn journald_gets_fields_that_no_text_from_inside_can_forge() -> Result<(), Box<dyn std::error::Error>> {
+        let message = logged("systemd/journal/socket")?;
+        let lines: Vec<&str> = message.lines().collect();
+        assert_eq!(lines.len(), 4, "{message}");
+        let line = lines.iter().find_map(|line| line.strip_prefix("MESSAGE=")).ok_or("no message")?;
+        assert_eq!(serde_json::from_str::<ExitReport>(line)?.violations.len(), 256);
+        assert!(lines.contains(&"SYSLOG_IDENTIFIER=modelscan"));
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_gets_a_line_a_run_and_a_full_disk_is_an_error() -> Result<(), Box<dyn std::error::Error>> {
+        let path = std::env::temp_dir().join(format!("modelscan-log-{}.jsonl", std::process::id()));
+        for _ in 0..2 {
+            Accounts { report: None, log: Some(Log::open(&path)?) }.write(&long())?;
+        }
+        let text = fs::read_to_string(&path)?;
+        fs::remove_file(&path)?;
+        assert_eq!(text.lines().filter(|line| serde_json::from_str::<ExitReport>(line).is_ok()).count(), 2);
+        let full = Log::open(Path::new("/dev/full"))?;
+        assert!(Accounts { report: None, log: Some(full) }.write(&long()).is_err());
+        Ok(())
     }
 }

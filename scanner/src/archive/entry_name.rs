@@ -3,6 +3,8 @@
 //! Nothing is ever written under these names here. Whoever unpacks the archive does, on systems where `\` divides a
 //! path, where `aux` is a device and where a name ends at its first NUL.
 
+use std::borrow::Cow;
+
 /// The name as text: UTF-8 where it is that, else every byte a character, so that no two names become one.
 pub(super) fn text(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
@@ -13,6 +15,9 @@ pub(super) fn text(bytes: &[u8]) -> String {
 
 /// What the name would do that no plain relative path does.
 pub(super) fn escape(name: &str) -> Option<&'static str> {
+    if ordinary(name) {
+        return None;
+    }
     if name.starts_with(['/', '\\']) {
         return Some("is an absolute path");
     }
@@ -29,12 +34,26 @@ pub(super) fn escape(name: &str) -> Option<&'static str> {
     name.chars().any(char::is_control).then_some("holds control characters")
 }
 
+/// Whether it is what nearly all names are: parts of letters, digits and a few signs that start with a letter, digit or
+/// underscore and are no devices. Thousands of records have such names.
+fn ordinary(name: &str) -> bool {
+    name.split('/').all(|part| {
+        let start = part.bytes().next().unwrap_or(b'.');
+        (start.is_ascii_alphanumeric() || start == b'_')
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+            && !(matches!(start | 0x20, b'c' | b'p' | b'a' | b'n' | b'l') && is_device(part))
+    })
+}
+
 /// Names that Windows takes for devices, with any extension.
 fn is_device(part: &str) -> bool {
-    let stem = part.split('.').next().unwrap_or_default().trim_end().to_ascii_lowercase();
-    let numbered =
-        |prefix: &str| stem.strip_prefix(prefix).is_some_and(|rest| matches!(rest.as_bytes(), [b'1'..=b'9']));
-    matches!(stem.as_str(), "con" | "prn" | "aux" | "nul" | "conin$" | "conout$") || numbered("com") || numbered("lpt")
+    let stem = part.split('.').next().unwrap_or_default().trim_end();
+    let numbered = match stem.as_bytes() {
+        [name @ .., b'1'..=b'9'] => name.eq_ignore_ascii_case(b"com") || name.eq_ignore_ascii_case(b"lpt"),
+        _ => false,
+    };
+    let devices = ["con", "prn", "aux", "nul", "conin$", "conout$"];
+    numbered || devices.iter().any(|device| stem.eq_ignore_ascii_case(device))
 }
 
 /// The name as the least exact reader sees it, but for letter case: `\` divides, a NUL ends, dots and spaces at the
@@ -48,6 +67,23 @@ pub(super) fn plain(name: &str) -> String {
         plain.push('/');
     }
     plain
+}
+
+/// The plain name without regard to letter case: the same for names that are one to some reader.
+pub(super) fn folded(name: &str) -> Cow<'_, str> {
+    // Thousands of records have a name that is so already: small letters and digits in parts that neither are empty nor
+    // end in a dot.
+    let mut before = b'/';
+    let folded = name.bytes().all(|byte| {
+        let fits = match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => true,
+            b'/' | b'.' => before.is_ascii_alphanumeric(),
+            _ => false,
+        };
+        before = byte;
+        fits
+    });
+    if folded && before != b'/' && before != b'.' { name.into() } else { plain(name).to_lowercase().into() }
 }
 
 #[cfg(test)]
@@ -64,12 +100,23 @@ mod tests {
         for name in ["archive/data.pkl", "a..b", "...", "auxiliary", "com0", "a/.data/serialization_id", "com10"] {
             assert_eq!(escape(name), None, "{name:?}");
         }
+        for name in
+            ["con", "CON.txt", "a/prn", "Aux", "nul.x", "LPT9", "conin$", "a/CONOUT$", "/a", "..", "a/..", "a ", "C:x"]
+        {
+            assert!(!ordinary(name), "{name:?}");
+        }
+        assert!(ordinary("archive/data/17") && ordinary("a/console.txt") && !ordinary("") && !ordinary("a//b"));
     }
 
     #[test]
     fn names_that_some_reader_takes_for_one_are_one() {
         for name in ["a/data.pkl.", "a\\data.pkl", "a//data.pkl", "./a/data.pkl", "a/data.pkl\0.txt", "a/data.pkl "] {
             assert_eq!(plain(name), "a/data.pkl", "{name:?}");
+        }
+        for name in [
+            "a/b", "A/b", "a/.b", "a/b.", "a.", "a/b/", "/a", "a./b", "a.b/c", "a//b", "", ".", "a_/b", "..", "\u{130}",
+        ] {
+            assert_eq!(folded(name), plain(name).to_lowercase(), "{name:?}");
         }
     }
 }

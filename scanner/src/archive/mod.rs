@@ -36,6 +36,7 @@ mod tar_sparse;
 pub mod zip;
 mod zip_compare;
 mod zip_directory;
+mod zip_headers;
 mod zip_record;
 #[cfg(test)]
 mod zip_tests;

@@ -10,7 +10,7 @@ use super::decoded::decode;
 use super::{Entry, Opened, zip_walk};
 use crate::artifact::Watch;
 use crate::fact::{Fact, Unread, Weight};
-use crate::source::{SharedSource, Source, Window, gathered};
+use crate::source::{SharedSource, Source, Start, Window, gathered};
 use std::sync::Arc;
 
 /// A zip file: its entries, what is odd about it, and what of it could not be read.
@@ -38,6 +38,10 @@ pub struct ZipRegion {
 #[derive(Clone)]
 pub struct ZipEntry {
     pub(super) source: SharedSource,
+    /// The first bytes behind its local header.
+    pub(super) start: Start,
+    /// Its packed bytes, where they are in memory.
+    pub(super) kept: Option<SharedSource>,
     /// Its name in the central directory, or in its local header where only that is there.
     pub name: String,
     /// Its name in the local header where that is another.
@@ -87,7 +91,14 @@ impl ZipEntry {
     pub fn unchecked(&self) -> Option<SharedSource> {
         let (at, len) = self.stored_range()?;
         let content = Window::new(self.source.clone(), at, len);
-        (content.len() == len).then(|| Arc::new(content) as SharedSource)
+        (content.len() == len).then(|| Arc::new(content.starting(self.start)) as SharedSource)
+    }
+
+    /// Reads what is stored of it now, where that is no more than `most` bytes: who opens it twice reads it once.
+    pub fn gather(&mut self, most: usize) {
+        if let Some(source) = self.unchecked() {
+            self.kept = gathered(source, most).ok().filter(|_| self.packed <= most as u64);
+        }
     }
 
     fn codec(&self) -> Result<Option<Codec>, Unread> {
@@ -175,7 +186,8 @@ impl Entry for ZipEntry {
         let Some(data) = self.data else {
             return nothing(Unread::Broken("its local header is missing".into()));
         };
-        let packed: SharedSource = Arc::new(Window::new(self.source.clone(), data, self.packed));
+        let window = || Arc::new(Window::new(self.source.clone(), data, self.packed)) as SharedSource;
+        let packed = self.kept.clone().unwrap_or_else(window);
         let cut = packed.len() < self.packed;
         let mut opened = match self.codec() {
             Err(why) => nothing(why),

@@ -9,7 +9,9 @@ use super::zip::ZipEntry;
 use super::zip_record::{Central, Local};
 use super::zip_walk::Walk;
 use crate::fact::{Fact, Weight};
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// Flag bits that may differ: effort of deflate and the data descriptor, which some writers set on one side only.
 const FREE_FLAGS: u16 = 0x0002 | 0x0004 | 0x0008;
@@ -18,7 +20,7 @@ const STRANGE_FLAGS: u16 = 0x0020 | 0x0040 | 0x2000;
 
 impl Walk<'_> {
     /// Compares what stands in the central directory with the local header, and looks at the entry itself.
-    pub(super) fn compare(&mut self, at: u64, entry: &ZipEntry, central: &Central, local: Option<&Local>) {
+    pub(super) fn compare(&mut self, at: u64, entry: &ZipEntry, central: &Central, local: Option<&Local<'_>>) {
         let name = &entry.name;
         if let Some(local) = local {
             self.compare_local(entry, central, local);
@@ -50,7 +52,7 @@ impl Walk<'_> {
         self.mode(at, name, central);
     }
 
-    fn compare_local(&mut self, entry: &ZipEntry, central: &Central, local: &Local) {
+    fn compare_local(&mut self, entry: &ZipEntry, central: &Central, local: &Local<'_>) {
         let (at, name) = (entry.header, &entry.name);
         if let Some(other) = &entry.local_name {
             self.odd(at, format!("{name} is named {other} in its local header"), Weight::Misleading);
@@ -107,7 +109,7 @@ impl Walk<'_> {
     pub(super) fn compare_names(&mut self) {
         // Only torch looks names up without regard to case; npz files with `W.npy` and `w.npy` are honest.
         let torch = self.archive.entries.iter().any(|entry| entry.name.ends_with("/data.pkl"));
-        let mut first: HashMap<String, usize> = HashMap::new();
+        let mut first: HashMap<Cow<'_, str>, usize> = HashMap::with_capacity(self.archive.entries.len());
         let mut remarks = Vec::new();
         for (index, entry) in self.archive.entries.iter().enumerate() {
             if entry.name.contains('\0') {
@@ -117,16 +119,18 @@ impl Walk<'_> {
             if entry.only_local {
                 continue;
             }
-            let plain = entry_name::plain(&entry.name);
-            let Some(other) = first.get(&plain.to_lowercase()).and_then(|other| self.archive.entries.get(*other))
-            else {
-                first.insert(plain.to_lowercase(), index);
-                continue;
+            let other = match first.entry(entry_name::folded(&entry.name)) {
+                Entry::Occupied(other) => self.archive.entries.get(*other.get()),
+                Entry::Vacant(place) => {
+                    place.insert(index);
+                    None
+                }
             };
+            let Some(other) = other else { continue };
             let (what, weight) = if entry.name == other.name {
                 let weight = if entry.folder { Weight::Odd } else { Weight::Misleading };
                 (format!("two entries are named {}", entry.name), weight)
-            } else if plain == entry_name::plain(&other.name) {
+            } else if entry_name::plain(&entry.name) == entry_name::plain(&other.name) {
                 (format!("{} and {} are one name to some readers", other.name, entry.name), Weight::Misleading)
             } else if torch {
                 (format!("{} and {} differ in case only", other.name, entry.name), Weight::Misleading)

@@ -148,7 +148,9 @@ pub(super) fn records(
     budget: &mut Budget,
 ) -> io::Result<(Records, Option<Unread>)> {
     let limit = directory.zip64_at.unwrap_or(directory.end_at);
-    let mut records = Vec::new();
+    let fits = limit.saturating_sub(directory.start).min(directory.size) / Central::FIXED as u64;
+    let announced = usize::try_from(fits.min(directory.entries)).unwrap_or(0);
+    let mut records = Vec::with_capacity(announced.min(budget.entries));
     let mut block = Block { source, at: 0, bytes: Vec::new() };
     let mut at = directory.start;
     let unread = loop {

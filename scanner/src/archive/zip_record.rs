@@ -78,20 +78,20 @@ impl Central {
 }
 
 /// A local header.
-#[derive(Debug, Clone)]
-pub(super) struct Local {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Local<'a> {
     pub(super) version: u16,
     pub(super) flags: u16,
     pub(super) method: u16,
     pub(super) crc32: u32,
     pub(super) packed: u64,
     pub(super) unpacked: u64,
-    pub(super) name: Vec<u8>,
+    pub(super) name: &'a [u8],
     /// Length of the whole header: the data stands behind it.
     pub(super) length: u64,
 }
 
-impl Local {
+impl<'a> Local<'a> {
     /// Length of the fixed part.
     pub(super) const FIXED: usize = 30;
 
@@ -102,11 +102,16 @@ impl Local {
         signed.then_some(length)
     }
 
+    /// The bytes behind the header, of which these are the first ones.
+    pub(super) fn behind(self, bytes: &[u8]) -> &[u8] {
+        usize::try_from(self.length).ok().and_then(|length| bytes.get(length..)).unwrap_or_default()
+    }
+
     /// Parses a header; its extra field may be cut, its name may not.
-    pub(super) fn parse(header: &[u8]) -> Option<Self> {
+    pub(super) fn parse(header: &'a [u8]) -> Option<Self> {
         let length = Self::length(header)?;
         let name_end = Self::FIXED + usize::from(u16_at(header, 26)?);
-        let name = header.get(Self::FIXED..name_end)?.to_vec();
+        let name = header.get(Self::FIXED..name_end)?;
         let extra = header.get(name_end..).unwrap_or_default();
         let extra = extra.get(..extra.len().min(length - name_end)).unwrap_or_default();
         let mut wide = Zip64::of(extra);

@@ -6,10 +6,11 @@
 use super::entry_name;
 use super::zip::{ZipArchive, ZipEntry, ZipRegion};
 use super::zip_directory::{Budget, Directory, find, records};
+use super::zip_headers::{BATCH, Headers, PIECE, Wanted};
 use super::zip_record::{Central, Descriptor, End, Local};
 use crate::artifact::Watch;
 use crate::fact::{Fact, Unread, Weight};
-use crate::source::{SharedSource, Window, read_vec};
+use crate::source::{SharedSource, Start, Window, read_vec};
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
@@ -131,22 +132,38 @@ impl Walk<'_> {
         }
         let known: HashSet<(u64, String)> =
             self.archive.entries.iter().map(|entry| (entry.header, entry.name.clone())).collect();
-        for (turn, (at, central)) in found.into_iter().enumerate() {
-            if turn % 1024 == 0 && self.watch.expired() {
-                let why = Unread::Limit("time ran out while walking the entries".into());
-                self.archive.unread.push((Some(at), why));
-                break;
-            }
-            let header = central.local.saturating_add(directory.base);
-            if !known.contains(&(header, entry_name::text(&central.name))) {
-                self.entry(at, header, central)?;
-            }
-        }
+        let wanted: Vec<Wanted<'_>> = found
+            .iter()
+            .map(|(at, central)| (*at, central.local.saturating_add(directory.base), central))
+            .filter(|(_, at, central)| known.is_empty() || !known.contains(&(*at, entry_name::text(&central.name))))
+            .collect();
+        self.archive.entries.reserve(wanted.len());
+        self.entries(&wanted)?;
         let zip64 = directory.zip64_at.map(|zip64_at| (zip64_at, directory.end_at));
         let ends = [Some((directory.start, directory.after)), zip64, Some((directory.end_at, directory.end_after))];
         let spans = ends.into_iter().flatten().filter(|(start, end)| start < end);
         self.spans.extend(spans.map(|(start, end)| Span { start, end, entry: None }));
         self.comment(&directory);
+        Ok(())
+    }
+
+    fn entries(&mut self, wanted: &[Wanted<'_>]) -> io::Result<()> {
+        for batch in wanted.chunks(BATCH) {
+            let all = Headers::all(self.source, batch);
+            for (piece, headers) in batch.chunks(PIECE).zip(all) {
+                for (turn, (at, header, central)) in piece.iter().enumerate() {
+                    if turn == 0 && self.watch.expired() {
+                        let why = Unread::Limit("time ran out while walking the entries".into());
+                        self.archive.unread.push((Some(*at), why));
+                        return Ok(());
+                    }
+                    match headers.get(turn) {
+                        Some(bytes) => self.entry(*at, *header, central, bytes)?,
+                        None => return headers.error.map_or(Ok(()), Err),
+                    }
+                }
+            }
+        }
         Ok(())
     }
 
@@ -159,13 +176,24 @@ impl Walk<'_> {
         }
     }
 
-    fn entry(&mut self, at: u64, header: u64, central: Central) -> io::Result<()> {
-        let local = self.local(header, central.name.len())?;
+    fn entry(&mut self, at: u64, header: u64, central: &Central, bytes: &[u8]) -> io::Result<()> {
+        let long;
+        let bytes = match Local::length(bytes).filter(|length| *length > bytes.len()) {
+            Some(length) => {
+                long = read_vec(&**self.source, header, length + Start::LEN)?;
+                &long
+            }
+            None => bytes,
+        };
+        let local = Local::parse(bytes);
         let name = entry_name::text(&central.name);
-        let local_name = local.as_ref().map(|local| entry_name::text(&local.name)).filter(|other| *other != name);
-        let data = local.as_ref().map(|local| header.saturating_add(local.length));
+        let other_name = local.filter(|local| *local.name != *central.name).map(|local| entry_name::text(local.name));
+        let local_name = other_name.filter(|other| *other != name);
+        let data = local.map(|local| header.saturating_add(local.length));
         let entry = ZipEntry {
             source: self.source.clone(),
+            start: local.map(|local| Start::of(local.behind(bytes))).unwrap_or_default(),
+            kept: None,
             local_name,
             method: central.method,
             flags: central.flags,
@@ -180,7 +208,7 @@ impl Walk<'_> {
             folder: name.ends_with('/'),
             name,
         };
-        self.compare(at, &entry, &central, local.as_ref());
+        self.compare(at, &entry, central, local.as_ref());
         let other = local.as_ref().and_then(|local| by_local_header(&entry, local));
         if let Some(data) = data {
             let end = data.saturating_add(central.packed);
@@ -189,16 +217,6 @@ impl Walk<'_> {
         self.archive.entries.push(entry);
         self.archive.entries.extend(other);
         Ok(())
-    }
-
-    /// Reads the local header at `at`, mostly with one small read.
-    fn local(&self, at: u64, name_len: usize) -> io::Result<Option<Local>> {
-        // Torch pads extra fields so that data starts at a multiple of 64.
-        let mut header = read_vec(&**self.source, at, Local::FIXED + name_len + 96)?;
-        if let Some(length) = Local::length(&header).filter(|length| *length > header.len()) {
-            header = read_vec(&**self.source, at, length)?;
-        }
-        Ok(Local::parse(&header))
     }
 
     /// Goes over all spans in order and looks at what is not in them.
@@ -310,7 +328,11 @@ impl Walk<'_> {
     /// Takes in an entry that no directory knows; gives the place where the search goes on.
     fn hidden(&mut self, at: u64, end: u64, has_directory: bool) -> io::Result<u64> {
         let on = at + 4;
-        let Some(local) = self.local(at, 64)? else {
+        let mut header = read_vec(&**self.source, at, Local::FIXED + 160)?;
+        if let Some(length) = Local::length(&header).filter(|length| *length > header.len()) {
+            header = read_vec(&**self.source, at, length)?;
+        }
+        let Some(local) = Local::parse(&header) else {
             return Ok(on);
         };
         let known = matches!(local.method, 0 | 8 | 9 | 12 | 14 | 20 | 93 | 95 | 99);
@@ -322,7 +344,7 @@ impl Walk<'_> {
         let rest = end - data;
         let sized = local.flags & 8 == 0 || local.packed > 0;
         let packed = if sized { local.packed.min(rest) } else { rest };
-        let name = entry_name::text(&local.name);
+        let name = entry_name::text(local.name);
         if has_directory {
             let what = format!("{name} has a local header and is in no central directory");
             self.odd(at, what, Weight::Misleading);
@@ -330,6 +352,8 @@ impl Walk<'_> {
         self.path(at, &name);
         self.archive.entries.push(ZipEntry {
             source: self.source.clone(),
+            start: Start::default(),
+            kept: None,
             local_name: None,
             method: local.method,
             flags: local.flags,
@@ -349,7 +373,7 @@ impl Walk<'_> {
 }
 
 /// The entry as readers of local headers see it, where its method or lengths are others there: both contents count.
-fn by_local_header(entry: &ZipEntry, local: &Local) -> Option<ZipEntry> {
+fn by_local_header(entry: &ZipEntry, local: &Local<'_>) -> Option<ZipEntry> {
     let unset = local.packed == 0 && local.unpacked == 0 || local.packed == 0xffff_ffff;
     let lengths = !unset && (local.packed, local.unpacked) != (entry.packed, entry.unpacked);
     (local.method != entry.method || lengths).then(|| ZipEntry {

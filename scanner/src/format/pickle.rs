@@ -11,7 +11,7 @@ use crate::pickle::literal::{self, Look, unbase64};
 use crate::pickle::trace::{End, Literal, Trace};
 use crate::pickle::{self, Action, Options, Reading};
 use crate::seen::Seen;
-use crate::source::{Memory, SharedSource, Window, read_vec};
+use crate::source::{Memory, Recent, SharedSource, Window, read_vec};
 use std::sync::Arc;
 
 /// Pickle.
@@ -53,7 +53,13 @@ impl Format for Pickle {
         if let Some(start) = start {
             seen.fact(0, Fact::TrailingData { length: start, what: "bytes of no format before a pickle".to_owned() });
         }
-        streams(artifact, seen, start.unwrap_or(0));
+        if artifact.source.known(0, 1).is_some() {
+            return streams(artifact, seen, start.unwrap_or(0));
+        }
+        let recent = Arc::new(Recent::new(artifact.source.clone()));
+        let read = Artifact { source: recent.clone(), ..artifact.clone() };
+        streams(&read, seen, start.unwrap_or(0));
+        recent.forget();
     }
 }
 

@@ -12,10 +12,14 @@ use crate::artifact::{Artifact, Role};
 use crate::fact::{Fact, Unread, Weight};
 use crate::layout::{self, Layout};
 use crate::pickle::value::Value;
-use crate::pickle::{self, Options, Reading, Trace};
+use crate::pickle::{self, Trace};
 use crate::seen::Seen;
-use crate::source::{gathered, read_vec};
+use crate::source::{Recent, gathered, read_vec};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// A `data.pkl` up to this size is read in one piece.
+const GATHERED: usize = 2 << 20;
 
 /// torch zip.
 pub struct TorchZip;
@@ -39,15 +43,20 @@ impl Format for TorchZip {
         }
         // torch writes data.pkl first; otherwise the directory at the end names it.
         let source = head.artifact.source.as_ref();
-        let tail = read_vec(source, source.len().saturating_sub(1 << 16), 1 << 16).unwrap_or_default();
+        let tail = || read_vec(source, source.len().saturating_sub(1 << 16), 1 << 16).unwrap_or_default();
         let named = |bytes: &[u8]| bytes.windows(9).any(|window| window.eq_ignore_ascii_case(b"/data.pkl"));
-        if named(head.start) || named(&tail) { Recognition::Certain } else { Recognition::No }
+        if named(head.start) || named(&tail()) { Recognition::Certain } else { Recognition::No }
     }
 
     fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
-        let archive = ZipArchive::read(&artifact.source, &artifact.watch);
+        let mut archive = ZipArchive::read(&artifact.source, &artifact.watch);
         let root = archive.entries.first().map_or("", |entry| folder(&entry.name)).to_owned();
-        let storages = storages(artifact, seen, &archive, &root);
+        let name = format!("{root}/data.pkl");
+        if let Some(entry) = archive.entries.iter_mut().find(|entry| entry.name.eq_ignore_ascii_case(&name)) {
+            // It is followed for the sizes of the records, and again when its turn comes.
+            entry.gather(GATHERED);
+        }
+        let records = records(artifact, seen, &archive, &root);
         let script = programs(&archive.entries, &root, seen);
         let others: HashSet<&str> =
             archive.entries.iter().map(|entry| folder(&entry.name)).filter(|name| *name != root).collect();
@@ -60,15 +69,18 @@ impl Format for TorchZip {
             let entries = archive.entries.iter().rev().map(|entry| (entry.name.clone(), entry.clone())).collect();
             Layout::TorchZip(layout::TorchZip { root: root.clone(), entries, script })
         });
-        hand_on(archive, seen, |entry| {
-            let key = entry.name.strip_prefix(&root).and_then(|rest| rest.strip_prefix("/data/"));
-            if key.is_some_and(|key| storages.contains(key)) { Role::Numbers } else { Role::Unknown }
-        });
+        let number = |index: usize| records.get(index).copied().unwrap_or(false);
+        hand_on(archive, seen, |index| if number(index) { Role::Numbers } else { Role::Unknown });
     }
 }
 
 fn folder(name: &str) -> &str {
     name.split_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// The key of the storage whose record an entry is.
+fn key<'a>(entry: &'a ZipEntry, root: &str) -> Option<&'a str> {
+    entry.name.strip_prefix(root)?.strip_prefix("/data/")
 }
 
 /// Whether it is a TorchScript archive.
@@ -88,24 +100,36 @@ fn programs(entries: &[ZipEntry], root: &str, seen: &mut Seen) -> bool {
     program.is_some()
 }
 
-/// The keys of the storages whose records are what `data.pkl` says they are.
-fn storages(artifact: &Artifact, seen: &mut Seen, archive: &ZipArchive, root: &str) -> HashSet<String> {
+/// Which entries are records of storages, and are what `data.pkl` says they are.
+fn records(artifact: &Artifact, seen: &mut Seen, archive: &ZipArchive, root: &str) -> Vec<bool> {
     let entries = &archive.entries;
     // Of a cut archive the records behind the cut are missing: that is said already.
     let cut = archive.unread.iter().any(|(_, why)| matches!(why, Unread::Broken(_)));
     let name = format!("{root}/data.pkl");
-    let sizes: HashMap<&str, u64> = entries.iter().map(|entry| (entry.name.as_str(), entry.unpacked)).collect();
-    let mut good = HashSet::new();
+    // Entries of one key share a place among the sizes: the last one counts.
+    let mut places: HashMap<&str, usize> = HashMap::with_capacity(entries.len());
+    let mut sizes: Vec<(u64, bool)> = Vec::with_capacity(entries.len());
+    let place_of: Vec<Option<usize>> = entries
+        .iter()
+        .map(|entry| {
+            let place = *places.entry(key(entry, root)?).or_insert(sizes.len());
+            match sizes.get_mut(place) {
+                Some(size) => size.0 = entry.unpacked,
+                None => sizes.push((entry.unpacked, false)),
+            }
+            Some(place)
+        })
+        .collect();
     for entry in entries.iter().filter(|entry| entry.name.eq_ignore_ascii_case(&name)) {
-        let opened = entry.open(&artifact.watch).source.map(|source| gathered(source, 2 << 20));
+        let opened = entry.open(&artifact.watch).source.map(|source| gathered(source, GATHERED));
         let Some(Ok(source)) = opened else { continue };
-        let options = Options { inline: None, reading: Reading::Transparent };
-        let trace = pickle::read(&source, 0, &options, &artifact.watch, &mut |_, _| false);
+        let source = if source.known(0, 1).is_some() { source } else { Arc::new(Recent::new(source)) };
+        let trace = pickle::persistent_ids(&source, &artifact.watch);
         for id in &trace.persistent {
             let Some(storage) = storage(&trace, *id) else { continue };
-            let record = sizes.get(format!("{root}/data/{}", storage.key).as_str());
+            let record = places.get(storage.key.as_str()).and_then(|place| sizes.get_mut(*place));
             match (record, storage.bytes) {
-                (Some(record), Some(bytes)) if *record != bytes => {
+                (Some((record, _)), Some(bytes)) if *record != bytes => {
                     let what =
                         format!("storage {} is said to have {bytes} bytes, its record has {record}", storage.key);
                     seen.fact(None, Fact::StructureViolation { what, weight: Weight::Misleading });
@@ -114,13 +138,13 @@ fn storages(artifact: &Artifact, seen: &mut Seen, archive: &ZipArchive, root: &s
                     let what = format!("storage {} has no record", storage.key);
                     seen.fact(None, Fact::StructureViolation { what, weight: Weight::Wrong });
                 }
-                _ => {
-                    good.insert(storage.key);
-                }
+                (Some((_, good)), _) => *good = true,
+                _ => {}
             }
         }
     }
-    good
+    let good = |place: &Option<usize>| place.and_then(|place| sizes.get(place)).is_some_and(|(_, good)| *good);
+    place_of.iter().map(good).collect()
 }
 
 /// A storage as a persistent id names it.
@@ -137,15 +161,16 @@ pub struct Storage {
 pub fn storage(trace: &Trace, id: Value) -> Option<Storage> {
     let items = trace.tuple(id)?;
     let [kind, class, key, location, count] = items.kept.get(..5)?.try_into().ok()?;
-    if trace.text(kind, 16).as_deref() != Some("storage") {
+    if trace.shown(kind, 16).as_deref() != Some("storage") {
         return None;
     }
     let Value::Global(class) = class else { return None };
-    let class = trace.callable_name(class);
+    // As `module.name` ends: a name that is computed is none of torch's.
+    let class = trace.callables.get(class as usize).and_then(|callable| callable.name.as_deref()).unwrap_or("?");
     let key = trace.text(key, 256)?;
     let Value::Int(count @ 0..) = count else { return None };
     let bytes = item_size(class.rsplit('.').next()?).and_then(|size| count.unsigned_abs().checked_mul(size));
-    Some(Storage { key, bytes, meta: trace.text(location, 16).as_deref() == Some("meta") })
+    Some(Storage { key, bytes, meta: trace.shown(location, 16).as_deref() == Some("meta") })
 }
 
 /// Bytes of what a storage class counts.

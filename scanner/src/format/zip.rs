@@ -4,7 +4,7 @@
 //! zip is *for* (torch, Keras, numpy) other formats know.
 
 use super::{Format, Head, Recognition};
-use crate::archive::zip::{ZipArchive, ZipEntry};
+use crate::archive::zip::ZipArchive;
 use crate::artifact::{Artifact, Role};
 use crate::seen::{Content, Member, Seen};
 use crate::source::read_vec;
@@ -30,18 +30,22 @@ impl Format for Zip {
     }
 }
 
-/// Puts what the walk found into `seen`, all entries as members; `role` says what each of them is for.
-pub fn hand_on(archive: ZipArchive, seen: &mut Seen, role: impl Fn(&ZipEntry) -> Role) {
+/// Puts what the walk found into `seen`, all entries as members; `role` says what each of them is for, by its index.
+pub fn hand_on(archive: ZipArchive, seen: &mut Seen, role: impl Fn(usize) -> Role) {
     seen.facts.extend(archive.facts);
     seen.unread.extend(archive.unread);
-    for entry in archive.entries {
+    seen.members.reserve(archive.entries.len());
+    for (index, entry) in archive.entries.into_iter().enumerate() {
         if entry.folder && entry.packed == 0 {
             continue;
         }
-        let (role, name) = (role(&entry), entry.name.clone());
+        let role = role(index);
         // Thousands of tensors make gigabytes: reading them for a checksum that torch ignores is not worth it.
         let plain = if role == Role::Numbers { entry.unchecked() } else { None };
-        let content = plain.map_or_else(|| Content::Entry(Box::new(entry)), Content::Source);
+        let (name, content) = match plain {
+            Some(plain) => (entry.name, Content::Source(plain)),
+            None => (entry.name.clone(), Content::Entry(Box::new(entry))),
+        };
         seen.members.push(Member { name, content, role });
     }
     for region in archive.regions {

@@ -8,7 +8,8 @@
 use super::opcode::Argument;
 use crate::source::Source;
 
-const BUFFER: usize = 256 << 10;
+/// Small enough to stay in the caches of a core, large enough that reading it costs more than asking for it.
+const BUFFER: usize = 64 << 10;
 
 /// Which of the two readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +91,7 @@ impl<'a> Reader<'a> {
         }
         let rest = usize::try_from(self.end.saturating_sub(at)).unwrap_or(usize::MAX);
         // A short first read: most pickles are small, and a probe of a large one should not read much of it.
-        let size = if self.buffer.is_empty() { BUFFER / 16 } else { BUFFER };
+        let size = if self.buffer.is_empty() { BUFFER / 4 } else { BUFFER };
         self.buffer.resize(size.max(want).min(rest), 0);
         let got = self.source.read_at(at, &mut self.buffer).map_err(|error| Break::Io(error.to_string()))?;
         self.buffer.truncate(got);
@@ -113,6 +114,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes `n` bytes by the rule of the reading; returns where they stand.
+    #[inline]
     fn take(&mut self, n: u64) -> Result<u64, Break> {
         let end = self.pos.checked_add(n).ok_or(Break::Length)?;
         let mut at = self.pos;
@@ -146,7 +148,23 @@ impl<'a> Reader<'a> {
         Ok(at)
     }
 
+    #[inline]
     fn number(&mut self, n: u8) -> Result<u64, Break> {
+        // Mostly eight bytes are there, of which the first `n` count, and no frame ends between them.
+        let index = self.pos.wrapping_sub(self.base) as usize;
+        let end = self.pos.wrapping_add(u64::from(n));
+        if let Some(bytes) = self.buffer.get(index..).and_then(|rest| rest.first_chunk())
+            && (end <= self.border || self.pos >= self.border)
+        {
+            self.pos = end;
+            self.border = self.border.max(end);
+            return Ok(u64::from_le_bytes(*bytes) & (u64::MAX >> (64 - 8 * u32::from(n.clamp(1, 8)))));
+        }
+        self.number_across(n)
+    }
+
+    #[cold]
+    fn number_across(&mut self, n: u8) -> Result<u64, Break> {
         let at = self.take(u64::from(n))?;
         self.fill(at, usize::from(n))?;
         let index = (at - self.base) as usize;
@@ -184,6 +202,13 @@ impl<'a> Reader<'a> {
             }
             at += rest.len() as u64;
         }
+    }
+
+    /// The data of an opcode whose length stands in `n` bytes before it, not as bytes but as text.
+    #[inline]
+    pub fn sized_text(&mut self, n: u8) -> Result<(u64, u64), Break> {
+        let len = self.number(n)?;
+        Ok((self.take(len)?, len))
     }
 
     /// The argument of an opcode. `whole` says that its data is bytes rather than text.
@@ -242,11 +267,16 @@ impl<'a> Reader<'a> {
         Ok(self.buffer.get(index..index + n).unwrap_or_default())
     }
 
+    /// Those bytes, where they are in the buffer.
+    pub fn buffered(&self, at: u64, len: usize) -> Option<&[u8]> {
+        let index = usize::try_from(at.checked_sub(self.base)?).ok()?;
+        self.buffer.get(index..index.checked_add(len)?)
+    }
+
     /// Copies bytes of the source, at most `max` of them.
     pub fn bytes(&mut self, at: u64, len: u64, max: usize) -> Vec<u8> {
         let want = usize::try_from(len).unwrap_or(usize::MAX).min(max);
-        let index = usize::try_from(at.wrapping_sub(self.base)).unwrap_or(usize::MAX);
-        if let Some(bytes) = index.checked_add(want).and_then(|end| self.buffer.get(index..end)) {
+        if let Some(bytes) = self.buffered(at, want) {
             return bytes.to_vec();
         }
         crate::source::read_vec(self.source, at, want).unwrap_or_default()

@@ -6,16 +6,25 @@ use super::value::{Call, Items, Kind, Node, NodeId, Value};
 /// All nodes of one stream.
 #[derive(Debug, Default)]
 pub struct Heap {
-    nodes: Vec<Node>,
-    /// Size of each node when everything in it is written out, as often as it is shared.
-    weights: Vec<u64>,
+    /// In chunks that stay where they are: one array that grows would be copied again and again.
+    chunks: Vec<Vec<Slot>>,
+    len: usize,
     heaviest: u64,
     bytes: usize,
     limit: usize,
     items: usize,
     overflowed: bool,
+    ids_only: bool,
 }
 
+/// A node with its size when everything in it is written out, as often as it is shared.
+#[derive(Debug)]
+struct Slot {
+    node: Node,
+    weight: u64,
+}
+
+const CHUNK: usize = 512;
 const NODE: usize = size_of::<Node>() + size_of::<u64>();
 const VALUE: usize = size_of::<Value>();
 
@@ -25,24 +34,43 @@ impl Heap {
         Self { limit, items, ..Self::default() }
     }
 
+    /// Keeps nothing but what may be a persistent id of torch: a tuple of five values or more, the first of them a text. All
+    /// else is opaque from the start, as it would be in a heap that is full.
+    #[must_use]
+    pub fn of_ids(self) -> Self {
+        Self { ids_only: true, ..self }
+    }
+
     /// Whether something was not kept because the heap was full.
     pub fn overflowed(&self) -> bool {
         self.overflowed
     }
 
     /// A node.
+    #[inline]
     pub fn get(&self, id: NodeId) -> Option<&Node> {
-        self.nodes.get(id as usize)
+        self.slot(id).map(|slot| &slot.node)
+    }
+
+    #[inline]
+    fn slot(&self, id: NodeId) -> Option<&Slot> {
+        let id = id as usize;
+        self.chunks.get(id / CHUNK)?.get(id % CHUNK)
+    }
+
+    fn slot_mut(&mut self, id: NodeId) -> Option<&mut Slot> {
+        let id = id as usize;
+        self.chunks.get_mut(id / CHUNK)?.get_mut(id % CHUNK)
     }
 
     /// How many nodes there are.
     pub fn len(&self) -> usize {
-        self.nodes.len()
+        self.len
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        self.len == 0
     }
 
     fn take(&mut self, bytes: usize) -> bool {
@@ -61,22 +89,33 @@ impl Heap {
 
     fn weight(&self, values: &[Value]) -> u64 {
         values.iter().fold(0, |sum: u64, value| {
-            let weight =
-                if let Value::Node(id) = value { self.weights.get(*id as usize).copied().unwrap_or(1) } else { 1 };
+            let weight = if let Value::Node(id) = value { self.slot(*id).map_or(1, |slot| slot.weight) } else { 1 };
             sum.saturating_add(weight)
         })
     }
 
     fn push(&mut self, node: Node, weight: u64) -> Option<Value> {
-        let id = NodeId::try_from(self.nodes.len()).ok()?;
-        self.weights.push(weight);
+        let id = NodeId::try_from(self.len).ok()?;
         self.heaviest = self.heaviest.max(weight);
-        self.nodes.push(node);
+        let slot = Slot { node, weight };
+        match self.chunks.last_mut().filter(|chunk| chunk.len() < CHUNK) {
+            Some(chunk) => chunk.push(slot),
+            None => {
+                // Most pickles have a handful of nodes: only later chunks are made at full length.
+                let mut chunk = if self.chunks.is_empty() { Vec::new() } else { Vec::with_capacity(CHUNK) };
+                chunk.push(slot);
+                self.chunks.push(chunk);
+            }
+        }
+        self.len += 1;
         Some(Value::Node(id))
     }
 
     /// A container of these items, of which `total` counts all.
     pub fn container(&mut self, kind: Kind, items: &[Value], total: u64) -> Value {
+        if self.ids_only && !(kind == Kind::Tuple && matches!(items, [Value::Text { .. }, _, _, _, _, ..])) {
+            return Value::Opaque(kind);
+        }
         let kept = items.get(..items.len().min(self.items)).unwrap_or_default();
         if !self.take(NODE + kept.len() * VALUE) {
             return Value::Opaque(kind);
@@ -92,7 +131,7 @@ impl Heap {
             Value::Global(id) => Value::Instance(id),
             _ => Value::Unknown,
         };
-        if !self.take(NODE + size_of::<Call>()) {
+        if self.ids_only || !self.take(NODE + size_of::<Call>()) {
             return plain;
         }
         let weight = self.weight(&[call.args, call.kwargs]).saturating_add(1);
@@ -103,9 +142,10 @@ impl Heap {
     pub fn extend(&mut self, id: NodeId, added: &[Value], more: u64) {
         let limit = self.items;
         let weight = self.weight(added);
-        if let Some(own) = self.weights.get_mut(id as usize) {
-            *own = own.saturating_add(weight);
-            self.heaviest = self.heaviest.max(*own);
+        if let Some(slot) = self.slot_mut(id) {
+            slot.weight = slot.weight.saturating_add(weight);
+            let heaviest = slot.weight;
+            self.heaviest = self.heaviest.max(heaviest);
         }
         let Some(items) = self.items_of(id) else {
             return;
@@ -130,13 +170,13 @@ impl Heap {
         if !self.take(VALUE) {
             return;
         }
-        if let Some(Node::Call(call)) = self.nodes.get_mut(id as usize) {
+        if let Some(Slot { node: Node::Call(call), .. }) = self.slot_mut(id) {
             call.states.push(state);
         }
     }
 
     fn items_of(&mut self, id: NodeId) -> Option<&mut Items> {
-        match self.nodes.get_mut(id as usize)? {
+        match &mut self.slot_mut(id)?.node {
             Node::Container { items, .. } => Some(items),
             Node::Call(call) => Some(&mut call.items),
         }

@@ -6,6 +6,7 @@
 use super::Options;
 use super::decode::{Arg, Break, FrameNote, Reader};
 use super::heap::Heap;
+use super::machine_calls::RecentNames;
 use super::memo::Memo;
 use super::opcode::{self as op, Argument};
 use super::stack::{Full, Stack};
@@ -42,10 +43,13 @@ pub(super) struct Machine<'a> {
     pub(super) memo: Memo,
     pub(super) trace: Trace,
     pub(super) names: HashMap<Vec<u8>, CallableId>,
+    pub(super) recent: RecentNames,
     pub(super) text_keys: HashMap<Vec<u8>, Value>,
     pub(super) quiet_keys: Vec<u64>,
     pub(super) pairs: Vec<Value>,
     pub(super) loose: bool,
+    /// Whether nobody listens.
+    pub(super) silent: bool,
     pub(super) protocol: u8,
     pub(super) at: u64,
     pub(super) code: u8,
@@ -87,10 +91,12 @@ impl<'a> Machine<'a> {
             stack: Stack::new(limits.stack, limits.marks),
             memo: Memo::new(limits.memo_bytes),
             names: HashMap::new(),
+            recent: RecentNames::default(),
             text_keys: HashMap::new(),
             quiet_keys: vec![u64::MAX; 61],
             pairs: Vec::new(),
             loose: false,
+            silent: false,
             protocol: 0,
             at: reader.pos,
             code: 0,
@@ -147,6 +153,9 @@ impl<'a> Machine<'a> {
     }
 
     pub(super) fn event(&mut self, action: Action) {
+        if self.silent {
+            return;
+        }
         let event = Event { at: self.at, opcode: self.code, action };
         if (self.filter)(&self.trace, &event) && self.trace.events.len() < self.watch.limits.events {
             self.trace.events.push(event);
@@ -346,6 +355,7 @@ impl<'a> Machine<'a> {
             self.odd(false, format!("protocol {protocol} does not exist"));
         }
         self.protocol = u8::try_from(protocol).unwrap_or(u8::MAX);
+        self.recent = RecentNames::default();
         Ok(())
     }
 

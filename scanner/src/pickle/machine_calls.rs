@@ -7,6 +7,32 @@ use super::trace::{Action, Callable, End, Inlined};
 use super::value::{CallableId, Encoding, How, Kind, Node, Value};
 use super::{Inline, Options, text};
 
+/// The last few pairs of lines that were imported, as they stand in the stream: a checkpoint names the same three things
+/// for every tensor. Forgotten when the protocol changes, since a name means another thing then.
+#[derive(Default)]
+pub(super) struct RecentNames {
+    names: Vec<(Vec<u8>, CallableId)>,
+    next: usize,
+}
+
+impl RecentNames {
+    const MOST: usize = 16;
+    const LONGEST: u64 = 128;
+
+    fn get(&self, lines: &[u8]) -> Option<CallableId> {
+        self.names.iter().find(|(known, _)| known == lines).map(|(_, id)| *id)
+    }
+
+    fn add(&mut self, lines: &[u8], id: CallableId) {
+        let place = self.next % Self::MOST;
+        self.next = place + 1;
+        match self.names.get_mut(place) {
+            Some(oldest) => *oldest = (lines.to_vec(), id),
+            None => self.names.push((lines.to_vec(), id)),
+        }
+    }
+}
+
 impl Machine<'_> {
     pub(super) fn name(&mut self, range: (u64, u64)) -> Option<Vec<u8>> {
         let max = self.watch.limits.name_bytes;
@@ -45,12 +71,27 @@ impl Machine<'_> {
         let Arg::Lines { first, second } = lines else {
             return broken("an import without names");
         };
+        // Both lines as one piece, where they stand so: without a name that is empty, of which more is to be said.
+        let after = second.0.saturating_add(second.1);
+        let piece = after.saturating_sub(first.0);
+        let fits = first.0.checked_add(first.1 + 1) == Some(second.0) && piece <= RecentNames::LONGEST;
+        let fits = fits && first.1 > 0 && second.1 > 0;
+        let lines = usize::try_from(piece).ok().filter(|_| fits).and_then(|len| self.reader.buffered(first.0, len));
+        if let Some(id) = lines.and_then(|lines| self.recent.get(lines)) {
+            self.event(Action::Import(id));
+            return Ok(Value::Global(id));
+        }
         let module = self.name(first).and_then(|bytes| text::decode(Encoding::Native, &bytes));
         let name = self.name(second).and_then(|bytes| text::decode(Encoding::Native, &bytes));
         if module.as_deref() == Some("") || name.as_deref() == Some("") {
             self.odd(true, "an import with an empty name");
         }
-        self.import(module, name)
+        let value = self.import(module, name)?;
+        let lines = usize::try_from(piece).ok().filter(|_| fits).and_then(|len| self.reader.buffered(first.0, len));
+        if let (Some(lines), Value::Global(id)) = (lines, value) {
+            self.recent.add(lines, id);
+        }
+        Ok(value)
     }
 
     pub(super) fn import(&mut self, module: Option<String>, name: Option<String>) -> Result<Value, End> {

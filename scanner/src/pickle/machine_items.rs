@@ -224,6 +224,9 @@ impl Machine<'_> {
 
     /// Keys of pairs that are not kept are looked at here, since a state dict is judged by its keys.
     pub(super) fn unseen_keys(&mut self, pairs: &[Value], forgotten: u64) {
+        if self.silent {
+            return;
+        }
         let mut risky = forgotten > 0;
         // Records repeat their keys: a text that was just looked at is not read again.
         let mut quiet_keys = std::mem::take(&mut self.quiet_keys);

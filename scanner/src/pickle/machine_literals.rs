@@ -16,6 +16,12 @@ impl Machine<'_> {
     }
 
     pub(super) fn data(&mut self) -> Result<(u64, u64), End> {
+        // The texts of most pickles take no detour over the table.
+        match self.code {
+            op::BINUNICODE => return Ok(self.reader.sized_text(4)?),
+            op::SHORT_BINUNICODE => return Ok(self.reader.sized_text(1)?),
+            _ => {}
+        }
         let argument = op::lookup(self.code).map_or(Argument::None, |row| row.argument);
         let whole = matches!(self.code, op::BINBYTES | op::SHORT_BINBYTES | op::BINBYTES8 | op::BYTEARRAY8);
         match self.reader.argument(argument, whole)? {

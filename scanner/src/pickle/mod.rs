@@ -70,3 +70,15 @@ pub fn read(
     let trace = machine::empty_trace(source.clone(), start, watch);
     machine::Machine::new(reader, trace, watch, options, keep).run()
 }
+
+/// Follows the pickle at the start of `source` for the persistent ids that it asks for, as torch writes them, and for
+/// nothing else: values that cannot be such an id are not kept, and nobody hears of imports and calls. A second look for
+/// what a first one needs to know; it judges nothing.
+pub fn persistent_ids(source: &SharedSource, watch: &Watch) -> Trace {
+    let options = Options { inline: None, reading: Reading::Transparent };
+    let reader = decode::Reader::new(source.as_ref(), 0, options.reading);
+    let mut trace = machine::empty_trace(source.clone(), 0, watch);
+    trace.heap = trace.heap.of_ids();
+    let keep = &mut |_: &Trace, _: &Event| false;
+    machine::Machine { silent: true, ..machine::Machine::new(reader, trace, watch, &options, keep) }.run()
+}

@@ -1,6 +1,7 @@
 //! The text and number notations of pickle, read as the most permissive unpickler reads them.
 
 use super::value::Encoding;
+use std::borrow::Cow;
 
 /// The text of a literal. `None` where it is no text in any encoding a loader uses by default.
 pub fn decode(encoding: Encoding, bytes: &[u8]) -> Option<String> {
@@ -9,6 +10,15 @@ pub fn decode(encoding: Encoding, bytes: &[u8]) -> Option<String> {
         Encoding::Native => Some(native(bytes)),
         Encoding::Quoted => Some(native(&unquote(bytes)?)),
         Encoding::RawUnicodeEscape => raw_unicode_escape(bytes),
+    }
+}
+
+/// As [`decode`], without a copy where the bytes are the text.
+pub fn shown(encoding: Encoding, bytes: &[u8]) -> Option<Cow<'_, str>> {
+    match (encoding, std::str::from_utf8(bytes)) {
+        (Encoding::Utf8 | Encoding::Native, Ok(text)) => Some(Cow::Borrowed(text)),
+        (Encoding::Utf8, Err(_)) => None,
+        _ => decode(encoding, bytes).map(Cow::Owned),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::heap::Heap;
 use super::value::{Call, CallableId, How, Items, Kind, Node, NodeId, Value};
 use crate::source::{SharedSource, read_vec};
+use std::borrow::Cow;
 
 /// A name that a stream asks for, as it stands there: before any Python 2 mapping.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -13,6 +14,14 @@ pub struct Callable {
     pub name: Option<String>,
     /// The protocol in force where it stood: below 3 the Python 2 mapping applies, from 4 on dots are walked.
     pub protocol: u8,
+}
+
+impl Callable {
+    /// Whether its module, a dot and its name are `name`.
+    pub fn is_named(&self, name: &str) -> bool {
+        let rest = self.module.as_deref().and_then(|module| name.strip_prefix(module)?.strip_prefix('.'));
+        rest.is_some() && rest == self.name.as_deref()
+    }
 }
 
 /// One thing a pickle would do.
@@ -141,14 +150,22 @@ pub struct Trace {
 impl Trace {
     /// The text of a value, when it is a text of at most `max` bytes as written.
     pub fn text(&self, value: Value, max: usize) -> Option<String> {
+        self.shown(value, max).map(Cow::into_owned)
+    }
+
+    /// As [`Trace::text`], without a copy where the bytes are in memory: a checkpoint has tens of thousands of short texts.
+    pub fn shown(&self, value: Value, max: usize) -> Option<Cow<'_, str>> {
         let Value::Text { encoding, len, at } = value else {
             return None;
         };
         if len as usize > max {
             return None;
         }
+        if let Some(bytes) = self.source.known(at, len as usize) {
+            return super::text::shown(encoding, bytes);
+        }
         let bytes = read_vec(self.source.as_ref(), at, len as usize).ok()?;
-        (bytes.len() == len as usize).then(|| super::text::decode(encoding, &bytes))?
+        (bytes.len() == len as usize).then(|| super::text::decode(encoding, &bytes).map(Cow::Owned))?
     }
 
     /// A literal container and its items.

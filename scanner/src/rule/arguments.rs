@@ -3,7 +3,8 @@
 
 use crate::effect::{self, Effect, Use};
 use crate::pickle::trace::{Callable, Trace};
-use crate::pickle::value::{Call, How, Items, Kind, Node, Value};
+use crate::pickle::value::{Call, CallableId, How, Items, Kind, Node, Value};
+use std::borrow::Cow;
 
 /// What is wrong with the arguments.
 pub(super) enum Problem {
@@ -54,13 +55,13 @@ impl<'a> Args<'a> {
         self.items.len()
     }
 
-    fn text(&self, index: usize) -> Option<String> {
+    fn text(&self, index: usize) -> Option<Cow<'a, str>> {
         match self.get(index) {
             Value::Bytes { len, at } if len <= 64 => {
                 let bytes = crate::source::read_vec(self.trace.source.as_ref(), at, len as usize).ok()?;
-                String::from_utf8(bytes).ok()
+                String::from_utf8(bytes).ok().map(Cow::Owned)
             }
-            value => self.trace.text(value, 10_000),
+            value => self.trace.shown(value, 10_000),
         }
     }
 
@@ -126,10 +127,7 @@ pub(super) fn check(rule: &str, trace: &Trace, args: Value) -> Checked {
         "latin1" => {
             let codec = args.text(1).unwrap_or_default();
             let text = matches!(args.get(0), Value::Text { .. });
-            ensure(
-                args.len() == 2 && text && matches!(codec.as_str(), "latin1" | "latin-1"),
-                "a codec other than latin1",
-            )
+            ensure(args.len() == 2 && text && matches!(&*codec, "latin1" | "latin-1"), "a codec other than latin1")
         }
         "reconstructor" => reconstructor(&args),
         "number-text" => number_text(&args),
@@ -190,7 +188,7 @@ fn text_encoding(args: &Args<'_>) -> Checked {
     let fits = match (args.len(), args.get(0)) {
         (0, _) | (1, Value::Bytes { .. }) => true,
         (1, value) => args.call_of(value).is_some_and(|(_, name)| name == "encode") || args.container(value).is_some(),
-        (2, Value::Text { .. }) => matches!(codec.as_str(), "latin-1" | "latin1" | "ascii" | "utf-8"),
+        (2, Value::Text { .. }) => matches!(&*codec, "latin-1" | "latin1" | "ascii" | "utf-8"),
         _ => false,
     };
     ensure(fits, "neither bytes nor a text with a plain encoding")
@@ -410,21 +408,27 @@ pub(super) fn persistent_class(trace: &Trace, id: Value) -> Option<Value> {
 
 /// The name that a call imports by its arguments: `getattr(<an import>, 'name')` as nested classes and enum members are
 /// pickled below protocol 4, and numpy's `_ufunc_reconstruct('module', 'name')`.
-pub(super) fn import_by_arguments(trace: &Trace, callee: &str, args: Value) -> Option<Callable> {
+pub(super) fn import_by_arguments(trace: &Trace, callee: CallableId, args: Value) -> Option<Callable> {
+    let callee = trace.callables.get(callee as usize).filter(|callee| is_importer(callee))?;
     let args = Args::of(trace, args).ok().filter(|args| args.len() == 2)?;
     let second = args.text(1)?;
-    match callee {
-        "builtins.getattr" | "__builtin__.getattr" => {
-            let Value::Global(id) = args.get(0) else { return None };
-            let outer = trace.callables.get(id as usize)?;
-            let name = format!("{}.{second}", outer.name.as_deref()?);
-            Some(Callable { module: outer.module.clone(), name: Some(name), protocol: outer.protocol })
-        }
-        "numpy.core._ufunc_reconstruct" | "numpy._core._ufunc_reconstruct" => {
-            Some(Callable { module: args.text(0), name: Some(second), protocol: 4 })
-        }
-        _ => None,
+    if callee.name.as_deref().is_some_and(|name| name.ends_with("getattr")) {
+        let Value::Global(id) = args.get(0) else { return None };
+        let outer = trace.callables.get(id as usize)?;
+        let name = format!("{}.{second}", outer.name.as_deref()?);
+        return Some(Callable { module: outer.module.clone(), name: Some(name), protocol: outer.protocol });
     }
+    Some(Callable { module: args.text(0).map(Cow::into_owned), name: Some(second.into_owned()), protocol: 4 })
+}
+
+/// Whether it hands over what its arguments name: harmless only where what it hands over is inert.
+pub(super) fn is_importer(callable: &Callable) -> bool {
+    const IMPORTERS: &[&str] =
+        &["builtins.getattr", "__builtin__.getattr", "numpy.core._ufunc_reconstruct", "numpy._core._ufunc_reconstruct"];
+    let last = callable.name.as_deref().unwrap_or_default();
+    // Asked for every call, and nearly always answered by the end of the name.
+    (last.ends_with("getattr") || last.ends_with("_reconstruct"))
+        && IMPORTERS.iter().any(|name| callable.is_named(name))
 }
 
 /// What is wrong with the state of an array that `_reconstruct` made: `(version, shape, dtype, fortran, data)`.

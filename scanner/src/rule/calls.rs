@@ -25,16 +25,6 @@ pub struct Calls {
     limit: usize,
 }
 
-/// Functions that hand over what their arguments name; harmful unless what they hand over is inert.
-const IMPORTERS: &[&str] =
-    &["builtins.getattr", "__builtin__.getattr", "numpy.core._ufunc_reconstruct", "numpy._core._ufunc_reconstruct"];
-
-fn is_named(callable: &Callable, name: &str) -> bool {
-    let rest =
-        callable.module.as_deref().and_then(|module| name.strip_prefix(module)).and_then(|rest| rest.strip_prefix('.'));
-    rest.is_some() && rest == callable.name.as_deref()
-}
-
 fn id_of(value: Value) -> Option<CallableId> {
     if let Value::Global(id) = value { Some(id) } else { None }
 }
@@ -72,8 +62,7 @@ impl Calls {
             first.count += 1;
         } else if self.concerns.len() < self.limit {
             // Under the name that Python 3 has for it: that is what people look up and allow.
-            let named =
-                raw.as_deref().and_then(|name| trace.callables.iter().find(|callable| is_named(callable, name)));
+            let named = raw.as_deref().and_then(|name| trace.callables.iter().find(|callable| callable.is_named(name)));
             concern.callable = named.and_then(effect::canonical).or(concern.callable);
             self.said.insert(key, self.concerns.len());
             self.concerns.push((raw, concern));
@@ -81,18 +70,23 @@ impl Calls {
     }
 
     fn import(&mut self, trace: &Trace, event: &Event, id: CallableId) {
+        let judgement = self.judgement(trace, id);
+        // By far the most: nothing is to be said, so nothing is written for it.
+        if judgement.is_some_and(|judgement| matches!(judgement.effect, Effect::Inert(_))) {
+            return;
+        }
         let name = trace.callable_name(id);
         // The empty pair is what Python asks for where a stream is cut right behind GLOBAL; nothing has that name.
         if name == "." {
             return;
         }
-        let concern = match self.judgement(trace, id) {
+        let concern = match judgement {
             None => Concern {
                 message: "pickle imports a name that it computes, so nothing says what it is".to_owned(),
                 ..Concern::at(event.at, "computed-callable", Severity::Critical, Verdict::Unproven)
             },
             Some(judgement) => match name_concern(event.at, &name, judgement, "imports") {
-                Some(concern) if IMPORTERS.contains(&name.as_str()) => {
+                Some(concern) if trace.callables.get(id as usize).is_some_and(arguments::is_importer) => {
                     let concern = Concern { callable: Some(name.clone()), ..concern };
                     self.importers.entry(name).or_insert((concern, 0, 0)).1 += 1;
                     return;
@@ -112,8 +106,8 @@ impl Calls {
             Value::Node(id) => match trace.heap.get(id) {
                 Some(Node::Call(call)) => {
                     let (made_by, class) = (call.how, call.callee);
-                    if let Some(imported) = id_of(class)
-                        .and_then(|id| arguments::import_by_arguments(trace, &trace.callable_name(id), call.args))
+                    if let Some(imported) =
+                        id_of(class).and_then(|id| arguments::import_by_arguments(trace, id, call.args))
                         && self.call_imported(&place, &imported)
                     {
                         return;
@@ -149,12 +143,12 @@ impl Calls {
     }
 
     fn call_global(&mut self, place: &Place<'_>, id: CallableId) {
-        let name = place.trace.callable_name(id);
+        let name = || place.trace.callable_name(id);
         let Some(judgement) = self.judgement(place.trace, id) else {
             self.add(
                 place.trace,
                 Concern {
-                    callable: Some(name),
+                    callable: Some(name()),
                     evidence: Some(place.preview()),
                     message: "pickle calls something whose name it computes".to_owned(),
                     ..Concern::at(place.at, "computed-callable", Severity::Critical, Verdict::Unproven)
@@ -167,24 +161,26 @@ impl Calls {
                 place.trace,
                 Concern {
                     evidence: Some(place.preview()),
-                    message: format!("pickle changes the imported object {name} for the whole process"),
-                    callable: Some(name),
+                    message: format!("pickle changes the imported object {} for the whole process", name()),
+                    callable: Some(name()),
                     ..Concern::at(place.at, "implicit-call", Severity::Critical, Verdict::Dangerous)
                 },
             );
             return;
         }
         if place.how == How::Reduce
-            && let Some(imported) = arguments::import_by_arguments(place.trace, &name, place.args)
+            && let Some(imported) = arguments::import_by_arguments(place.trace, id, place.args)
             && effect::judge(&imported).is_some_and(|judgement| matches!(judgement.effect, Effect::Inert(_)))
         {
-            if let Some((_, _, resolved)) = self.importers.get_mut(&name) {
+            if let Some((_, _, resolved)) = self.importers.get_mut(&name()) {
                 *resolved += 1;
             }
             return;
         }
-        if let Some(concern) = name_concern(place.at, &name, judgement, "calls") {
-            self.add(place.trace, Concern { callable: Some(name), evidence: Some(place.preview()), ..concern });
+        if !matches!(judgement.effect, Effect::Inert(_))
+            && let Some(concern) = name_concern(place.at, &name(), judgement, "calls")
+        {
+            self.add(place.trace, Concern { callable: Some(name()), evidence: Some(place.preview()), ..concern });
             return;
         }
         let bare = matches!(place.how, How::Instance)
@@ -195,8 +191,8 @@ impl Calls {
                 place.trace,
                 Concern {
                     evidence: Some(place.preview()),
-                    message: format!("pickle calls {name}, which is known to be inert only when it is not called"),
-                    callable: Some(name),
+                    message: format!("pickle calls {}, which is known to be inert only when it is not called", name()),
+                    callable: Some(name()),
                     ..Concern::at(place.at, "unknown-callable", Severity::Medium, Verdict::Unproven)
                 },
             );
@@ -216,8 +212,8 @@ impl Calls {
             place.trace,
             Concern {
                 evidence: Some(place.preview()),
-                message: format!("pickle gives {name} arguments that no pickler writes: {what}"),
-                callable: Some(name),
+                message: format!("pickle gives {} arguments that no pickler writes: {what}", name()),
+                callable: Some(name()),
                 ..Concern::at(place.at, "unexpected-arguments", severity, Verdict::Unproven)
             },
         );
@@ -394,8 +390,9 @@ fn quiet(trace: &Trace, value: Value) -> bool {
             Some(Node::Container { items, .. }) => items.total == 0,
             Some(Node::Call(call)) => {
                 let empty = arguments::Args::of(trace, call.args).is_ok_and(|args| args.items.is_empty());
-                let ordered =
-                    matches!(call.callee, Value::Global(id) if trace.callable_name(id) == "collections.OrderedDict");
+                let ordered = id_of(call.callee)
+                    .and_then(|id| trace.callables.get(id as usize))
+                    .is_some_and(|class| class.is_named("collections.OrderedDict"));
                 ordered && empty && call.items.total == 0
             }
             None => false,

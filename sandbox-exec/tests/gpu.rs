@@ -1,0 +1,188 @@
+//! GPUs without a GPU: nodes of NVIDIA's major that `mknod` makes, and a driver's library made of a few lines of C. Opening a node that no
+//! driver stands behind says ENXIO where the rules let it through, and EPERM or ENOENT where they do not.
+
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::Duration;
+
+mod walls;
+
+use walls::{Result, launcher, null, possible, request, run};
+
+use sandbox_exec::{ExitReport, Outcome, Profile, Request, Size, Span, Stdio};
+
+/// The nodes are the machine's: one test at a time.
+static NODES: Mutex<()> = Mutex::new(());
+
+/// Made nodes, gone at the end.
+struct Nodes(Vec<PathBuf>);
+
+impl Nodes {
+    fn make() -> Result<Self> {
+        let mut made = Self(Vec::new());
+        for (name, minor) in [("nvidia77", 77), ("nvidia78", 78), ("nvidiactl", 255)] {
+            let path = Path::new("/dev").join(name);
+            if path.exists() {
+                continue;
+            }
+            let mode = rustix::fs::Mode::from_bits_truncate(0o666);
+            let device = rustix::fs::makedev(195, minor);
+            rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::CharacterDevice, mode, device)?;
+            made.0.push(path.clone());
+            rustix::fs::chmodat(rustix::fs::CWD, &path, mode, rustix::fs::AtFlags::empty())?;
+        }
+        Ok(made)
+    }
+}
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Whether this can be tried here; says so aloud when not.
+fn can_make_nodes() -> bool {
+    if !possible() {
+        return false;
+    }
+    if !rustix::process::geteuid().is_root() {
+        println!("SKIPPED: only root can make nodes that stand for GPUs");
+        return false;
+    }
+    true
+}
+
+fn gpu_request(script: &str) -> Result<Request> {
+    let mut request = request(&["bash", "-c", script])?;
+    request.profile = Profile::load("gpu-eval")?;
+    request.profile.limits.timeout = Span(Duration::from_secs(10));
+    request.gpu = Some("77".into());
+    Ok(request)
+}
+
+/// A folder with a library that stands for the driver's, and the file where it writes what it is asked.
+struct Driver(PathBuf);
+
+impl Driver {
+    fn compile(name: &str, old: bool) -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("modelscan-nvml-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let driver = Self(folder);
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fake_nvml.c");
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", "-o"]).arg(driver.0.join("libnvidia-ml.so.1")).arg(source);
+        if old {
+            cc.arg("-DOLD");
+        }
+        if !cc.status()?.success() {
+            return Err("the fake driver does not compile".into());
+        }
+        Ok(driver)
+    }
+
+    fn run(&self, request: &Request) -> Result<ExitReport> {
+        let launcher = launcher().variable("LD_LIBRARY_PATH", &self.0).variable("FAKE_NVML", self.0.join("asked"));
+        Ok(launcher.run(request, Stdio { input: None, output: null()?, errors: null()? }))
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_gpu_is_the_one_that_was_asked_for() -> Result<()> {
+    if !can_make_nodes() {
+        return Ok(());
+    }
+    let _alone = NODES.lock().map_err(|_| "another test broke")?;
+    let _nodes = Nodes::make()?;
+    let script = "exec 2>&1; ls /dev | grep nvidia[0-9]; : < /dev/nvidia77; : < /dev/nvidia78";
+    let (report, text) = run(&gpu_request(script)?)?;
+    let seen: Vec<_> = text.lines().filter(|line| line.starts_with("nvidia")).collect();
+    assert_eq!(seen, ["nvidia77"], "{:?}", report.reason);
+    assert!(text.contains("nvidia77: No such device or address"), "{text}");
+    assert!(text.contains("nvidia78: No such file or directory"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_memory_quota_that_nothing_can_keep_is_refused_or_waived_by_name() -> Result<()> {
+    if !can_make_nodes() {
+        return Ok(());
+    }
+    let _alone = NODES.lock().map_err(|_| "another test broke")?;
+    let _nodes = Nodes::make()?;
+    let mut request = gpu_request("true")?;
+    request.gpu_memory = Some(Size(1 << 30));
+    let (report, _) = run(&request)?;
+    if report.enforced.gpu_memory.is_some() {
+        println!("SKIPPED: this machine has a driver, which keeps the quota: {:?}", report.enforced.gpu_memory);
+        return Ok(());
+    }
+    let why = report.reason.unwrap_or_default();
+    assert!(report.code == 125 && why.contains("gpu_memory") && why.contains("libnvidia-ml"), "{why}");
+    request.weaker.push("gpu_memory".into());
+    let (report, _) = run(&request)?;
+    assert_eq!((report.code, report.enforced.gpu_memory.as_deref()), (0, Some("none")), "{:?}", report.reason);
+    Ok(())
+}
+
+#[test]
+fn a_new_driver_limits_the_cgroup_of_the_run() -> Result<()> {
+    if !can_make_nodes() {
+        return Ok(());
+    }
+    let _alone = NODES.lock().map_err(|_| "another test broke")?;
+    let _nodes = Nodes::make()?;
+    let driver = Driver::compile("new", false)?;
+    let mut request = gpu_request("true")?;
+    request.gpu_memory = Some(Size(1 << 30));
+    let report = driver.run(&request)?;
+    if !report.enforced.memory.starts_with("cgroup") {
+        println!("SKIPPED: no cgroups here, and the driver limits nothing else: {:?}", report.reason);
+        return Ok(());
+    }
+    assert_eq!((report.code, report.enforced.gpu_memory.as_deref()), (0, Some("nvml")), "{:?}", report.reason);
+    let asked = fs::read_to_string(driver.0.join("asked"))?;
+    let words: Vec<_> = asked.split_whitespace().collect();
+    assert!(
+        matches!(words.as_slice(), ["limit", group, "1073741824"] if group.starts_with('/')
+        && group.contains("/modelscan-")),
+        "{asked}"
+    );
+    Ok(())
+}
+
+#[test]
+fn with_an_old_driver_who_uses_too_much_is_killed() -> Result<()> {
+    if !can_make_nodes() {
+        return Ok(());
+    }
+    let _alone = NODES.lock().map_err(|_| "another test broke")?;
+    let _nodes = Nodes::make()?;
+    let driver = Driver::compile("old", true)?;
+    let mut request = gpu_request("exec 3<>/proc/self/comm; printf gpu-hog >&3; sleep 8; :")?;
+    request.gpu_memory = Some(Size(1 << 30));
+    let report = driver.run(&request)?;
+    let reason = report.reason.clone().unwrap_or_default();
+    assert_eq!((report.outcome, report.code), (Outcome::Memory, 137), "{reason}");
+    assert_eq!(report.enforced.gpu_memory.as_deref(), Some("nvml-watch"));
+    assert!(reason.contains("1GiB of the GPU's memory") && report.wall_ms < 5_000, "{reason} {}", report.wall_ms);
+    assert!(report.violations.iter().any(|violation| violation.what == "gpu_memory"));
+    // The same within the quota.
+    request.gpu_memory = Some(Size(3 << 30));
+    request.command.argv[2] = "exec 3<>/proc/self/comm; printf gpu-hog >&3; sleep 0.4; :".into();
+    let report = driver.run(&request)?;
+    assert_eq!((report.outcome, report.code), (Outcome::Exited, 0), "{:?}", report.reason);
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! The local headers of many entries, read ahead by as many threads as there are.
+//!
+//! A checkpoint has thousands of records, each with a header of its own between megabytes of numbers: next to nothing is
+//! to be done for each, and nearly all of the time is spent in the system. What is read does not depend on who reads it.
+
+use super::zip_record::{Central, Local};
+use crate::source::{SharedSource, Start};
+use rayon::prelude::*;
+use std::io;
+
+/// An entry whose header is to be read: the place of its central record, of its local header, and the record.
+pub(super) type Wanted<'a> = (u64, u64, &'a Central);
+
+/// Entries whose headers are read in a row.
+pub(super) const PIECE: usize = 128;
+/// Entries whose headers are in memory at a time: some 150 bytes each.
+pub(super) const BATCH: usize = 16 << 10;
+/// Headers longer than that are left to be read when their turn comes.
+const LONG: usize = 4096;
+/// Torch pads extra fields so that data starts at a multiple of 64.
+const PADDED: usize = 72;
+
+/// The headers of a piece, each with the first bytes behind it.
+pub(super) struct Headers {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    /// Why there are no more.
+    pub(super) error: Option<io::Error>,
+}
+
+impl Headers {
+    /// Reads the headers of all entries of a batch, piece by piece.
+    pub(super) fn all(source: &SharedSource, batch: &[Wanted<'_>]) -> Vec<Self> {
+        if batch.len() <= 2 * PIECE {
+            batch.chunks(PIECE).map(|piece| Self::piece(source, piece)).collect()
+        } else {
+            batch.par_chunks(PIECE).map(|piece| Self::piece(source, piece)).collect()
+        }
+    }
+
+    /// The bytes of a header as far as they were read, by its number in the piece.
+    pub(super) fn get(&self, index: usize) -> Option<&[u8]> {
+        let start = match index.checked_sub(1) {
+            Some(before) => *self.ends.get(before)?,
+            None => 0,
+        };
+        self.bytes.get(start..*self.ends.get(index)?)
+    }
+
+    fn piece(source: &SharedSource, piece: &[Wanted<'_>]) -> Self {
+        let mut headers = Self { bytes: Vec::new(), ends: Vec::with_capacity(piece.len()), error: None };
+        let mut extra = 0;
+        for (_, at, central) in piece {
+            if let Err(error) = headers.read(source, *at, central.name.len(), &mut extra) {
+                headers.error = Some(error);
+                break;
+            }
+            headers.ends.push(headers.bytes.len());
+        }
+        headers
+    }
+
+    /// Reads one, mostly with one small read: `extra` is how long its extra field is expected to be.
+    fn read(&mut self, source: &SharedSource, at: u64, name_len: usize, extra: &mut usize) -> io::Result<()> {
+        let start = self.bytes.len();
+        let asked = Local::FIXED + name_len + *extra + Start::LEN;
+        let got = self.append(source, at, asked)?;
+        let length = self.bytes.get(start..).and_then(Local::length).unwrap_or(0);
+        let whole = length.saturating_add(Start::LEN);
+        if got == asked && whole > asked && whole <= LONG {
+            self.bytes.truncate(start);
+            self.append(source, at, whole)?;
+            *extra = length.saturating_sub(Local::FIXED + name_len).max(*extra).clamp(PADDED, 2 * PADDED);
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, source: &SharedSource, at: u64, len: usize) -> io::Result<usize> {
+        let start = self.bytes.len();
+        let rest = usize::try_from(source.len().saturating_sub(at)).unwrap_or(usize::MAX);
+        self.bytes.resize(start.saturating_add(len.min(rest)), 0);
+        let got = source.read_at(at, self.bytes.get_mut(start..).unwrap_or_default())?;
+        self.bytes.truncate(start.saturating_add(got));
+        Ok(got)
+    }
+}
