@@ -187,7 +187,12 @@ def named(thing):
 
 def content(tensor):
     """Type, shape and bytes in row order; types that cannot be copied as themselves are seen as integers."""
-    tensor = tensor.detach().resolve_conj().resolve_neg()
+    tensor = tensor.detach()
+    if tensor.is_neg() and tensor.dtype in (torch.float16, torch.bfloat16):
+        # Of short tensors of these, torch's negative of a NaN is another NaN than of long ones. What is meant is the sign.
+        flipped = torch._neg_view(tensor).contiguous().view(torch.int16) ^ -(2**15)
+        tensor = flipped.view(tensor.dtype)
+    tensor = tensor.resolve_conj().resolve_neg()
     seen = tensor.view({1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()])
     return tensor.dtype, tuple(tensor.shape), seen.clone(memory_format=torch.contiguous_format).numpy().tobytes()
 
