@@ -188,10 +188,19 @@ def named(thing):
 def content(tensor):
     """Type, shape and bytes in row order; types that cannot be copied as themselves are seen as integers."""
     tensor = tensor.detach()
-    if tensor.is_neg() and tensor.dtype in (torch.float16, torch.bfloat16):
-        # Of short tensors of these, torch's negative of a NaN is another NaN than of long ones. What is meant is the sign.
-        flipped = torch._neg_view(tensor).contiguous().view(torch.int16) ^ -(2**15)
-        tensor = flipped.view(tensor.dtype)
+    neg, conj = tensor.is_neg(), tensor.is_conj()
+    if (neg or conj) and (tensor.is_complex() or tensor.is_floating_point()):
+        # torch's own negative of a signalling NaN depends on type and length. What is meant is the sign, and nothing else.
+        tensor = torch._neg_view(tensor) if neg else tensor
+        tensor = (tensor.conj() if conj else tensor).clone(memory_format=torch.contiguous_format)
+        parts = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+        bits = parts.view({2: torch.int16, 4: torch.int32, 8: torch.int64}[parts.element_size()])
+        sign = torch.iinfo(bits.dtype).min
+        if tensor.is_complex():
+            bits[..., 0] ^= sign if neg else 0
+            bits[..., 1] ^= sign if neg != conj else 0
+        else:
+            bits ^= sign if neg else 0
     tensor = tensor.resolve_conj().resolve_neg()
     seen = tensor.view({1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()])
     return tensor.dtype, tuple(tensor.shape), seen.clone(memory_format=torch.contiguous_format).numpy().tobytes()
