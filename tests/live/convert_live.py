@@ -186,8 +186,22 @@ def named(thing):
 
 
 def content(tensor):
-    """Type, shape and bytes in row order; types that cannot be copied as themselves are seen as integers."""
-    tensor = tensor.detach().resolve_conj().resolve_neg()
+    """Type, shape and bytes in row order; types that cannot be copied as themselves are seen as integers.
+
+    Whether torch flips the sign of a NaN or makes a signalling one quiet depends on the type and length of the tensor: bits are flipped here."""
+    tensor = tensor.detach()
+    neg, conj = tensor.is_neg(), tensor.is_conj()
+    if neg and (tensor.is_floating_point() or tensor.is_complex()) or conj:
+        plain = torch._neg_view(tensor) if neg else tensor
+        plain = (plain.conj() if conj else plain).clone(memory_format=torch.contiguous_format)
+        assert not plain.is_neg() and not plain.is_conj()
+        shape = tuple(plain.shape)
+        if plain.is_complex():
+            bits = torch.view_as_real(plain).view(torch.int32)
+            return tensor.dtype, shape, (bits ^ torch.tensor([-neg << 31, -(neg != conj) << 31], dtype=torch.int32)).numpy().tobytes()
+        kind = {2: torch.int16, 4: torch.int32, 8: torch.int64}[plain.element_size()]
+        return tensor.dtype, shape, (plain.view(kind) ^ torch.iinfo(kind).min).numpy().tobytes()
+    tensor = tensor.resolve_neg()
     seen = tensor.view({1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()])
     return tensor.dtype, tuple(tensor.shape), seen.clone(memory_format=torch.contiguous_format).numpy().tobytes()
 
