@@ -3,13 +3,15 @@
 //!
 //! ```toml
 //! [files]                       # made in an empty folder; `.git` is there, so no configuration is looked for above
-//! "a.pkl" = "]."                # text, or { hex = "5d2e" }, { link = "target" }, { folder = true }
+//! "a.pkl" = "]."                # text, or { hex = "5d2e" }, { link = "target" }, { folder = true },
+//!                               # { clean = "torch/a.pt" }: a file or folder of fixtures/clean
 //! [[run]]
 //! args = ["scan", "a.pkl"]      # env = { NAME = "value" }, in = "folder"
 //! code = 0
 //! stdout = "..."                # exactly; or stdout-has / stdout-lacks = ["..."]; the same for stderr
 //! json = "..."                  # stdout is JSON and holds at least this
 //! written = { "r.json" = ".." } # files that were written and hold this text
+//! there = ["a", "b"]            # all that is in the folder then, hidden files too
 //! ```
 //!
 //! `$DIR` stands for the folder.
@@ -38,6 +40,7 @@ enum Content {
     Hex { hex: String },
     Link { link: String },
     Folder { folder: bool },
+    Clean { clean: String },
 }
 
 #[derive(Deserialize)]
@@ -61,6 +64,7 @@ struct Run {
     json: Option<String>,
     #[serde(default)]
     written: BTreeMap<String, String>,
+    there: Option<Vec<String>>,
 }
 
 #[test]
@@ -114,6 +118,18 @@ fn make(path: &Path, content: &Content) {
             assert!(folder);
             fs::create_dir_all(path).unwrap();
         }
+        Content::Clean { clean } => {
+            let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/clean").join(clean);
+            if from.is_file() {
+                _ = fs::copy(from, path).unwrap();
+                return;
+            }
+            fs::create_dir_all(path).unwrap();
+            for entry in fs::read_dir(from).unwrap() {
+                let entry = entry.unwrap();
+                fs::copy(entry.path(), path.join(entry.file_name())).unwrap();
+            }
+        }
     }
 }
 
@@ -163,15 +179,29 @@ fn check(run: &Run, dir: &Path) -> String {
         }
     }
     for (file, part) in &run.written {
-        let found = fs::read_to_string(dir.join(file)).unwrap_or_default();
+        let found = String::from_utf8_lossy(&fs::read(dir.join(file)).unwrap_or_default()).into_owned();
         if !found.contains(part) {
             complain(&format!("{file} lacks {part:?}: {found}"));
+        }
+    }
+    if let Some(there) = &run.there {
+        let found = names(dir);
+        if found != *there {
+            complain(&format!("there are {found:?}"));
         }
     }
     if !wrong.is_empty() {
         _ = write!(wrong, "--- stdout\n{stdout}\n--- stderr\n{stderr}\n");
     }
     wrong
+}
+
+/// What is in a folder, but for the mark that nothing is looked for above it.
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = entries.filter(|name| name != ".git").collect();
+    names.sort();
+    names
 }
 
 /// Whether `found` has everything that `expected` has: fewer keys may be expected, but not fewer items.

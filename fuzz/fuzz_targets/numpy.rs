@@ -6,11 +6,11 @@ use modelscan_fuzz::artifact;
 use scanner::format::Format;
 use scanner::format::numpy::Numpy;
 use scanner::rule::calls::Calls;
-use scanner::seen::{Content, Seen};
+use scanner::seen::{Content, Keep, Seen};
 
 fuzz_target!(|bytes: &[u8]| {
     let look = |bytes: &[u8]| {
-        let mut seen = Seen::new(Calls::listen, false);
+        let mut seen = Seen::new(Calls::listen, Keep::default());
         Numpy.examine(&artifact(bytes, "input.npy"), &mut seen);
         assert!(seen.tensors.len() <= 1);
         for member in &seen.members {

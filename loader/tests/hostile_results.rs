@@ -1,0 +1,160 @@
+//! Results that cannot be written: whatever goes wrong on the way, nothing is left behind.
+#![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
+
+mod checkpoint;
+
+use checkpoint::{dict, tensor_of, zip};
+use loader::convert::{ConvertOptions, Done, plan};
+use loader::{Error, Policy, Progress, WriteOptions};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Bytes of the one storage: more than are copied at once.
+const LEN: usize = 8 << 20;
+
+/// A checkpoint of one large tensor, in a folder of its own.
+fn large(folder: &Path) -> PathBuf {
+    let storage = checkpoint::storage("ByteStorage", "0", LEN as i64, "");
+    let path = folder.join("large.pt");
+    let numbers: Vec<u8> = (0..LEN).map(|index| (index % 251) as u8).collect();
+    std::fs::write(&path, zip(&dict(&[("w", tensor_of(&storage, 0, &[LEN as i64], &[1]))]), &[("0", numbers)]))
+        .unwrap();
+    path
+}
+
+fn write(source: &Path, out: &Path, options: WriteOptions<'_>, force: bool) -> Result<Vec<Done>, Error> {
+    let jobs = plan(&[source.to_owned()], out, &Policy::default())?;
+    jobs.write(&ConvertOptions { write: options, verify: true, force })
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = entries.collect();
+    names.sort();
+    names
+}
+
+/// Does something when the first bytes are written.
+struct Meanwhile<F: Fn() + Sync>(F, AtomicBool);
+
+impl<F: Fn() + Sync> Progress for Meanwhile<F> {
+    fn written(&self, _bytes: u64) {
+        if !self.1.swap(true, Ordering::Relaxed) {
+            self.0();
+        }
+    }
+
+    fn note(&self, _text: &str) {}
+}
+
+fn meanwhile<F: Fn() + Sync>(what: F) -> Meanwhile<F> {
+    Meanwhile(what, AtomicBool::new(false))
+}
+
+#[test]
+fn a_source_that_gets_shorter_or_changes_meanwhile_gives_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = large(folder.path());
+    let out = folder.path().join("out.safetensors");
+    let cut = meanwhile(|| File::options().write(true).open(&source).unwrap().set_len(1000).unwrap());
+    let error = write(&source, &out, WriteOptions { progress: Some(&cut), ..WriteOptions::default() }, false);
+    assert!(error.unwrap_err().to_string().contains("shorter than when it was opened"));
+    let source = large(folder.path());
+    let touched = meanwhile(|| {
+        use std::os::unix::fs::FileExt;
+        File::options().write(true).open(&source).unwrap().write_all_at(&[0; 4], (LEN - 1000) as u64).unwrap();
+    });
+    let error = write(&source, &out, WriteOptions { progress: Some(&touched), ..WriteOptions::default() }, false);
+    // The checksum of the record tells, or the times of the file.
+    assert!(matches!(error, Err(Error::Changed(_) | Error::Damaged { .. })));
+    assert_eq!(names(folder.path()), ["large.pt"]);
+}
+
+#[test]
+fn who_is_asked_to_stop_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = large(folder.path());
+    let out = folder.path().join("out.safetensors");
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = meanwhile(|| stop.store(true, Ordering::Relaxed));
+    for sha256 in [false, true] {
+        stop.store(false, Ordering::Relaxed);
+        asked.1.store(false, Ordering::Relaxed);
+        let options =
+            WriteOptions { progress: Some(&asked), stop: Some(stop.clone()), sha256, ..WriteOptions::default() };
+        assert!(matches!(write(&source, &out, options, false), Err(Error::Interrupted)));
+        assert_eq!(names(folder.path()), ["large.pt"]);
+    }
+}
+
+#[test]
+fn a_name_that_is_taken_meanwhile_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = large(folder.path());
+    let out = folder.path().join("out.safetensors");
+    let taken = meanwhile(|| std::fs::write(&out, "mine").unwrap());
+    let options = WriteOptions { progress: Some(&taken), ..WriteOptions::default() };
+    assert!(matches!(write(&source, &out, options, false), Err(Error::Io { .. })));
+    assert_eq!(std::fs::read(&out).unwrap(), b"mine");
+    assert_eq!(names(folder.path()), ["large.pt", "out.safetensors"]);
+}
+
+#[test]
+fn the_source_may_be_replaced_by_who_asks_for_it_and_by_a_whole_result_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = large(folder.path());
+    let before = std::fs::read(&source).unwrap();
+    assert!(matches!(write(&source, &source, WriteOptions::default(), false), Err(Error::Usage(_))));
+    let stop = Arc::new(AtomicBool::new(true));
+    let stopped = WriteOptions { stop: Some(stop), ..WriteOptions::default() };
+    assert!(matches!(write(&source, &source, stopped, true), Err(Error::Interrupted)));
+    assert!(std::fs::read(&source).unwrap() == before && names(folder.path()) == ["large.pt"]);
+    write(&source, &source, WriteOptions::default(), true).unwrap();
+    assert_eq!(checkpoint::tensors(&source)["w"].2.len(), LEN);
+}
+
+#[test]
+fn a_link_is_replaced_and_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = large(folder.path());
+    let (target, link) = (folder.path().join("target"), folder.path().join("link.safetensors"));
+    std::fs::write(&target, "mine").unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    assert!(matches!(write(&source, &link, WriteOptions::default(), false), Err(Error::Usage(_))));
+    write(&source, &link, WriteOptions::default(), true).unwrap();
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_file());
+    assert_eq!(std::fs::read(&target).unwrap(), b"mine");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_not_made_for_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = large(folder.path());
+    for out in ["lacking/out.safetensors", "large.pt/out.safetensors"] {
+        let error = write(&source, &folder.path().join(out), WriteOptions::default(), false);
+        assert!(matches!(error, Err(Error::Io { .. })), "{out}");
+    }
+    assert_eq!(names(folder.path()), ["large.pt"]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_said_and_left_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = large(folder.path());
+    let small = folder.path().join("small");
+    std::fs::create_dir(&small).unwrap();
+    let mount = |args: &[&str]| Command::new("mount").args(args).arg(&small).status().is_ok_and(|done| done.success());
+    if !mount(&["-t", "tmpfs", "-o", "size=1m", "tmpfs"]) {
+        println!("skipped: this user may not mount a small disk");
+        return;
+    }
+    let outcome = write(&source, &small.join("out.safetensors"), WriteOptions::default(), false);
+    let there = names(&small);
+    assert!(Command::new("umount").arg(&small).status().unwrap().success());
+    assert!(outcome.unwrap_err().to_string().contains("the disk is full; nothing was left behind"));
+    assert_eq!(there, Vec::<String>::new());
+}
