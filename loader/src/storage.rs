@@ -3,7 +3,7 @@
 
 use crate::data::Data;
 use crate::dtype::Dtype;
-use crate::reading::{call, name, row};
+use crate::reading::{call, import, name, row};
 use crate::recode;
 use crate::record::Record;
 use crate::strided::View;
@@ -18,6 +18,7 @@ use scanner::pickle::Trace;
 use scanner::pickle::trace::Inlined;
 use scanner::pickle::value::{NodeId, Value};
 use scanner::source::SharedSource;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -159,10 +160,10 @@ impl<'a> Storages<'a> {
         let named = storage(self.trace, id).ok_or("its storage is named in no way that torch knows")?;
         let bytes = named.bytes.ok_or("its storage is of a class that torch does not have")?;
         let items = self.trace.tuple(id).map_or(&[][..], |items| &items.kept);
-        let class = items.get(1).and_then(|class| name(self.trace, *class)).unwrap_or_default();
+        let (module, class) = items.get(1).and_then(|class| import(self.trace, *class)).unwrap_or_default();
         let counted = item_size(class.rsplit('.').next().unwrap_or_default());
-        if !class.starts_with("torch.") {
-            return Err(format!("its storage is of the class {class}, which is none of torch"));
+        if module != "torch" && !module.starts_with("torch.") {
+            return Err(format!("its storage is of the class {module}.{class}, which is none of torch"));
         }
         let view = items.get(5).copied().unwrap_or(Value::None);
         let trace = self.trace;
@@ -318,30 +319,33 @@ impl<'a> Storages<'a> {
     }
 }
 
+/// How a storage is named: its class, the key of the whole it is a part of, and numbers.
+type Named<'a> = (Option<(&'a str, &'a str)>, Option<String>, [Value; 3]);
+
 /// Keys that are named in more than one way. torch makes a storage when it meets its key for the first time, and whoever
 /// names that key later, by whatever class and size, gets that one.
-fn disputed(trace: &Trace) -> HashSet<String> {
-    let mut first: HashMap<String, (String, [Value; 3])> = HashMap::new();
+fn disputed<'a>(trace: &'a Trace) -> HashSet<String> {
+    let mut first = HashMap::with_capacity(trace.persistent.len());
     let mut disputed = HashSet::new();
-    let mut note = |key: Value, named: (String, [Value; 3])| {
+    let mut note = |key: Value, named: Named<'a>| {
         let Some(key) = trace.text(key, KEY) else { return };
-        match first.get(&key) {
-            Some(known) if *known != named => _ = disputed.insert(key),
-            Some(_) => {}
-            None => _ = first.insert(key, named),
+        match first.entry(key) {
+            Entry::Occupied(known) if *known.get() != named => _ = disputed.insert(known.key().clone()),
+            Entry::Occupied(_) => {}
+            Entry::Vacant(place) => _ = place.insert(named),
         }
     };
     for id in &trace.persistent {
         let Some([_, class, key, _, count, more @ ..]) = trace.tuple(*id).map(|items| items.kept.as_slice()) else {
             continue;
         };
-        let class = name(trace, *class).unwrap_or_default();
+        let class = import(trace, *class);
         // Empty storages of all types are one for some of its versions.
         if *count != Value::Int(0) {
-            note(*key, (class.clone(), [*count, Value::None, Value::None]));
+            note(*key, (class, None, [*count, Value::None, Value::None]));
         }
         if let Some([view, offset, size]) = more.first().and_then(|view| row(trace, *view)) {
-            note(*view, (trace.text(*key, KEY).unwrap_or_default() + &class, [*count, *offset, *size]));
+            note(*view, (class, trace.text(*key, KEY), [*count, *offset, *size]));
         }
     }
     disputed
