@@ -138,3 +138,13 @@ fn a_shape_that_can_change_after_the_tensor_was_made_is_refused() {
     let value = format!("EMPTY_LIST\n{made}\nAPPEND\n{later}\nAPPEND");
     refuse(&zip(&value, &[("0", numbers(0))]), &["0: its shape is not made of whole numbers"]);
 }
+
+#[test]
+fn a_masked_array_is_refused_or_written_as_its_parts() {
+    let read = |name: &str| std::fs::read(Corpus::here().root().join("clean/numpy").join(name)).unwrap();
+    let parts = Policy { lossless_parts: true, ..usual() };
+    for name in ["np25/masked-p2.pkl", "np25/masked-p5.pkl", "np115/masked-p0.pkl"] {
+        refused(&read(name), &usual(), &["masked has no place in safetensors", "NAME.data and NAME.mask"]);
+        assert_eq!(convert(&read(name), &parts).unwrap().keys().collect::<Vec<_>>(), ["data", "mask"], "{name}");
+    }
+}
