@@ -47,7 +47,8 @@ pub(crate) fn field(trace: &Trace, dict: Value, wanted: &str) -> Option<Value> {
     })
 }
 
-/// A shape: whole numbers in a tuple, in a list, or in torch's own `torch.Size`.
+/// A shape: whole numbers in a tuple, or in torch's own `torch.Size`. No library writes a list, which may have been another
+/// one when the tensor was made.
 pub(crate) fn shape(trace: &Trace, value: Value) -> Option<Vec<u64>> {
     let sizes = match call(trace, value) {
         Some(call) if import(trace, call.callee)? == ("torch", "Size") => *row(trace, call.args)?.first()?,
@@ -58,5 +59,5 @@ pub(crate) fn shape(trace: &Trace, value: Value) -> Option<Vec<u64>> {
         Value::Int(size) => u64::try_from(*size).ok(),
         _ => None,
     };
-    row(trace, sizes)?.iter().map(whole).collect()
+    trace.tuple(sizes).filter(|sizes| sizes.complete())?.kept.iter().map(whole).collect()
 }

@@ -377,7 +377,9 @@ impl Walk<'_> {
                 }
                 Beside::Made(tensor) => {
                     let Some(step) = self.step(Some(id), Part::Word(word), Value::None) else { continue };
-                    self.mark(step, self.special(id), true);
+                    // Of a masked array, what is made here is all that there is.
+                    let kind = self.special(id);
+                    self.mark(step, kind, kind != "masked");
                     self.tensor(step, tensor);
                 }
             }

@@ -105,7 +105,7 @@ fn what_is_opened_was_cleared_and_is_whole() {
     let whole: usize = seeds.iter().map(|(name, bytes)| check(name, bytes)).sum();
     assert!(whole > 50, "{whole} of {} seeds are opened as they are", seeds.len());
     let mut random = Random(number("MODELSCAN_TOTALITY_SEED", 1));
-    let cases = number("MODELSCAN_TOTALITY_CASES", 2_000);
+    let cases = number("MODELSCAN_TOTALITY_CASES", 3_000);
     let opened: usize = (0..cases).map(|_| mutate(&mut random, &seeds)).map(|(name, bytes)| check(&name, &bytes)).sum();
     assert!(opened as u64 > cases / 20, "{opened} of {cases} are opened: the mutations are too coarse");
 }

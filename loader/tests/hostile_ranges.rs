@@ -124,3 +124,27 @@ fn a_bomb_is_refused() {
     assert!(error.is_refusal() && matches!(error, Error::NotCleared(_)));
     refused(&bytes, &lenient(), &["more than 200 times the file"]);
 }
+
+#[test]
+fn a_shape_that_can_change_after_the_tensor_was_made_is_refused() {
+    // The list has one item when the tensor is made, and two when the pickle ends.
+    let size = "EMPTY_LIST\nBINPUT 7\nBININT1 2\nAPPEND";
+    let args = format!(
+        "{}\nBININT1 0\n{size}\nBININT1 1\nBININT1 1\nTUPLE2\nNEWFALSE\nNONE",
+        storage("FloatStorage", "0", 4, "")
+    );
+    let later = "BINGET 7\nBININT1 2\nAPPEND";
+    let made = format!("GLOBAL 'torch._utils' '_rebuild_tensor_v2'\nMARK\n{args}\nTUPLE\nREDUCE");
+    let value = format!("EMPTY_LIST\n{made}\nAPPEND\n{later}\nAPPEND");
+    refuse(&zip(&value, &[("0", numbers(0))]), &["0: its shape is not made of whole numbers"]);
+}
+
+#[test]
+fn a_masked_array_is_refused_or_written_as_its_parts() {
+    let read = |name: &str| std::fs::read(Corpus::here().root().join("clean/numpy").join(name)).unwrap();
+    let parts = Policy { lossless_parts: true, ..usual() };
+    for name in ["np25/masked-p2.pkl", "np25/masked-p5.pkl", "np115/masked-p0.pkl"] {
+        refused(&read(name), &usual(), &["masked has no place in safetensors", "NAME.data and NAME.mask"]);
+        assert_eq!(convert(&read(name), &parts).unwrap().keys().collect::<Vec<_>>(), ["data", "mask"], "{name}");
+    }
+}

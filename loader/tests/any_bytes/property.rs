@@ -79,7 +79,7 @@ fn check_with(path: &Path, len: u64, policy: &Policy) -> bool {
         Err(error) => unreachable!("it is planned and cannot be written: {error}"),
     }
     let file = std::fs::read(&out).expect("the result can be read");
-    assert!(file.ends_with(&data) && (file.len() - data.len()) % 64 == 0);
+    assert!(file.ends_with(&data) && (file.len() - data.len()).is_multiple_of(64));
     let read = safetensors::SafeTensors::deserialize(&file).expect("the official reader takes the result");
     assert_eq!(read.len(), plan.tensors.len());
     for (alias, name) in &plan.aliases {
