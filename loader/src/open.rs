@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Items of one container: the largest state dicts have some hundred thousand.
 const ITEMS: usize = 1_000_000;
 /// Bytes of values: some 500 for each tensor of a state dict.
-const HEAP: usize = 256 << 20;
+const HEAP: usize = 128 << 20;
 /// Persistent ids of one pickle.
 const STORAGES: usize = 4_000_000;
 

@@ -61,7 +61,7 @@ pub fn examine(source: SharedSource, name: &str, watch: &Watch, keep: Keep) -> E
         watch: watch.clone(),
     };
     let mut done = vec![look(&root, keep)];
-    let (mut unpacked, mut members) = (0u64, 0usize);
+    let (mut unpacked, mut members, mut heap) = (0u64, 0usize, 0usize);
     let mut parents = 0..done.len();
     for depth in 1.. {
         let mut wave: Vec<(Chain, Member)> = Vec::new();
@@ -97,17 +97,41 @@ pub fn examine(source: SharedSource, name: &str, watch: &Watch, keep: Keep) -> E
             break;
         }
         let from = done.len();
-        let results: Vec<Looked> =
-            wave.into_par_iter().map(|(chain, member)| open(chain, member, depth, watch, keep)).collect();
-        unpacked += results.iter().map(|looked| looked.unpacked).sum::<u64>();
-        // Raw numbers of which nothing is to be said are not kept: a checkpoint has thousands of them.
-        done.extend(results.into_iter().filter(|looked| keep.events || looked.matters()));
+        let mut wave = wave.into_iter();
+        loop {
+            // What values are to be kept is decided in order, and only so many pieces have theirs until then.
+            let most = if keep.layout { rayon::current_num_threads() * 4 } else { usize::MAX };
+            let piece: Vec<_> = wave.by_ref().take(most).collect();
+            if piece.is_empty() {
+                break;
+            }
+            let results: Vec<Looked> =
+                piece.into_par_iter().map(|(chain, member)| open(chain, member, depth, watch, keep)).collect();
+            for mut looked in results {
+                unpacked += looked.unpacked;
+                looked.forget_over(&mut heap, watch.limits.heap_bytes);
+                // Raw numbers of which nothing is to be said are not kept: a checkpoint has thousands of them.
+                if keep.events || looked.matters() {
+                    done.push(looked);
+                }
+            }
+        }
         parents = from..done.len();
     }
     Examination { looked: done }
 }
 
 impl Looked {
+    /// Keeps the values of its pickles as long as all together are no more than `limit` bytes.
+    fn forget_over(&mut self, heap: &mut usize, limit: usize) {
+        for heard in &mut self.pickles {
+            *heap = heap.saturating_add(heard.trace.heap.bytes());
+            if *heap > limit {
+                heard.trace.forget();
+            }
+        }
+    }
+
     fn matters(&self) -> bool {
         let nothing = self.facts.is_empty() && self.unread.is_empty() && self.pickles.is_empty();
         !(nothing && self.members.is_empty() && self.layout.is_none())
@@ -157,6 +181,14 @@ fn open(chain: Chain, member: Member, depth: usize, watch: &Watch, keep: Keep) -
     looked.facts.extend(opened.facts.into_iter().map(|fact| (None, fact)));
     looked.unread.extend(opened.unread.map(|why| (None, why)));
     looked
+}
+
+/// Whether it is a pickle that a loader would take tensors from: the file itself, what is compressed in it, the `data.pkl` of
+/// a checkpoint or the `pickle` of its old form.
+fn holds_weights(artifact: &Artifact) -> bool {
+    let name = artifact.name.rsplit('/').next().unwrap_or_default();
+    let compressed = artifact.depth == 1 && name.starts_with('(');
+    artifact.depth == 0 || compressed || name.eq_ignore_ascii_case("data.pkl") || name == "pickle"
 }
 
 /// Looks at one artifact with every format that claims it.
@@ -216,6 +248,9 @@ fn look(artifact: &Artifact, keep: Keep) -> Looked {
             }
         }
         Err(_) => seen.unread(None, Unread::Broken("the scanner itself failed here; please report it".to_owned())),
+    }
+    if !keep.events && !(keep.layout && holds_weights(artifact)) {
+        seen.pickles.iter_mut().for_each(|heard| heard.trace.forget());
     }
     looked.facts = seen.facts;
     looked.unread = seen.unread;

@@ -68,7 +68,7 @@ impl Default for Limits {
             stack: 1_000_000,
             marks: 1_000_000,
             memo_bytes: 72 << 20,
-            heap_bytes: 48 << 20,
+            heap_bytes: 24 << 20,
             items: 512,
             names: 20_000,
             name_bytes: 4096,

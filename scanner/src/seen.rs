@@ -106,6 +106,12 @@ impl Seen {
             keep
         });
         let concerns = listener.finish(&trace);
+        // A file may be many pickles in a row, each with as many values as are kept of one. Whoever asks for them asks for
+        // those of the first or of the last ones.
+        let old = self.pickles.len().checked_sub(2).filter(|old| *old > 0 && !self.keep.events);
+        if let Some(old) = old.and_then(|old| self.pickles.get_mut(old)) {
+            old.trace.forget();
+        }
         self.pickles.push(Heard { trace, concerns });
         self.pickles.len() - 1
     }

@@ -41,6 +41,16 @@ impl Heap {
         Self { ids_only: true, ..self }
     }
 
+    /// Bytes of all that is kept.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Keeps nothing any more.
+    pub fn forget(&mut self) {
+        (self.chunks, self.len, self.bytes, self.overflowed) = (Vec::new(), 0, 0, true);
+    }
+
     /// Whether something was not kept because the heap was full.
     pub fn overflowed(&self) -> bool {
         self.overflowed

@@ -201,7 +201,11 @@ impl Machine<'_> {
                         self.unseen_keys(pairs.get(room.min(pairs.len())..).unwrap_or_default(), forgotten);
                         false
                     }
-                    Some(Node::Container { kind: Kind::List, .. }) => false,
+                    Some(Node::Container { kind: Kind::List, .. }) => {
+                        // An item is replaced, which no pickler does: from then on the list is not known.
+                        self.trace.heap.extend(id, &[], pairs.len() as u64 + forgotten);
+                        return Ok(());
+                    }
                     Some(Node::Call(_)) => true,
                     _ => return broken("items set on a container that takes none"),
                 };

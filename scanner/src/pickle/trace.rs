@@ -148,6 +148,12 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// Keeps nothing of the values: they were judged, and nobody will ask for them again.
+    pub fn forget(&mut self) {
+        self.heap.forget();
+        (self.persistent, self.nested) = (Vec::new(), Vec::new());
+    }
+
     /// The text of a value, when it is a text of at most `max` bytes as written.
     pub fn text(&self, value: Value, max: usize) -> Option<String> {
         self.shown(value, max).map(Cow::into_owned)
