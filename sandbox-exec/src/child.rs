@@ -86,13 +86,15 @@ fn first_steps(plan: &Plan, inside: Inside) -> Result<i32, Error> {
     let port = proxy.map(|(_, port)| port);
     drop(out);
     renounce()?;
-    match sys::clone3(0, None).map_err(|e| Error::step("making the command's process", e))? {
-        sys::Side::Child => match command(plan, &socket, port) {
+    // It uses this process's memory until it is the command: there is nothing to do here before that.
+    let become_command = || -> i32 {
+        match command(plan, &socket, port) {
             Err(error) => fail(&socket, &error),
             Ok(never) => match never {},
-        },
-        sys::Side::Parent { pid, .. } => reap(pid, &socket),
-    }
+        }
+    };
+    let pid = sys::spawn_sharing(&become_command).map_err(|e| Error::step("making the command's process", e))?;
+    reap(pid, &socket)
 }
 
 /// Before the command's process is made, so that it is born within. The supervisor makes the groups while the root is built here.

@@ -5,18 +5,11 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-/// Which side of a fork one is on.
+/// Which side of a fork one is on. The parent has the child's number, and a descriptor that stays with this very process.
 #[derive(Debug)]
 pub(crate) enum Side {
-    /// The new process.
     Child,
-    /// The old one.
-    Parent {
-        /// The new process, in the namespace of the old one.
-        pid: i32,
-        /// A descriptor that stays with this very process.
-        pidfd: OwnedFd,
-    },
+    Parent { pid: i32, pidfd: OwnedFd },
 }
 
 /// As in linux/sched.h; the constant in libc is too narrow for it.
@@ -48,6 +41,37 @@ pub(crate) fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> io::Result<S
     // JUSTIFICATION: a descriptor that arrives as a number must be given an owner. SAFETY: the kernel has just made it for us alone.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     Ok(Side::Parent { pid: pid as i32, pidfd })
+}
+
+/// Starts a process that has our memory, not a copy of it, until it executes a program or ends; until then we stand still. What is saved is
+/// the copy of the page tables and a fault for every page that either side then writes to. Hands back the process's number.
+pub(crate) fn spawn_sharing(child: &dyn Fn() -> i32) -> io::Result<i32> {
+    /// Untouched pages of it cost nothing.
+    const STACK: usize = 1 << 20;
+    extern "C" fn enter(child: *mut libc::c_void) -> libc::c_int {
+        // JUSTIFICATION: clone passes one pointer and no more. SAFETY: it is the one passed below, to a local that outlives this process.
+        let child = unsafe { *child.cast::<&dyn Fn() -> i32>() };
+        child()
+    }
+    let (access, flags) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK);
+    // JUSTIFICATION: no safe wrapper starts a process that shares memory, or maps a stack. SAFETY: a new anonymous mapping takes nobody's
+    // memory, and its first page, made unreadable, ends an overflow. The child runs on that stack, not on ours. With CLONE_VFORK this
+    // thread, which callers make sure is the only one, stands still until the child has another memory or is gone: nobody sees memory in
+    // the middle of a change, and `child` and the stack outlive all use of them. Without CLONE_FILES and CLONE_SIGHAND, descriptors and signal
+    // handlers are the child's own; by the closure's type it only borrows what it captures, so it ends no owner of ours; what it
+    // returns is the exit code, not a way back into frames of ours. The mapping is given back when no one runs on it any more.
+    unsafe {
+        let stack = libc::mmap(std::ptr::null_mut(), STACK, access, flags, -1, 0);
+        if stack == libc::MAP_FAILED || libc::mprotect(stack, 4096, libc::PROT_NONE) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let how = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        let pid = libc::clone(enter, stack.byte_add(STACK), how, (&raw const child).cast_mut().cast());
+        let pid = check(pid.into());
+        libc::munmap(stack, STACK);
+        pid.map(|pid| pid as i32)
+    }
 }
 
 /// Leaves the namespaces named for new ones.
@@ -310,6 +334,7 @@ struct NvmlProcess {
     compute_instance: u32,
 }
 
+type NvmlPlain = unsafe extern "C" fn() -> libc::c_int;
 type NvmlNumber = unsafe extern "C" fn(*mut libc::c_void, *mut libc::c_uint) -> libc::c_int;
 
 fn nvml(status: libc::c_int) -> io::Result<()> {
@@ -333,11 +358,7 @@ impl Nvml {
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no libnvidia-ml.so.1"))?;
         let opened = Self { library };
         // JUSTIFICATION: as for every call below: the symbol has no type until it is given one. SAFETY: `int nvmlInit_v2(void)`.
-        nvml(unsafe {
-            std::mem::transmute::<*mut libc::c_void, unsafe extern "C" fn() -> libc::c_int>(
-                opened.symbol(c"nvmlInit_v2")?,
-            )()
-        })?;
+        nvml(unsafe { std::mem::transmute::<*mut libc::c_void, NvmlPlain>(opened.symbol(c"nvmlInit_v2")?)() })?;
         Ok(opened)
     }
 
@@ -396,9 +417,8 @@ impl Nvml {
     fn number(&self, device: NvmlDevice, name: &std::ffi::CStr) -> io::Result<u32> {
         let mut number = 0;
         // SAFETY: those that are asked for by this way have the type `int (nvmlDevice_t, unsigned *)`; the handle came from this library.
-        nvml(unsafe {
-            std::mem::transmute::<*mut libc::c_void, NvmlNumber>(self.symbol(name)?)(device.0, &raw mut number)
-        })?;
+        let call = self.symbol(name)?;
+        nvml(unsafe { std::mem::transmute::<*mut libc::c_void, NvmlNumber>(call)(device.0, &raw mut number) })?;
         Ok(number)
     }
 
@@ -446,11 +466,8 @@ impl Nvml {
             nvml(std::mem::transmute::<*mut libc::c_void, Set>(set)(device.0, &raw mut wanted))?;
             nvml(std::mem::transmute::<*mut libc::c_void, Get>(get)(device.0, &raw mut found))?;
         }
-        if found.hard == bytes {
-            Ok(())
-        } else {
-            Err(io::Error::other("the driver took the limit and does not hold it"))
-        }
+        let held = (found.hard == bytes).then_some(());
+        held.ok_or_else(|| io::Error::other("the driver took the limit and does not hold it"))
     }
 
     /// Who computes on a GPU, and with how much memory.
@@ -476,7 +493,7 @@ impl Drop for Nvml {
         if let Ok(call) = self.symbol(c"nvmlShutdown") {
             // SAFETY: `int nvmlShutdown(void)`; every handle borrowed from this library has gone out of use with it. The library itself
             // stays loaded: threads that it may have started run its code.
-            unsafe { std::mem::transmute::<*mut libc::c_void, unsafe extern "C" fn() -> libc::c_int>(call)() };
+            unsafe { std::mem::transmute::<*mut libc::c_void, NvmlPlain>(call)() };
         }
     }
 }
