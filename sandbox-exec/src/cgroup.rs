@@ -3,12 +3,12 @@
 //! whose they are, so that what a killed supervisor left is swept by the next run and nothing of another's is ever touched.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::cgroup_place::{Place, Version};
+use crate::cgroup_place::{Place, Version, read};
 use crate::device_rule::{self, Device};
 use crate::sys;
 
@@ -75,10 +75,12 @@ impl Cgroups {
                 let _ = write(&self.memory, "memory.memsw.limit_in_bytes", &quota.memory.to_string());
                 write(&self.pids, "pids.max", &quota.pids.to_string())?;
                 write(&self.cpu, "cpu.cfs_quota_us", &max_cpu.to_string())?;
-                if self.devices.is_some() {
+                if let Some(directory) = &self.devices {
                     write(&self.devices, "devices.deny", "a")?;
+                    // To open a file of a cgroup costs more than to write to it, which is done for each line.
+                    let allow = fs::OpenOptions::new().write(true).open(directory.join("devices.allow"))?;
                     for device in &quota.devices {
-                        write(&self.devices, "devices.allow", &device.rule())?;
+                        (&allow).write_all(device.rule().as_bytes())?;
                     }
                     self.devices_enforced = true;
                 }
@@ -172,22 +174,24 @@ impl Cgroups {
     /// The most memory in use at once.
     pub(crate) fn peak_memory(&self) -> Option<u64> {
         let file = if self.version == Some(Version::One) { "memory.max_usage_in_bytes" } else { "memory.peak" };
-        fs::read_to_string(self.memory.as_ref()?.join(file)).ok()?.trim().parse().ok()
+        read(self.memory.as_ref()?.join(file)).trim().parse().ok()
     }
 
-    /// Removes what was made. Processes leave a cgroup a moment after they are seen to be dead, so this tries for a while.
+    /// Removes what was made, what was made first last: as long as any of it is there, the first is, and a sweep finds it. Processes leave a
+    /// cgroup a moment after they are seen to be dead, so this tries for a while.
     pub(crate) fn remove(&mut self) {
         let until = Instant::now() + Duration::from_secs(2);
         self.unified = None;
-        while !self.made.is_empty() {
-            self.made.retain(|path| match fs::remove_dir(path) {
-                Ok(()) => false,
-                Err(error) => error.kind() != io::ErrorKind::NotFound,
-            });
-            if self.made.is_empty() || Instant::now() > until {
-                return;
+        while let Some(path) = self.made.last() {
+            match fs::remove_dir(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    if Instant::now() > until {
+                        return;
+                    }
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+                _ => drop(self.made.pop()),
             }
-            std::thread::sleep(Duration::from_micros(200));
         }
     }
 }
@@ -208,7 +212,7 @@ fn write(directory: &Option<PathBuf>, file: &str, text: &str) -> io::Result<()> 
 
 fn field(directory: &Option<PathBuf>, file: &str, name: &str) -> u64 {
     let Some(directory) = directory else { return 0 };
-    let text = fs::read_to_string(directory.join(file)).unwrap_or_default();
+    let text = read(directory.join(file));
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok());
     value.unwrap_or(0)
 }
@@ -230,7 +234,7 @@ fn namespace_id() -> String {
 
 /// When a living process was started, in ticks since boot.
 fn started(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = read(format!("/proc/{pid}/stat"));
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     // The dead keep their number until someone asks after them.
     if fields.next()? == "Z" {
@@ -241,23 +245,28 @@ fn started(pid: u32) -> Option<u64> {
 
 /// Removes empty cgroups of runs whose supervisor is gone.
 pub(crate) fn sweep(place: &Place) {
+    let parents: Vec<&PathBuf> =
+        [&place.memory, &place.pids, &place.cpu, &place.devices].into_iter().flatten().collect();
+    // What is made first and removed last tells of all.
+    let Some(first) = parents.first() else { return };
     let prefix = format!("modelscan-{}-", namespace_id());
-    for parent in [&place.memory, &place.pids, &place.cpu, &place.devices].into_iter().flatten() {
-        for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&prefix)) else {
-                continue;
-            };
-            let mut parts = rest.split('-');
-            let (Some(pid), Some(start)) =
-                (parts.next().and_then(|p| p.parse().ok()), parts.next().and_then(|s| s.parse::<u64>().ok()))
-            else {
-                continue;
-            };
-            if started(pid) != Some(start) {
-                // Only an empty one can be removed; one with processes in it stays.
-                let _ = fs::remove_dir(entry.path());
-            }
+    for entry in fs::read_dir(first).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&prefix)) else {
+            continue;
+        };
+        let mut parts = rest.split('-');
+        let (Some(pid), Some(start)) =
+            (parts.next().and_then(|p| p.parse().ok()), parts.next().and_then(|s| s.parse::<u64>().ok()))
+        else {
+            continue;
+        };
+        if started(pid) != Some(start) {
+            // Only an empty one can be removed; one with processes in it stays, and so does what tells of it.
+            let _ = parents.iter().rev().try_for_each(|parent| match fs::remove_dir(parent.join(&name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            });
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
 
 use crate::cgroup::{self, Cgroups};
-use crate::cgroup_place::Version;
+use crate::cgroup_place::{self, Version};
 use crate::child::{self, Inside};
 use crate::error::Error;
 use crate::gpu_memory;
@@ -181,7 +181,7 @@ fn map_ids(plan: &Plan, pid: i32) -> Result<(), Error> {
 
 /// From the first argument to the last variable of the environment, as the kernel remembers them.
 fn argument_memory() -> (u64, u64) {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let stat = cgroup_place::read("/proc/self/stat");
     let after = stat.rsplit_once(')').map_or("", |parts| parts.1);
     let mut fields = after.split_ascii_whitespace().skip(45).map(|field| field.parse().unwrap_or(0));
     let (start, _, _, end) = (fields.next(), fields.next(), fields.next(), fields.next());
