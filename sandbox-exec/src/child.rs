@@ -67,7 +67,6 @@ fn first_steps(plan: &Plan, inside: Inside) -> Result<i32, Error> {
     }
     sys::scrub_arguments(arguments.0, arguments.1);
     become_user(plan)?;
-    rustix::process::setsid().map_err(at("leaving the terminal"))?;
     let sources = match sources {
         Some(sources) => sources,
         None => mounts::open_sources(plan)?,
@@ -75,6 +74,8 @@ fn first_steps(plan: &Plan, inside: Inside) -> Result<i32, Error> {
     let out = mounts::build(plan, sources)?;
     check_readable(plan)?;
     enter_cgroups(&socket)?;
+    // Not before: where each session has a share of the processors, a new one begins by waiting for its turn, unless a cgroup gives the share.
+    rustix::process::setsid().map_err(at("leaving the terminal"))?;
     rustix::system::sethostname(b"sandbox").map_err(at("naming the host"))?;
     let proxy = if plan.hosts.is_empty() { None } else { Some(proxy::listen()?) };
     let core = u8::from(share_no_core());

@@ -84,7 +84,9 @@ fn rules(plan: &Plan, program: Option<&Path>) -> Vec<(PathBuf, BitFlags<AccessFs
         own |= AccessFs::Execute;
     }
     rules.push(("/tmp".into(), own));
-    rules.push(("/out".into(), own));
+    if plan.out.is_some() {
+        rules.push(("/out".into(), own));
+    }
     if plan.allows(Hole::ProcSelf) {
         rules.push(("/proc".into(), AccessFs::ReadFile | AccessFs::WriteFile));
     }

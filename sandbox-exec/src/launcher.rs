@@ -8,7 +8,7 @@ use std::time::Instant;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
 
 use crate::cgroup::{self, Cgroups};
-use crate::cgroup_place::{self, Version};
+use crate::cgroup_place::Version;
 use crate::child::{self, Inside};
 use crate::error::Error;
 use crate::gpu_memory;
@@ -42,8 +42,8 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
         return Err(Error::step("forking", "this process has several threads; use the launcher"));
     }
     let signals = sys::signals_as_descriptor().map_err(|e| Error::step("taking signals", e))?;
-    let make =
-        || Cgroups::make(&plan.place, &cgroup::own_name(), &plan.quota).map_err(|e| Error::step("making cgroups", e));
+    let own = cgroup::Own::look();
+    let make = || Cgroups::make(&plan.place, &own.name(), &plan.quota).map_err(|e| Error::step("making cgroups", e));
     // A child is born into cgroups of version 2; those of version 1 it enters later, and they are made while it builds.
     let born_into = if plan.place.version == Some(Version::Two) { Some(make()?) } else { None };
     let sources = if plan.as_root { Some(mounts::open_sources(plan)?) } else { None };
@@ -55,7 +55,6 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
     if time_namespace {
         flags |= NEWTIME;
     }
-    let arguments = argument_memory();
     match sys::clone3(flags, born_into.as_ref().and_then(Cgroups::unified))
         .map_err(|e| Error::step("making namespaces", namespace_hint(&e)))?
     {
@@ -63,7 +62,7 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
             // Ours are the supervisor's to close and remove.
             std::mem::forget(born_into);
             drop(socket);
-            child::first(plan, Inside { socket: inner, sources, arguments })
+            child::first(plan, Inside { socket: inner, sources, arguments: own.arguments })
         }
         sys::Side::Parent { pid, pidfd } => {
             drop((inner, sources));
@@ -95,7 +94,8 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
             if let Some(gpu) = &plan.gpu {
                 walls.gpu_memory = gpu_memory::keep(gpu, pid, walls.cgroups.name_in_hierarchy().as_deref())?;
             }
-            cgroup::sweep(&plan.place);
+            walls.cgroups.open_counters();
+            cgroup::sweep(&plan.place, &own);
             Ok(walls)
         }
     }
@@ -177,15 +177,6 @@ fn map_ids(plan: &Plan, pid: i32) -> Result<(), Error> {
     }
     write("gid_map", format!("{INSIDE_ID} {} 1", plan.outside_gid))?;
     write("uid_map", format!("{INSIDE_ID} {} 1", plan.outside_uid))
-}
-
-/// From the first argument to the last variable of the environment, as the kernel remembers them.
-fn argument_memory() -> (u64, u64) {
-    let stat = cgroup_place::read("/proc/self/stat");
-    let after = stat.rsplit_once(')').map_or("", |parts| parts.1);
-    let mut fields = after.split_ascii_whitespace().skip(45).map(|field| field.parse().unwrap_or(0));
-    let (start, _, _, end) = (fields.next(), fields.next(), fields.next(), fields.next());
-    (start.unwrap_or(0), end.unwrap_or(0))
 }
 
 pub(crate) fn namespace_hint(error: &std::io::Error) -> String {
