@@ -14,7 +14,6 @@ use crate::error::Error;
 use crate::gpu_memory;
 use crate::mounts;
 use crate::plan::{INSIDE_ID, Plan};
-use crate::request::Command;
 use crate::streams::Ends;
 use crate::supervise::Ready;
 use crate::{sys, wire};
@@ -23,6 +22,8 @@ use crate::{sys, wire};
 pub(crate) struct Walls {
     pub(crate) first: OwnedFd,
     pub(crate) first_pid: i32,
+    /// The mount namespace.
+    pub(crate) mounts: Option<fs::File>,
     pub(crate) socket: OwnedFd,
     pub(crate) cgroups: Cgroups,
     pub(crate) signals: OwnedFd,
@@ -35,8 +36,9 @@ pub(crate) struct Walls {
 /// Not in libc's constants for all targets; shares its bit with the exit signal of clone, which clone3 does not.
 const NEWTIME: u64 = 0x80;
 
-/// Starts building. What fails inside is told on the socket.
-pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
+/// Starts building. What fails inside is told on the socket. With `linger` the mounts stay until the walls are dropped: otherwise they are
+/// taken down while the first process dies, and the kernel then waits for every processor before anyone is told that it is dead.
+pub(crate) fn start(plan: &Plan, linger: bool) -> Result<Walls, Error> {
     let since = Instant::now();
     if !single_threaded() {
         return Err(Error::step("forking", "this process has several threads; use the launcher"));
@@ -68,7 +70,10 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
             drop((inner, sources));
             sys::ignore_terminal_stops();
             let cgroups = born_into.unwrap_or_default();
+            // Before the child goes on and hides itself. Where it cannot be had, the mounts go with the first process.
+            let mounts = linger.then(|| fs::File::open(format!("/proc/{pid}/ns/mnt")).ok()).flatten();
             let mut walls = Walls {
+                mounts,
                 first: pidfd,
                 first_pid: pid,
                 socket,
@@ -102,11 +107,10 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
 }
 
 impl Walls {
-    /// Gives the process inside its command and its streams.
-    pub(crate) fn release(&self, command: &Command, ends: Ends) -> Result<(), Error> {
-        let body = serde_json::to_vec(command).map_err(|e| Error::step("writing the command", e))?;
+    /// Gives the process inside its command, as JSON, and its streams.
+    pub(crate) fn release(&self, command: &[u8], ends: Ends) -> Result<(), Error> {
         let fds = [ends.input.as_fd(), ends.output.as_fd(), ends.errors.as_fd()];
-        self.tell_or_listen(wire::Kind::Start, &body, &fds)
+        self.tell_or_listen(wire::Kind::Start, command, &fds)
     }
 
     /// When a step inside has failed, nobody reads any more: the reason is waiting on the socket.
@@ -158,6 +162,8 @@ impl Drop for Walls {
     fn drop(&mut self) {
         self.kill();
         self.reap();
+        // Before the cgroups, to which what is in /tmp is charged.
+        self.mounts = None;
     }
 }
 
