@@ -357,8 +357,8 @@ impl Nvml {
         let library = std::ptr::NonNull::new(library)
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no libnvidia-ml.so.1"))?;
         let opened = Self { library };
-        // JUSTIFICATION: as for every call below: the symbol has no type until it is given one. SAFETY: `int nvmlInit_v2(void)`.
-        nvml(unsafe { std::mem::transmute::<*mut libc::c_void, NvmlPlain>(opened.symbol(c"nvmlInit_v2")?)() })?;
+        // JUSTIFICATION: as for every call below: there are no bindings but by name. SAFETY: `int nvmlInit_v2(void)`.
+        nvml(unsafe { opened.function::<NvmlPlain>(c"nvmlInit_v2")?() })?;
         Ok(opened)
     }
 
@@ -372,6 +372,14 @@ impl Nvml {
         Ok(found)
     }
 
+    /// A function of the library's. SAFETY: callers name a type of function pointer, and the one that this function has.
+    unsafe fn function<F: Copy>(&self, name: &std::ffi::CStr) -> io::Result<F> {
+        const { assert!(size_of::<F>() == size_of::<*mut libc::c_void>()) };
+        let found = self.symbol(name)?;
+        // JUSTIFICATION: a symbol has no type until it is given one. SAFETY: as callers promise; the sizes are the same.
+        Ok(unsafe { std::mem::transmute_copy(&found) })
+    }
+
     /// Whether memory can be limited for a cgroup (from version 615 of the driver on).
     pub(crate) fn can_limit(&self) -> bool {
         self.symbol(c"nvmlDeviceSetMemoryLimits_v1").is_ok() && self.symbol(c"nvmlDeviceGetMemoryLimits_v1").is_ok()
@@ -382,10 +390,7 @@ impl Nvml {
         type Call = unsafe extern "C" fn(*const libc::c_char, *mut *mut libc::c_void) -> libc::c_int;
         let mut device = std::ptr::null_mut();
         // SAFETY: `int nvmlDeviceGetHandleByUUID(const char *, nvmlDevice_t *)`; the text is NUL-terminated, the handle writable.
-        nvml(unsafe {
-            let call = self.symbol(c"nvmlDeviceGetHandleByUUID")?;
-            std::mem::transmute::<*mut libc::c_void, Call>(call)(uuid.as_ptr(), &raw mut device)
-        })?;
+        nvml(unsafe { self.function::<Call>(c"nvmlDeviceGetHandleByUUID")?(uuid.as_ptr(), &raw mut device) })?;
         Ok(NvmlDevice(device))
     }
 
@@ -395,17 +400,12 @@ impl Nvml {
         type Call = unsafe extern "C" fn(libc::c_uint, *mut *mut libc::c_void) -> libc::c_int;
         let mut count = 0;
         // SAFETY: `int nvmlDeviceGetCount_v2(unsigned *)`; the number is writable.
-        nvml(unsafe {
-            let call = self.symbol(c"nvmlDeviceGetCount_v2")?;
-            std::mem::transmute::<*mut libc::c_void, Count>(call)(&raw mut count)
-        })?;
+        nvml(unsafe { self.function::<Count>(c"nvmlDeviceGetCount_v2")?(&raw mut count) })?;
         for index in 0..count {
             let mut device = std::ptr::null_mut();
             // SAFETY: `int nvmlDeviceGetHandleByIndex_v2(unsigned, nvmlDevice_t *)`; the handle is writable.
-            let found = nvml(unsafe {
-                let call = self.symbol(c"nvmlDeviceGetHandleByIndex_v2")?;
-                std::mem::transmute::<*mut libc::c_void, Call>(call)(index, &raw mut device)
-            });
+            let found =
+                nvml(unsafe { self.function::<Call>(c"nvmlDeviceGetHandleByIndex_v2")?(index, &raw mut device) });
             // One that this process may not see is not the one.
             if found.is_ok() && self.number(NvmlDevice(device), c"nvmlDeviceGetMinorNumber").ok() == Some(minor) {
                 return Ok(NvmlDevice(device));
@@ -417,8 +417,7 @@ impl Nvml {
     fn number(&self, device: NvmlDevice, name: &std::ffi::CStr) -> io::Result<u32> {
         let mut number = 0;
         // SAFETY: those that are asked for by this way have the type `int (nvmlDevice_t, unsigned *)`; the handle came from this library.
-        let call = self.symbol(name)?;
-        nvml(unsafe { std::mem::transmute::<*mut libc::c_void, NvmlNumber>(call)(device.0, &raw mut number) })?;
+        nvml(unsafe { self.function::<NvmlNumber>(name)?(device.0, &raw mut number) })?;
         Ok(number)
     }
 
@@ -433,8 +432,7 @@ impl Nvml {
         let mut whole = std::ptr::null_mut();
         // SAFETY: `int nvmlDeviceGetDeviceHandleFromMigDeviceHandle(nvmlDevice_t, nvmlDevice_t *)`; both as for `by_uuid`.
         nvml(unsafe {
-            let call = self.symbol(c"nvmlDeviceGetDeviceHandleFromMigDeviceHandle")?;
-            std::mem::transmute::<*mut libc::c_void, Call>(call)(device.0, &raw mut whole)
+            self.function::<Call>(c"nvmlDeviceGetDeviceHandleFromMigDeviceHandle")?(device.0, &raw mut whole)
         })?;
         let gpu_instance = self.number(device, c"nvmlDeviceGetGpuInstanceId")?;
         Ok((NvmlDevice(whole), gpu_instance, self.number(device, c"nvmlDeviceGetComputeInstanceId")?))
@@ -445,10 +443,7 @@ impl Nvml {
         type Call = unsafe extern "C" fn(*mut libc::c_void, *mut NvmlMemory) -> libc::c_int;
         let mut memory = NvmlMemory { total: 0, free: 0, used: 0 };
         // SAFETY: `int nvmlDeviceGetMemoryInfo(nvmlDevice_t, nvmlMemory_t *)`; the struct is writable and laid out as in C.
-        nvml(unsafe {
-            let call = self.symbol(c"nvmlDeviceGetMemoryInfo")?;
-            std::mem::transmute::<*mut libc::c_void, Call>(call)(device.0, &raw mut memory)
-        })?;
+        nvml(unsafe { self.function::<Call>(c"nvmlDeviceGetMemoryInfo")?(device.0, &raw mut memory) })?;
         Ok(memory.total)
     }
 
@@ -461,10 +456,8 @@ impl Nvml {
         // SAFETY: `int nvmlDeviceSetMemoryLimits_v1(nvmlDevice_t, nvmlSetMemoryLimits_v1_t *)` and its counterpart; both structs are
         // writable and laid out as in C, and the text that they point to is NUL-terminated and lives through the calls.
         unsafe {
-            let (set, get) =
-                (self.symbol(c"nvmlDeviceSetMemoryLimits_v1")?, self.symbol(c"nvmlDeviceGetMemoryLimits_v1")?);
-            nvml(std::mem::transmute::<*mut libc::c_void, Set>(set)(device.0, &raw mut wanted))?;
-            nvml(std::mem::transmute::<*mut libc::c_void, Get>(get)(device.0, &raw mut found))?;
+            nvml(self.function::<Set>(c"nvmlDeviceSetMemoryLimits_v1")?(device.0, &raw mut wanted))?;
+            nvml(self.function::<Get>(c"nvmlDeviceGetMemoryLimits_v1")?(device.0, &raw mut found))?;
         }
         let held = (found.hard == bytes).then_some(());
         held.ok_or_else(|| io::Error::other("the driver took the limit and does not hold it"))
@@ -479,8 +472,11 @@ impl Nvml {
         // SAFETY: `int nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t, unsigned *, nvmlProcessInfo_t *)`; it writes at most `count`
         // entries, which is how many there is room for, and then how many it wrote.
         nvml(unsafe {
-            let call = self.symbol(c"nvmlDeviceGetComputeRunningProcesses_v3")?;
-            std::mem::transmute::<*mut libc::c_void, Call>(call)(device.0, &raw mut count, list.as_mut_ptr())
+            self.function::<Call>(c"nvmlDeviceGetComputeRunningProcesses_v3")?(
+                device.0,
+                &raw mut count,
+                list.as_mut_ptr(),
+            )
         })?;
         let known = list.iter().take(usize::try_from(count).unwrap_or(0));
         // All ones: the driver cannot tell.
@@ -490,10 +486,8 @@ impl Nvml {
 
 impl Drop for Nvml {
     fn drop(&mut self) {
-        if let Ok(call) = self.symbol(c"nvmlShutdown") {
-            // SAFETY: `int nvmlShutdown(void)`; every handle borrowed from this library has gone out of use with it. The library itself
-            // stays loaded: threads that it may have started run its code.
-            unsafe { std::mem::transmute::<*mut libc::c_void, NvmlPlain>(call)() };
-        }
+        // SAFETY: `int nvmlShutdown(void)`; every handle borrowed from this library has gone out of use with it. The library itself stays
+        // loaded: threads that it may have started run its code.
+        let _ = unsafe { self.function::<NvmlPlain>(c"nvmlShutdown").map(|call| call()) };
     }
 }
