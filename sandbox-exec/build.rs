@@ -1,5 +1,5 @@
-//! Compiles `data/syscalls.toml` and `data/syscall-numbers.tsv` into constant tables, so that a launch parses nothing, and refuses a
-//! table that is not whole: every call in exactly one group, every group with its reason.
+//! Compiles `data/syscalls.toml` and `data/syscall-numbers.tsv` into constant tables, and the profiles into the form that is read fastest, so
+//! that a launch parses no TOML; and refuses a table that is not whole: every call in exactly one group, every group with its reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -55,7 +55,22 @@ fn generate() -> Result<(), String> {
     let mut out = calls(&table, &numbers)?;
     out.push_str(&conditions(&table, &numbers));
     let target = env::var("OUT_DIR").map_err(|e| e.to_string())?;
-    fs::write(Path::new(&target).join("syscall_table.rs"), out).map_err(|e| e.to_string())
+    fs::write(Path::new(&target).join("syscall_table.rs"), out).map_err(|e| e.to_string())?;
+    fs::write(Path::new(&target).join("profiles.rs"), profiles()?).map_err(|e| e.to_string())
+}
+
+/// Name and content of each profile, as JSON. Whether it is valid is for the crate's own tests to say.
+fn profiles() -> Result<String, String> {
+    let mut rows = BTreeMap::new();
+    for file in fs::read_dir("data/profiles").map_err(|e| format!("data/profiles: {e}"))? {
+        let path = file.map_err(|e| e.to_string())?.path();
+        let fail = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+        let text = fs::read_to_string(&path).map_err(|e| fail(&e))?;
+        let content: toml::Value = toml::from_str(&text).map_err(|e| fail(&e))?;
+        let json = serde_json::to_string(&content).map_err(|e| fail(&e))?;
+        rows.insert(path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), json);
+    }
+    Ok(format!("static BUILT_IN: &[(&str, &str)] = &{:?};\n", rows.iter().collect::<Vec<_>>()))
 }
 
 /// Name to number on the architecture that is built for; `None` where it has no such call.

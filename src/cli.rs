@@ -266,6 +266,9 @@ pub(crate) enum Asked {
 
 /// Reads the command line.
 pub(crate) fn parse(args: &[OsString]) -> Result<Asked, clap::Error> {
+    if args.get(1).is_some_and(|verb| verb == run::VERB) {
+        return run::parse(args).map(|run| Asked::Verb(Verb::Run(Box::new(run))));
+    }
     match drop_in_args(args) {
         Some([flag]) if flag == "-v" => Ok(Asked::DropInVersion),
         Some(rest) => {

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         Err(said) => {
             let exit = if said.use_stderr() { Exit::Usage } else { Exit::Clean };
             _ = said.print();
-            let run = args.get(1).is_some_and(|verb| verb == "run");
+            let run = args.get(1).is_some_and(|verb| verb == cli::run::VERB);
             Ok(if run && exit == Exit::Usage { Exit::Command(run::NOT_SET_UP) } else { exit })
         }
     };

@@ -45,7 +45,7 @@ impl Audit {
     /// One of the children that this process has now locks itself in.
     pub(crate) fn expect_children_of(&mut self, first: i32) {
         // Where this file is not, nothing is known to be ours: no record is better than another's.
-        let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap_or_default();
+        let children = crate::cgroup_place::read(format!("/proc/{first}/task/{first}/children"));
         self.own.extend(children.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
     }
 

@@ -3,12 +3,13 @@
 //! whose they are, so that what a killed supervisor left is swept by the next run and nothing of another's is ever touched.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::cgroup_place::{Place, Version};
+use crate::cgroup_place::{Place, Version, read};
 use crate::device_rule::{self, Device};
 use crate::sys;
 
@@ -34,6 +35,15 @@ pub(crate) struct Cgroups {
     /// The directory of version 2, to be born into.
     unified: Option<OwnedFd>,
     devices_enforced: bool,
+    counters: Counters,
+}
+
+/// What the kernel counts for the report.
+#[derive(Debug, Default)]
+struct Counters {
+    kills: Option<fs::File>,
+    refusals: Option<fs::File>,
+    peak: Option<fs::File>,
 }
 
 /// Processor time is handed out in periods of this length.
@@ -42,16 +52,8 @@ const PERIOD_US: f64 = 100_000.0;
 impl Cgroups {
     /// Makes and limits the cgroups. What cannot be had is `None`; whether that will do is for the plan to say.
     pub(crate) fn make(place: &Place, name: &str, quota: &Quota) -> io::Result<Self> {
-        let mut groups = Self {
-            version: place.version,
-            memory: None,
-            pids: None,
-            cpu: None,
-            devices: None,
-            made: Vec::new(),
-            unified: None,
-            devices_enforced: false,
-        };
+        let mut groups = Self::default();
+        groups.version.clone_from(&place.version);
         match groups.fill(place, name, quota) {
             Ok(()) => Ok(groups),
             Err(error) => {
@@ -75,10 +77,12 @@ impl Cgroups {
                 let _ = write(&self.memory, "memory.memsw.limit_in_bytes", &quota.memory.to_string());
                 write(&self.pids, "pids.max", &quota.pids.to_string())?;
                 write(&self.cpu, "cpu.cfs_quota_us", &max_cpu.to_string())?;
-                if self.devices.is_some() {
+                if let Some(directory) = &self.devices {
                     write(&self.devices, "devices.deny", "a")?;
+                    // To open a file of a cgroup costs more than to write to it, which is done for each line.
+                    let allow = fs::OpenOptions::new().write(true).open(directory.join("devices.allow"))?;
                     for device in &quota.devices {
-                        write(&self.devices, "devices.allow", &device.rule())?;
+                        (&allow).write_all(device.rule().as_bytes())?;
                     }
                     self.devices_enforced = true;
                 }
@@ -158,36 +162,47 @@ impl Cgroups {
         crate::cgroup_place::name_in_hierarchy(self.memory.as_ref()?)
     }
 
+    /// Opens what is read in the end, while nobody waits.
+    pub(crate) fn open_counters(&mut self) {
+        let one = self.version == Some(Version::One);
+        let open = |directory: &Option<PathBuf>, file: &str| fs::File::open(directory.as_ref()?.join(file)).ok();
+        self.counters = Counters {
+            kills: open(&self.memory, if one { "memory.oom_control" } else { "memory.events" }),
+            refusals: open(&self.pids, "pids.events"),
+            peak: open(&self.memory, if one { "memory.max_usage_in_bytes" } else { "memory.peak" }),
+        };
+    }
+
     /// How often the memory quota killed something.
     pub(crate) fn memory_kills(&self) -> u64 {
-        let file = if self.version == Some(Version::One) { "memory.oom_control" } else { "memory.events" };
-        field(&self.memory, file, "oom_kill")
+        field(&self.counters.kills, "oom_kill")
     }
 
     /// How often a process or thread more than the quota was asked for.
     pub(crate) fn pids_refused(&self) -> u64 {
-        field(&self.pids, "pids.events", "max")
+        field(&self.counters.refusals, "max")
     }
 
     /// The most memory in use at once.
     pub(crate) fn peak_memory(&self) -> Option<u64> {
-        let file = if self.version == Some(Version::One) { "memory.max_usage_in_bytes" } else { "memory.peak" };
-        fs::read_to_string(self.memory.as_ref()?.join(file)).ok()?.trim().parse().ok()
+        now(&self.counters.peak).trim().parse().ok()
     }
 
-    /// Removes what was made. Processes leave a cgroup a moment after they are seen to be dead, so this tries for a while.
+    /// Removes what was made, what was made first last: as long as any of it is there, the first is, and a sweep finds it. Processes leave a
+    /// cgroup a moment after they are seen to be dead, so this tries for a while.
     pub(crate) fn remove(&mut self) {
         let until = Instant::now() + Duration::from_secs(2);
         self.unified = None;
-        while !self.made.is_empty() {
-            self.made.retain(|path| match fs::remove_dir(path) {
-                Ok(()) => false,
-                Err(error) => error.kind() != io::ErrorKind::NotFound,
-            });
-            if self.made.is_empty() || Instant::now() > until {
-                return;
+        while let Some(path) = self.made.last() {
+            match fs::remove_dir(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    if Instant::now() > until {
+                        return;
+                    }
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+                _ => drop(self.made.pop()),
             }
-            std::thread::sleep(Duration::from_micros(200));
         }
     }
 }
@@ -206,58 +221,91 @@ fn write(directory: &Option<PathBuf>, file: &str, text: &str) -> io::Result<()> 
     }
 }
 
-fn field(directory: &Option<PathBuf>, file: &str, name: &str) -> u64 {
-    let Some(directory) = directory else { return 0 };
-    let text = fs::read_to_string(directory.join(file)).unwrap_or_default();
+/// What a file says now, however often it was read before.
+fn now(file: &Option<fs::File>) -> String {
+    let mut text = [0; 1024];
+    let got = file.as_ref().and_then(|file| file.read_at(&mut text, 0).ok()).unwrap_or(0);
+    String::from_utf8_lossy(text.get(..got).unwrap_or_default()).into_owned()
+}
+
+fn field(file: &Option<fs::File>, name: &str) -> u64 {
+    let text = now(file);
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok());
     value.unwrap_or(0)
 }
 
-/// A name that no other run has, and from which the next one can tell whether its owner is gone.
-pub(crate) fn own_name() -> String {
-    let namespace = namespace_id();
-    let pid = std::process::id();
-    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    format!("modelscan-{namespace}-{pid}-{}-{count}", started(pid).unwrap_or(0))
+/// What tells this process from every other: looked up once, as each look costs three system calls and what the kernel does to write it out.
+#[derive(Debug)]
+pub(crate) struct Own {
+    /// The pid namespace, in which process numbers mean something.
+    namespace: String,
+    start: u64,
+    /// From the first argument to the last variable of the environment, as the kernel remembers them.
+    pub(crate) arguments: (u64, u64),
 }
 
-/// The pid namespace, in which process numbers mean something.
-fn namespace_id() -> String {
-    let link = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    link.to_string_lossy().chars().filter(char::is_ascii_digit).collect()
+impl Own {
+    pub(crate) fn look() -> Self {
+        let link = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+        let stat = read("/proc/self/stat");
+        let after = stat.rsplit_once(')').map_or("", |parts| parts.1);
+        let field = |at: usize| after.split_ascii_whitespace().nth(at).and_then(|f| f.parse().ok()).unwrap_or(0);
+        Self {
+            namespace: link.to_string_lossy().chars().filter(char::is_ascii_digit).collect(),
+            start: field(START),
+            arguments: (field(ARGUMENTS), field(ENVIRONMENT_END)),
+        }
+    }
+
+    /// A name that no other run has, and from which the next one can tell whether its owner is gone.
+    pub(crate) fn name(&self) -> String {
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        format!("modelscan-{}-{}-{}-{count}", self.namespace, std::process::id(), self.start)
+    }
 }
+
+/// Places in `/proc/PID/stat`, counted from the state on.
+const START: usize = 19;
+const ARGUMENTS: usize = 45;
+const ENVIRONMENT_END: usize = 48;
 
 /// When a living process was started, in ticks since boot.
 fn started(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = read(format!("/proc/{pid}/stat"));
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     // The dead keep their number until someone asks after them.
     if fields.next()? == "Z" {
         return None;
     }
-    fields.nth(18)?.parse().ok()
+    fields.nth(START - 1)?.parse().ok()
 }
 
 /// Removes empty cgroups of runs whose supervisor is gone.
-pub(crate) fn sweep(place: &Place) {
-    let prefix = format!("modelscan-{}-", namespace_id());
-    for parent in [&place.memory, &place.pids, &place.cpu, &place.devices].into_iter().flatten() {
-        for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&prefix)) else {
-                continue;
-            };
-            let mut parts = rest.split('-');
-            let (Some(pid), Some(start)) =
-                (parts.next().and_then(|p| p.parse().ok()), parts.next().and_then(|s| s.parse::<u64>().ok()))
-            else {
-                continue;
-            };
-            if started(pid) != Some(start) {
-                // Only an empty one can be removed; one with processes in it stays.
-                let _ = fs::remove_dir(entry.path());
-            }
+pub(crate) fn sweep(place: &Place, own: &Own) {
+    let parents: Vec<&PathBuf> =
+        [&place.memory, &place.pids, &place.cpu, &place.devices].into_iter().flatten().collect();
+    // What is made first and removed last tells of all.
+    let Some(first) = parents.first() else { return };
+    let prefix = format!("modelscan-{}-", own.namespace);
+    for entry in fs::read_dir(first).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&prefix)) else {
+            continue;
+        };
+        let mut parts = rest.split('-');
+        let (Some(pid), Some(start)) =
+            (parts.next().and_then(|p| p.parse().ok()), parts.next().and_then(|s| s.parse::<u64>().ok()))
+        else {
+            continue;
+        };
+        let alive = if pid == std::process::id() { Some(own.start) } else { started(pid) };
+        if alive != Some(start) {
+            // Only an empty one can be removed; one with processes in it stays, and so does what tells of it.
+            let _ = parents.iter().rev().try_for_each(|parent| match fs::remove_dir(parent.join(&name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            });
         }
     }
 }

@@ -104,23 +104,27 @@ fn unified(own: &str, mounts: &[Mounted]) -> Place {
     }
 }
 
-/// These files have no size to go by, and the kernel makes their text anew for every piece that is read: one piece is enough for most.
-fn read(path: &str) -> String {
+/// What a file of the kernel's says; nothing when it cannot be read. These have no size to go by, and the kernel makes the text of some anew
+/// for every piece that is read: one piece is enough for most.
+pub(crate) fn read(path: impl AsRef<Path>) -> String {
     let mut text = String::with_capacity(16_384);
-    let _ = fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text));
+    let _ = fs::File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
     text
 }
+
+/// More than any of them is long.
+const LONGEST: u64 = 16 << 20;
 
 const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
 
 fn hands_out(directory: &Path) -> bool {
-    let out = fs::read_to_string(directory.join("cgroup.subtree_control")).unwrap_or_default();
+    let out = read(directory.join("cgroup.subtree_control"));
     CONTROLLERS.iter().all(|name| out.split_ascii_whitespace().any(|o| o == *name))
 }
 
 /// On a host without systemd nobody has handed anything out: at the top, and only there, the controllers may be turned on beside processes.
 fn top(point: &Path) -> Option<PathBuf> {
-    let present = fs::read_to_string(point.join("cgroup.controllers")).ok()?;
+    let present = read(point.join("cgroup.controllers"));
     let all = CONTROLLERS.iter().all(|name| present.split_ascii_whitespace().any(|p| p == *name));
     if !all || !writable(point) {
         return None;

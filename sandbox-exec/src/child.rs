@@ -67,7 +67,6 @@ fn first_steps(plan: &Plan, inside: Inside) -> Result<i32, Error> {
     }
     sys::scrub_arguments(arguments.0, arguments.1);
     become_user(plan)?;
-    rustix::process::setsid().map_err(at("leaving the terminal"))?;
     let sources = match sources {
         Some(sources) => sources,
         None => mounts::open_sources(plan)?,
@@ -75,6 +74,8 @@ fn first_steps(plan: &Plan, inside: Inside) -> Result<i32, Error> {
     let out = mounts::build(plan, sources)?;
     check_readable(plan)?;
     enter_cgroups(&socket)?;
+    // Not before: where each session has a share of the processors, a new one begins by waiting for its turn, unless a cgroup gives the share.
+    rustix::process::setsid().map_err(at("leaving the terminal"))?;
     rustix::system::sethostname(b"sandbox").map_err(at("naming the host"))?;
     let proxy = if plan.hosts.is_empty() { None } else { Some(proxy::listen()?) };
     let core = u8::from(share_no_core());
@@ -86,13 +87,15 @@ fn first_steps(plan: &Plan, inside: Inside) -> Result<i32, Error> {
     let port = proxy.map(|(_, port)| port);
     drop(out);
     renounce()?;
-    match sys::clone3(0, None).map_err(|e| Error::step("making the command's process", e))? {
-        sys::Side::Child => match command(plan, &socket, port) {
+    // It uses this process's memory until it is the command: there is nothing to do here before that.
+    let become_command = || -> i32 {
+        match command(plan, &socket, port) {
             Err(error) => fail(&socket, &error),
             Ok(never) => match never {},
-        },
-        sys::Side::Parent { pid, .. } => reap(pid, &socket),
-    }
+        }
+    };
+    let pid = sys::spawn_sharing(&become_command).map_err(|e| Error::step("making the command's process", e))?;
+    reap(pid, &socket)
 }
 
 /// Before the command's process is made, so that it is born within. The supervisor makes the groups while the root is built here.

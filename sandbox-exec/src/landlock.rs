@@ -7,6 +7,7 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset,
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, Scope,
 };
+use rustix::fs::FileType;
 
 use crate::error::Error;
 use crate::hole::Hole;
@@ -47,7 +48,8 @@ fn add(set: RulesetCreated, path: &Path, rights: BitFlags<AccessFs>) -> Result<R
     let Ok(fd) = PathFd::new(path) else {
         return Ok(set);
     };
-    let rights = if path.is_dir() { rights } else { rights & AccessFs::from_file(NEWEST) };
+    let folder = rustix::fs::fstat(&fd).is_ok_and(|about| FileType::from_raw_mode(about.st_mode).is_dir());
+    let rights = if folder { rights } else { rights & AccessFs::from_file(NEWEST) };
     set.add_rule(PathBeneath::new(fd, rights)).map_err(|e| Error::step(format!("Landlock on {}", path.display()), e))
 }
 
@@ -82,7 +84,9 @@ fn rules(plan: &Plan, program: Option<&Path>) -> Vec<(PathBuf, BitFlags<AccessFs
         own |= AccessFs::Execute;
     }
     rules.push(("/tmp".into(), own));
-    rules.push(("/out".into(), own));
+    if plan.out.is_some() {
+        rules.push(("/out".into(), own));
+    }
     if plan.allows(Hole::ProcSelf) {
         rules.push(("/proc".into(), AccessFs::ReadFile | AccessFs::WriteFile));
     }

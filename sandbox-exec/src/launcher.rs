@@ -14,7 +14,6 @@ use crate::error::Error;
 use crate::gpu_memory;
 use crate::mounts;
 use crate::plan::{INSIDE_ID, Plan};
-use crate::request::Command;
 use crate::streams::Ends;
 use crate::supervise::Ready;
 use crate::{sys, wire};
@@ -23,6 +22,8 @@ use crate::{sys, wire};
 pub(crate) struct Walls {
     pub(crate) first: OwnedFd,
     pub(crate) first_pid: i32,
+    /// The mount namespace.
+    pub(crate) mounts: Option<fs::File>,
     pub(crate) socket: OwnedFd,
     pub(crate) cgroups: Cgroups,
     pub(crate) signals: OwnedFd,
@@ -35,15 +36,16 @@ pub(crate) struct Walls {
 /// Not in libc's constants for all targets; shares its bit with the exit signal of clone, which clone3 does not.
 const NEWTIME: u64 = 0x80;
 
-/// Starts building. What fails inside is told on the socket.
-pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
+/// Starts building. What fails inside is told on the socket. With `linger` the mounts stay until the walls are dropped: otherwise they are
+/// taken down while the first process dies, and the kernel then waits for every processor before anyone is told that it is dead.
+pub(crate) fn start(plan: &Plan, linger: bool) -> Result<Walls, Error> {
     let since = Instant::now();
     if !single_threaded() {
         return Err(Error::step("forking", "this process has several threads; use the launcher"));
     }
     let signals = sys::signals_as_descriptor().map_err(|e| Error::step("taking signals", e))?;
-    let make =
-        || Cgroups::make(&plan.place, &cgroup::own_name(), &plan.quota).map_err(|e| Error::step("making cgroups", e));
+    let own = cgroup::Own::look();
+    let make = || Cgroups::make(&plan.place, &own.name(), &plan.quota).map_err(|e| Error::step("making cgroups", e));
     // A child is born into cgroups of version 2; those of version 1 it enters later, and they are made while it builds.
     let born_into = if plan.place.version == Some(Version::Two) { Some(make()?) } else { None };
     let sources = if plan.as_root { Some(mounts::open_sources(plan)?) } else { None };
@@ -55,7 +57,6 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
     if time_namespace {
         flags |= NEWTIME;
     }
-    let arguments = argument_memory();
     match sys::clone3(flags, born_into.as_ref().and_then(Cgroups::unified))
         .map_err(|e| Error::step("making namespaces", namespace_hint(&e)))?
     {
@@ -63,13 +64,16 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
             // Ours are the supervisor's to close and remove.
             std::mem::forget(born_into);
             drop(socket);
-            child::first(plan, Inside { socket: inner, sources, arguments })
+            child::first(plan, Inside { socket: inner, sources, arguments: own.arguments })
         }
         sys::Side::Parent { pid, pidfd } => {
             drop((inner, sources));
             sys::ignore_terminal_stops();
             let cgroups = born_into.unwrap_or_default();
+            // Before the child goes on and hides itself. Where it cannot be had, the mounts go with the first process.
+            let mounts = linger.then(|| fs::File::open(format!("/proc/{pid}/ns/mnt")).ok()).flatten();
             let mut walls = Walls {
+                mounts,
                 first: pidfd,
                 first_pid: pid,
                 socket,
@@ -95,18 +99,18 @@ pub(crate) fn start(plan: &Plan) -> Result<Walls, Error> {
             if let Some(gpu) = &plan.gpu {
                 walls.gpu_memory = gpu_memory::keep(gpu, pid, walls.cgroups.name_in_hierarchy().as_deref())?;
             }
-            cgroup::sweep(&plan.place);
+            walls.cgroups.open_counters();
+            cgroup::sweep(&plan.place, &own);
             Ok(walls)
         }
     }
 }
 
 impl Walls {
-    /// Gives the process inside its command and its streams.
-    pub(crate) fn release(&self, command: &Command, ends: Ends) -> Result<(), Error> {
-        let body = serde_json::to_vec(command).map_err(|e| Error::step("writing the command", e))?;
+    /// Gives the process inside its command, as JSON, and its streams.
+    pub(crate) fn release(&self, command: &[u8], ends: Ends) -> Result<(), Error> {
         let fds = [ends.input.as_fd(), ends.output.as_fd(), ends.errors.as_fd()];
-        self.tell_or_listen(wire::Kind::Start, &body, &fds)
+        self.tell_or_listen(wire::Kind::Start, command, &fds)
     }
 
     /// When a step inside has failed, nobody reads any more: the reason is waiting on the socket.
@@ -158,6 +162,8 @@ impl Drop for Walls {
     fn drop(&mut self) {
         self.kill();
         self.reap();
+        // Before the cgroups, to which what is in /tmp is charged.
+        self.mounts = None;
     }
 }
 
@@ -177,15 +183,6 @@ fn map_ids(plan: &Plan, pid: i32) -> Result<(), Error> {
     }
     write("gid_map", format!("{INSIDE_ID} {} 1", plan.outside_gid))?;
     write("uid_map", format!("{INSIDE_ID} {} 1", plan.outside_uid))
-}
-
-/// From the first argument to the last variable of the environment, as the kernel remembers them.
-fn argument_memory() -> (u64, u64) {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after = stat.rsplit_once(')').map_or("", |parts| parts.1);
-    let mut fields = after.split_ascii_whitespace().skip(45).map(|field| field.parse().unwrap_or(0));
-    let (start, _, _, end) = (fields.next(), fields.next(), fields.next(), fields.next());
-    (start.unwrap_or(0), end.unwrap_or(0))
 }
 
 pub(crate) fn namespace_hint(error: &std::io::Error) -> String {

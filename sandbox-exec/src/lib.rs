@@ -66,10 +66,12 @@ fn attempt(request: &Request, stdio: Stdio) -> Result<ExitReport, Error> {
         return Err(Error::step("forking", "this process has several threads; use a Launcher"));
     }
     let plan = plan::Plan::make(request)?;
-    let walls = launcher::start(&plan)?;
-    let (streams, ends) =
-        streams::Streams::new(stdio, plan.limits.output.0).map_err(|e| Error::step("making pipes", e))?;
-    walls.release(&request.command, ends)?;
+    let walls = launcher::start(&plan, false)?;
+    let (mut streams, ends) =
+        streams::Streams::new(plan.limits.output.0).map_err(|e| Error::step("making pipes", e))?;
+    let body = serde_json::to_vec(&request.command).map_err(|e| Error::step("writing the command", e))?;
+    walls.release(&body, ends)?;
+    streams.join(stdio);
     let (report, walls) = supervise::supervise(&plan, walls, streams, None, None);
     drop(walls);
     Ok(report)

@@ -23,6 +23,9 @@ const NOEXEC: u64 = 8;
 /// A folder that every system has, over which the new root is built.
 const STAGE: &str = "/tmp";
 
+/// What every root has.
+const FOLDERS: [&str; 4] = ["dev", "etc", "proc", "tmp"];
+
 /// Takes hold of the source of every bind, read-only already.
 pub(crate) fn open_sources(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, Error> {
     let open_one = |kind: &Kind| {
@@ -53,7 +56,7 @@ pub(crate) fn build(plan: &Plan, sources: Vec<Option<OwnedFd>>) -> Result<Option
     let root = open(STAGE, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(at("opening the root"))?;
     rustix::process::fchdir(&root).map_err(at("entering the root"))?;
-    for folder in ["dev", "etc", "proc", "tmp"] {
+    for folder in FOLDERS {
         mkdirat(CWD, folder, Mode::from_bits_truncate(0o755)).map_err(at("making folders"))?;
     }
     own_files().map_err(at("writing /etc"))?;
@@ -124,6 +127,9 @@ fn place(dest: &Path, kind: &Kind, source: Option<OwnedFd>) -> Result<(), Error>
     let mut made = std::path::PathBuf::new();
     for part in inside.parent().into_iter().flat_map(Path::components) {
         made.push(part);
+        if FOLDERS.iter().any(|own| made.as_os_str() == *own) {
+            continue;
+        }
         match mkdirat(CWD, &made, Mode::from_bits_truncate(0o755)) {
             Ok(()) | Err(rustix::io::Errno::EXIST | rustix::io::Errno::ROFS) => {}
             Err(error) => return Err(fail(error)),

@@ -211,7 +211,7 @@ fn check_hosts(profile: &Profile) -> Result<(), Error> {
 
 /// An id that no one else has while this process lives.
 fn outside_ids() -> (u32, u32) {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let map = crate::cgroup_place::read("/proc/self/uid_map");
     let whole = map.split_ascii_whitespace().nth(2) == Some("4294967295");
     let id = if whole { UNUSED_IDS.saturating_add(std::process::id() & 0x3f_ffff) } else { NOBODY };
     (id, id)

@@ -136,12 +136,7 @@ pub struct Host {
     pub why: String,
 }
 
-const BUILT_IN: [(&str, &str); 4] = [
-    ("code", include_str!("../data/profiles/code.toml")),
-    ("eval", include_str!("../data/profiles/eval.toml")),
-    ("gpu-eval", include_str!("../data/profiles/gpu-eval.toml")),
-    ("torch-load", include_str!("../data/profiles/torch-load.toml")),
-];
+include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
 
 impl Profile {
     /// The names of the profiles that come with the crate.
@@ -152,7 +147,8 @@ impl Profile {
     /// A named profile, or the one in a file (anything with a `/` or a `.toml` at its end).
     pub fn load(which: &str) -> Result<Self, Error> {
         if let Some((_, text)) = BUILT_IN.iter().find(|row| row.0 == which) {
-            return Self::parse(which, text);
+            let read = serde_json::from_str(text);
+            return read.map_err(|e| Error::Request(format!("the profile {which} is not valid: {e}")));
         }
         if !which.contains('/') && !which.ends_with(".toml") {
             let names: Vec<&str> = Self::names().collect();
@@ -191,10 +187,15 @@ mod tests {
 
     #[test]
     fn the_profiles_that_come_with_the_crate_are_valid() {
-        for name in Profile::names() {
-            let profile = Profile::load(name).map_err(|e| e.to_string());
-            assert_eq!(profile.as_ref().map(|p| p.name.as_str()), Ok(name));
+        for name in ["code", "eval", "gpu-eval", "torch-load"] {
+            let file = format!("{}/data/profiles/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+            let read = |profile: Result<Profile, Error>| profile.map(|p| format!("{p:?}")).map_err(|e| e.to_string());
+            let known = read(Profile::load(name));
+            assert!(known.as_ref().is_ok_and(|shown| shown.contains(&format!("name: {name:?}"))), "{known:?}");
+            // With the checks that are made of a file.
+            assert_eq!(known, read(Profile::load(&file)));
         }
+        assert_eq!(Profile::names().count(), 4);
     }
 
     #[test]

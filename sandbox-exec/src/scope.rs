@@ -20,7 +20,7 @@ pub(crate) fn enter() -> io::Result<()> {
     let Some(bus) = bus() else {
         return Err(io::Error::new(io::ErrorKind::NotFound, "no service manager of this user runs"));
     };
-    let name = format!("{}.scope", cgroup::own_name());
+    let name = format!("{}.scope", cgroup::Own::look().name());
     let mut stream = UnixStream::connect(bus)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;

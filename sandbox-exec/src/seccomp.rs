@@ -75,72 +75,90 @@ fn answer(value: u32) -> sock_filter {
     instruction(BPF_RET | BPF_K, value, 0, 0)
 }
 
+/// What is done with calls from a number on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaf {
+    Answer(u32),
+    /// As the rows for this call say.
+    Rows(u32),
+}
+
 /// Makes the filter. `open` tells whether a named opening is open; `tell` whether refused calls go to the supervisor.
 pub(crate) fn compile(open: &dyn Fn(&str) -> bool, tell: bool) -> Result<Vec<sock_filter>, Error> {
     let refuse = if tell { TELL } else { REFUSE };
-    let mut ranges: Vec<(u32, Vec<sock_filter>)> = Vec::new();
+    let mut ranges: Vec<(u32, Leaf)> = Vec::with_capacity(CALLS.len());
     let mut next = 0;
     for call in CALLS {
         if call.number != next {
-            push(&mut ranges, next, vec![answer(ABSENT)]);
+            push(&mut ranges, next, Leaf::Answer(ABSENT));
         }
         let action = if call.hole.is_some_and(open) { Action::Allow } else { call.action };
         let leaf = match action {
-            Action::Allow => conditions(call.number, open, refuse)?,
-            Action::Refuse => vec![answer(refuse)],
-            Action::Absent => vec![answer(ABSENT)],
+            Action::Allow if ONLY.iter().any(|row| row.number == call.number) => Leaf::Rows(call.number),
+            Action::Allow => Leaf::Answer(ALLOW),
+            Action::Refuse => Leaf::Answer(refuse),
+            Action::Absent => Leaf::Answer(ABSENT),
         };
         push(&mut ranges, call.number, leaf);
         next = call.number.saturating_add(1);
     }
-    push(&mut ranges, next, vec![answer(ABSENT)]);
-    let mut program =
-        vec![load(ARCH), instruction(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0), answer(KILL), load(NUMBER)];
+    push(&mut ranges, next, Leaf::Answer(ABSENT));
+    let mut program = Vec::with_capacity(1024);
+    program.extend([
+        load(ARCH),
+        instruction(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0),
+        answer(KILL),
+        load(NUMBER),
+    ]);
     #[cfg(target_arch = "x86_64")]
     program.extend([instruction(BPF_JMP | BPF_JGE | BPF_K, X32, 0, 1), answer(KILL)]);
-    program.extend(tree(&ranges)?);
+    tree(&ranges, &mut program, open, refuse)?;
     Ok(program)
 }
 
 /// Neighbours with the same plain answer are one range.
-fn push(ranges: &mut Vec<(u32, Vec<sock_filter>)>, from: u32, leaf: Vec<sock_filter>) {
-    let plain = |code: &[sock_filter]| match code {
-        [only] => Some(only.k),
-        _ => None,
-    };
-    if let Some((_, last)) = ranges.last()
-        && plain(last).is_some()
-        && plain(last) == plain(&leaf)
-    {
-        return;
+fn push(ranges: &mut Vec<(u32, Leaf)>, from: u32, leaf: Leaf) {
+    if !matches!(leaf, Leaf::Answer(_)) || ranges.last().is_none_or(|(_, last)| *last != leaf) {
+        ranges.push((from, leaf));
     }
-    ranges.push((from, leaf));
 }
 
-fn tree(ranges: &[(u32, Vec<sock_filter>)]) -> Result<Vec<sock_filter>, Error> {
+/// Adds the search in these ranges to the end of a program. All jumps go forward and by a number of steps, so what is added may be moved.
+fn tree(
+    ranges: &[(u32, Leaf)],
+    program: &mut Vec<sock_filter>,
+    open: &dyn Fn(&str) -> bool,
+    refuse: u32,
+) -> Result<(), Error> {
     let (left, right) = ranges.split_at(ranges.len() / 2);
     let Some((start, first)) = right.first() else {
-        return Ok(vec![answer(KILL)]);
+        program.push(answer(KILL));
+        return Ok(());
     };
     if left.is_empty() {
-        return Ok(first.clone());
+        match first {
+            Leaf::Answer(value) => program.push(answer(*value)),
+            Leaf::Rows(number) => conditions(program, *number, open, refuse)?,
+        }
+        return Ok(());
     }
-    let left = tree(left)?;
-    let over = u32::try_from(left.len()).map_err(|e| Error::step("filter", e))?;
+    let at = program.len();
+    tree(left, program, open, refuse)?;
+    let over = u32::try_from(program.len() - at).map_err(|e| Error::step("filter", e))?;
     // At or above the start of the right half: jump over the left one. A conditional jump reaches 255 instructions, JA any number; the
     // shorter form is worth having, since the kernel compiles every instruction anew for every run.
-    let mut code = match u8::try_from(over) {
-        Ok(over) => vec![instruction(BPF_JMP | BPF_JGE | BPF_K, *start, over, 0)],
-        Err(_) => vec![instruction(BPF_JMP | BPF_JGE | BPF_K, *start, 0, 1), instruction(BPF_JMP | BPF_JA, over, 0, 0)],
-    };
-    code.extend(left);
-    code.extend(tree(right)?);
-    Ok(code)
+    match u8::try_from(over) {
+        Ok(over) => program.insert(at, instruction(BPF_JMP | BPF_JGE | BPF_K, *start, over, 0)),
+        Err(_) => {
+            program.insert(at, instruction(BPF_JMP | BPF_JA, over, 0, 0));
+            program.insert(at, instruction(BPF_JMP | BPF_JGE | BPF_K, *start, 0, 1));
+        }
+    }
+    tree(right, program, open, refuse)
 }
 
 /// All rows of a call must hold; the first that does not is the end.
-fn conditions(number: u32, open: &dyn Fn(&str) -> bool, refuse: u32) -> Result<Vec<sock_filter>, Error> {
-    let mut code = Vec::new();
+fn conditions(code: &mut Vec<sock_filter>, number: u32, open: &dyn Fn(&str) -> bool, refuse: u32) -> Result<(), Error> {
     for row in ONLY.iter().filter(|row| row.number == number && !row.unless.is_some_and(open)) {
         let values = if row.not.is_empty() { row.values } else { row.not };
         let steps = u8::try_from(values.len()).map_err(|e| Error::step("filter", e))?;
@@ -173,7 +191,7 @@ fn conditions(number: u32, open: &dyn Fn(&str) -> bool, refuse: u32) -> Result<V
         code.push(answer(refuse));
     }
     code.push(answer(ALLOW));
-    Ok(code)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -202,7 +202,7 @@ fn serve() -> Result<(), Error> {
     };
     let request: Request = serde_json::from_slice(&body).map_err(|e| Error::step("reading the request", e))?;
     let built = Plan::make(&request).and_then(|plan| {
-        launcher::start(&plan).and_then(|mut walls| walls.await_ready().map(|ready| (plan, walls, ready)))
+        launcher::start(&plan, true).and_then(|mut walls| walls.await_ready().map(|ready| (plan, walls, ready)))
     });
     let (plan, mut walls, early) = match built {
         Ok(built) => built,
@@ -210,20 +210,20 @@ fn serve() -> Result<(), Error> {
             return wire::tell(&socket, wire::Kind::Failed, error.to_string().as_bytes()).map_err(fail);
         }
     };
+    let (mut streams, ends) = Streams::new(plan.limits.output.0).map_err(|e| fail(e.into()))?;
     wire::tell(&socket, wire::Kind::Ready, &[]).map_err(fail)?;
     // A pool that is dropped closes the socket: then the walls go, too.
     let Some((wire::Kind::Start, body, fds)) = wire::receive(socket.as_fd()).map_err(fail)? else {
         return Ok(());
     };
-    let command: Command = serde_json::from_slice(&body).map_err(|e| Error::step("reading the command", e))?;
     let mut fds = fds.into_iter();
     let (Some(output), Some(errors)) = (fds.next(), fds.next()) else {
         return Ok(());
     };
     let stdio = Stdio { input: fds.next(), output, errors };
     walls.since = std::time::Instant::now();
-    let (streams, ends) = Streams::new(stdio, plan.limits.output.0).map_err(|e| fail(e.into()))?;
-    walls.release(&command, ends)?;
+    walls.release(&body, ends)?;
+    streams.join(stdio);
     let (report, walls) = supervise::supervise(&plan, walls, streams, Some(&socket), Some(early));
     let body = serde_json::to_vec(&report).map_err(|e| Error::step("writing the report", e))?;
     wire::tell(&socket, wire::Kind::Ended, &body).map_err(fail)?;

@@ -72,8 +72,8 @@ struct Pump {
 }
 
 impl Pump {
-    fn new(from: Option<OwnedFd>, to: OwnedFd) -> Self {
-        Self { from, to: Some(to), waiting: Vec::new(), at: 0, lost: None }
+    fn new(from: Option<OwnedFd>, to: Option<OwnedFd>) -> Self {
+        Self { from, to, waiting: Vec::new(), at: 0, lost: None }
     }
 
     fn empty(&self) -> bool {
@@ -158,22 +158,29 @@ pub(crate) struct Ends {
 }
 
 impl Streams {
-    pub(crate) fn new(stdio: Stdio, limit: u64) -> rustix::io::Result<(Self, Ends)> {
+    /// The pipes. They are made, and those inside have their ends, before anything is known of the caller's own.
+    pub(crate) fn new(limit: u64) -> rustix::io::Result<(Self, Ends)> {
         let (input, to_input) = pipe_with(PipeFlags::CLOEXEC)?;
         let (from_output, output) = pipe_with(PipeFlags::CLOEXEC)?;
         let (from_errors, errors) = pipe_with(PipeFlags::CLOEXEC)?;
         // Our own end only: the other end is a file description of its own.
         rustix::io::ioctl_fionbio(&to_input, true)?;
         let streams = Self {
-            input: Pump::new(stdio.input.map(|fd| own_description(fd, OFlags::RDONLY)), to_input),
-            output: Pump::new(Some(from_output), own_description(stdio.output, OFlags::WRONLY)),
-            errors: Pump::new(Some(from_errors), own_description(stdio.errors, OFlags::WRONLY)),
+            input: Pump::new(None, Some(to_input)),
+            output: Pump::new(Some(from_output), None),
+            errors: Pump::new(Some(from_errors), None),
             left: limit,
             passed: Passed::default(),
         };
-        let mut streams = streams;
-        streams.close_input_at_end();
         Ok((streams, Ends { input, output, errors }))
+    }
+
+    /// Joins the pipes to the caller's streams.
+    pub(crate) fn join(&mut self, stdio: Stdio) {
+        self.input.from = stdio.input.map(|fd| own_description(fd, OFlags::RDONLY));
+        self.output.to = Some(own_description(stdio.output, OFlags::WRONLY));
+        self.errors.to = Some(own_description(stdio.errors, OFlags::WRONLY));
+        self.close_input_at_end();
     }
 
     fn close_input_at_end(&mut self) {

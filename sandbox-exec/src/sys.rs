@@ -5,18 +5,11 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-/// Which side of a fork one is on.
+/// Which side of a fork one is on. The parent has the child's number, and a descriptor that stays with this very process.
 #[derive(Debug)]
 pub(crate) enum Side {
-    /// The new process.
     Child,
-    /// The old one.
-    Parent {
-        /// The new process, in the namespace of the old one.
-        pid: i32,
-        /// A descriptor that stays with this very process.
-        pidfd: OwnedFd,
-    },
+    Parent { pid: i32, pidfd: OwnedFd },
 }
 
 /// As in linux/sched.h; the constant in libc is too narrow for it.
@@ -48,6 +41,37 @@ pub(crate) fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> io::Result<S
     // JUSTIFICATION: a descriptor that arrives as a number must be given an owner. SAFETY: the kernel has just made it for us alone.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     Ok(Side::Parent { pid: pid as i32, pidfd })
+}
+
+/// Starts a process that has our memory, not a copy of it, until it executes a program or ends; until then we stand still. What is saved is
+/// the copy of the page tables and a fault for every page that either side then writes to. Hands back the process's number.
+pub(crate) fn spawn_sharing(child: &dyn Fn() -> i32) -> io::Result<i32> {
+    /// Untouched pages of it cost nothing.
+    const STACK: usize = 1 << 20;
+    extern "C" fn enter(child: *mut libc::c_void) -> libc::c_int {
+        // JUSTIFICATION: clone passes one pointer and no more. SAFETY: it is the one passed below, to a local that outlives this process.
+        let child = unsafe { *child.cast::<&dyn Fn() -> i32>() };
+        child()
+    }
+    let (access, flags) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK);
+    // JUSTIFICATION: no safe wrapper starts a process that shares memory, or maps a stack. SAFETY: a new anonymous mapping takes nobody's
+    // memory, and its first page, made unreadable, ends an overflow. The child runs on that stack, not on ours. With CLONE_VFORK this
+    // thread, which callers make sure is the only one, stands still until the child has another memory or is gone: nobody sees memory in
+    // the middle of a change, and `child` and the stack outlive all use of them. Without CLONE_FILES and CLONE_SIGHAND, descriptors and signal
+    // handlers are the child's own; by the closure's type it only borrows what it captures, so it ends no owner of ours; what it
+    // returns is the exit code, not a way back into frames of ours. The mapping is given back when no one runs on it any more.
+    unsafe {
+        let stack = libc::mmap(std::ptr::null_mut(), STACK, access, flags, -1, 0);
+        if stack == libc::MAP_FAILED || libc::mprotect(stack, 4096, libc::PROT_NONE) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let how = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        let pid = libc::clone(enter, stack.byte_add(STACK), how, (&raw const child).cast_mut().cast());
+        let pid = check(pid.into());
+        libc::munmap(stack, STACK);
+        pid.map(|pid| pid as i32)
+    }
 }
 
 /// Leaves the namespaces named for new ones.
@@ -310,6 +334,7 @@ struct NvmlProcess {
     compute_instance: u32,
 }
 
+type NvmlPlain = unsafe extern "C" fn() -> libc::c_int;
 type NvmlNumber = unsafe extern "C" fn(*mut libc::c_void, *mut libc::c_uint) -> libc::c_int;
 
 fn nvml(status: libc::c_int) -> io::Result<()> {
@@ -332,12 +357,8 @@ impl Nvml {
         let library = std::ptr::NonNull::new(library)
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no libnvidia-ml.so.1"))?;
         let opened = Self { library };
-        // JUSTIFICATION: as for every call below: the symbol has no type until it is given one. SAFETY: `int nvmlInit_v2(void)`.
-        nvml(unsafe {
-            std::mem::transmute::<*mut libc::c_void, unsafe extern "C" fn() -> libc::c_int>(
-                opened.symbol(c"nvmlInit_v2")?,
-            )()
-        })?;
+        // JUSTIFICATION: as for every call below: there are no bindings but by name. SAFETY: `int nvmlInit_v2(void)`.
+        nvml(unsafe { opened.function::<NvmlPlain>(c"nvmlInit_v2")?() })?;
         Ok(opened)
     }
 
@@ -351,6 +372,14 @@ impl Nvml {
         Ok(found)
     }
 
+    /// A function of the library's. SAFETY: callers name a type of function pointer, and the one that this function has.
+    unsafe fn function<F: Copy>(&self, name: &std::ffi::CStr) -> io::Result<F> {
+        const { assert!(size_of::<F>() == size_of::<*mut libc::c_void>()) };
+        let found = self.symbol(name)?;
+        // JUSTIFICATION: a symbol has no type until it is given one. SAFETY: as callers promise; the sizes are the same.
+        Ok(unsafe { std::mem::transmute_copy(&found) })
+    }
+
     /// Whether memory can be limited for a cgroup (from version 615 of the driver on).
     pub(crate) fn can_limit(&self) -> bool {
         self.symbol(c"nvmlDeviceSetMemoryLimits_v1").is_ok() && self.symbol(c"nvmlDeviceGetMemoryLimits_v1").is_ok()
@@ -361,10 +390,7 @@ impl Nvml {
         type Call = unsafe extern "C" fn(*const libc::c_char, *mut *mut libc::c_void) -> libc::c_int;
         let mut device = std::ptr::null_mut();
         // SAFETY: `int nvmlDeviceGetHandleByUUID(const char *, nvmlDevice_t *)`; the text is NUL-terminated, the handle writable.
-        nvml(unsafe {
-            let call = self.symbol(c"nvmlDeviceGetHandleByUUID")?;
-            std::mem::transmute::<*mut libc::c_void, Call>(call)(uuid.as_ptr(), &raw mut device)
-        })?;
+        nvml(unsafe { self.function::<Call>(c"nvmlDeviceGetHandleByUUID")?(uuid.as_ptr(), &raw mut device) })?;
         Ok(NvmlDevice(device))
     }
 
@@ -374,17 +400,12 @@ impl Nvml {
         type Call = unsafe extern "C" fn(libc::c_uint, *mut *mut libc::c_void) -> libc::c_int;
         let mut count = 0;
         // SAFETY: `int nvmlDeviceGetCount_v2(unsigned *)`; the number is writable.
-        nvml(unsafe {
-            let call = self.symbol(c"nvmlDeviceGetCount_v2")?;
-            std::mem::transmute::<*mut libc::c_void, Count>(call)(&raw mut count)
-        })?;
+        nvml(unsafe { self.function::<Count>(c"nvmlDeviceGetCount_v2")?(&raw mut count) })?;
         for index in 0..count {
             let mut device = std::ptr::null_mut();
             // SAFETY: `int nvmlDeviceGetHandleByIndex_v2(unsigned, nvmlDevice_t *)`; the handle is writable.
-            let found = nvml(unsafe {
-                let call = self.symbol(c"nvmlDeviceGetHandleByIndex_v2")?;
-                std::mem::transmute::<*mut libc::c_void, Call>(call)(index, &raw mut device)
-            });
+            let found =
+                nvml(unsafe { self.function::<Call>(c"nvmlDeviceGetHandleByIndex_v2")?(index, &raw mut device) });
             // One that this process may not see is not the one.
             if found.is_ok() && self.number(NvmlDevice(device), c"nvmlDeviceGetMinorNumber").ok() == Some(minor) {
                 return Ok(NvmlDevice(device));
@@ -396,9 +417,7 @@ impl Nvml {
     fn number(&self, device: NvmlDevice, name: &std::ffi::CStr) -> io::Result<u32> {
         let mut number = 0;
         // SAFETY: those that are asked for by this way have the type `int (nvmlDevice_t, unsigned *)`; the handle came from this library.
-        nvml(unsafe {
-            std::mem::transmute::<*mut libc::c_void, NvmlNumber>(self.symbol(name)?)(device.0, &raw mut number)
-        })?;
+        nvml(unsafe { self.function::<NvmlNumber>(name)?(device.0, &raw mut number) })?;
         Ok(number)
     }
 
@@ -413,8 +432,7 @@ impl Nvml {
         let mut whole = std::ptr::null_mut();
         // SAFETY: `int nvmlDeviceGetDeviceHandleFromMigDeviceHandle(nvmlDevice_t, nvmlDevice_t *)`; both as for `by_uuid`.
         nvml(unsafe {
-            let call = self.symbol(c"nvmlDeviceGetDeviceHandleFromMigDeviceHandle")?;
-            std::mem::transmute::<*mut libc::c_void, Call>(call)(device.0, &raw mut whole)
+            self.function::<Call>(c"nvmlDeviceGetDeviceHandleFromMigDeviceHandle")?(device.0, &raw mut whole)
         })?;
         let gpu_instance = self.number(device, c"nvmlDeviceGetGpuInstanceId")?;
         Ok((NvmlDevice(whole), gpu_instance, self.number(device, c"nvmlDeviceGetComputeInstanceId")?))
@@ -425,10 +443,7 @@ impl Nvml {
         type Call = unsafe extern "C" fn(*mut libc::c_void, *mut NvmlMemory) -> libc::c_int;
         let mut memory = NvmlMemory { total: 0, free: 0, used: 0 };
         // SAFETY: `int nvmlDeviceGetMemoryInfo(nvmlDevice_t, nvmlMemory_t *)`; the struct is writable and laid out as in C.
-        nvml(unsafe {
-            let call = self.symbol(c"nvmlDeviceGetMemoryInfo")?;
-            std::mem::transmute::<*mut libc::c_void, Call>(call)(device.0, &raw mut memory)
-        })?;
+        nvml(unsafe { self.function::<Call>(c"nvmlDeviceGetMemoryInfo")?(device.0, &raw mut memory) })?;
         Ok(memory.total)
     }
 
@@ -441,16 +456,11 @@ impl Nvml {
         // SAFETY: `int nvmlDeviceSetMemoryLimits_v1(nvmlDevice_t, nvmlSetMemoryLimits_v1_t *)` and its counterpart; both structs are
         // writable and laid out as in C, and the text that they point to is NUL-terminated and lives through the calls.
         unsafe {
-            let (set, get) =
-                (self.symbol(c"nvmlDeviceSetMemoryLimits_v1")?, self.symbol(c"nvmlDeviceGetMemoryLimits_v1")?);
-            nvml(std::mem::transmute::<*mut libc::c_void, Set>(set)(device.0, &raw mut wanted))?;
-            nvml(std::mem::transmute::<*mut libc::c_void, Get>(get)(device.0, &raw mut found))?;
+            nvml(self.function::<Set>(c"nvmlDeviceSetMemoryLimits_v1")?(device.0, &raw mut wanted))?;
+            nvml(self.function::<Get>(c"nvmlDeviceGetMemoryLimits_v1")?(device.0, &raw mut found))?;
         }
-        if found.hard == bytes {
-            Ok(())
-        } else {
-            Err(io::Error::other("the driver took the limit and does not hold it"))
-        }
+        let held = (found.hard == bytes).then_some(());
+        held.ok_or_else(|| io::Error::other("the driver took the limit and does not hold it"))
     }
 
     /// Who computes on a GPU, and with how much memory.
@@ -462,8 +472,11 @@ impl Nvml {
         // SAFETY: `int nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t, unsigned *, nvmlProcessInfo_t *)`; it writes at most `count`
         // entries, which is how many there is room for, and then how many it wrote.
         nvml(unsafe {
-            let call = self.symbol(c"nvmlDeviceGetComputeRunningProcesses_v3")?;
-            std::mem::transmute::<*mut libc::c_void, Call>(call)(device.0, &raw mut count, list.as_mut_ptr())
+            self.function::<Call>(c"nvmlDeviceGetComputeRunningProcesses_v3")?(
+                device.0,
+                &raw mut count,
+                list.as_mut_ptr(),
+            )
         })?;
         let known = list.iter().take(usize::try_from(count).unwrap_or(0));
         // All ones: the driver cannot tell.
@@ -473,10 +486,8 @@ impl Nvml {
 
 impl Drop for Nvml {
     fn drop(&mut self) {
-        if let Ok(call) = self.symbol(c"nvmlShutdown") {
-            // SAFETY: `int nvmlShutdown(void)`; every handle borrowed from this library has gone out of use with it. The library itself
-            // stays loaded: threads that it may have started run its code.
-            unsafe { std::mem::transmute::<*mut libc::c_void, unsafe extern "C" fn() -> libc::c_int>(call)() };
-        }
+        // SAFETY: `int nvmlShutdown(void)`; every handle borrowed from this library has gone out of use with it. The library itself stays
+        // loaded: threads that it may have started run its code.
+        let _ = unsafe { self.function::<NvmlPlain>(c"nvmlShutdown").map(|call| call()) };
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Command, FromArgMatches};
 
 /// Run a command in the sandbox.
 ///
@@ -79,4 +79,57 @@ pub(crate) struct RunArgs {
     /// The command and its arguments
     #[arg(value_name = "CMD", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Reads a command line whose verb is `run`, with no other verb's options made: to make them all takes longer than all that a launch does
+/// before the first system call of its own. What is told of a wrong line, or asked for by `--help`, is word for word the same.
+pub(crate) fn parse(args: &[OsString]) -> Result<RunArgs, clap::Error> {
+    let run = RunArgs::augment_args(Command::new(VERB));
+    let whole = Command::new("modelscan").subcommand_required(true).max_term_width(100).subcommand(run);
+    let matches = whole.try_get_matches_from(args)?;
+    let missing = || clap::Error::new(clap::error::ErrorKind::MissingSubcommand);
+    RunArgs::from_arg_matches(matches.subcommand_matches(VERB).ok_or_else(missing)?)
+}
+
+/// The word for it.
+pub(crate) const VERB: &str = "run";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Verb};
+    use clap::Parser;
+
+    /// What comes of a line: what was understood, or what is said.
+    fn both(line: &[&str]) -> (String, String) {
+        let args: Vec<OsString> = line.iter().map(OsString::from).collect();
+        let whole = match Cli::try_parse_from(&args).map(|cli| cli.verb) {
+            Ok(Verb::Run(args)) => format!("{args:?}"),
+            Ok(other) => format!("{other:?}"),
+            Err(error) => error.to_string(),
+        };
+        (parse(&args).map_or_else(|error| error.to_string(), |args| format!("{args:?}")), whole)
+    }
+
+    #[test]
+    fn alone_it_reads_and_says_the_same_as_among_all_verbs() {
+        for line in [
+            "run -- true",
+            "run --profile code --ro a:/b --ro c --net x,y:1 --cpus 1.5 --env A=b --timeout 5s python3 -c --doctor",
+            "run --gpu 0 --gpu-memory 1GiB --allow rdtsc,wx-memory --report r --log l --out o --workdir /w -- a -- b",
+            "run",
+            "run --help",
+            "run -h",
+            "run --pids many",
+            "run --gpu-memory 1GiB true",
+            "run --profil eval true",
+            "run --profile",
+            "run --version",
+            "run --ro=x --ro=y --out a --out b true",
+        ] {
+            let words: Vec<&str> = std::iter::once("modelscan").chain(line.split(' ')).collect();
+            let (alone, whole) = both(&words);
+            assert_eq!(alone, whole, "{line}");
+        }
+    }
 }
