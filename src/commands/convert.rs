@@ -9,9 +9,10 @@ use crate::terminal::{Copying, say};
 use loader::convert::{ConvertOptions, Jobs, plan};
 use loader::report::ConvertReport;
 use loader::{Dtype, Error, PlanOptions, Policy, WriteOptions};
+use signal_hook::consts;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -36,6 +37,10 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<Exit, Stop> {
         Err(error) => {
             let exit = exit_of(&error);
             refuse(&error);
+            // Nothing was asked for that a report could be about, or one that would go where it must not.
+            if exit == Exit::Usage {
+                return Ok(exit);
+            }
             (ConvertReport::of_error(&error), exit)
         }
     };
@@ -62,16 +67,21 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<Exit, Stop> {
 }
 
 fn convert(args: &ConvertArgs, policy: &Policy) -> Result<ConvertReport, Error> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let stops = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP];
-    for signal in stops {
-        // Where it cannot be had, the signal ends the command as always, and only the name of a hidden file stays.
-        _ = signal_hook::flag::register(signal, stop.clone());
-    }
     let jobs = plan(&args.inputs, &args.out, policy)?;
+    if let Some(report) = &args.report {
+        keep_apart(report, &jobs, &args.inputs)?;
+    }
     if args.dry_run {
         return Ok(ConvertReport::of(&jobs, &[]));
     }
+    // From here on there is something to take away again; before, a signal simply ends the command.
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [consts::SIGINT, consts::SIGTERM, consts::SIGHUP] {
+        // Where it cannot be had, the signal ends the command as always, and only the name of a hidden file stays.
+        _ = signal_hook::flag::register(signal, stop.clone());
+    }
+    // A limit on the size of files is an error of the write then, and not the end of the command.
+    _ = signal_hook::flag::register(consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
     let progress = Copying::start(!args.quiet && !args.no_progress, jobs.len());
     let write = WriteOptions {
         sha256: args.sha256,
@@ -80,6 +90,20 @@ fn convert(args: &ConvertArgs, policy: &Policy) -> Result<ConvertReport, Error> 
         stop: Some(stop),
     };
     write_all(&jobs, &ConvertOptions { write, verify: args.verify, force: args.force })
+}
+
+/// The report may be anywhere but where a result or a source is.
+fn keep_apart(report: &Path, jobs: &Jobs, inputs: &[PathBuf]) -> Result<(), Error> {
+    let place = |path: &Path| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(folder.canonicalize().ok()?.join(path.file_name()?))
+    };
+    let real = |path: &Path| path.canonicalize().ok().or_else(|| place(path));
+    let mut others = jobs.jobs.iter().map(|job| job.out.as_path()).chain(inputs.iter().map(PathBuf::as_path));
+    match others.find(|other| real(other).is_some() && real(other) == real(report)) {
+        Some(other) => Err(Error::Usage(format!("{}: the report would be written over it", other.display()))),
+        None => Ok(()),
+    }
 }
 
 fn write_all(jobs: &Jobs, options: &ConvertOptions<'_>) -> Result<ConvertReport, Error> {
