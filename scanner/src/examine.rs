@@ -249,7 +249,7 @@ fn look(artifact: &Artifact, keep: Keep) -> Looked {
         }
         Err(_) => seen.unread(None, Unread::Broken("the scanner itself failed here; please report it".to_owned())),
     }
-    if !keep.events && !(keep.layout && holds_weights(artifact)) {
+    if !(keep.events || keep.layout && holds_weights(artifact)) {
         seen.pickles.iter_mut().for_each(|heard| heard.trace.forget());
     }
     looked.facts = seen.facts;
