@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What a conversion costs, against copying the same bytes and against torch, in the same run.
 
-Makes one input after the other in each place (memory, then a disk), measures it with a warm page cache, the commands in turns, and
-removes it. A place in memory syncs for nothing; on a disk the peer is a copy that is synced too, as a result of ours is.
+Makes one input after the other, in memory and then on a disk, measures it with a warm page cache, the commands in turns,
+and removes it. A place in memory syncs for nothing; on a disk the peer is a copy that is synced too, as a result of ours is.
 With torch (in a virtual environment that is made in MODELSCAN_BENCH_DIR, or --venv) the inputs are what `torch.save` writes;
 without it they are laid out as it does. See README.md beside this file.
 """
@@ -14,6 +14,7 @@ import pathlib
 import pickle
 import platform
 import shutil
+import signal
 import statistics
 import struct
 import subprocess
@@ -240,7 +241,8 @@ def warm(path):
 def measure(name, place, args, python):
     source = place / INPUTS[name].name()
     # In a process of its own: a child's peak memory starts at what its parent ever had.
-    made = subprocess.run([python or sys.executable, __file__, "--make", name, source, *["--no-peers"] * (not python)], check=False)
+    how = [] if python else ["--no-peers"]
+    made = subprocess.run([python or sys.executable, __file__, "--make", name, source, *how], check=False)
     if made.returncode:
         sys.exit(f"{source} could not be made")
     every = name == "5000"
@@ -284,12 +286,14 @@ def library(source, converted, args, python):
     median = lambda times: f"{statistics.median(times):,.1f} ms"
     plan = [opened - cleared for opened, cleared in zip(ours["open"], ours["clear"])]
     titles = {
-        "open": "`loader::open`: cleared and planned", "clear": "of that, clearing", "header": "the header, in addition",
+        "open": "`loader::open`: cleared and planned", "clear": "of that, clearing",
         "first": "from start to the numbers of the first tensor", "each": "from start, all read, one at a time",
         "all": "from start, all read and kept",
     }
     rows = [[title, median(ours[what])] for what, title in titles.items()]
     rows.insert(2, ["of that, planning (the difference)", median(plan)])
+    both = [opened + mapped for opened, mapped in zip(ours["open"], ours["mapped"])]
+    rows.append(["from start to all tensors mapped", median(both)])
     table(rows + [[what, median(times)] for what, times in theirs.items()], ["library, 5,000 tensors", "time"])
 
 
@@ -329,6 +333,7 @@ def main():
     parser.add_argument("--peer-convert", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--peer-load", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that inputs and outputs go
     if args.make:
         make(args.make[0], pathlib.Path(args.make[1]), not args.no_peers)
         return
