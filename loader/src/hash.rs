@@ -1,6 +1,5 @@
 //! SHA-256 of whole files, beside the copy: in a thread of its own.
 
-use crate::write::BUFFER;
 use scanner::source::SharedSource;
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -9,6 +8,9 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+
+/// Bytes that are read at once.
+const BLOCK: usize = 256 << 10;
 
 /// A hash that is being computed.
 pub(crate) struct Hashing(JoinHandle<io::Result<String>>);
@@ -30,7 +32,7 @@ impl Hashing {
     ) -> Self {
         Self(std::thread::spawn(move || {
             let mut hash = Sha256::new();
-            let mut buffer = vec![0; BUFFER / 4];
+            let mut buffer = vec![0; BLOCK];
             let mut at = 0;
             loop {
                 if stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {

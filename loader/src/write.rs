@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::NamedTempFile;
 
-/// Bytes that are read and written at once.
-pub(crate) const BUFFER: usize = 1 << 20;
+/// Bytes that are read and written at once. On ext4, writes of 1 MiB took more than twice the processor time of these.
+pub(crate) const BUFFER: usize = 256 << 10;
 
 /// Is told how far the copy is.
 pub trait Progress: Sync {
