@@ -7,7 +7,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 /// What readers take at most (safetensors `MAX_HEADER_SIZE`).
-const LONGEST: u64 = 100_000_000;
+pub(crate) const LONGEST: u64 = 100_000_000;
 
 /// Length, JSON and padding up to a multiple of `alignment`.
 ///

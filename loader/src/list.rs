@@ -5,14 +5,13 @@
 
 use crate::open::Policy;
 use crate::walk::walk;
-use scanner::archive::directory::{Found, Kind};
+use scanner::archive::directory::open_named;
 use scanner::artifact::Watch;
 use scanner::examine::examine;
 use scanner::layout::Layout;
 use scanner::limits::Limits;
 use scanner::pickle::{End, Trace};
 use scanner::seen::{Keep, Tensor};
-use scanner::source::FileSource;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,13 +31,10 @@ pub struct Listing {
 /// # Errors
 /// When the file cannot be read.
 pub fn list(path: &Path, limits: &Limits) -> io::Result<Listing> {
-    // What a person names is followed where it leads; what stands there must be a regular file.
-    let found = Found { path: std::fs::canonicalize(path)?, shown_path: path.to_owned(), kind: Kind::File };
-    let source = Arc::new(FileSource::new(found.open()?, Arc::default())?);
-    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let (file, name) = open_named(path)?;
     let limits = Policy { limits: limits.clone(), ..Policy::default() }.roomy();
     let keep = Keep { events: false, layout: true };
-    let looked = examine(source, &name, &Watch::start(Arc::new(limits)), keep).looked;
+    let looked = examine(Arc::new(file), &name, &Watch::start(Arc::new(limits)), keep).looked;
     let Some(root) = looked.first() else { return Ok(Listing::default()) };
     let pickle = match (root.format, &root.layout) {
         (Some("torch-zip"), Some(Layout::TorchZip(zip))) => {

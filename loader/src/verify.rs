@@ -1,6 +1,7 @@
 //! Reading back: the official reader must take the header, and every byte must be the one that the source has.
 
 use crate::error::Error;
+use crate::header::LONGEST;
 use crate::open::Loaded;
 use crate::write::{BUFFER, WriteOptions, Written};
 use safetensors::tensor::Metadata;
@@ -61,7 +62,7 @@ fn read_header(file: &File) -> io::Result<Result<(Metadata, u64), String>> {
     let mut length = [0; 8];
     file.read_exact_at(&mut length, 0)?;
     let length = u64::from_le_bytes(length);
-    if length > 100_000_000 {
+    if length > LONGEST {
         return Ok(Err(format!("its header is said to have {length} bytes")));
     }
     let mut text = vec![0; usize::try_from(length).unwrap_or(0)];

@@ -3,7 +3,7 @@
 //! Whoever loads takes the proof and reads through it: the same descriptor, the very traces that were judged. The user's
 //! policy has no say here; it silences findings and cannot make a file clean.
 
-use crate::archive::directory::{Found, Kind};
+use crate::archive::directory::open_named;
 use crate::artifact::Watch;
 use crate::examine::{Examination, examine};
 use crate::finding::Verdict;
@@ -94,12 +94,10 @@ impl Unproven {
 /// # Errors
 /// When it cannot be opened or read, is no regular file, or changes meanwhile.
 pub fn clear(path: &Path, limits: &Limits) -> io::Result<Standing> {
-    // What a person names is followed where it leads; what stands there must be a regular file.
-    let found = Found { path: std::fs::canonicalize(path)?, shown_path: path.to_owned(), kind: Kind::File };
-    let file = Arc::new(FileSource::new(found.open()?, Arc::default())?);
+    let (file, name) = open_named(path)?;
+    let file = Arc::new(file);
     let stamp = file.stamp()?;
     let limits = Arc::new(limits.clone());
-    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let keep = Keep { events: false, layout: true };
     let examination = examine(file.clone(), &name, &Watch::start(limits.clone()), keep);
     let report = judge(&examination, &path.to_string_lossy(), &limits);

@@ -180,14 +180,9 @@ fn hash(source: &dyn Source) -> io::Result<String> {
 }
 
 fn examine_path(path: &Path, limits: &Limits) -> Result<Examination, Error> {
-    // What a person names is followed where it leads; what stands there must be a regular file.
-    let real = std::fs::canonicalize(path).map_err(Error::Io)?;
-    let found = Found { path: real, shown_path: path.to_owned(), kind: Kind::File };
-    let file = found.open().map_err(Error::Io)?;
-    let source: SharedSource = Arc::new(FileSource::new(file, Arc::default()).map_err(Error::Io)?);
-    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let (file, name) = directory::open_named(path).map_err(Error::Io)?;
     let watch = Watch::start(Arc::new(limits.clone()));
-    Ok(examine(source, &name, &watch, Keep { events: true, layout: false }))
+    Ok(examine(Arc::new(file), &name, &watch, Keep { events: true, layout: false }))
 }
 
 /// Says what is inside a file or one of its members.

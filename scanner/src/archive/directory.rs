@@ -5,11 +5,13 @@
 //! Sockets, FIFOs and devices are named and never opened: opening alone may hang or act.
 
 use crate::limits::Limits;
+use crate::source::FileSource;
 use std::collections::HashSet;
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use walkdir::{DirEntry, WalkDir};
 
 /// Something that stands below the given paths.
@@ -174,6 +176,17 @@ fn boundary(root: &Path) -> PathBuf {
             && folder.join("blobs").is_dir()
     });
     repository.unwrap_or(root).to_owned()
+}
+
+/// Opens the file that a person names, once, and gives it with the name it goes by. A link is followed where it leads; what
+/// stands there must be a regular file.
+///
+/// # Errors
+/// When it cannot be opened or is no regular file.
+pub fn open_named(path: &Path) -> io::Result<(FileSource, String)> {
+    let found = Found { path: std::fs::canonicalize(path)?, shown_path: path.to_owned(), kind: Kind::File };
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    Ok((FileSource::new(found.open()?, Arc::default())?, name))
 }
 
 #[cfg(test)]
