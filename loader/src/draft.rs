@@ -53,6 +53,8 @@ pub(crate) struct Drafts {
     pub(crate) unknown: bool,
     /// The part of the value that was taken, where it is not all of it.
     pub(crate) root: Option<String>,
+    /// Whether it is a dict from names to tensors and nothing else.
+    pub(crate) flat: bool,
     /// What stands for tensors that safetensors cannot hold.
     pub(crate) parts: BTreeMap<String, Value>,
     /// What `format` says in the metadata.
@@ -127,6 +129,7 @@ impl Drafts {
             self.refuse("", format!("not all tensors can be named: {why}"));
         }
         self.root = names.root;
+        self.flat = names.flat;
         self.left_out.extend(names.left.into_iter().map(|(name, what)| LeftOut { name, why: what, tensor: false }));
         self.left_out_more += names.left_more;
         for named in names.tensors {

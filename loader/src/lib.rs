@@ -52,6 +52,6 @@ pub use error::Error;
 pub use list::{Listing, list};
 pub use map::Mapped;
 pub use names::BARE;
-pub use open::{Loaded, Policy, open};
+pub use open::{Loaded, Policy, open, open_file};
 pub use plan::{PlanOptions, Planned, TensorPlan};
 pub use write::{Progress, WriteOptions, Written};

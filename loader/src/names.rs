@@ -3,9 +3,9 @@
 //! The root is what `--root` names; else, where all tensors stand under one `state_dict`, that one; else the value itself.
 
 use crate::tensor::Tensor;
-use crate::walk::{Blocked, Part, Walk};
+use crate::walk::{Blocked, Found, Part, Walk};
 use scanner::pickle::preview;
-use scanner::pickle::value::Value;
+use scanner::pickle::value::{Kind, Node, Value};
 
 /// Bytes of all names together.
 const NAMES: usize = 64 << 20;
@@ -36,6 +36,8 @@ pub(crate) struct Names {
     pub(crate) left: Vec<(String, String)>,
     /// Things left out that have no line of their own.
     pub(crate) left_more: u64,
+    /// Whether each tensor is an item of one dict, under its name, and nothing else is.
+    pub(crate) flat: bool,
     /// Why these may not be all.
     pub(crate) lacking: Option<&'static str>,
 }
@@ -50,6 +52,7 @@ impl Walk<'_> {
             Some(wanted) => Some(self.at(wanted)?),
             None => self.common(),
         };
+        let flat = self.flat();
         let mut room = NAMES;
         let mut tensors = Vec::with_capacity(self.found.len());
         for found in std::mem::take(&mut self.found) {
@@ -81,8 +84,38 @@ impl Walk<'_> {
             tensors,
             left_more: self.left_count.saturating_sub(left.len() as u64),
             left,
+            flat,
             lacking: self.lacking,
         })
+    }
+
+    /// Whether the value is a dict, plain or ordered, of texts and tensors.
+    fn flat(&self) -> bool {
+        let Some(Value::Node(root)) = self.trace.root else { return false };
+        let dict = match self.trace.heap.get(root) {
+            Some(Node::Container { kind, .. }) => *kind == Kind::Dict,
+            Some(Node::Call(call)) => match call.callee {
+                Value::Global(id) | Value::Instance(id) => self.trace.callable_name(id) == "collections.OrderedDict",
+                _ => false,
+            },
+            None => false,
+        };
+        let plain = |found: &Found| found.blocked.is_none() && found.special.is_none() && !found.hidden;
+        dict && self.left_count == 0 && self.found.iter().all(|found| plain(found) && self.item(found.step))
+    }
+
+    /// Whether it is reached from the root by one key that is a text.
+    fn item(&self, id: u32) -> bool {
+        let (mut at, mut keys) = (Some(id), 0);
+        while let Some(step) = at.and_then(|id| self.steps.get(id as usize)) {
+            match step.part {
+                Part::Nothing => {}
+                Part::Key(Value::Text { .. }) => keys += 1,
+                _ => return false,
+            }
+            at = step.above;
+        }
+        keys == 1
     }
 
     /// The topmost step of that name.

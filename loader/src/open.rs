@@ -4,11 +4,14 @@ use crate::draft::{Drafts, LeftOut, Wanted};
 use crate::error::Error;
 use crate::plan::{PlanOptions, Planned, TensorPlan};
 use crate::source::Contents;
-use scanner::clearance::{Examined, Standing, clear};
+use scanner::clearance::{Examined, Standing, clear, clear_opened};
 use scanner::limits::Limits;
 use scanner::report::ArtifactReport;
+use scanner::source::FileSource;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Items of one container: the largest state dicts have some hundred thousand.
 const ITEMS: usize = 1_000_000;
@@ -35,7 +38,8 @@ pub struct Policy {
 
 impl Policy {
     /// The bounds, with room for all values of a state dict.
-    pub(crate) fn roomy(&self) -> Limits {
+    #[must_use]
+    pub fn roomy(&self) -> Limits {
         let mut limits = self.limits.clone();
         limits.items = limits.items.max(ITEMS);
         limits.heap_bytes = limits.heap_bytes.max(HEAP);
@@ -59,6 +63,8 @@ pub struct Loaded {
     pub left_out: Vec<LeftOut>,
     /// Things left out that have no line of their own.
     pub left_out_more: u64,
+    /// Whether the file holds a dict from names to tensors and nothing else: then these tensors by name are what it holds.
+    pub flat: bool,
 }
 
 /// Opens a file once, has it cleared, and plans its tensors. No number is read yet.
@@ -67,8 +73,29 @@ pub struct Loaded {
 /// When it is not cleared, cannot be read, or holds a tensor that cannot be had.
 pub fn open(path: &Path, policy: &Policy) -> Result<Loaded, Error> {
     let limits = policy.roomy();
-    let (examined, proven) = admit(path, &limits, policy.allow_unproven)?;
-    let contents = Contents::new(&examined, &limits);
+    let admitted = admit(path, &limits, policy.allow_unproven)?;
+    planned(path, admitted, &limits, policy)
+}
+
+/// As [`open`], of a file that is open already; `path` is what it is called.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_file(file: File, path: &Path, policy: &Policy) -> Result<Loaded, Error> {
+    let limits = policy.roomy();
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let standing = FileSource::new(file, Arc::default()).and_then(|file| clear_opened(file, &name, path, &limits));
+    let admitted = let_in(standing.map_err(Error::io(path))?, policy.allow_unproven)?;
+    planned(path, admitted, &limits, policy)
+}
+
+fn planned(
+    path: &Path,
+    (examined, proven): (Examined, bool),
+    limits: &Limits,
+    policy: &Policy,
+) -> Result<Loaded, Error> {
+    let contents = Contents::new(&examined, limits);
     let drafts = contents.drafts(path, &policy.wanted(proven));
     let len = contents.len();
     Loaded::new(path, vec![examined], drafts, len, policy)
@@ -76,7 +103,11 @@ pub fn open(path: &Path, policy: &Policy) -> Result<Loaded, Error> {
 
 /// Lets in what was cleared, and what is unproven where that is allowed. Also says whether it was cleared.
 pub(crate) fn admit(path: &Path, limits: &Limits, allow_unproven: bool) -> Result<(Examined, bool), Error> {
-    match clear(path, limits).map_err(Error::io(path))? {
+    let_in(clear(path, limits).map_err(Error::io(path))?, allow_unproven)
+}
+
+fn let_in(standing: Standing, allow_unproven: bool) -> Result<(Examined, bool), Error> {
+    match standing {
         Standing::Cleared(cleared) => Ok((cleared.into_inner(), true)),
         Standing::Unproven(unproven) if allow_unproven => Ok((unproven.into_inner(), false)),
         Standing::Unproven(unproven) => Err(Error::NotCleared(Box::new(unproven.report().clone()))),
@@ -97,9 +128,9 @@ impl Loaded {
             return Err(if drafts.unknown { Error::Unknown(refused) } else { Error::NotConvertible(refused) });
         }
         let (root, left_out) = (drafts.root.take(), std::mem::take(&mut drafts.left_out));
-        let left_out_more = drafts.left_out_more;
+        let (left_out_more, flat) = (drafts.left_out_more, drafts.flat && left_out.is_empty() && root.is_none());
         let plan = TensorPlan::new(drafts, len, &policy.limits, &policy.plan).map_err(Error::NotConvertible)?;
-        Ok(Self { path: path.to_owned(), examined, plan, root, left_out, left_out_more })
+        Ok(Self { path: path.to_owned(), examined, plan, root, left_out, left_out_more, flat })
     }
 
     /// The file.
@@ -110,6 +141,14 @@ impl Loaded {
     /// What the scanner says of each file that the tensors are in.
     pub fn reports(&self) -> impl Iterator<Item = &ArtifactReport> {
         self.examined.iter().map(Examined::report)
+    }
+
+    /// Whether all files are still those that were cleared, as far as their lengths and times tell.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn unchanged(&self) -> io::Result<bool> {
+        self.examined.iter().try_fold(true, |all, examined| Ok(all && examined.unchanged()?))
     }
 
     /// All tensors, each with its place in a safetensors file of them.

@@ -46,6 +46,11 @@ impl Planned {
         self.len() == 0
     }
 
+    /// The range of the file that holds exactly its bytes, where one does.
+    pub fn in_file(&self) -> Option<(u64, u64)> {
+        self.data.in_file()
+    }
+
     /// The path inside the source file; `None` for the file itself or for what stands in no file.
     pub fn member(&self) -> Option<&str> {
         self.data.place().0.and_then(|record| record.member.as_deref())

@@ -95,11 +95,19 @@ impl Unproven {
 /// When it cannot be opened or read, is no regular file, or changes meanwhile.
 pub fn clear(path: &Path, limits: &Limits) -> io::Result<Standing> {
     let (file, name) = open_named(path)?;
+    clear_opened(file, &name, path, limits)
+}
+
+/// As [`clear`], of a file that is open already. `path` is what reports call it, `name` a hint like any file's name.
+///
+/// # Errors
+/// As [`clear`].
+pub fn clear_opened(file: FileSource, name: &str, path: &Path, limits: &Limits) -> io::Result<Standing> {
     let file = Arc::new(file);
     let stamp = file.stamp()?;
     let limits = Arc::new(limits.clone());
     let keep = Keep { events: false, layout: true };
-    let examination = examine(file.clone(), &name, &Watch::start(limits.clone()), keep);
+    let examination = examine(file.clone(), name, &Watch::start(limits.clone()), keep);
     let report = judge(&examination, &path.to_string_lossy(), &limits);
     let examined = Examined { file, stamp, examination, report };
     if !examined.unchanged()? {

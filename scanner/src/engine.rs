@@ -164,7 +164,7 @@ fn odd_file(path: &str, fact: Fact, limits: &Limits) -> ArtifactReport {
     judge(&examination, path, limits)
 }
 
-fn hash(source: &dyn Source) -> io::Result<String> {
+pub(crate) fn hash(source: &dyn Source) -> io::Result<String> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
     let mut at = 0;

@@ -14,6 +14,7 @@ pub mod format;
 pub mod judge;
 pub mod layout;
 pub mod limits;
+pub mod opened;
 pub mod pickle;
 pub mod policy;
 pub mod report;
