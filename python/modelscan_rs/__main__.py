@@ -1,0 +1,46 @@
+"""`python -m modelscan_rs guard [--mode MODE] -- COMMAND`: runs a command with the guard in every Python process of this
+environment that it starts. Anything else goes to the `modelscan-rs` command.
+"""
+import os
+import sys
+
+MODES = ("deny", "convert", "warn")
+
+
+def guarded(args):
+    mode = "deny"
+    while args and args[0] != "--":
+        option = args.pop(0)
+        if option == "--mode" and args:
+            mode = args.pop(0)
+        elif option.startswith("--mode="):
+            mode = option[len("--mode="):]
+        elif option == "--allow-sha256" and args:
+            known = os.environ.get("MODELSCAN_ALLOW_SHA256")
+            os.environ["MODELSCAN_ALLOW_SHA256"] = ",".join(filter(None, [known, args.pop(0)]))
+        else:
+            sys.exit(f"modelscan_rs guard: {option} is no option; [--mode deny|convert|warn] [--allow-sha256 HASH] -- COMMAND")
+    if mode not in MODES or len(args) < 2:
+        sys.exit("usage: python -m modelscan_rs guard [--mode deny|convert|warn] [--allow-sha256 HASH] -- COMMAND")
+    os.environ["MODELSCAN_GUARD"] = mode
+    # An unpickler that torch keeps for weights only stays where it is; `python` means the one that is guarded.
+    command = args[1:]
+    if command[0] in ("python", "python3"):
+        command[0] = sys.executable
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        sys.exit(f"modelscan_rs guard: {command[0]}: {error.strerror}")
+
+
+def main():
+    args = sys.argv[1:]
+    if args and args[0] == "guard":
+        guarded(args[1:])
+    from ._run import command
+
+    program = command()
+    os.execv(program, [program, *args])
+
+
+main()
