@@ -87,6 +87,8 @@ def of_file(file: Any) -> Optional[Admitted]:
     """Admits what an open file holds from its position on; None where that is nothing. The stream stands at the same
     position as the file, and whoever loads from it calls `moved` in the end."""
     name = str(getattr(file, "name", None) or "<file>")
+    # What stands in it from here on is not what the name promises of the whole.
+    label = f"{name} (an open file)"
 
     def step() -> Optional[Admitted]:
         at = _position(file, name)
@@ -94,12 +96,12 @@ def of_file(file: Any) -> Optional[Admitted]:
         if kept is not None and kept[0] == _mark(file) and kept[1] <= at < kept[1] + len(kept[2]):
             return _part(*kept[1:], at, name)
         if type(file) in _REAL[:3] and _descriptor(file) is not None:
-            artifact = _native.Artifact.of_descriptor(_descriptor(file), name)
+            artifact = _native.Artifact.of_descriptor(_descriptor(file), label)
             left = artifact.stamp()[2] - at
             if left <= 0:
                 return None
             if left > IN_MEMORY:
-                names, clean = _decide(artifact, name, at, _key(artifact, name, at))
+                names, clean = _decide(artifact, label, at, _key(artifact, label, at))
                 stream = _reopened(artifact.fileno(), name)
                 stream.seek(at)
                 return Admitted(stream, names, artifact, clean)
@@ -110,7 +112,7 @@ def of_file(file: Any) -> Optional[Admitted]:
             raise TypeError("a file that is open in binary mode is needed")
         if not data:
             return None
-        admitted = of_bytes(data, name)
+        admitted = of_bytes(data, label)
         if mark is not None:
             _readers[file] = (mark, at, data, admitted.names, admitted.clean)
         return _part(at, data, admitted.names, admitted.clean, at, name)
@@ -173,7 +175,7 @@ def _read(descriptor: int, at: int, length: int) -> bytes:
     while length > 0:
         part = os.pread(descriptor, length, at)
         if not part:
-            raise OSError(f"the file got shorter while it was read")
+            raise OSError("the file got shorter while it was read")
         parts.append(part)
         at += len(part)
         length -= len(part)

@@ -1,6 +1,7 @@
 """`pickle` itself: its functions and classes, in C and in Python, replaced by ones that scan first."""
 from __future__ import annotations
 
+import io
 import sys
 from typing import Any, Callable, Dict, List, Tuple
 
@@ -60,25 +61,51 @@ def _loads(original: Any, data: Any, /, **options: Any) -> Any:
         return original(data, **options)
 
 
+class _Feed:
+    """The file of an unpickler, until it is known what it will read. CPython takes the methods of a file when the unpickler is
+    made, and crashes when it is given another one later.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self.current = self.file = file
+
+    def read(self, size: int = -1) -> Any:
+        return self.current.read(size)
+
+    def readline(self) -> Any:
+        return self.current.readline()
+
+    def peek(self, size: int) -> Any:
+        stream = self.current
+        if not isinstance(stream, io.BytesIO):
+            # The unpickler does without.
+            raise NotImplementedError
+        at = stream.tell()
+        with stream.getbuffer() as view:
+            return bytes(view[at:at + size])
+
+
 def _class(base: type) -> type:
     class Unpickler(base):  # type: ignore[misc, valid-type]
         def __init__(self, file: Any, **options: Any) -> None:
-            super().__init__(file, **options)
-            self.__file, self.__options = file, options
+            # Made under a permit it is used under it; should it not be, the net is there.
+            self.__feed = None if free() else _Feed(file)
+            super().__init__(file if self.__feed is None else self.__feed, **options)
 
         def load(self) -> Any:
-            if free() or not hasattr(self, "_Unpickler__file"):
+            feed = getattr(self, "_Unpickler__feed", None)
+            if feed is None:
                 return super().load()
-            file, memo = self.__file, self.memo
-            admitted = _admit.of_file(file)
+            feed.current = feed.file
+            if free():
+                return super().load()
+            admitted = _admit.of_file(feed.file)
             if admitted is None:
                 return super().load()
-            memo = memo.copy()
-            base.__init__(self, admitted.stream, **self.__options)
-            self.memo = memo
+            feed.current = admitted.stream
             with _net.permit(admitted.names):
                 value = super().load()
-            _admit.moved(file, admitted)
+            _admit.moved(feed.file, admitted)
             return value
 
     Unpickler.__module__, Unpickler.__name__, Unpickler.__qualname__ = base.__module__, base.__name__, base.__name__
