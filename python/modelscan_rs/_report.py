@@ -140,6 +140,11 @@ class UnsafeFileError(ModelscanError):
         self.offset = finding.offset if finding is not None else None
         self.sha256 = sha256
         super().__init__(self._text(finding, why))
+        self._made = (path, report.to_json() if report is not None else None, verdict, rule, why, sha256)
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        # It goes from a worker to the one who asked.
+        return _again, self._made
 
     def _text(self, finding: Optional[Finding], why: Optional[str]) -> str:
         text = f"{self.path} was not loaded: it is {self.verdict}"
@@ -158,3 +163,10 @@ class UnsafeFileError(ModelscanError):
                 f" or guard.install(allow_sha256=[\"{self.sha256}\"])"
             )
         return text
+
+
+def _again(
+    path: str, report: Optional[str], verdict: str, rule: Optional[str], why: Optional[str], sha256: Optional[str],
+) -> UnsafeFileError:
+    made = Report(report) if report is not None else None
+    return UnsafeFileError(path, made, verdict=verdict, rule=rule, why=why, sha256=sha256)

@@ -1,11 +1,15 @@
 """What the tests share: a folder, payloads that only make a folder of their own, and what is installed."""
 import importlib
+import importlib.util
 import os
 import pickle
 import shutil
 import struct
 import tempfile
 import unittest
+
+# Without one keras asks for the largest.
+os.environ.setdefault("KERAS_BACKEND", "torch" if importlib.util.find_spec("torch") else "numpy")
 
 
 def there(*names):

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import unittest
+import unittest.mock
 import zipfile
 # Taken before there is a guard: only the net is below these.
 from pickle import Unpickler as EarlyUnpickler, load as early_load, loads as early_loads
@@ -254,6 +255,25 @@ class Own(Guarded):
         loader = DataLoader(TensorDataset(torch.arange(8.0)), batch_size=4, num_workers=1)
         self.assertEqual([batch[0].sum().item() for batch in loader], [6.0, 22.0])
 
+    def test_what_a_worker_is_told_to_unpickle_is_scanned(self):
+        data = self.payload()
+        for method in ("fork", "spawn"):
+            context = multiprocessing.get_context(method)
+            environment = {"MODELSCAN_GUARD": "deny"} if method == "spawn" else {}
+            with unittest.mock.patch.dict(os.environ, environment):
+                with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+                    self.refused(pool.submit(pickle.loads, data).result)
+                with context.Pool(1) as pool:
+                    self.refused(lambda: pool.apply(pickle.loads, (data,)))
+
+    @there("joblib")
+    def test_workers_of_joblib_work(self):
+        import joblib
+
+        with unittest.mock.patch.dict(os.environ, {"MODELSCAN_GUARD": "deny"}):
+            self.assertEqual(joblib.Parallel(2)(joblib.delayed(collections.Counter)(text) for text in "ab"), [{"a": 1}, {"b": 1}])
+            self.refused(lambda: joblib.Parallel(2)(joblib.delayed(pickle.loads)(data) for data in [self.payload()] * 2))
+
     def test_a_module_that_is_trusted_by_name_reads_its_pipes(self):
         with self.assertRaises(UnsafeFileError):
             early_loads(pickle.dumps(collections.Counter("a")))
@@ -443,7 +463,6 @@ class Libraries(Guarded):
 
     @there("keras")
     def test_keras(self):
-        os.environ.setdefault("KERAS_BACKEND", "torch" if importlib.util.find_spec("torch") else "numpy")
         import keras
 
         with zipfile.ZipFile(self.path("a.keras"), "w") as archive:

@@ -45,8 +45,8 @@ def install(mode: str = "deny", *, allow_sha256: Iterable[str] = (), trust: Iter
     the net and not through a scan.
 
     `deny` refuses what is not clean. `convert` does so too and answers `torch.load` of a clean state dict from our own reader.
-    `warn` logs and loads. `allow_sha256` names content that is loaded whatever the scan says; `trust` names modules that
-    may unpickle what comes from their own pipes, beside those of `multiprocessing`. Both are added to those in the environment
+    `warn` logs and loads. `allow_sha256` names content that is loaded whatever the scan says; `trust` names modules or
+    functions (`package.module.function`) that may unpickle what comes from their own pipes, beside those of `multiprocessing`. Both are added to those in the environment
     (`MODELSCAN_ALLOW_SHA256`, `MODELSCAN_GUARD_TRUST`, separated by commas).
     """
     if mode not in MODES:

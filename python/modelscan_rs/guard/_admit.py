@@ -207,15 +207,25 @@ def _decide(artifact: Any, path: str, start: int, key: Any) -> Tuple[_net.Names,
     clean, report, names = found
     if clean:
         return names, True
+    return _against(artifact, path, Report(report), None), False
+
+
+def unread(artifact: Any, path: str, why: str) -> None:
+    """Refuses what the scan cannot judge although it is clean as far as it was read."""
+    _against(artifact, path, None, why)
+
+
+def _against(artifact: Any, path: str, report: Optional[Report], why: Optional[str]) -> _net.Names:
+    """What is not clean is allowed by its hash, or only warned of, or refused."""
     config = _net.current()
     sha256 = artifact.sha256()
     if config is not None and sha256 in config.allow:
         _net.log().info("%s is allowed by its hash %s", path, sha256)
-        return _net.ANYTHING, False
-    error = UnsafeFileError(path, Report(report), sha256=sha256)
+        return _net.ANYTHING
+    error = UnsafeFileError(path, report, verdict="unproven", rule="not-judged", why=why, sha256=sha256)
     if config is not None and config.mode == "warn":
         _net.log().warning("%s", error)
-        return _net.ANYTHING, False
+        return _net.ANYTHING
     _net.log().error("%s", error)
     raise error
 

@@ -121,16 +121,20 @@ def _read_pickle(original: Any, filepath_or_buffer: Any, compression: Any = "inf
 
 def _keras_load(original: Any, filepath: Any, *args: Any, **options: Any) -> Any:
     path = os.fspath(filepath)
+    why = "what the configuration of a Keras model makes is not judged yet"
     if os.path.isdir(path):
-        from .. import scan
-        from .._report import UnsafeFileError
-
-        report = scan(path)
-        if not report.is_clean and _net.current().mode != "warn":
-            raise UnsafeFileError(path, report)
+        if _net.current().mode != "warn":
+            raise _admit.UnsafeFileError(path, verdict="unproven", rule="not-judged", why=why)
         return original(filepath, *args, **options)
-    # Keras goes by the name of the file, so it opens it once more; whether it changed is asked in the end.
-    return _through(filepath, lambda _, __: original(filepath, *args, **options), in_memory=False)
+
+    def load(_: Any, admitted: Any) -> Any:
+        if admitted.clean:
+            _admit.unread(admitted.artifact, path, why)
+        # Keras goes by the name of the file, so it opens it once more; whether it changed is asked in the end.
+        with _net.permit(_net.ANYTHING):
+            return original(filepath, *args, **options)
+
+    return _through(filepath, load, in_memory=False)
 
 
 def _safe_open(original: Any, filename: Any, *args: Any, **options: Any) -> Any:

@@ -15,11 +15,14 @@ Names = Optional[FrozenSet[Tuple[str, str]]]
 #: What an unpickler may ask for when somebody allowed these very bytes.
 ANYTHING: Names = None
 
-#: Those who unpickle what their own processes sent them through pipes.
-OWN_PIPES = (
-    "multiprocessing.", "concurrent.futures.process", "joblib.externals.loky.", "torch.multiprocessing.",
-    "torch._inductor.compile_worker.",
-)
+#: The functions that unpickle what their own processes sent them through pipes. Functions and no modules: those beside them
+#: call whatever they were sent, `pickle.loads` too.
+OWN_PIPES = frozenset({
+    ("multiprocessing.connection", "recv"), ("multiprocessing.queues", "get"), ("multiprocessing.spawn", "_main"),
+    ("joblib.externals.loky.backend.queues", "get"), ("joblib.externals.loky.backend.popen_loky_posix", "<module>"),
+    ("loky.backend.queues", "get"), ("loky.backend.popen_loky_posix", "<module>"),
+    ("torch.multiprocessing.queue", "recv"), ("torch._inductor.compile_worker.subproc_pool", "loads"),
+})
 #: Frames between the unpickler and whoever called it.
 _BETWEEN = ("pickle", __name__.rpartition(".")[0])
 
@@ -85,8 +88,11 @@ def own_pipe(frame: Any) -> bool:
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
         if not (name in _BETWEEN or name.startswith(_BETWEEN[1] + ".")):
-            trust = OWN_PIPES + (_config.trust if _config is not None else ())
-            return any(name == one or name.startswith(one if one.endswith(".") else one + ".") for one in trust)
+            if name == "__main__":
+                name = getattr(frame.f_globals.get("__spec__"), "name", name)
+            trust = _config.trust if _config is not None else ()
+            function = frame.f_code.co_name
+            return (name, function) in OWN_PIPES or name in trust or f"{name}.{function}" in trust
         frame = frame.f_back
     return False
 
