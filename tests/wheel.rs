@@ -64,7 +64,11 @@ fn borrow_torch(named: &OsString, python: &Path, venv: &Path, pip: impl Fn() -> 
     let packages = run(Command::new(python).args(["-c", folder]))?;
     let packages = PathBuf::from(String::from_utf8_lossy(&packages.stdout).trim());
     assert!(packages.starts_with(venv));
-    std::fs::write(packages.join("torch_of_another.pth"), output.stdout).map_err(|error| error.to_string())
+    std::fs::write(packages.join("torch_of_another.pth"), output.stdout).map_err(|error| error.to_string())?;
+    if let Err(why) = run(pip().arg("transformers")) {
+        eprintln!("without transformers: {why}");
+    }
+    Ok(())
 }
 
 #[test]

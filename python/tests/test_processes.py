@@ -143,7 +143,7 @@ class Server(Folder):
         self.assertEqual(self.ask("health")[0], 200)
         self.assertIsNone(self.server.poll())
         self.assertFalse(os.path.exists(self.canary), "the payload ran")
-        self.assertIn("evil.pt was not loaded", self.said())
+        self.assertIn("it is dangerous", self.said())
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ class VLLM(Folder):
         os.mkdir(self.path("model"))
 
     def prepare(self):
-        (point,) = [one for one in importlib.metadata.entry_points().select(group="vllm.general_plugins") if one.name == "modelscan"]
+        (point,) = [one for one in importlib.metadata.distribution("modelscan-rs").entry_points if one.group == "vllm.general_plugins"]
         point.load()()
         config = LoadConfig("modelscan")
         loader = self.formats["modelscan"](config)
