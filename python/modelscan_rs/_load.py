@@ -6,7 +6,7 @@ end whether it is still the same.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Union
 
 from . import _native
 from ._report import ModelscanError
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy
     import torch
 
+_THREADS = 4
+_WORTH_A_THREAD = 16 << 20
 _TORCH = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32", "I16": "int16",
     "I8": "int8", "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8", "BOOL": "bool", "C64": "complex64",
@@ -68,6 +70,7 @@ def _tensors(weights: Any, artifact: Any, make: Any, mmap: bool = False) -> Dict
         mapped = memoryview(Mapping(fd, 0, access=ACCESS_COPY))
     rows = weights.tensors()
     made: List[Any] = [None] * len(rows)
+    reads = []
     # Forward through the file: the system reads ahead.
     for index in sorted(range(len(rows)), key=lambda index: (rows[index][4] is None, rows[index][4] or 0)):
         name, dtype, shape, length, at = rows[index]
@@ -77,14 +80,33 @@ def _tensors(weights: Any, artifact: Any, make: Any, mmap: bool = False) -> Dict
             buffer = mapped[at:at + length]
         else:
             buffer = make.room(length)
-            _fill(fd, memoryview(buffer), at)
+            reads.append((memoryview(buffer), at))
         made[index] = make.tensor(buffer, dtype, shape, name)
-    if not weights.unchanged():
+    # What was needed to know where they stand goes before they come: then there is less memory in use at once.
+    aliases, stamp = weights.aliases(), artifact.stamp()
+    same = weights.unchanged()
+    del weights
+    _read(fd, reads)
+    if not same or artifact.stamp() != stamp:
         raise ModelscanError("the file changed while it was read; try again when nobody writes to it")
     tensors = {row[0]: tensor for row, tensor in zip(rows, made)}
-    for alias, name in weights.aliases():
+    for alias, name in aliases:
         tensors[alias] = tensors[name]
     return tensors
+
+
+def _read(fd: int, reads: List[Tuple[memoryview, int]]) -> None:
+    # What takes long is to hand out new memory, and several threads do it at once.
+    threads = min(_THREADS, os.cpu_count() or 1, sum(len(view) for view, _ in reads) // _WORTH_A_THREAD)
+    if threads < 2:
+        for view, at in reads:
+            _fill(fd, view, at)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(_fill, fd, view, at) for view, at in reads]:
+            done.result()
 
 
 def _fill(fd: int, view: memoryview, at: int) -> None:

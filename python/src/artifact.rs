@@ -8,6 +8,8 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use scanner::archive::directory::open_named;
+use scanner::finding::Verdict;
+use scanner::limits::Limits;
 use scanner::opened::Opened;
 use scanner::source::{FileSource, Source};
 use std::fs::{File, OpenOptions};
@@ -98,7 +100,12 @@ impl Artifact {
     /// unpickler would ask for.
     fn scan(&self, py: Python<'_>, start: u64, sha256: bool) -> PyResult<Scanned> {
         let look = py.detach(|| -> io::Result<_> {
-            let mut look = self.opened.scan(&self.path.to_string_lossy(), start, &Policy::default().roomy())?;
+            let path = self.path.to_string_lossy();
+            let mut look = self.opened.scan(&path, start, &Limits::default())?;
+            // Room for all values of the largest state dicts takes time to fill, so only what needs it gets it.
+            if look.report.verdict == Verdict::Unproven && !look.report.not_read.is_empty() {
+                look = self.opened.scan(&path, start, &Policy::default().roomy())?;
+            }
             if sha256 {
                 look.report.sha256 = Some(self.opened.sha256()?);
             }
