@@ -209,6 +209,31 @@ class Pickles(Guarded):
             # What comes out of band cannot be seen.
             self.assertEqual(error.verdict, "unproven")
 
+    def test_what_is_too_large_for_memory_goes_by_its_descriptor(self):
+        filler = b"x" * (17 << 20)
+        path = self.write("a.pkl", pickle.dumps([collections.Counter("a"), filler]) + pickle.dumps([1]))
+        for buffering in (-1, 0):
+            with open(path, "rb", buffering) as file:
+                self.assertEqual(pickle.load(file)[0], {"a": 1})
+                self.assertEqual(pickle.load(file), [1])
+        path = self.write("b.pkl", pickle.dumps([filler, Payload(self.canary)]))
+        self.refused(lambda: pickle.load(open(path, "rb")))
+        # Somebody writes to it after the scan: the names that it asks for then were not seen.
+        from modelscan_rs.guard import _admit
+
+        path = self.write("c.pkl", pickle.dumps([collections.Counter("a"), filler]))
+        decide = _admit._decide
+
+        def late(*args):
+            done = decide(*args)
+            with open(path, "r+b") as file:
+                file.write(self.payload())
+            return done
+
+        with unittest.mock.patch.object(_admit, "_decide", late):
+            error = self.refused(lambda: pickle.load(open(path, "rb")))
+        self.assertEqual(error.rule, "unguarded-unpickler")
+
     def test_an_empty_file_is_the_end_and_no_refusal(self):
         with self.assertRaises(EOFError):
             pickle.load(io.BytesIO(b""))
