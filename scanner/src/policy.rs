@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 /// The reason that stands under a finding of the baseline.
 pub const IN_BASELINE: &str = "in the baseline";
 
+/// The rule of what was not read: in no baseline.
+pub const NOT_READ: &str = "not-fully-read";
+
 /// The user's decisions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -98,10 +101,10 @@ impl Policy {
     }
 
     /// As often as the fingerprint was there before. A finding that stands for others that are not listed counts as
-    /// all of them: what is new must not hide behind what is known.
+    /// all of them: what is new must not hide behind what is known. What was not read is never known.
     fn apply_baseline(&self, findings: &mut [Finding]) {
         let mut left = self.baseline.clone();
-        for finding in findings.iter_mut().filter(|finding| finding.suppressed.is_none()) {
+        for finding in findings.iter_mut().filter(|finding| finding.suppressed.is_none() && finding.rule != NOT_READ) {
             let Some(left) = left.get_mut(&finding.fingerprint) else { continue };
             if let Some(rest) = left.checked_sub(finding.count.saturating_add(1)) {
                 *left = rest;

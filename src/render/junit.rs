@@ -113,13 +113,10 @@ fn not_read(artifact: &ArtifactReport) -> String {
     text
 }
 
-/// Text in XML. Control characters, which XML forbids even when escaped, are spelled out by `escape`; two others are left.
+/// Text in XML. What XML forbids even when it is escaped is spelled out by `escape` before.
 fn xml(raw: &str) -> String {
     let text = escape::text(raw).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    text.replace('"', "&quot;")
-        .replace('\'', "&apos;")
-        .replace('\u{fffe}', "\\u{fffe}")
-        .replace('\u{ffff}', "\\u{ffff}")
+    text.replace('"', "&quot;").replace('\'', "&apos;")
 }
 
 #[cfg(test)]
