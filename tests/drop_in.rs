@@ -257,9 +257,9 @@ fn differences(case: &Case) -> (BTreeSet<&'static str>, Vec<String>) {
             for list in ["issues", "errors"] {
                 report[list].as_array_mut().unwrap().sort_by_key(ToString::to_string);
             }
-            report["summary"]["scanned"]["scanned_files"]
-                .as_array_mut()
-                .map(|files| files.sort_by_key(ToString::to_string));
+            if let Some(files) = report["summary"]["scanned"]["scanned_files"].as_array_mut() {
+                files.sort_by_key(ToString::to_string);
+            }
             report
         };
         if there["code"] != here["code"] || plain(there) != plain(here) {
