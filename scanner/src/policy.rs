@@ -103,11 +103,13 @@ impl Policy {
     /// As often as the fingerprint was there before. A finding that stands for others that are not listed counts as
     /// all of them: what is new must not hide behind what is known. What was not read is never known.
     fn apply_baseline(&self, findings: &mut [Finding]) {
-        let mut left = self.baseline.clone();
+        let mut used: BTreeMap<&str, u64> = BTreeMap::new();
         for finding in findings.iter_mut().filter(|finding| finding.suppressed.is_none() && finding.rule != NOT_READ) {
-            let Some(left) = left.get_mut(&finding.fingerprint) else { continue };
-            if let Some(rest) = left.checked_sub(finding.count.saturating_add(1)) {
-                *left = rest;
+            let Some((print, there)) = self.baseline.get_key_value(&finding.fingerprint) else { continue };
+            let used = used.entry(print).or_default();
+            let with = used.saturating_add(finding.count).saturating_add(1);
+            if with <= *there {
+                *used = with;
                 finding.suppressed = Some(IN_BASELINE.to_owned());
             }
         }

@@ -273,3 +273,48 @@ fn notification(id: &str, level: &str, text: String, location: Option<Value>) ->
     let locations: Vec<Value> = location.into_iter().collect();
     json!({"descriptor": {"id": id, "index": index}, "level": level, "message": {"text": text}, "locations": locations})
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scanner::finding::Verdict;
+
+    #[test]
+    fn the_gravest_results_are_kept_and_the_others_counted() {
+        let finding = |index: u64, severity| Finding {
+            rule: "unknown-callable",
+            severity,
+            member: None,
+            offset: Some(index),
+            callable: None,
+            evidence: None,
+            message: "[a](b)".into(),
+            help: None,
+            fingerprint: format!("{index}"),
+            verdict: Verdict::Unproven,
+            suppressed: None,
+            count: 0,
+            lines: Vec::new(),
+        };
+        let many = MAX_RESULTS as u64 + 2;
+        let severity = |index| if index == many - 1 { Severity::Critical } else { Severity::Medium };
+        let artifact = ArtifactReport {
+            path: "a.pkl".into(),
+            format: "pickle",
+            size: 1,
+            verdict: Verdict::Unproven,
+            sha256: None,
+            findings: (0..many).map(|index| finding(index, severity(index))).collect(),
+            not_read: Vec::new(),
+        };
+        let mut out = Vec::new();
+        write(&Report::new(vec![artifact], vec![], 0), Look::default(), &mut out).expect("memory writes");
+        let log: Value = serde_json::from_slice(&out).expect("it is JSON");
+        let results = log["runs"][0]["results"].as_array().expect("there are results");
+        assert_eq!((results.len(), &results[MAX_RESULTS - 1]["level"]), (MAX_RESULTS, &json!("error")));
+        // Text that would be a link in a viewer is none.
+        assert_eq!(results[0]["message"]["text"], "\\[a\\](b). In a.pkl byte 0x0.");
+        let said = &log["runs"][0]["invocations"][0]["toolExecutionNotifications"][0];
+        assert_eq!(said["message"]["text"], "2 of 25002 findings are left out; the gravest are here");
+    }
+}
