@@ -1,7 +1,11 @@
 //! What was typed: the command line as types. Nothing here acts; help, completions and the manual come from it.
 
+pub(crate) mod baseline;
 pub(crate) mod convert;
+pub(crate) mod report;
 pub(crate) mod run;
+
+pub(crate) use report::{Format, Output};
 
 use crate::limit::LIMITS;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -23,6 +27,8 @@ pub(crate) enum Verb {
     Inspect(InspectArgs),
     Convert(Box<convert::ConvertArgs>),
     Rule(RuleArgs),
+    Baseline(Box<baseline::BaselineArgs>),
+    Schema(report::SchemaArgs),
     Run(Box<run::RunArgs>),
     Completions(CompletionsArgs),
     Man(ManArgs),
@@ -42,7 +48,7 @@ pub(crate) struct ScanArgs {
     #[arg(long, value_enum, default_value_t = Format::Text, env = "MODELSCAN_FORMAT", hide_env = true)]
     pub(crate) format: Format,
     /// Write the report to a file too; may be repeated.
-    #[arg(long, value_name = "FORMAT=PATH", value_parser = parse_output)]
+    #[arg(long, value_name = "FORMAT=PATH", value_parser = report::parse_output)]
     pub(crate) output: Vec<Output>,
     /// Fail from this severity up [default: medium].
     #[arg(long, value_enum, env = "MODELSCAN_FAIL_ON", hide_env = true)]
@@ -58,7 +64,10 @@ pub(crate) struct ScanArgs {
     /// Do not honour `allow` and `ignore` of the configuration.
     #[arg(long)]
     pub(crate) no_ignores: bool,
-    /// Show findings that the configuration accepts.
+    /// Let only findings that are not in this baseline fail the gate.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// Show findings that the configuration or the baseline accepts.
     #[arg(long)]
     pub(crate) show_suppressed: bool,
     /// No warnings, no progress, no line that sums up.
@@ -156,17 +165,6 @@ impl FromArgMatches for LimitArgs {
     }
 }
 
-/// The formats of a scan report: one file each under `render/`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
-    Text,
-    /// One JSON object.
-    Json,
-    /// A line of JSON for each file, then one that sums up.
-    Jsonl,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum InspectFormat {
     Text,
@@ -194,22 +192,6 @@ pub(crate) enum Color {
     Auto,
     Always,
     Never,
-}
-
-/// A file to write the report to.
-#[derive(Debug, Clone)]
-pub(crate) struct Output {
-    pub(crate) format: Format,
-    pub(crate) path: PathBuf,
-}
-
-fn parse_output(text: &str) -> Result<Output, String> {
-    let (format, path) = text.split_once('=').ok_or("write it as FORMAT=PATH, as in json=report.json")?;
-    let format = Format::from_str(format, false).map_err(|_| format!("there is no format {format:?}"))?;
-    if path.is_empty() {
-        return Err("the path is empty".to_owned());
-    }
-    Ok(Output { format, path: path.into() })
 }
 
 /// The command line of the Python tool of the same name.

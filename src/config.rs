@@ -140,12 +140,17 @@ pub(crate) fn lies_inside(file: &Path, scanned: &[PathBuf]) -> bool {
 
 /// Reads a small file whole.
 pub(crate) fn read(path: &Path) -> Result<String, String> {
+    read_up_to(path, MAX_BYTES)
+}
+
+/// Reads a file whole, if it is not larger.
+pub(crate) fn read_up_to(path: &Path, max: u64) -> Result<String, String> {
     use std::io::Read;
     let fail = |error: std::io::Error| format!("{}: {error}", path.display());
     let mut text = String::new();
-    std::fs::File::open(path).map_err(fail)?.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(fail)?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(format!("{}: larger than {MAX_BYTES} bytes", path.display()));
+    std::fs::File::open(path).map_err(fail)?.take(max + 1).read_to_string(&mut text).map_err(fail)?;
+    if text.len() as u64 > max {
+        return Err(format!("{}: larger than {max} bytes", path.display()));
     }
     Ok(text)
 }

@@ -5,13 +5,14 @@ mod commands;
 mod config;
 mod date;
 mod exit;
+mod file;
 mod limit;
 mod quantity;
 mod render;
 mod terminal;
 
 use cli::{Asked, Verb};
-use commands::{Stop, convert, drop_in, inspect, pages, rule, run, scan};
+use commands::{Stop, baseline, convert, drop_in, inspect, pages, rule, run, scan, schema};
 use exit::Exit;
 use std::process::ExitCode;
 
@@ -47,6 +48,8 @@ fn dispatch(asked: Asked) -> Result<Exit, Stop> {
         Asked::Verb(Verb::Inspect(args)) => inspect::run(&args),
         Asked::Verb(Verb::Convert(args)) => convert::run(&args),
         Asked::Verb(Verb::Rule(args)) => rule::run(&args),
+        Asked::Verb(Verb::Baseline(args)) => baseline::run(&args),
+        Asked::Verb(Verb::Schema(args)) => schema::run(&args),
         Asked::Verb(Verb::Run(args)) => Ok(Exit::Command(run::run(&args))),
         Asked::Verb(Verb::Completions(args)) => pages::completions(&args),
         Asked::Verb(Verb::Man(args)) => pages::man(&args),

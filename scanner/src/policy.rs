@@ -4,6 +4,13 @@
 //! artifact stays what it was. Nothing here can make an artifact clean.
 
 use crate::finding::{Finding, Severity, Verdict};
+use std::collections::BTreeMap;
+
+/// The reason that stands under a finding of the baseline.
+pub const IN_BASELINE: &str = "in the baseline";
+
+/// The rule of what was not read: in no baseline.
+pub const NOT_READ: &str = "not-fully-read";
 
 /// The user's decisions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,11 +21,13 @@ pub struct Policy {
     pub allow: Vec<AllowCallable>,
     /// Findings that are accepted.
     pub ignore: Vec<Ignore>,
+    /// Fingerprints that were there before, and how often.
+    pub baseline: BTreeMap<String, u64>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { fail_on: Severity::Medium, allow: Vec::new(), ignore: Vec::new() }
+        Self { fail_on: Severity::Medium, allow: Vec::new(), ignore: Vec::new(), baseline: BTreeMap::new() }
     }
 }
 
@@ -81,11 +90,27 @@ impl Policy {
 
     /// Marks what the user accepted in the findings of one file. The first decision that fits gives the reason.
     pub fn apply(&self, findings: &mut [Finding], path: &str, sha256: Option<&str>) {
-        for finding in findings {
+        for finding in findings.iter_mut() {
             let ignored = self.ignore.iter().find(|ignore| ignore.covers(finding, path, sha256)).map(|i| &i.reason);
             let allowed = || self.allow.iter().find(|allow| allow.covers(finding)).map(|allow| &allow.reason);
             if let Some(reason) = ignored.or_else(allowed) {
                 finding.suppressed = Some(reason.clone());
+            }
+        }
+        self.apply_baseline(findings);
+    }
+
+    /// As often as the fingerprint was there before. A finding that stands for others that are not listed counts as
+    /// all of them: what is new must not hide behind what is known. What was not read is never known.
+    fn apply_baseline(&self, findings: &mut [Finding]) {
+        let mut used: BTreeMap<&str, u64> = BTreeMap::new();
+        for finding in findings.iter_mut().filter(|finding| finding.suppressed.is_none() && finding.rule != NOT_READ) {
+            let Some((print, there)) = self.baseline.get_key_value(&finding.fingerprint) else { continue };
+            let used = used.entry(print).or_default();
+            let with = used.saturating_add(finding.count).saturating_add(1);
+            if with <= *there {
+                *used = with;
+                finding.suppressed = Some(IN_BASELINE.to_owned());
             }
         }
     }
@@ -200,6 +225,20 @@ mod tests {
         assert!(!both.covers(&seen, "x", Some("cd")) && !both.covers(&seen, "x", None));
         assert!(!Ignore { rule, path: Some("y".into()), ..Ignore::default() }.covers(&seen, "x", None));
         assert!(!Ignore::default().covers(&seen, "x", None));
+    }
+
+    #[test]
+    fn a_baseline_covers_a_fingerprint_as_often_as_it_was_there() {
+        let baseline = BTreeMap::from([("f".to_owned(), 3)]);
+        let policy = Policy { baseline, ..Policy::default() };
+        let one = |count| Finding { fingerprint: "f".into(), count, ..finding("os.system", Verdict::Dangerous) };
+        let covered = |mut findings: Vec<Finding>| {
+            policy.apply(&mut findings, "x", None);
+            findings.iter().map(|finding| finding.suppressed.is_some()).collect::<Vec<_>>()
+        };
+        assert_eq!(covered(vec![one(0), one(1), one(0)]), [true, true, false]);
+        assert_eq!(covered(vec![one(0), one(2)]), [true, false]);
+        assert_eq!(covered(vec![Finding { fingerprint: "g".into(), ..one(0) }]), [false]);
     }
 
     #[test]

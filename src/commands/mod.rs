@@ -1,5 +1,6 @@
 //! One verb a file: each asks the crates below and tells the answer.
 
+pub(crate) mod baseline;
 pub(crate) mod convert;
 pub(crate) mod drop_in;
 pub(crate) mod inspect;
@@ -7,6 +8,7 @@ pub(crate) mod pages;
 pub(crate) mod rule;
 pub(crate) mod run;
 pub(crate) mod scan;
+pub(crate) mod schema;
 
 use crate::exit::Exit;
 use crate::terminal::say;

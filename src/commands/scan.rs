@@ -1,25 +1,32 @@
 //! `modelscan scan`: from what was typed to a report and an exit code.
 
-use super::{Stop, print, settle};
-use crate::cli::{Output, ScanArgs};
+use super::{Stop, baseline, print, settle};
+use crate::cli::{Format, Output, ScanArgs};
 use crate::config::{self, Config};
 use crate::exit::Exit;
+use crate::file;
 use crate::render::{self, Look};
 use crate::terminal::{self, Progress, say};
 use scanner::ScanOptions;
 use scanner::report::Report;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 
 /// Scans, writes the reports, and says how it went.
 pub(crate) fn run(args: &ScanArgs) -> Result<Exit, Stop> {
     let mut config = config::load(&args.config, &args.limits, &args.paths).map_err(Stop::Usage)?;
     config.override_with(args.fail_on, args.jobs, args.no_ignores);
+    check_outputs(args)?;
+    let known = args.baseline.as_deref().map(baseline::read).transpose()?;
+    config.policy.baseline = known.as_ref().map(render::baseline::Baseline::counts).unwrap_or_default();
+    // A bill of materials is about hashes.
+    let hash = args.sha256
+        || args.format == Format::Cyclonedx
+        || args.output.iter().any(|output| output.format == Format::Cyclonedx);
     let report = {
         let progress = Progress::start(!args.quiet && !args.no_progress);
         let options = ScanOptions {
             limits: config.limits.clone(),
-            hash: args.sha256 || config.policy.needs_sha256(),
+            hash: hash || config.policy.needs_sha256(),
             policy: config.policy.clone(),
             jobs: config.jobs,
             progress: progress.as_ref().map(|progress| progress as &dyn scanner::Progress),
@@ -28,10 +35,22 @@ pub(crate) fn run(args: &ScanArgs) -> Result<Exit, Stop> {
     };
     if !args.quiet {
         config.warnings.extend(unused(&config, &report));
+        let stale = known.as_ref().map_or(0, |known| baseline::stale(known, &report));
+        if stale > 0 {
+            config
+                .warnings
+                .push(format!("{stale} entries of the baseline no longer occur; `baseline prune` drops them"));
+        }
         config.warnings.iter().for_each(|warning| say("warning", warning));
     }
-    let look =
-        Look { colored: terminal::colored(args.color), show_suppressed: args.show_suppressed, quiet: args.quiet };
+    let base = std::env::current_dir().map(|base| base.to_string_lossy().into_owned()).unwrap_or_default();
+    let look = Look {
+        colored: terminal::colored(args.color),
+        show_suppressed: args.show_suppressed,
+        quiet: args.quiet,
+        fail_on: config.policy.fail_on,
+        base: &base,
+    };
     let mut exit = Exit::of(&report, &config.policy);
     for output in &args.output {
         if let Err(error) = write_file(output, &report, look) {
@@ -42,10 +61,24 @@ pub(crate) fn run(args: &ScanArgs) -> Result<Exit, Stop> {
     Ok(settle(exit, print(|out| render::report(args.format, &report, look, out))))
 }
 
-fn write_file(output: &Output, report: &Report, look: Look) -> io::Result<()> {
-    let mut out = BufWriter::new(File::create(&output.path)?);
-    render::report(output.format, report, Look { colored: false, ..look }, &mut out)?;
-    out.flush()
+/// Two reports in one file would leave one of them, and a report in place of a model none of the model.
+fn check_outputs(args: &ScanArgs) -> Result<(), Stop> {
+    let places: Vec<_> = args.output.iter().map(|output| file::identity(&output.path)).collect();
+    let scanned: Vec<_> = args.paths.iter().chain(&args.baseline).map(|path| file::identity(path)).collect();
+    for (index, (place, output)) in places.iter().zip(&args.output).enumerate() {
+        let shown = output.path.display();
+        if places.iter().take(index).any(|other| other == place) {
+            return Err(Stop::Usage(format!("--output: {shown} is named twice")));
+        }
+        if scanned.contains(place) {
+            return Err(Stop::Usage(format!("--output: {shown} is read by this scan and would be overwritten")));
+        }
+    }
+    Ok(())
+}
+
+fn write_file(output: &Output, report: &Report, look: Look<'_>) -> io::Result<()> {
+    file::write(&output.path, |out| render::report(output.format, report, Look { colored: false, ..look }, out))
 }
 
 /// Decisions that decided nothing: the file they were made for has gone, or the name is misspelt.

@@ -65,7 +65,10 @@ pub(crate) fn json(raw: &str) -> Cow<'_, str> {
 /// Characters that do not show what they are.
 fn is_hostile(c: char) -> bool {
     c.is_control()
+        // Never a character: XML and HTML refuse them.
+        || u32::from(c) & 0xFFFE == 0xFFFE
         || matches!(u32::from(c),
+            0xFDD0..=0xFDEF |
             // Take no space, or a blank that is none: soft hyphen, joiners, fillers, variation selectors, tags.
             0xAD | 0x34F | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F | 0x200B..=0x200D | 0x2060..=0x2065
             | 0x2800 | 0x3164 | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0 | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A

@@ -8,7 +8,7 @@ use scanner::finding::{Finding, Line, Severity};
 use scanner::report::{ArtifactReport, NotRead, Report};
 use std::io::{self, Write};
 
-pub(super) fn write(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io::Result<()> {
     let paint = Paint(look.colored);
     for artifact in &report.artifacts {
         for finding in &artifact.findings {
@@ -192,7 +192,7 @@ mod tests {
         }
     }
 
-    fn written(finding: Finding, look: Look) -> String {
+    fn written(finding: Finding, look: Look<'_>) -> String {
         let artifact = ArtifactReport {
             path: "a.pt".into(),
             format: "torch-zip",

@@ -6,6 +6,7 @@ use crate::exit::Exit;
 use scanner::finding::{Finding, Severity, Verdict};
 use scanner::report::{ArtifactReport, Report};
 use serde::Serialize;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// The severities of that tool.
@@ -103,9 +104,8 @@ pub(super) fn answer(report: &Report, settings: &Settings, input: &Path, path: &
         }
         answer.looked_at.push((artifact.path.clone(), scanner_of(artifact)));
         let before = answer.issues.len();
-        answer
-            .issues
-            .extend(artifact.findings.iter().filter_map(|finding| issue(artifact, finding, &source, settings)));
+        let issues = artifact.findings.iter().filter_map(|finding| issue(artifact, finding, &source, settings));
+        answer.issues.extend(once_each(issues));
         if !artifact.is_incomplete() || answer.issues.len() > before {
             answer.scanned.push(source.clone());
         }
@@ -122,6 +122,26 @@ pub(super) fn answer(report: &Report, settings: &Settings, input: &Path, path: &
         answer.errors.push(Note { category: "PATH", description, source });
     }
     answer
+}
+
+/// There, an operator is one issue of its file however often it is used; here the gravest use stands for all.
+fn once_each(issues: impl Iterator<Item = Issue>) -> Vec<Issue> {
+    let mut kept: Vec<Issue> = Vec::new();
+    let mut places: HashMap<(String, String, String, String), usize> = HashMap::new();
+    for issue in issues {
+        let of_operator = issue.description.starts_with("Use of ");
+        let said = if of_operator { String::new() } else { issue.description.clone() };
+        let key = (issue.source.clone(), issue.module.clone(), issue.operator.clone(), said);
+        match places.get(&key).and_then(|place| kept.get_mut(*place)) {
+            Some(known) if known.severity < issue.severity => *known = issue,
+            Some(_) => {}
+            None => {
+                _ = places.insert(key, kept.len());
+                kept.push(issue);
+            }
+        }
+    }
+    kept
 }
 
 /// Only what matters is an issue there: each one fails the run.

@@ -1,0 +1,54 @@
+//! `modelscan baseline`: what is typed to keep the findings of today from failing the gate of tomorrow.
+
+use super::{ConfigArgs, LimitArgs};
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// Keep known findings in a file, so that only new ones fail the gate.
+///
+/// Exit codes: 0 done; 2 done, but something could not be read whole and no baseline covers that; 4 the command line,
+/// the configuration or the baseline is wrong.
+#[derive(Debug, Args)]
+pub(crate) struct BaselineArgs {
+    #[command(subcommand)]
+    pub(crate) verb: BaselineVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BaselineVerb {
+    Create(CreateArgs),
+    Prune(PruneArgs),
+}
+
+/// Scan, and write all findings that are not accepted otherwise into a new baseline.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// Files and folders, written as they will be for `scan --baseline`.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The baseline.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Replace a baseline that is there.
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// Scan, and drop from a baseline what no longer occurs in what was scanned.
+#[derive(Debug, Args)]
+pub(crate) struct PruneArgs {
+    /// Files and folders, written as they were for `baseline create`.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The baseline.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) baseline: PathBuf,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}

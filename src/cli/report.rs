@@ -1,0 +1,69 @@
+//! Which reports are asked for: their formats, and `FORMAT=PATH`.
+
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// The formats of a scan report: one file each under `render/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+    /// A line of JSON for each file, then one that sums up.
+    Jsonl,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// JUnit XML: a test case for each file.
+    Junit,
+    /// For the summary of a job, or a comment.
+    Markdown,
+    /// A page that needs nothing beside it.
+    Html,
+    /// A CycloneDX 1.6 bill of materials, with hashes.
+    Cyclonedx,
+    /// Annotations of GitHub Actions.
+    Github,
+}
+
+/// A file to write the report to.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    pub(crate) format: Format,
+    pub(crate) path: PathBuf,
+}
+
+pub(super) fn parse_output(text: &str) -> Result<Output, String> {
+    let (format, path) = text.split_once('=').ok_or("write it as FORMAT=PATH, as in json=report.json")?;
+    let format = Format::from_str(format, false).map_err(|_| format!("there is no format {format:?}"))?;
+    match path {
+        "" => Err("the path is empty".to_owned()),
+        "-" => Err("standard output has --format; here stands a file".to_owned()),
+        path => Ok(Output { format, path: path.into() }),
+    }
+}
+
+/// Print the JSON Schema of a report.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// The report [default: a list of them].
+    #[arg(value_enum)]
+    pub(crate) report: Option<Schema>,
+}
+
+/// The reports that have a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Schema {
+    /// `scan --format json`.
+    Scan,
+    /// One line of `scan --format jsonl`.
+    Jsonl,
+    /// One line of `inspect --format json`.
+    Inspect,
+    /// `convert --report`.
+    Convert,
+    /// `run --report`.
+    Run,
+    /// `baseline create`.
+    Baseline,
+}

@@ -1,0 +1,91 @@
+//! Where a file stands, as programs that know a checkout want it: below the working directory, as a relative URI.
+
+use super::escape;
+use scanner::finding::Finding;
+use scanner::report::{ArtifactReport, Report};
+use std::fmt::Write as _;
+
+/// The path below the working directory, or as it is. Addresses of other machines become a path too: code scanning
+/// refuses a report with any scheme but `file`.
+pub(super) fn relative<'a>(path: &'a str, base: &str) -> std::borrow::Cow<'a, str> {
+    if let Some((scheme, rest)) = path.split_once("://")
+        && !scheme.is_empty()
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    {
+        return format!("{scheme}/{rest}").into();
+    }
+    let below = path.strip_prefix(base).filter(|_| !base.is_empty()).and_then(|rest| rest.strip_prefix('/'));
+    let mut path = below.unwrap_or(path);
+    while let Some(rest) = path.strip_prefix("./") {
+        path = rest.trim_start_matches('/');
+    }
+    path.into()
+}
+
+/// As a URI reference: everything but letters, digits, `-._~` and `/` is encoded.
+pub(super) fn uri(path: &str, base: &str) -> String {
+    let path = relative(path, base);
+    let mut out = String::from(if path.starts_with('/') { "file://" } else { "" });
+    encode(&path, &mut out);
+    out
+}
+
+/// Percent encoding of a path.
+pub(super) fn encode(path: &str, out: &mut String) {
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => out.push(char::from(byte)),
+            _ => _ = write!(out, "%{byte:02X}"),
+        }
+    }
+}
+
+/// The line to point at: a pointer of Git LFS is text, and its second line changes with the object.
+pub(super) fn line(artifact: &ArtifactReport) -> u64 {
+    if artifact.format == "lfs-pointer" { 2 } else { 1 }
+}
+
+/// File and member as people read them, each cut by itself.
+pub(super) fn shown(path: &str, member: Option<&str>) -> String {
+    match member {
+        None => escape::text(path).into_owned(),
+        Some(member) => format!("{}::{}", escape::text(path), escape::text(member)),
+    }
+}
+
+/// All findings with their files, the gravest first and else in the order of the report; at most `limit`. Also says how many there are.
+pub(super) fn gravest(report: &Report, limit: usize, suppressed: bool) -> (Vec<(&ArtifactReport, &Finding)>, usize) {
+    let artifacts = report.artifacts.iter();
+    let all = artifacts.flat_map(|artifact| artifact.findings.iter().map(move |finding| (artifact, finding)));
+    let mut all: Vec<_> = all.filter(|(_, finding)| suppressed || finding.suppressed.is_none()).collect();
+    let total = all.len();
+    all.sort_by_key(|(_, finding)| (finding.suppressed.is_some(), std::cmp::Reverse(finding.severity)));
+    all.truncate(limit);
+    (all, total)
+}
+
+/// The verdict as people read it.
+pub(super) fn verdict(report: &Report) -> &'static str {
+    report.verdict.as_str().split('_').next().map_or("", |first| if first == "not" { "not scanned" } else { first })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uris_are_relative_and_encoded() {
+        for (path, expected) in [
+            ("a b.pt", "a%20b.pt"),
+            ("./m/a.pt", "m/a.pt"),
+            ("/w/m/a#1.pt", "m/a%231.pt"),
+            ("/elsewhere/a.pt", "file:///elsewhere/a.pt"),
+            ("/work/a.pt", "file:///work/a.pt"),
+            ("c:x", "c%3Ax"),
+            ("hf://org/repo/a.pt", "hf/org/repo/a.pt"),
+            ("\u{202e}%", "%E2%80%AE%25"),
+        ] {
+            assert_eq!(uri(path, "/w"), expected);
+        }
+    }
+}
