@@ -209,7 +209,7 @@ impl<'a> Storages<'a> {
         let record = match &self.place {
             Place::Zip { zip, big } => {
                 let name = format!("{}/data/{key}", zip.root);
-                match zip.entries.get(&name) {
+                match zip.entry(&name) {
                     Some(entry) => zip_record::open(entry, self.member.as_deref(), self.outermost, *big, &self.watch)?,
                     // Records of no bytes may be left out.
                     None if bytes == 0 => Record::made(Arc::new([])),

@@ -64,7 +64,7 @@ pub(crate) fn big_endian(zip: &TorchZip, watch: &Watch) -> Result<bool, String> 
 /// When there are several.
 pub(crate) fn find<'a>(zip: &'a TorchZip, name: &str) -> Result<Option<&'a ZipEntry>, String> {
     let name = format!("{}/{name}", zip.root);
-    let mut found = zip.entries.values().filter(|entry| entry.name.eq_ignore_ascii_case(&name));
+    let mut found = zip.entries().iter().filter(|entry| entry.name.eq_ignore_ascii_case(&name));
     match (found.next(), found.next()) {
         (one, None) => Ok(one),
         _ => Err(format!("it has {name} in several spellings, and which one is read cannot be told")),

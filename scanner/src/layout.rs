@@ -53,10 +53,29 @@ pub struct Range {
 pub struct TorchZip {
     /// The one folder that everything stands in.
     pub root: String,
-    /// All entries by their full names; of equal names the first.
-    pub entries: HashMap<String, ZipEntry>,
+    entries: Vec<ZipEntry>,
     /// Whether it is a TorchScript archive: its classes are the program's own and stand for no import.
     pub script: bool,
+}
+
+impl TorchZip {
+    /// Of `entries`. Of equal names the first stays: torch's reader finds that one.
+    pub fn new(root: String, mut entries: Vec<ZipEntry>, script: bool) -> Self {
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        entries.dedup_by(|later, first| later.name == first.name);
+        Self { root, entries, script }
+    }
+
+    /// The entry of that full name.
+    pub fn entry(&self, name: &str) -> Option<&ZipEntry> {
+        let place = self.entries.binary_search_by(|entry| entry.name.as_str().cmp(name)).ok()?;
+        self.entries.get(place)
+    }
+
+    /// All entries, each name once.
+    pub fn entries(&self) -> &[ZipEntry] {
+        &self.entries
+    }
 }
 
 /// A storage in torch's tar.

@@ -101,6 +101,11 @@ impl ZipEntry {
         }
     }
 
+    /// Its content, where it stands in the archive plainly and was gathered.
+    pub fn kept(&self) -> Option<SharedSource> {
+        self.kept.clone()
+    }
+
     fn codec(&self) -> Result<Option<Codec>, Unread> {
         Ok(Some(match self.method {
             0 => return Ok(None),
