@@ -34,7 +34,7 @@ impl Walk<'_> {
                 Numbers::Wrong("it is a storage")
             }
         };
-        self.tensor(id, Tensor { word: String::new(), dtype: None, item: 0, shape: None, numbers, beside: Vec::new() });
+        self.tensor(id, Tensor { word: "".into(), dtype: None, item: 0, shape: None, numbers, beside: Vec::new() });
         true
     }
 
@@ -74,9 +74,9 @@ impl Walk<'_> {
             // A tuple that a call made.
             _ => self.push_blocked(id, Part::Word("args"), made.args, unknown()),
         }
-        self.push_blocked(id, Part::Word("kwargs"), made.kwargs, unknown());
+        self.push_blocked(id, Part::Word("kwargs"), made.kwargs(), unknown());
         if !known {
-            for (index, value) in made.items.kept.iter().chain(&made.states).enumerate() {
+            for (index, value) in made.items().kept.iter().chain(made.states()).enumerate() {
                 self.push_blocked(id, Part::Index(index), *value, unknown());
             }
             return self.leave(Some(id), Part::Nothing, || format!("what {class} makes"));
@@ -84,11 +84,11 @@ impl Walk<'_> {
         // The subclass of a dict or the subclass of a list: nothing but the keys tells which.
         let text = |key: &Value| matches!(key, Value::Text { .. });
         if matches!(class, "collections.OrderedDict" | "collections.Counter" | "collections.defaultdict")
-            || made.items.kept.len().is_multiple_of(2) && made.items.kept.iter().step_by(2).all(text)
+            || made.items().kept.len().is_multiple_of(2) && made.items().kept.iter().step_by(2).all(text)
         {
-            self.pairs(id, &made.items);
+            self.pairs(id, made.items());
         } else {
-            self.row(id, &made.items);
+            self.row(id, made.items());
         }
         self.states(id, class, made);
     }
@@ -125,7 +125,7 @@ impl Walk<'_> {
     /// `OrderedDict([[key, value], ...])`, then items.
     fn ordered(&mut self, id: u32, args: &Items, made: &Call) {
         self.whole(args);
-        self.whole(&made.items);
+        self.whole(made.items());
         let trace = self.trace;
         let mut pairs = Vec::new();
         if let Some(listed) = args.kept.first() {
@@ -141,17 +141,17 @@ impl Walk<'_> {
                 self.lacking = Some("an ordered dict of it is made of what is no list of pairs");
             }
         }
-        pairs.extend(pairs_of(&made.items));
+        pairs.extend(pairs_of(made.items()));
         self.settled(id, pairs);
         self.states(id, "collections.OrderedDict", made);
     }
 
     fn states(&mut self, id: u32, class: &str, made: &Call) {
         // The later one replaces what it names of the earlier one, by rules of the class.
-        if made.states.len() > 1 {
+        if made.states().len() > 1 {
             self.lacking = Some("an object of it is given a state twice");
         }
-        for state in &made.states {
+        for state in made.states() {
             self.state(id, class, *state);
         }
     }
@@ -198,7 +198,7 @@ impl Walk<'_> {
         let trace = self.trace;
         let pairs = match (container(trace, buffers), call(trace, buffers)) {
             (Some((Kind::Dict, items)), _) => items,
-            (_, Some(made)) if !skipped.is_empty() => &made.items,
+            (_, Some(made)) if !skipped.is_empty() => made.items(),
             _ => {
                 self.push(Some(id), Part::Nothing, buffers);
                 return;

@@ -91,13 +91,14 @@ pub fn open_file(file: File, path: &Path, policy: &Policy) -> Result<Loaded, Err
 
 fn planned(
     path: &Path,
-    (examined, proven): (Examined, bool),
+    (mut examined, proven): (Examined, bool),
     limits: &Limits,
     policy: &Policy,
 ) -> Result<Loaded, Error> {
     let contents = Contents::new(&examined, limits);
     let drafts = contents.drafts(path, &policy.wanted(proven));
     let len = contents.len();
+    examined.forget();
     Loaded::new(path, vec![examined], drafts, len, policy)
 }
 

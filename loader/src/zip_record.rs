@@ -21,9 +21,10 @@ pub(crate) fn open(
     watch: &Watch,
 ) -> Result<Record, String> {
     let cut = || format!("its record {} is cut off", entry.name);
-    let mut record = match (entry.stored_range(), entry.unchecked()) {
-        (Some((at, len)), Some(source)) => {
-            let mut record = Record::new(source, 0, len).ok_or_else(cut)?;
+    let mut record = match entry.stored_range() {
+        Some((at, len)) => {
+            let mut record = Record::new(entry.archive().clone(), at, len).ok_or_else(cut)?;
+            record.offset = 0;
             record.in_file = outermost.then_some(at);
             record.crc32 = (entry.crc32 != 0).then_some(entry.crc32);
             record

@@ -16,6 +16,7 @@ use crate::pickle::value::Value;
 use crate::pickle::{self, Trace};
 use crate::seen::{Heard, Seen};
 use crate::source::{Recent, gathered, read_vec};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -133,8 +134,8 @@ fn records(
         let heard = followed(artifact, seen, entry);
         let alone;
         let trace = match &heard {
-            Some(heard) => &heard.trace,
-            None => {
+            Some(heard) if tells_all(&heard.trace) => &heard.trace,
+            _ => {
                 let opened = entry.open(&artifact.watch).source.map(|source| gathered(source, GATHERED));
                 let Some(Ok(source)) = opened else { continue };
                 let source = if source.known(0, 1).is_some() { source } else { Arc::new(Recent::new(source)) };
@@ -144,7 +145,7 @@ fn records(
         };
         for id in &trace.persistent {
             let Some(storage) = storage(trace, *id) else { continue };
-            let record = places.get(storage.key.as_str()).and_then(|place| sizes.get_mut(*place));
+            let record = places.get(storage.key.as_ref()).and_then(|place| sizes.get_mut(*place));
             match (record, storage.bytes) {
                 (Some((record, _)), Some(bytes)) if *record != bytes => {
                     let what =
@@ -165,7 +166,7 @@ fn records(
     (place_of.iter().map(good).collect(), judged)
 }
 
-/// What is heard of a `data.pkl`, where that tells all its persistent ids: read once, it serves for these and for judging.
+/// What is heard of a `data.pkl`: read once, it serves for its persistent ids and for judging.
 fn followed(artifact: &Artifact, seen: &Seen, entry: &ZipEntry) -> Option<Heard> {
     let member = Artifact {
         chain: artifact.chain.member(&entry.name),
@@ -175,17 +176,19 @@ fn followed(artifact: &Artifact, seen: &Seen, entry: &ZipEntry) -> Option<Heard>
         role: Role::Unknown,
         watch: artifact.watch.clone(),
     };
-    let heard = seen.hear(&member, 0, &FIRST);
-    // torch knows no arrays between the opcodes, and what is not kept cannot be asked.
-    let trace = &heard.trace;
-    let whole = !trace.heap.overflowed() && trace.arrays.is_empty() && trace.nested.is_empty();
-    whole.then_some(heard)
+    Some(seen.hear(&member, 0, &FIRST))
+}
+
+/// Whether the persistent ids are those that torch asks for: it knows no arrays between the opcodes, and what is not kept
+/// cannot be asked.
+fn tells_all(trace: &Trace) -> bool {
+    !trace.heap.overflowed() && trace.arrays.is_empty() && trace.nested.is_empty()
 }
 
 /// A storage as a persistent id names it.
-pub struct Storage {
+pub struct Storage<'a> {
     /// Its key.
-    pub key: String,
+    pub key: Cow<'a, str>,
     /// Its size, where the class is one of torch's.
     pub bytes: Option<u64>,
     /// Whether it is on the `meta` device and has no data.
@@ -193,7 +196,7 @@ pub struct Storage {
 }
 
 /// Reads a persistent id as torch writes it.
-pub fn storage(trace: &Trace, id: Value) -> Option<Storage> {
+pub fn storage(trace: &Trace, id: Value) -> Option<Storage<'_>> {
     let items = trace.tuple(id)?;
     let [kind, class, key, location, count] = items.kept.get(..5)?.try_into().ok()?;
     if trace.shown(kind, 16).as_deref() != Some("storage") {
@@ -202,7 +205,7 @@ pub fn storage(trace: &Trace, id: Value) -> Option<Storage> {
     let Value::Global(class) = class else { return None };
     // As `module.name` ends: a name that is computed is none of torch's.
     let class = trace.callables.get(class as usize).and_then(|callable| callable.name.as_deref()).unwrap_or("?");
-    let key = trace.text(key, 256)?;
+    let key = trace.shown(key, 256)?;
     let Value::Int(count @ 0..) = count else { return None };
     let bytes = item_size(class.rsplit('.').next()?).and_then(|size| count.unsigned_abs().checked_mul(size));
     Some(Storage { key, bytes, meta: trace.shown(location, 16).as_deref() == Some("meta") })

@@ -141,10 +141,11 @@ impl Heap {
             Value::Global(id) => Value::Instance(id),
             _ => Value::Unknown,
         };
-        if self.ids_only || !self.take(NODE + size_of::<Call>()) {
+        let more = if call.has_more() { Call::MORE } else { 0 };
+        if self.ids_only || !self.take(NODE + size_of::<Call>() + more) {
             return plain;
         }
-        let weight = self.weight(&[call.args, call.kwargs]).saturating_add(1);
+        let weight = self.weight(&[call.args, call.kwargs()]).saturating_add(1);
         self.push(Node::Call(Box::new(call)), weight).unwrap_or(plain)
     }
 
@@ -157,6 +158,7 @@ impl Heap {
             let heaviest = slot.weight;
             self.heaviest = self.heaviest.max(heaviest);
         }
+        self.charge_more(id);
         let Some(items) = self.items_of(id) else {
             return;
         };
@@ -180,15 +182,24 @@ impl Heap {
         if !self.take(VALUE) {
             return;
         }
+        self.charge_more(id);
         if let Some(Slot { node: Node::Call(call), .. }) = self.slot_mut(id) {
-            call.states.push(state);
+            call.states_mut().push(state);
+        }
+    }
+
+    /// Counts what a call gets once it has more than arguments: past the limit too, since that it was given something has to
+    /// be known, and no call gets it twice.
+    fn charge_more(&mut self, id: NodeId) {
+        if matches!(self.get(id), Some(Node::Call(call)) if !call.has_more()) {
+            self.bytes = self.bytes.saturating_add(Call::MORE);
         }
     }
 
     fn items_of(&mut self, id: NodeId) -> Option<&mut Items> {
         match &mut self.slot_mut(id)?.node {
             Node::Container { items, .. } => Some(items),
-            Node::Call(call) => Some(&mut call.items),
+            Node::Call(call) => Some(call.items_mut()),
         }
     }
 }
