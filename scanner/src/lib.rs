@@ -15,6 +15,7 @@ pub mod judge;
 pub mod layout;
 pub mod limits;
 pub mod opened;
+pub mod outside;
 pub mod pickle;
 pub mod policy;
 pub mod report;
@@ -23,4 +24,5 @@ pub mod seen;
 pub mod source;
 
 pub use engine::{Error, Progress, ScanOptions, disassemble, inspect, scan};
+pub use outside::Outside;
 pub use rule::{Meta, rules};
