@@ -2,6 +2,7 @@
 
 pub(crate) mod baseline;
 pub(crate) mod convert;
+pub(crate) mod lock;
 pub(crate) mod report;
 pub(crate) mod run;
 
@@ -28,6 +29,7 @@ pub(crate) enum Verb {
     Convert(Box<convert::ConvertArgs>),
     Rule(RuleArgs),
     Baseline(Box<baseline::BaselineArgs>),
+    Lock(lock::LockArgs),
     Schema(report::SchemaArgs),
     Run(Box<run::RunArgs>),
     Completions(CompletionsArgs),

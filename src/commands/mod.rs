@@ -4,6 +4,7 @@ pub(crate) mod baseline;
 pub(crate) mod convert;
 pub(crate) mod drop_in;
 pub(crate) mod inspect;
+pub(crate) mod lock;
 pub(crate) mod pages;
 pub(crate) mod rule;
 pub(crate) mod run;
