@@ -2,6 +2,7 @@
 
 pub(crate) mod baseline;
 pub(crate) mod convert;
+pub(crate) mod guard;
 pub(crate) mod lock;
 pub(crate) mod report;
 pub(crate) mod run;
@@ -30,6 +31,7 @@ pub(crate) enum Verb {
     Rule(RuleArgs),
     Baseline(Box<baseline::BaselineArgs>),
     Lock(lock::LockArgs),
+    Guard(Box<guard::GuardArgs>),
     Schema(report::SchemaArgs),
     Run(Box<run::RunArgs>),
     Completions(CompletionsArgs),

@@ -12,6 +12,7 @@ use scanner::source::FileSource;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 /// A finding from here on keeps a file out.
@@ -20,13 +21,14 @@ const GATE: Severity = Severity::Medium;
 /// What a file is, for somebody who is about to load it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// A model that is clean, or no model and nothing was found in it (`config.json`, a tokenizer).
+    /// A model that is clean, or plain data that is no model and in which nothing was found (`config.json`, a tokenizer).
     Admitted,
     /// A program: it is not loaded but run, and nothing here judges that.
     Program,
     /// Something in it is unknown or computed.
     Unproven,
-    /// Some of it was not read, or it stands for something that is not there (a Git LFS pointer).
+    /// Some of it was not read, or it is of a format that nobody here reads, or it stands for something that is not there
+    /// (a Git LFS pointer).
     Unread,
     /// It would do harm.
     Dangerous,
@@ -100,7 +102,8 @@ pub fn look(file: &File, path: &str, limits: &Limits) -> io::Result<Looked> {
     if source.stamp()? != before {
         return Err(io::Error::other("the file changed while it was read; try again when nobody writes to it"));
     }
-    let standing = standing(&report, is_program(path));
+    let plain = !report.is_unknown() || is_plain(path, file)?;
+    let standing = standing(&report, is_program(path), plain);
     Ok(Looked { report, standing })
 }
 
@@ -119,7 +122,7 @@ pub fn look_and_hash(file: &File, path: &str, limits: &Limits) -> io::Result<(Lo
     Ok((looked, sha256))
 }
 
-fn standing(report: &ArtifactReport, program: bool) -> Standing {
+fn standing(report: &ArtifactReport, program: bool, plain: bool) -> Standing {
     let fails =
         report.findings.iter().any(|finding| finding.severity >= GATE && finding.rule != scanner::policy::NOT_READ);
     if report.verdict == Verdict::Dangerous {
@@ -132,6 +135,8 @@ fn standing(report: &ArtifactReport, program: bool) -> Standing {
         Standing::Unproven
     } else if program {
         Standing::Program
+    } else if !plain {
+        Standing::Unread
     } else {
         Standing::Admitted
     }
@@ -145,6 +150,34 @@ fn is_program(path: &str) -> bool {
     ];
     let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
     name.contains(".so.") || NAMES.iter().any(|ending| name.ends_with(ending))
+}
+
+/// Whether a file of no known format is text, or data by its name: tokenizers, pictures, sounds. A model of a format that is
+/// not read here must not pass for a file that is no model.
+fn is_plain(path: &str, file: &File) -> io::Result<bool> {
+    const NAMES: [&str; 13] =
+        [".model", ".spm", ".vocab", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".wav", ".mp3", ".flac", ".ogg", ".pdf"];
+    /// Loaders of Keras take it under any name.
+    const HDF5: [u8; 4] = *b"\x89HDF";
+    /// The largest tokenizers are a fifth of that.
+    const TEXT: u64 = 256 << 20;
+    let mut start = [0; HDF5.len()];
+    if file.read_at(&mut start, 0)? == start.len() && start == HDF5 {
+        return Ok(false);
+    }
+    let name = path.to_ascii_lowercase();
+    if NAMES.iter().any(|ending| name.ends_with(ending)) {
+        return Ok(true);
+    }
+    let mut text = file.metadata()?.len() <= TEXT;
+    let control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r' | b'\x0c');
+    if text {
+        hash::blocks(file, |bytes| {
+            text &= !bytes.iter().any(control);
+            Ok(())
+        })?;
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -164,6 +197,9 @@ mod tests {
             ("a.pkl", &b"]."[..], Standing::Admitted),
             ("config.json", b"{}", Standing::Admitted),
             ("empty.txt", b"", Standing::Admitted),
+            ("tokenizer.model", b"\x0a\x0e\x0a\x05", Standing::Admitted),
+            ("word.bin", b"\x0a\x0e\x0a\x05\x00\x01", Standing::Unread),
+            ("old.model", b"\x89HDF\r\n\x1a\n", Standing::Unread),
             ("modeling.py", b"import os\n", Standing::Program),
             ("lib.so.1", b"", Standing::Program),
             ("tool", b"\x7fELF\x02\x01\x01", Standing::Dangerous),

@@ -3,6 +3,8 @@
 pub(crate) mod baseline;
 pub(crate) mod convert;
 pub(crate) mod drop_in;
+pub(crate) mod guard;
+mod guard_folder;
 pub(crate) mod inspect;
 pub(crate) mod lock;
 pub(crate) mod pages;
