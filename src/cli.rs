@@ -2,6 +2,8 @@
 
 pub(crate) mod baseline;
 pub(crate) mod convert;
+pub(crate) mod guard;
+pub(crate) mod lock;
 pub(crate) mod remote;
 pub(crate) mod report;
 pub(crate) mod run;
@@ -29,6 +31,8 @@ pub(crate) enum Verb {
     Convert(Box<convert::ConvertArgs>),
     Rule(RuleArgs),
     Baseline(Box<baseline::BaselineArgs>),
+    Lock(lock::LockArgs),
+    Guard(Box<guard::GuardArgs>),
     Schema(report::SchemaArgs),
     Run(Box<run::RunArgs>),
     Completions(CompletionsArgs),
