@@ -57,7 +57,9 @@ pub(crate) struct Drafts {
     pub(crate) flat: bool,
     /// What stands for tensors that safetensors cannot hold.
     pub(crate) parts: BTreeMap<String, Value>,
-    /// What `format` says in the metadata.
+    /// What the source itself has as `__metadata__`.
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// What `format` says in the metadata, where the source does not say it.
     pub(crate) framework: &'static str,
 }
 

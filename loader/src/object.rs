@@ -106,6 +106,7 @@ impl Walk<'_> {
                 self.lacking = Some("attributes of a tensor of it cannot be told");
                 continue;
             };
+            self.settled_when_taken(half);
             self.whole(items);
             for [key, value] in settled(trace, pairs_of(items)) {
                 if trace.text(key, KEY).is_none_or(|key| matches!(key.as_str(), "data" | "real" | "imag")) {
@@ -130,6 +131,8 @@ impl Walk<'_> {
         let mut pairs = Vec::new();
         if let Some(listed) = args.kept.first() {
             let of_pair = |pair: &Value| <[Value; 2]>::try_from(row(trace, *pair)?).ok();
+            self.settled_when_taken(*listed);
+            row(trace, *listed).unwrap_or_default().iter().for_each(|pair| self.settled_when_taken(*pair));
             match container(trace, *listed) {
                 Some((Kind::Dict, listed)) => pairs.extend(pairs_of(listed).filter(|_| listed.complete())),
                 Some((_, listed)) => pairs.extend(listed.kept.iter().map_while(of_pair)),
@@ -158,6 +161,7 @@ impl Walk<'_> {
 
     fn state(&mut self, id: u32, class: &str, state: Value) {
         let trace = self.trace;
+        self.settled_when_taken(state);
         match container(trace, state) {
             Some((Kind::Dict, items)) => match module(trace, state) {
                 Some([parameters, buffers, modules]) => {
@@ -177,6 +181,7 @@ impl Walk<'_> {
             // Attributes of `__dict__` and of `__slots__`.
             Some((Kind::Tuple, items)) if items.kept.len() == 2 => {
                 for (index, half) in items.kept.iter().enumerate() {
+                    self.settled_when_taken(*half);
                     match container(trace, *half) {
                         Some((Kind::Dict, items)) => self.pairs(id, items),
                         _ if *half == Value::None => {}
@@ -191,6 +196,13 @@ impl Walk<'_> {
             None => {
                 self.push(Some(id), Part::Nothing, state);
             }
+        }
+    }
+
+    /// Notes where a container got more after its items were taken: what took them has not got it.
+    fn settled_when_taken(&mut self, value: Value) {
+        if self.trace.heap.changed_late(value) {
+            self.lacking = Some("a container of it is changed after an object was made of its items");
         }
     }
 

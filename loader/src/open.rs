@@ -1,6 +1,6 @@
 //! The one door: a path and what is allowed go in, tensors of a file that was cleared come out.
 
-use crate::draft::{Drafts, LeftOut, Wanted};
+use crate::draft::{Drafts, LeftOut, Refused, Wanted};
 use crate::error::Error;
 use crate::plan::{PlanOptions, Planned, TensorPlan};
 use crate::source::Contents;
@@ -124,7 +124,12 @@ impl Loaded {
         len: u64,
         policy: &Policy,
     ) -> Result<Self, Error> {
-        let refused = std::mem::take(&mut drafts.refused);
+        let mut refused = std::mem::take(&mut drafts.refused);
+        // Of an empty dict an empty file is made; what merely holds none is more likely the wrong file.
+        if drafts.tensors.is_empty() && drafts.parts.is_empty() && !drafts.flat && refused.is_empty() {
+            let why = "it holds no tensors".to_owned();
+            refused.push(Refused { name: String::new(), why });
+        }
         if !refused.is_empty() {
             return Err(if drafts.unknown { Error::Unknown(refused) } else { Error::NotConvertible(refused) });
         }

@@ -95,7 +95,10 @@ impl TensorPlan {
         limits: &Limits,
         options: &PlanOptions,
     ) -> Result<Self, Vec<Refused>> {
-        let mut metadata = BTreeMap::from([(FORMAT.to_owned(), drafts.framework.to_owned())]);
+        let mut metadata = drafts.metadata;
+        // It was about another source.
+        metadata.remove(SOURCE_HASH);
+        metadata.entry(FORMAT.to_owned()).or_insert_with(|| drafts.framework.to_owned());
         if !drafts.parts.is_empty() {
             let parts = serde_json::to_string(&drafts.parts).unwrap_or_default();
             metadata.insert(PARTS.to_owned(), parts);

@@ -5,7 +5,7 @@
 
 use crate::archive::zip::ZipEntry;
 use crate::source::SharedSource;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Where the numbers of one artifact stand.
 pub enum Layout {
@@ -37,6 +37,8 @@ pub enum Layout {
         source: SharedSource,
         /// The tensors, in the order of the header.
         tensors: Vec<Placed>,
+        /// What stands in `__metadata__`; `None` where that is more than is kept.
+        metadata: Option<BTreeMap<String, String>>,
     },
 }
 
