@@ -72,6 +72,9 @@ fn head(report: &Report) -> String {
         }
     }
     text.push('\n');
+    if let Some(unverified) = place::unverified(report) {
+        _ = writeln!(text, "{unverified}.\n");
+    }
     text
 }
 
