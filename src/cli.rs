@@ -42,8 +42,12 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 pub(crate) struct ScanArgs {
     /// Files and folders.
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "changed_since", value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
+    /// Scan what HEAD and the working tree bring since they left REF, at and below each PATH; configuration and
+    /// baseline are those of REF. Nothing of a known format is code 0 here.
+    #[arg(long, value_name = "REF", allow_hyphen_values = true)]
+    pub(crate) changed_since: Option<String>,
     /// What the report on standard output looks like.
     #[arg(long, value_enum, default_value_t = Format::Text, env = "MODELSCAN_FORMAT", hide_env = true)]
     pub(crate) format: Format,

@@ -14,6 +14,7 @@ pub mod format;
 pub mod judge;
 pub mod layout;
 pub mod limits;
+mod not_followed;
 pub mod opened;
 pub mod pickle;
 pub mod policy;
@@ -23,4 +24,5 @@ pub mod seen;
 pub mod source;
 
 pub use engine::{Error, Progress, ScanOptions, disassemble, inspect, scan};
+pub use not_followed::link_that_leaves;
 pub use rule::{Meta, rules};

@@ -26,7 +26,13 @@ pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io:
         let style = paint.level(Severity::High);
         writeln!(out, "{style}error{style:#}: {}: {}", escape::text(&error.path), escape::text(&error.message))?;
     }
-    if look.quiet { Ok(()) } else { writeln!(out, "{}", sum_up(report)) }
+    if look.quiet {
+        return Ok(());
+    }
+    if let Some(none) = super::place::no_model(report, look) {
+        writeln!(out, "{none}")?;
+    }
+    writeln!(out, "{}", sum_up(report))
 }
 
 fn write_finding(artifact: &ArtifactReport, finding: &Finding, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
