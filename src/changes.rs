@@ -202,11 +202,7 @@ fn compared(git: &Git, command: &[&str]) -> Result<Vec<Row>, String> {
             return Err(format!("git {} answered what is not understood: {head:?}", command.join(" ")));
         };
         let was_file = old_mode.starts_with("100");
-        rows.push(Row {
-            path: path.into(),
-            deleted: status.starts_with('D'),
-            old: was_file.then(|| old.to_owned()),
-        });
+        rows.push(Row { path: path.into(), deleted: status.starts_with('D'), old: was_file.then(|| old.to_owned()) });
     }
     Ok(rows)
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod baseline;
 pub(crate) mod convert;
+pub(crate) mod remote;
 pub(crate) mod report;
 pub(crate) mod run;
 
@@ -41,8 +42,8 @@ pub(crate) enum Verb {
 /// the configuration is wrong.
 #[derive(Debug, Args)]
 pub(crate) struct ScanArgs {
-    /// Files and folders.
-    #[arg(required_unless_present = "changed_since", value_name = "PATH")]
+    /// Files, folders and https addresses.
+    #[arg(required_unless_present = "changed_since", value_name = "PATH|URL")]
     pub(crate) paths: Vec<PathBuf>,
     /// Scan what HEAD and the working tree bring since they left REF, at and below each PATH; configuration and
     /// baseline are those of REF. Nothing of a known format is code 0 here.
@@ -83,6 +84,8 @@ pub(crate) struct ScanArgs {
     /// When to use colors.
     #[arg(long, value_enum, default_value_t = Color::Auto)]
     pub(crate) color: Color,
+    #[command(flatten)]
+    pub(crate) remote: remote::RemoteArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
 }

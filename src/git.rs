@@ -153,7 +153,8 @@ impl Git {
 
     /// Comparing a file with the index would start its filter.
     fn filters(&self) -> Result<Vec<OsString>, String> {
-        let keys = self.ask_whether(&["config", "-z", "--name-only", "--get-regexp", "^filter\\."])?.unwrap_or_default();
+        let keys =
+            self.ask_whether(&["config", "-z", "--name-only", "--get-regexp", "^filter\\."])?.unwrap_or_default();
         let names = keys.split(|byte| *byte == 0).filter_map(|key| {
             let dot = key.iter().rposition(|byte| *byte == b'.')?;
             key.get(..dot)

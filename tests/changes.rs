@@ -100,8 +100,13 @@ fn a_change_does_not_decide_about_itself() {
     here.commit();
     let (code, _, said) = scan(&here, "", &[]);
     assert_eq!(code, Some(1));
-    assert!(said.err.contains("modelscan.toml is touched by this change: what holds is what main says"), "{}", said.err);
-    for named in [["--baseline", "known.json"], ["--config", "modelscan.toml"], ["--config", "../repository/modelscan.toml"]]
+    assert!(
+        said.err.contains("modelscan.toml is touched by this change: what holds is what main says"),
+        "{}",
+        said.err
+    );
+    for named in
+        [["--baseline", "known.json"], ["--config", "modelscan.toml"], ["--config", "../repository/modelscan.toml"]]
     {
         let said = here.modelscan("", &[&SINCE[..], &named].concat());
         assert_eq!((said.code, said.out.as_str()), (Some(4), ""), "{named:?}");
@@ -119,7 +124,8 @@ fn a_change_does_not_decide_about_itself() {
 #[test]
 fn what_the_target_has_decided_holds() {
     let bad = here_with_baseline();
-    let here = Repository::new("changes-target", &[("modelscan.toml", b"fail-on = \"critical\"\n"), ("known.json", &bad)]);
+    let here =
+        Repository::new("changes-target", &[("modelscan.toml", b"fail-on = \"critical\"\n"), ("known.json", &bad)]);
     here.git(&["checkout", "--quiet", "main"]);
     here.write("modelscan.toml", IGNORE);
     let link = here.dir.join("link.toml");

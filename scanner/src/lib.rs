@@ -16,6 +16,7 @@ pub mod layout;
 pub mod limits;
 mod not_followed;
 pub mod opened;
+pub mod outside;
 pub mod pickle;
 pub mod policy;
 pub mod report;
@@ -25,4 +26,5 @@ pub mod source;
 
 pub use engine::{Error, Progress, ScanOptions, disassemble, inspect, scan};
 pub use not_followed::link_that_leaves;
+pub use outside::Outside;
 pub use rule::{Meta, rules};

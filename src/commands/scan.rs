@@ -1,6 +1,6 @@
 //! `modelscan scan`: from what was typed to a report and an exit code.
 
-use super::{Stop, baseline, print, settle};
+use super::{Stop, baseline, elsewhere, print, settle};
 use crate::changes::Changes;
 use crate::cli::{Format, Output, ScanArgs};
 use crate::config::{self, Config};
@@ -35,16 +35,18 @@ pub(crate) fn run(args: &ScanArgs) -> Result<Exit, Stop> {
     let hash = args.sha256
         || args.format == Format::Cyclonedx
         || args.output.iter().any(|output| output.format == Format::Cyclonedx);
+    let (paths, outside) = elsewhere::prepare(paths, &args.remote, &config.limits)?;
     let report = {
         let progress = Progress::start(!args.quiet && !args.no_progress);
         let options = ScanOptions {
             limits: config.limits.clone(),
             hash: hash || config.policy.needs_sha256(),
             policy: config.policy.clone(),
-            jobs: config.jobs,
+            jobs: if outside.is_some() && config.jobs == 0 { elsewhere::JOBS } else { config.jobs },
+            outside: outside.as_ref().map(|outside| outside as &dyn scanner::Outside),
             progress: progress.as_ref().map(|progress| progress as &dyn scanner::Progress),
         };
-        scanner::scan(paths, &options)
+        scanner::scan(&paths, &options)
     };
     let report = match &changes {
         Some(changes) => with_links(report, changes, &config),
