@@ -2,7 +2,7 @@
 
 use super::Stop;
 use crate::cli::remote::{From, RemoteArgs};
-use crate::config;
+use crate::decision::Decisions;
 use remote::{Address, Credentials, Lfs, LfsOptions, Options, Remote};
 use scanner::limits::Limits;
 use std::path::PathBuf;
@@ -31,7 +31,8 @@ pub(crate) fn prepare(typed: &[PathBuf], args: &RemoteArgs, limits: &Limits) -> 
 
 /// What holds for connections.
 fn reaching(args: &RemoteArgs, limits: &Limits) -> Result<Options, Stop> {
-    let roots = args.ca_file.as_ref().map(|path| config::read_up_to(path, MAX_PEM)).transpose().map_err(Stop::Usage)?;
+    let roots =
+        args.ca_file.as_ref().map(|path| Decisions::ON_DISK.read(path, MAX_PEM)).transpose().map_err(Stop::Usage)?;
     Ok(Options {
         max_bytes: args.limit_remote_bytes,
         max_requests: args.limit_remote_requests,
