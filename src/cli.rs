@@ -4,6 +4,7 @@ pub(crate) mod baseline;
 pub(crate) mod convert;
 pub(crate) mod guard;
 pub(crate) mod lock;
+pub(crate) mod remote;
 pub(crate) mod report;
 pub(crate) mod run;
 
@@ -45,8 +46,8 @@ pub(crate) enum Verb {
 /// the configuration is wrong.
 #[derive(Debug, Args)]
 pub(crate) struct ScanArgs {
-    /// Files and folders.
-    #[arg(required = true, value_name = "PATH")]
+    /// Files, folders and https addresses.
+    #[arg(required = true, value_name = "PATH|URL")]
     pub(crate) paths: Vec<PathBuf>,
     /// What the report on standard output looks like.
     #[arg(long, value_enum, default_value_t = Format::Text, env = "MODELSCAN_FORMAT", hide_env = true)]
@@ -83,6 +84,8 @@ pub(crate) struct ScanArgs {
     /// When to use colors.
     #[arg(long, value_enum, default_value_t = Color::Auto)]
     pub(crate) color: Color,
+    #[command(flatten)]
+    pub(crate) remote: remote::RemoteArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
 }

@@ -87,6 +87,7 @@ mod tests {
             size: 1,
             verdict: if format == UNKNOWN_FORMAT { Verdict::NotScanned } else { Verdict::Unproven },
             sha256: None,
+            lfs: None,
             findings,
             not_read: if unread { vec![not_read] } else { vec![] },
         };

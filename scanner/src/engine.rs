@@ -4,17 +4,19 @@ use crate::archive::directory::{self, Found, Kind};
 use crate::artifact::Watch;
 use crate::examine::{Examination, examine};
 use crate::fact::{Fact, Unread};
+use crate::format::lfs_pointer::{self, Pointer};
 use crate::judge::judge;
 use crate::limits::Limits;
+use crate::outside::{Brought, Outside, Unchanged};
 use crate::pickle::trace::{Action, Trace};
 use crate::pickle::{listing, opcode, preview, value::Value};
 use crate::policy::Policy;
 use crate::report::{
-    ArtifactReport, CallReport, ImportReport, InspectReport, MemberReport, NotRead, PickleReport, Report, ScanError,
-    UNKNOWN_FORMAT,
+    ArtifactReport, CallReport, ImportReport, InspectReport, Integrity, MemberReport, NotRead, PickleReport, Report,
+    ScanError, UNKNOWN_FORMAT,
 };
 use crate::seen::Keep;
-use crate::source::{FileSource, SharedSource, Source};
+use crate::source::{SharedSource, Source};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
@@ -35,6 +37,8 @@ pub struct ScanOptions<'a> {
     pub progress: Option<&'a dyn Progress>,
     /// Whether the SHA-256 of each file stands in the report.
     pub hash: bool,
+    /// Who brings what is no file of this machine.
+    pub outside: Option<&'a dyn Outside>,
 }
 
 /// Is told how far a scan is, from any thread.
@@ -65,29 +69,37 @@ impl std::fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Scans files and folders.
+/// Scans files and folders, and what is to be brought from elsewhere.
 pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
     let found = directory::list(paths, &options.limits);
+    let elsewhere = options.outside.map(Outside::places).unwrap_or_default();
     if let Some(progress) = options.progress {
         let bytes = found.iter().map(size).sum();
-        progress.found(found.len() as u64, bytes);
+        progress.found((found.len() + elsewhere.len()) as u64, bytes);
     }
-    let limits = Arc::new(options.limits.clone());
-    let read = Arc::new(AtomicU64::new(0));
-    let one = |found: &Found| {
-        let result = scan_one(found, options, &limits, &read);
+    if let Some(outside) = options.outside {
+        outside.expect(&pointers(&found));
+    }
+    let small = found.len() + elsewhere.len() == 1 && found.iter().all(|one| size(one) < 1 << 20);
+    let elsewhere = elsewhere.into_iter().enumerate().map(|(number, shown)| Place::Elsewhere(number, shown));
+    let places: Vec<Place> = found.into_iter().map(Place::Here).chain(elsewhere).collect();
+    let scan = Scan { options, limits: Arc::new(options.limits.clone()), read: Arc::default() };
+    let one = |place: &Place| {
+        let result = scan.place(place);
         if let Some(progress) = options.progress {
-            progress.done(&found.path, size(found));
+            match place {
+                Place::Here(found) => progress.done(&found.path, size(found)),
+                Place::Elsewhere(_, shown) => progress.done(Path::new(shown), 0),
+            }
         }
         result
     };
-    let results: Vec<Result<ArtifactReport, ScanError>> =
-        if options.jobs == 1 || found.len() == 1 && found.iter().all(|one| size(one) < 1 << 20) {
-            // One small file is done before a second thread would have started.
-            in_pool(1, || found.iter().map(one).collect())
-        } else {
-            in_pool(options.jobs, || found.par_iter().map(one).collect())
-        };
+    let results: Vec<Result<ArtifactReport, ScanError>> = if options.jobs == 1 || small {
+        // One small file is done before a second thread would have started.
+        in_pool(1, || places.iter().map(one).collect())
+    } else {
+        in_pool(options.jobs, || places.par_iter().map(one).collect())
+    };
     let (mut artifacts, mut errors) = (Vec::new(), Vec::new());
     for result in results {
         match result {
@@ -95,7 +107,7 @@ pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
             Err(error) => errors.push(error),
         }
     }
-    Report::new(artifacts, errors, read.load(Ordering::Relaxed))
+    Report::new(artifacts, errors, scan.read.load(Ordering::Relaxed))
 }
 
 fn size(found: &Found) -> u64 {
@@ -111,45 +123,109 @@ fn in_pool<T: Send>(jobs: usize, work: impl FnOnce() -> T + Send) -> T {
     }
 }
 
-fn scan_one(
-    found: &Found,
-    options: &ScanOptions<'_>,
-    limits: &Arc<Limits>,
-    read: &Arc<AtomicU64>,
-) -> Result<ArtifactReport, ScanError> {
-    let path = found.shown_path.to_string_lossy().into_owned();
-    let fail = |message: String| ScanError { path: path.clone(), message };
-    match &found.kind {
-        Kind::Error(message) => return Err(fail(message.clone())),
-        Kind::Special(kind) => return Ok(odd_file(&path, Fact::SpecialFile { kind }, limits)),
-        Kind::Escapes(target) => {
-            let what = "a symbolic link that leaves the folder that is scanned; it was not followed".to_owned();
-            return Ok(odd_file(
-                &path,
-                Fact::ExternalReference { target: target.to_string_lossy().into_owned(), what },
-                limits,
-            ));
+/// What stands in small files that are pointers. Whoever scans such a file reads it again, and believes that.
+fn pointers(found: &[Found]) -> Vec<(&Path, Pointer)> {
+    let short = |found: &&Found| found.kind == Kind::File && size(found) < lfs_pointer::MAX as u64;
+    let read = |found: &Found| Pointer::read(&Unchanged::open(found, Arc::default()).ok()?).ok()?;
+    found.iter().filter(short).filter_map(|found| Some((found.path.as_path(), read(found)?))).collect()
+}
+
+/// Something that is to be scanned.
+enum Place {
+    /// A file of this machine.
+    Here(Found),
+    /// Something that is to be brought, by its number, and what reports call it.
+    Elsewhere(usize, String),
+}
+
+/// A scan under way.
+struct Scan<'a> {
+    options: &'a ScanOptions<'a>,
+    limits: Arc<Limits>,
+    read: Arc<AtomicU64>,
+}
+
+impl Scan<'_> {
+    fn place(&self, place: &Place) -> Result<ArtifactReport, ScanError> {
+        let (path, result) = match place {
+            Place::Here(found) => {
+                let path = found.shown_path.to_string_lossy().into_owned();
+                let result = self.file(found, &path);
+                (path, result)
+            }
+            Place::Elsewhere(number, shown) => {
+                let brought = self.options.outside.ok_or_else(|| "nobody brings it".to_owned());
+                let brought = brought.and_then(|outside| outside.open(*number, &self.read));
+                (shown.clone(), brought.and_then(|brought| self.look(&brought, shown)))
+            }
+        };
+        let mut report = result.map_err(|message| ScanError { path: path.clone(), message })?;
+        self.options.policy.apply(&mut report.findings, &path, report.sha256.as_deref());
+        Ok(report)
+    }
+
+    fn file(&self, found: &Found, path: &str) -> Result<ArtifactReport, String> {
+        match &found.kind {
+            Kind::Error(message) => return Err(message.clone()),
+            Kind::Special(kind) => return Ok(odd_file(path, Fact::SpecialFile { kind }, &self.limits)),
+            Kind::Escapes(target) => {
+                let what = "a symbolic link that leaves the folder that is scanned; it was not followed".to_owned();
+                let target = target.to_string_lossy().into_owned();
+                return Ok(odd_file(path, Fact::ExternalReference { target, what }, &self.limits));
+            }
+            Kind::File => {}
         }
-        Kind::File => {}
+        let said = |error: io::Error| error.to_string();
+        let source = Arc::new(Unchanged::open(found, self.read.clone()).map_err(said)?);
+        let name = found.shown_path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let file = Brought { source, name, sha256: None, lfs: None };
+        let Some(outside) = self.options.outside else { return self.look(&file, path) };
+        let Some(pointer) = Pointer::read(file.source.as_ref()).map_err(said)? else {
+            return self.look(&file, path);
+        };
+        // The object takes the pointer's place in the report. Where it cannot be had, the pointer stays there unscanned.
+        let object = outside.object(&found.path, &pointer, &self.read);
+        let object = object.and_then(|brought| self.look(&Brought { name: file.name.clone(), ..brought }, path));
+        object.or_else(|why| {
+            let mut report = self.look(&file, path)?;
+            let reason = format!("the object of this pointer was not scanned: {why}");
+            report.not_read.push(NotRead { member: None, offset: None, reason });
+            Ok(report)
+        })
     }
-    let file = found.open().map_err(|error| fail(error.to_string()))?;
-    let file = Arc::new(FileSource::new(file, read.clone()).map_err(|error| fail(error.to_string()))?);
-    let before = file.stamp().map_err(|error| fail(error.to_string()))?;
-    let name = found.shown_path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let watch = Watch::start(limits.clone());
-    let mut examination = examine(file.clone(), &name, &watch, Keep::default());
-    let after = file.stamp().map_err(|error| fail(error.to_string()))?;
-    if before != after
-        && let Some(root) = examination.looked.first_mut()
-    {
-        root.unread.push((None, Unread::Io("the file changed while it was read".to_owned())));
+
+    /// Looks at bytes, wherever they come from.
+    fn look(&self, brought: &Brought, path: &str) -> Result<ArtifactReport, String> {
+        let watch = Watch::start(self.limits.clone());
+        let mut examination = examine(brought.source.clone(), &brought.name, &watch, Keep::default());
+        let mut lfs = brought.lfs.clone();
+        let mut faults = Vec::new();
+        let take = || brought.sha256.clone().map_or_else(|| hash(brought.source.as_ref()), Ok);
+        let sha256 = match self.options.hash.then(take) {
+            Some(Ok(sha256)) => Some(sha256),
+            Some(Err(error)) => {
+                faults.push(error.to_string());
+                None
+            }
+            None => None,
+        };
+        if let (Some(lfs), Some(sha256)) = (&mut lfs, &sha256) {
+            if lfs.oid != *sha256 {
+                return Err(format!("its SHA-256 is {sha256} and not the one that the pointer names"));
+            }
+            lfs.integrity = Integrity::Sha256;
+        }
+        faults.extend(brought.source.fault());
+        if let Some(fault) = faults.pop() {
+            // Of no known format: the read that failed may be the one that would have told.
+            let root = examination.looked.first_mut().filter(|root| root.format.is_some());
+            let unread = &mut root.ok_or_else(|| fault.clone())?.unread;
+            let known = unread.iter().any(|(_, why)| matches!(why, Unread::Io(said) if *said == fault));
+            unread.extend((!known).then_some((None, Unread::Io(fault))));
+        }
+        let report = judge(&examination, path, &self.limits);
+        Ok(ArtifactReport { sha256, lfs, ..report })
     }
-    let mut report = judge(&examination, &path, limits);
-    if options.hash {
-        report.sha256 = Some(hash(file.as_ref()).map_err(|error| fail(error.to_string()))?);
-    }
-    options.policy.apply(&mut report.findings, &path, report.sha256.as_deref());
-    Ok(report)
 }
 
 fn odd_file(path: &str, fact: Fact, limits: &Limits) -> ArtifactReport {

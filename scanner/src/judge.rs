@@ -45,7 +45,7 @@ pub fn judge(examination: &Examination, path: &str, limits: &Limits) -> Artifact
         verdict = Verdict::NotScanned;
     }
     let findings = cap(findings, limits.findings);
-    ArtifactReport { path: path.to_owned(), format, size, verdict, sha256: None, findings, not_read }
+    ArtifactReport { path: path.to_owned(), format, size, verdict, sha256: None, lfs: None, findings, not_read }
 }
 
 fn concerns(looked: &Looked) -> Vec<(Concern, Option<u64>)> {

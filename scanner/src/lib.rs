@@ -15,6 +15,7 @@ pub mod judge;
 pub mod layout;
 pub mod limits;
 pub mod opened;
+pub mod outside;
 pub mod pickle;
 pub mod policy;
 pub mod report;
@@ -24,5 +25,6 @@ pub mod seen;
 pub mod source;
 
 pub use engine::{Error, Progress, ScanOptions, disassemble, inspect, scan};
+pub use outside::Outside;
 pub use rule::{Meta, rules};
 pub use rule_set::rule_set;

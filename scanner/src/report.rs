@@ -71,10 +71,36 @@ pub struct ArtifactReport {
     /// Its SHA-256, if asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// The Git LFS object that was scanned in place of its pointer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lfs: Option<LfsReport>,
     /// The findings, sorted by member and offset.
     pub findings: Vec<Finding>,
     /// What of it was not read.
     pub not_read: Vec<NotRead>,
+}
+
+/// The Git LFS object that a pointer stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LfsReport {
+    /// The SHA-256 that the pointer names.
+    pub oid: String,
+    /// The size that the pointer names.
+    pub size: u64,
+    /// What of this was compared with the bytes.
+    pub integrity: Integrity,
+}
+
+/// How far an object is known to be the one that its pointer names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Integrity {
+    /// The hash of all of its bytes is the oid.
+    Sha256,
+    /// It stands under that oid in the local store and has the size; its bytes were not hashed.
+    Size,
+    /// A server gave parts of it under that oid, and said that the whole has the size; its bytes were not hashed.
+    Range,
 }
 
 /// Bytes that were not read.
@@ -255,7 +281,7 @@ mod tests {
 
     fn artifact(path: &str, format: &'static str, verdict: Verdict) -> ArtifactReport {
         let (findings, not_read) = (Vec::new(), Vec::new());
-        ArtifactReport { path: path.into(), format, size: 10, verdict, sha256: None, findings, not_read }
+        ArtifactReport { path: path.into(), format, size: 10, verdict, sha256: None, lfs: None, findings, not_read }
     }
 
     fn verdict(verdicts: &[(&'static str, Verdict)]) -> Verdict {

@@ -26,6 +26,9 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// Says that these ranges (place and length) will be read soon. Where each read is a journey, many are made at once.
+    fn announce(&self, _ranges: &mut dyn Iterator<Item = (u64, u64)>) {}
+
     /// Whether there is nothing in it.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -206,6 +209,14 @@ impl Source for Window {
         let known = part(self.known.get(), at, len).or_else(|| self.inner.known(self.start.checked_add(at)?, len));
         known.filter(|_| inside)
     }
+
+    fn announce(&self, ranges: &mut dyn Iterator<Item = (u64, u64)>) {
+        let place = |(at, len): (u64, u64)| {
+            let at = at.min(self.len);
+            (self.start.saturating_add(at), len.min(self.len - at))
+        };
+        self.inner.announce(&mut ranges.map(place));
+    }
 }
 
 /// A source that is read in order with many small looks back: remembers the blocks that were read last, and the first
@@ -239,6 +250,10 @@ impl Recent {
 impl Source for Recent {
     fn len(&self) -> u64 {
         self.inner.len()
+    }
+
+    fn announce(&self, ranges: &mut dyn Iterator<Item = (u64, u64)>) {
+        self.inner.announce(ranges);
     }
 
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {

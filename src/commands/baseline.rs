@@ -119,7 +119,8 @@ fn scan(paths: &[PathBuf], config: &ConfigArgs, limits: &LimitArgs) -> Result<Re
     let config = config::load(config, limits, paths).map_err(Stop::Usage)?;
     config.warnings.iter().for_each(|warning| say("warning", warning));
     let hash = config.policy.needs_sha256();
-    let options = ScanOptions { limits: config.limits, hash, policy: config.policy, jobs: config.jobs, progress: None };
+    let options =
+        ScanOptions { limits: config.limits, hash, policy: config.policy, jobs: config.jobs, ..ScanOptions::default() };
     Ok(scanner::scan(paths, &options))
 }
 

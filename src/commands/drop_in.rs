@@ -44,7 +44,7 @@ pub(crate) fn run(args: &DropIn) -> Result<Exit, Stop> {
         hash: config.policy.needs_sha256(),
         policy: config.policy,
         jobs: config.jobs,
-        progress: None,
+        ..ScanOptions::default()
     };
     let report = scanner::scan(&paths, &options);
     let answer = answer(&report, &settings, &args.path, &path);

@@ -1,6 +1,6 @@
 //! `modelscan scan`: from what was typed to a report and an exit code.
 
-use super::{Stop, baseline, print, settle};
+use super::{Stop, baseline, elsewhere, print, settle};
 use crate::cli::{Format, Output, ScanArgs};
 use crate::config::{self, Config};
 use crate::exit::Exit;
@@ -22,16 +22,18 @@ pub(crate) fn run(args: &ScanArgs) -> Result<Exit, Stop> {
     let hash = args.sha256
         || args.format == Format::Cyclonedx
         || args.output.iter().any(|output| output.format == Format::Cyclonedx);
+    let (paths, outside) = elsewhere::prepare(&args.paths, &args.remote, &config.limits)?;
     let report = {
         let progress = Progress::start(!args.quiet && !args.no_progress);
         let options = ScanOptions {
             limits: config.limits.clone(),
             hash: hash || config.policy.needs_sha256(),
             policy: config.policy.clone(),
-            jobs: config.jobs,
+            jobs: if outside.is_some() && config.jobs == 0 { elsewhere::JOBS } else { config.jobs },
+            outside: outside.as_ref().map(|outside| outside as &dyn scanner::Outside),
             progress: progress.as_ref().map(|progress| progress as &dyn scanner::Progress),
         };
-        scanner::scan(&args.paths, &options)
+        scanner::scan(&paths, &options)
     };
     if !args.quiet {
         config.warnings.extend(unused(&config, &report));

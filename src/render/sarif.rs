@@ -304,6 +304,7 @@ mod tests {
             size: 1,
             verdict: Verdict::Unproven,
             sha256: None,
+            lfs: None,
             findings: (0..many).map(|index| finding(index, severity(index))).collect(),
             not_read: Vec::new(),
         };

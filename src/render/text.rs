@@ -199,6 +199,7 @@ mod tests {
             size: 2_000_000,
             verdict: Verdict::Dangerous,
             sha256: None,
+            lfs: None,
             findings: vec![finding],
             not_read: vec![NotRead { member: None, offset: Some(40), reason: "broken: no STOP".into() }],
         };

@@ -19,6 +19,8 @@ pub(super) const BATCH: usize = 16 << 10;
 const LONG: usize = 4096;
 /// Torch pads extra fields so that data starts at a multiple of 64.
 const PADDED: usize = 72;
+/// Lengths that stand behind an entry's data take no more.
+const DESCRIPTOR: u64 = 24;
 
 /// The headers of a piece, each with the first bytes behind it.
 pub(super) struct Headers {
@@ -31,6 +33,11 @@ pub(super) struct Headers {
 impl Headers {
     /// Reads the headers of all entries of a batch, piece by piece.
     pub(super) fn all(source: &SharedSource, batch: &[Wanted<'_>]) -> Vec<Self> {
+        // With what stands before it, which may be the lengths of the entry before, and behind it, where numbers start.
+        let place = |(_, at, central): &Wanted<'_>| {
+            (at.saturating_sub(DESCRIPTOR), DESCRIPTOR + (Local::FIXED + central.name.len() + 2 * PADDED) as u64)
+        };
+        source.announce(&mut batch.iter().map(place));
         if batch.len() <= 2 * PIECE {
             batch.chunks(PIECE).map(|piece| Self::piece(source, piece)).collect()
         } else {

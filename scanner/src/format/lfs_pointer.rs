@@ -6,13 +6,36 @@ use super::{Format, Head, Recognition};
 use crate::artifact::Artifact;
 use crate::fact::Unread;
 use crate::seen::Seen;
-use crate::source::read_vec;
+use crate::source::{Source, read_vec};
+use std::io;
 
 /// Git LFS pointers.
 pub struct LfsPointer;
 
 /// Pointers are shorter than this by their specification.
-const MAX: usize = 1024;
+pub const MAX: usize = 1024;
+
+/// What a pointer says of its object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pointer {
+    /// The SHA-256 of the object: 64 hexadecimal digits, in lower case.
+    pub oid: String,
+    /// Its size.
+    pub size: u64,
+}
+
+impl Pointer {
+    /// Reads bytes that are a pointer; `None` if they are something else.
+    ///
+    /// # Errors
+    /// As [`Source::read_at`].
+    pub fn read(source: &dyn Source) -> io::Result<Option<Self>> {
+        if source.len() >= MAX as u64 {
+            return Ok(None);
+        }
+        Ok(parse(&read_vec(source, 0, MAX)?).map(|(oid, size)| Self { oid: oid.to_ascii_lowercase(), size }))
+    }
+}
 
 impl Format for LfsPointer {
     fn id(&self) -> &'static str {

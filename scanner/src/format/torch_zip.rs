@@ -103,8 +103,8 @@ fn programs(entries: &[ZipEntry], root: &str, seen: &mut Seen) -> bool {
 /// Which entries are records of storages, and are what `data.pkl` says they are.
 fn records(artifact: &Artifact, seen: &mut Seen, archive: &ZipArchive, root: &str) -> Vec<bool> {
     let entries = &archive.entries;
-    // Of a cut archive the records behind the cut are missing: that is said already.
-    let cut = archive.unread.iter().any(|(_, why)| matches!(why, Unread::Broken(_)));
+    // Of a cut archive the records behind the cut are missing, and of one that could not be read on: that is said already.
+    let cut = archive.unread.iter().any(|(_, why)| matches!(why, Unread::Broken(_) | Unread::Io(_)));
     let name = format!("{root}/data.pkl");
     // Entries of one key share a place among the sizes: the last one counts.
     let mut places: HashMap<&str, usize> = HashMap::with_capacity(entries.len());

@@ -1,0 +1,112 @@
+//! Bytes from elsewhere for the scanner: addresses, read by ranges where the server allows. The only crate that opens a
+//! connection, and only to what it was told.
+#![forbid(unsafe_code)]
+
+mod address;
+mod budget;
+mod client;
+mod credentials;
+mod extents;
+mod open;
+mod range;
+mod reach;
+mod whole;
+
+pub use address::Address;
+pub use credentials::Credentials;
+
+use client::{Ask, Client};
+use scanner::format::lfs_pointer::Pointer;
+use scanner::outside::{Brought, Outside};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+/// Requests at once, of all files together. Each header of a checkpoint is a journey of its own, and there are checkpoints
+/// of thousands of records; others use a tenth of that.
+pub const AT_ONCE: usize = 192;
+
+/// What may be done, and how much of it.
+#[derive(Clone)]
+pub struct Options {
+    /// Bytes that may travel, of all files together.
+    pub max_bytes: u64,
+    /// Requests, of all files together.
+    pub max_requests: u64,
+    /// How long a server may say nothing.
+    pub stall: Duration,
+    /// How long one file may take.
+    pub time: Duration,
+    /// Requests at once.
+    pub at_once: usize,
+    /// Whether `http` will do.
+    pub allow_http: bool,
+    /// Whether private, local and reserved addresses may be reached, and a proxy used.
+    pub allow_private: bool,
+    /// Certificates to trust in place of the usual ones, as PEM.
+    pub roots: Option<Vec<u8>>,
+    /// Secrets and whose they are.
+    pub credentials: Credentials,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_bytes: 8 << 30,
+            max_requests: 50_000,
+            stall: Duration::from_secs(20),
+            time: Duration::from_secs(300),
+            at_once: AT_ONCE,
+            allow_http: false,
+            allow_private: false,
+            roots: None,
+            credentials: Credentials::default(),
+        }
+    }
+}
+
+/// Brings what stands at addresses.
+pub struct Remote {
+    client: Arc<Client>,
+    addresses: Vec<Address>,
+    time: Duration,
+}
+
+impl Remote {
+    /// Will bring what stands at these addresses.
+    ///
+    /// # Errors
+    /// When the options are wrong, or an address may not be used.
+    pub fn new(mut addresses: Vec<Address>, options: &Options) -> Result<Self, String> {
+        if let Some(plain) = addresses.iter().find(|address| !address.is_secure() && !options.allow_http) {
+            return Err(format!("{plain}: plain http is not used; --allow-http permits it"));
+        }
+        addresses.sort_by_key(|address| (address.shown(), address.asked()));
+        addresses.dedup();
+        Ok(Self { client: Arc::new(Client::new(options)?), addresses, time: options.time })
+    }
+
+    fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        // A time that no clock can tell is none.
+        now.checked_add(self.time).or_else(|| now.checked_add(Duration::from_secs(1 << 30))).unwrap_or(now)
+    }
+}
+
+impl Outside for Remote {
+    fn places(&self) -> Vec<String> {
+        self.addresses.iter().map(Address::shown).collect()
+    }
+
+    fn open(&self, place: usize, read: &Arc<AtomicU64>) -> Result<Brought, String> {
+        let address = self.addresses.get(place).ok_or("there is no such address")?;
+        let ask = Ask { address: address.clone(), secret: Vec::new(), deadline: self.deadline() };
+        let object = open::open(&self.client, ask, read)?;
+        Ok(Brought { source: object.source, name: address.file_name(), sha256: object.sha256, lfs: None })
+    }
+
+    fn object(&self, _path: &Path, _pointer: &Pointer, _read: &Arc<AtomicU64>) -> Result<Brought, String> {
+        Err("its object is not looked for".to_owned())
+    }
+}

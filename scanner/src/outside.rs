@@ -1,0 +1,89 @@
+//! The door to what is no file of this machine: addresses, and the objects that pointers stand for. The scanner knows no
+//! network; who calls it brings such bytes as one more source, and says afterwards whether they hold together.
+
+use crate::archive::directory::Found;
+use crate::format::lfs_pointer::Pointer;
+use crate::report::LfsReport;
+use crate::source::{FileSource, Source, Stamp};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// A source that knows what went wrong while it was read. Readers are forgiving, and a read that failed somewhere deep
+/// may only have made them see less: whatever failed must come up again at the end.
+pub trait Held: Source {
+    /// Why what was read is not to be relied upon: it changed meanwhile, or a read failed.
+    fn fault(&self) -> Option<String>;
+}
+
+/// Bytes that somebody brought.
+pub struct Brought {
+    /// The bytes.
+    pub source: Arc<dyn Held>,
+    /// Their name: a hint like any file's.
+    pub name: String,
+    /// Their SHA-256, where it was taken on the way.
+    pub sha256: Option<String>,
+    /// The Git LFS object that they are.
+    pub lfs: Option<LfsReport>,
+}
+
+/// Whoever brings bytes from elsewhere.
+pub trait Outside: Sync {
+    /// What is to be scanned beside files, as reports call it.
+    fn places(&self) -> Vec<String>;
+
+    /// Opens one of these places, by its number. `read` counts the bytes that come.
+    ///
+    /// # Errors
+    /// Why it cannot be had, for people; nothing secret.
+    fn open(&self, place: usize, read: &Arc<AtomicU64>) -> Result<Brought, String>;
+
+    /// Is told of all pointers before the first one is asked for: one question may serve them all.
+    fn expect(&self, _pointers: &[(&Path, Pointer)]) {}
+
+    /// Opens the object that the pointer in a file stands for.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    fn object(&self, path: &Path, pointer: &Pointer, read: &Arc<AtomicU64>) -> Result<Brought, String>;
+}
+
+/// A file of this machine, and how it was when it was opened.
+pub struct Unchanged {
+    file: FileSource,
+    stamp: Stamp,
+}
+
+impl Unchanged {
+    /// Opens what was found.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn open(found: &Found, read: Arc<AtomicU64>) -> io::Result<Self> {
+        let file = FileSource::new(found.open()?, read)?;
+        let stamp = file.stamp()?;
+        Ok(Self { file, stamp })
+    }
+}
+
+impl Source for Unchanged {
+    fn len(&self) -> u64 {
+        self.file.len()
+    }
+
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.file.read_at(at, buf)
+    }
+}
+
+impl Held for Unchanged {
+    fn fault(&self) -> Option<String> {
+        match self.file.stamp() {
+            Ok(stamp) if stamp == self.stamp => None,
+            Ok(_) => Some("the file changed while it was read".to_owned()),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What was typed about bytes from elsewhere: addresses, and what may be spent on them.
+
+use crate::quantity;
+use clap::Args;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Addresses and Git LFS")]
+pub(crate) struct RemoteArgs {
+    /// Use plain http too, which anybody on the way can read and change.
+    #[arg(long)]
+    pub(crate) allow_http: bool,
+    /// Reach private, local and reserved addresses too, and use the proxy of the environment.
+    #[arg(long)]
+    pub(crate) allow_private: bool,
+    /// Trust these certificates (PEM) in place of the public ones.
+    #[arg(long, value_name = "FILE", env = "MODELSCAN_CA_FILE", hide_env = true)]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Bytes that may travel, of all files together.
+    #[arg(long, value_name = "SIZE", default_value = "8GiB", value_parser = quantity::size, hide_short_help = true)]
+    pub(crate) limit_remote_bytes: u64,
+    /// Requests, of all files together.
+    #[arg(long, value_name = "N", default_value = "50000", value_parser = quantity::count, hide_short_help = true)]
+    pub(crate) limit_remote_requests: u64,
+    /// How long a server may say nothing.
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = quantity::time, hide_short_help = true)]
+    pub(crate) limit_remote_stall: Duration,
+}
