@@ -3,6 +3,7 @@
 pub(crate) mod baseline;
 pub(crate) mod convert;
 pub(crate) mod guard;
+pub(crate) mod kserve_init;
 pub(crate) mod lock;
 pub(crate) mod remote;
 pub(crate) mod report;
@@ -33,6 +34,7 @@ pub(crate) enum Verb {
     Baseline(Box<baseline::BaselineArgs>),
     Lock(lock::LockArgs),
     Guard(Box<guard::GuardArgs>),
+    KserveInit(Box<kserve_init::KserveInitArgs>),
     Schema(report::SchemaArgs),
     Run(Box<run::RunArgs>),
     Completions(CompletionsArgs),

@@ -41,6 +41,8 @@ pub struct Folder {
     /// What links may lead to: the folder, or around it where it is a snapshot.
     around: PathBuf,
     descriptor: OwnedFd,
+    /// The one file that is meant, where it is one.
+    only: Option<PathBuf>,
 }
 
 /// What stands in it, sorted by name.
@@ -65,7 +67,17 @@ impl Folder {
         if !fs::metadata(&path)?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(Self { path, around, descriptor })
+        Ok(Self { path, around, descriptor, only: None })
+    }
+
+    /// Opens the folder of a file, as one that holds nothing else.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn of_file(path: &Path) -> io::Result<Self> {
+        let path = fs::canonicalize(path)?;
+        let folder = path.parent().ok_or(io::ErrorKind::IsADirectory)?;
+        Ok(Self { only: Some(path.clone()), ..Self::open(folder)? })
     }
 
     /// Its place without links.
@@ -77,6 +89,10 @@ impl Folder {
     pub fn list(&self, limits: &Limits, except: Option<&Path>) -> Listing {
         let mut listing = Listing::default();
         let mut todo = vec![(self.path.clone(), 0)];
+        if let Some(only) = &self.only {
+            todo.clear();
+            self.one(only, 0, &mut Vec::new(), &mut listing);
+        }
         while let Some((folder, depth)) = todo.pop() {
             let names = fs::read_dir(&folder).and_then(|entries| {
                 entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()

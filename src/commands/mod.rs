@@ -7,6 +7,7 @@ pub(crate) mod elsewhere;
 pub(crate) mod guard;
 mod guard_folder;
 pub(crate) mod inspect;
+pub(crate) mod kserve_init;
 pub(crate) mod lock;
 pub(crate) mod pages;
 pub(crate) mod rule;
