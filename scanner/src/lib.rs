@@ -22,6 +22,7 @@ pub mod report;
 pub mod rule;
 pub mod seen;
 pub mod source;
+pub mod verdicts;
 
 pub use engine::{Error, Progress, ScanOptions, disassemble, inspect, scan};
 pub use outside::Outside;
