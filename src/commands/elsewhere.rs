@@ -2,6 +2,7 @@
 
 use super::Stop;
 use crate::cli::remote::{From, RemoteArgs};
+use crate::config;
 use crate::decision::Decisions;
 use remote::{Address, Credentials, Lfs, LfsOptions, Options, Remote};
 use scanner::limits::Limits;
