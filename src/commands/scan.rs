@@ -42,8 +42,8 @@ pub(crate) fn run(args: &ScanArgs) -> Result<Exit, Stop> {
             limits: config.limits.clone(),
             hash: hash || config.policy.needs_sha256(),
             policy: config.policy.clone(),
-            jobs: if outside.is_some() && config.jobs == 0 { elsewhere::JOBS } else { config.jobs },
-            outside: outside.as_ref().map(|outside| outside as &dyn scanner::Outside),
+            jobs: if outside.reaches() && config.jobs == 0 { elsewhere::JOBS } else { config.jobs },
+            outside: Some(&outside),
             progress: progress.as_ref().map(|progress| progress as &dyn scanner::Progress),
         };
         scanner::scan(&paths, &options)

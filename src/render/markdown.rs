@@ -75,6 +75,9 @@ fn head(report: &Report, look: Look<'_>) -> String {
         }
     }
     text.push('\n');
+    if let Some(unverified) = place::unverified(report) {
+        _ = writeln!(text, "{unverified}.\n");
+    }
     text
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Nothing from a stranger starts a line, and all of it passes through `escape`.
 
-use super::{Look, escape};
+use super::{Look, escape, place};
 use anstyle::{AnsiColor, Style};
 use scanner::finding::{Finding, Line, Severity};
 use scanner::report::{ArtifactReport, NotRead, Report};
@@ -29,7 +29,10 @@ pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io:
     if look.quiet {
         return Ok(());
     }
-    if let Some(none) = super::place::no_model(report, look) {
+    if let Some(unverified) = place::unverified(report) {
+        writeln!(out, "note: {unverified}")?;
+    }
+    if let Some(none) = place::no_model(report, look) {
         writeln!(out, "{none}")?;
     }
     writeln!(out, "{}", sum_up(report))
