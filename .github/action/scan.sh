@@ -29,7 +29,7 @@ base() {
 
 # number NAME: of the summary in the report. No string of a report can hold a line break, so only the summary has such lines.
 number() {
-    sed -n "s/^    \"$1\": \([0-9]*\),\{0,1\}\$/\1/p" "$folder/report.json" 2> /dev/null | head -n 1
+    sed -n "s/^    \"$1\": \([0-9]*\),\{0,1\}\$/\1/p" "$folder/report.json" 2> /dev/null | head -n 1 || true
 }
 
 summarize() {
@@ -44,7 +44,7 @@ summarize() {
 }
 
 folder=$(work_folder)
-since=$(base) || { printf '%s\n' "$since"; fail "nothing was scanned"; }
+since=$(base) || fail "nothing was scanned"
 enter_checkout
 args=(scan --no-progress --color never)
 for format in json=report.json sarif=report.sarif markdown=summary.md github=annotations.txt html=report.html clean-list=clean.list; do
@@ -56,12 +56,23 @@ if [ -n "${GATE_BASELINE:-}" ]; then args+=("--baseline=$GATE_BASELINE"); fi
 if [ -n "${GATE_FAIL_ON:-}" ]; then args+=("--fail-on=$GATE_FAIL_ON"); fi
 lines "${GATE_OPTIONS:-}"
 args+=(${LINES[@]+"${LINES[@]}"})
+args+=(--)
 lines "${GATE_PATHS:-.}"
-args+=(-- ${LINES[@]+"${LINES[@]}"})
+shopt -s nullglob dotglob
+for path in ${LINES[@]+"${LINES[@]}"}; do
+    if [ -z "$since" ] && { [ "$path" = . ] || [ "$path" = ./ ]; }; then
+        # All of the checkout, without the repository's own folder: its hooks are programs, and its objects are of all times.
+        for entry in *; do
+            if [ "$entry" != .git ]; then args+=("$entry"); fi
+        done
+    else
+        args+=("$path")
+    fi
+done
 
 code=0
 deaf "$GATE_COMMAND" "${args[@]}" 2>&1 || code=$?
-verdict=$(sed -n 's/^  "verdict": "\([a-z_]*\)",\{0,1\}$/\1/p' "$folder/report.json" 2> /dev/null | head -n 1)
+verdict=$(sed -n 's/^  "verdict": "\([a-z_]*\)",\{0,1\}$/\1/p' "$folder/report.json" 2> /dev/null | head -n 1 || true)
 if [ -s "$folder/annotations.txt" ] && [ "${GATE_ANNOTATIONS:-true}" = true ]; then cat -- "$folder/annotations.txt"; fi
 if [ -s "$folder/summary.md" ] && [ "${GATE_SUMMARY:-true}" = true ]; then summarize; fi
 
