@@ -29,8 +29,7 @@ if [ "$commit" != "$GITHUB_SHA" ]; then
     ref=refs/pull/$GATE_NUMBER/head
 fi
 [[ $commit =~ ^[0-9a-f]{40,64}$ ]] || not_uploaded "the commit is not known"
-# A name of a branch may hold quotes.
-ref=${ref//'\'/'\\'}
+# A name of a branch may hold quotes, and no backslash.
 ref=${ref//'"'/'\"'}
 
 folder=$(work_folder)
