@@ -67,7 +67,7 @@ fn a_clean_pull_request_passes() {
     // No model at all is well too.
     let nothing = pull_request(&repository("nothing")).run();
     assert_eq!((nothing.code, nothing.outputs["verdict"].as_str()), (0, "not_scanned"), "{}", nothing.log);
-    assert!(nothing.summary.contains("No model has changed"), "{}", nothing.summary);
+    assert!(nothing.summary.contains("Nothing of a known format has changed"), "{}", nothing.summary);
 }
 
 #[test]
@@ -261,20 +261,21 @@ fn the_evaluation_runs_inside_walls() {
     let here = repository("evaluate");
     here.write("models/good.pkl", GOOD);
     here.write("score.sh", b"#!/bin/sh\n");
-    std::os::unix::fs::symlink("/etc", here.dir.join("models/way")).unwrap();
-    fs::remove_file(here.dir.join("models/way")).unwrap();
+    std::os::unix::fs::symlink("/etc", here.dir.join("way")).unwrap();
     let mut job = pull_request(&here);
     job.input("paths", "models").input("upload-sarif", "false");
     let weaker = "--allow-weaker\nmemory\n--allow-weaker\npids\n--allow-weaker\ncpus\n--allow-weaker\ndevices";
     job.input("evaluate-options", weaker);
-    job.input("evaluate", "ls -a /in; cat /in/models/good.pkl > /out/seen; printf '::error::injected\\n'");
+    job.input("convert", "true");
+    job.input("evaluate", "ls -a /in; ls -l /converted/models; cat /converted/models/* > /dev/null; cat /in/models/good.pkl > /out/seen; printf '::error::injected\\n'");
     let done = job.run();
     if without_walls(&done) {
         return;
     }
     assert_eq!(done.code, 0, "{}", done.log);
     assert!(!done.told("injected") && done.log.contains("::error::injected"), "{:?}", done.obeyed);
-    assert!(done.log.contains("\nmodels\n") && !done.log.contains("\n.git\n"), "{}", done.log);
+    assert!(done.log.contains("\nmodels\n") && done.log.contains("good.pkl.safetensors"), "{}", done.log);
+    assert!(!done.log.contains("\n.git\n") && !done.log.contains("\nway\n"), "{}", done.log);
     let left = Path::new(&done.outputs["evaluation"]);
     assert_eq!(fs::read(left.join("out/seen")).unwrap(), GOOD);
     assert_eq!(json(left.join("run.json").to_str().unwrap())["outcome"], "exited");

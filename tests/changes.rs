@@ -58,12 +58,12 @@ fn only_what_the_change_brings_is_scanned() {
 fn a_change_without_models_passes_and_says_so() {
     let here = Repository::new("changes-nothing", &[("bad.pkl", BAD)]);
     let nothing = here.modelscan("", &["scan", "--changed-since", "main"]);
-    assert_eq!((nothing.code, nothing.out.lines().next()), (Some(0), Some("no model has changed since main")));
+    assert_eq!((nothing.code, nothing.out.lines().next()), (Some(0), Some("nothing of a known format has changed since main")));
     here.write("notes.txt", b"words");
     here.commit();
     let text = here.modelscan("", &["scan", "--changed-since", "main", "--format", "markdown"]);
     assert_eq!(text.code, Some(0));
-    assert!(text.out.contains("No model has changed since `main`."), "{}", text.out);
+    assert!(text.out.contains("Nothing of a known format has changed since `main`."), "{}", text.out);
     // Without a change to judge, nothing that is known is code 3 as ever.
     assert_eq!(here.modelscan("", &["scan", "notes.txt"]).code, Some(3));
 }

@@ -25,7 +25,7 @@ for entry in *; do
 done
 if [ -d "${GATE_CONVERTED:-}" ]; then run+=(--ro "$GATE_CONVERTED:/converted"); fi
 lines "${GATE_EVALUATE_OPTIONS:-}"
-run+=(${LINES[@]+"${LINES[@]}"})
+run+=(${LISTED[@]+"${LISTED[@]}"})
 if [ "${GATE_SUDO:-false}" = true ]; then run=(sudo -n -- "${run[@]}"); fi
 
 # From a folder in which no name means anything.

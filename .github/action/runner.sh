@@ -47,13 +47,13 @@ work_folder() {
     mktemp -d "${RUNNER_TEMP:?this runs as a step of a job}/modelscan.XXXXXXXX"
 }
 
-# lines TEXT: the lines that are not empty, as the array LINES.
+# lines TEXT: the lines that are not empty, as the array LISTED (LINES belongs to bash).
 lines() {
     local line
-    LINES=()
+    LISTED=()
     while IFS= read -r line || [ -n "$line" ]; do
         line=${line%$'\r'}
-        if [ -n "$line" ]; then LINES+=("$line"); fi
+        if [ -n "$line" ]; then LISTED+=("$line"); fi
     done <<< "$1"
 }
 

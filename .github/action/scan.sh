@@ -55,11 +55,11 @@ if [ -n "${GATE_CONFIG:-}" ]; then args+=("--config=$GATE_CONFIG"); fi
 if [ -n "${GATE_BASELINE:-}" ]; then args+=("--baseline=$GATE_BASELINE"); fi
 if [ -n "${GATE_FAIL_ON:-}" ]; then args+=("--fail-on=$GATE_FAIL_ON"); fi
 lines "${GATE_OPTIONS:-}"
-args+=(${LINES[@]+"${LINES[@]}"})
+args+=(${LISTED[@]+"${LISTED[@]}"})
 args+=(--)
 lines "${GATE_PATHS:-.}"
 shopt -s nullglob dotglob
-for path in ${LINES[@]+"${LINES[@]}"}; do
+for path in ${LISTED[@]+"${LISTED[@]}"}; do
     if [ -z "$since" ] && { [ "$path" = . ] || [ "$path" = ./ ]; }; then
         # All of the checkout, without the repository's own folder: its hooks are programs, and its objects are of all times.
         for entry in *; do
