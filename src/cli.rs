@@ -2,6 +2,9 @@
 
 pub(crate) mod baseline;
 pub(crate) mod convert;
+pub(crate) mod guard;
+pub(crate) mod kserve_init;
+pub(crate) mod lock;
 pub(crate) mod remote;
 pub(crate) mod report;
 pub(crate) mod run;
@@ -29,6 +32,9 @@ pub(crate) enum Verb {
     Convert(Box<convert::ConvertArgs>),
     Rule(RuleArgs),
     Baseline(Box<baseline::BaselineArgs>),
+    Lock(lock::LockArgs),
+    Guard(Box<guard::GuardArgs>),
+    KserveInit(Box<kserve_init::KserveInitArgs>),
     Schema(report::SchemaArgs),
     Run(Box<run::RunArgs>),
     Completions(CompletionsArgs),
@@ -43,8 +49,12 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 pub(crate) struct ScanArgs {
     /// Files, folders and https addresses.
-    #[arg(required = true, value_name = "PATH|URL")]
+    #[arg(required_unless_present = "changed_since", value_name = "PATH|URL")]
     pub(crate) paths: Vec<PathBuf>,
+    /// Scan what HEAD and the working tree bring since they left REF, at and below each PATH; configuration and
+    /// baseline are those of REF. Nothing of a known format is code 0 here.
+    #[arg(long, value_name = "REF", allow_hyphen_values = true)]
+    pub(crate) changed_since: Option<String>,
     /// What the report on standard output looks like.
     #[arg(long, value_enum, default_value_t = Format::Text, env = "MODELSCAN_FORMAT", hide_env = true)]
     pub(crate) format: Format,
@@ -80,6 +90,8 @@ pub(crate) struct ScanArgs {
     /// When to use colors.
     #[arg(long, value_enum, default_value_t = Color::Auto)]
     pub(crate) color: Color,
+    #[command(flatten)]
+    pub(crate) objects: remote::ObjectArgs,
     #[command(flatten)]
     pub(crate) remote: remote::RemoteArgs,
     #[command(flatten)]

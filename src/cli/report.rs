@@ -66,4 +66,6 @@ pub(crate) enum Schema {
     Run,
     /// `baseline create`.
     Baseline,
+    /// `lock`.
+    Lock,
 }
