@@ -2,6 +2,9 @@
 
 pub(crate) mod baseline;
 pub(crate) mod convert;
+pub(crate) mod guard;
+pub(crate) mod kserve_init;
+pub(crate) mod lock;
 pub(crate) mod remote;
 pub(crate) mod report;
 pub(crate) mod run;
@@ -29,6 +32,9 @@ pub(crate) enum Verb {
     Convert(Box<convert::ConvertArgs>),
     Rule(RuleArgs),
     Baseline(Box<baseline::BaselineArgs>),
+    Lock(lock::LockArgs),
+    Guard(Box<guard::GuardArgs>),
+    KserveInit(Box<kserve_init::KserveInitArgs>),
     Schema(report::SchemaArgs),
     Run(Box<run::RunArgs>),
     Completions(CompletionsArgs),
@@ -84,6 +90,8 @@ pub(crate) struct ScanArgs {
     /// When to use colors.
     #[arg(long, value_enum, default_value_t = Color::Auto)]
     pub(crate) color: Color,
+    #[command(flatten)]
+    pub(crate) objects: remote::ObjectArgs,
     #[command(flatten)]
     pub(crate) remote: remote::RemoteArgs,
     #[command(flatten)]

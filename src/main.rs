@@ -15,7 +15,7 @@ mod render;
 mod terminal;
 
 use cli::{Asked, Verb};
-use commands::{Stop, baseline, convert, drop_in, inspect, pages, rule, run, scan, schema};
+use commands::{Stop, baseline, convert, drop_in, guard, inspect, kserve_init, lock, pages, rule, run, scan, schema};
 use exit::Exit;
 use std::process::ExitCode;
 
@@ -52,6 +52,9 @@ fn dispatch(asked: Asked) -> Result<Exit, Stop> {
         Asked::Verb(Verb::Convert(args)) => convert::run(&args),
         Asked::Verb(Verb::Rule(args)) => rule::run(&args),
         Asked::Verb(Verb::Baseline(args)) => baseline::run(&args),
+        Asked::Verb(Verb::Lock(args)) => lock::run(&args),
+        Asked::Verb(Verb::Guard(args)) => guard::run(&args),
+        Asked::Verb(Verb::KserveInit(args)) => kserve_init::run(&args),
         Asked::Verb(Verb::Schema(args)) => schema::run(&args),
         Asked::Verb(Verb::Run(args)) => Ok(Exit::Command(run::run(&args))),
         Asked::Verb(Verb::Completions(args)) => pages::completions(&args),

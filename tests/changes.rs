@@ -58,7 +58,10 @@ fn only_what_the_change_brings_is_scanned() {
 fn a_change_without_models_passes_and_says_so() {
     let here = Repository::new("changes-nothing", &[("bad.pkl", BAD)]);
     let nothing = here.modelscan("", &["scan", "--changed-since", "main"]);
-    assert_eq!((nothing.code, nothing.out.lines().next()), (Some(0), Some("nothing of a known format has changed since main")));
+    assert_eq!(
+        (nothing.code, nothing.out.lines().next()),
+        (Some(0), Some("nothing of a known format has changed since main"))
+    );
     here.write("notes.txt", b"words");
     here.commit();
     let text = here.modelscan("", &["scan", "--changed-since", "main", "--format", "markdown"]);

@@ -131,6 +131,14 @@ fn our_own_reports_keep_to_their_published_schemas() {
     let baseline = json(&fs::read_to_string(made().join("b.json")).unwrap());
     assert!(baseline["findings"].as_array().unwrap().len() > 100);
     assert_valid(&own_schema("baseline"), &baseline);
+    let clean = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/clean/torch/torch215");
+    let place = made().join("l.json");
+    let args = ["lock", "-o", place.to_str().unwrap(), "--force", clean.to_str().unwrap()];
+    let (code, said) = modelscan(made(), &args);
+    assert_eq!(code, 0, "{said}");
+    let lock = json(&fs::read_to_string(place).unwrap());
+    assert!(lock["files"].as_array().unwrap().len() > 20);
+    assert_valid(&own_schema("lock"), &lock);
 }
 
 #[test]

@@ -14,6 +14,7 @@ while IFS= read -r -d '' path; do
     mkdir -p -- "${out%/*}" 2> /dev/null || { left=$((left + 1)); continue; }
     if deaf "$GATE_COMMAND" convert --no-progress "--out=$out" -- "./$path" 2>&1; then done=$((done + 1)); else left=$((left + 1)); fi
 done < "${GATE_CLEAN:-/dev/null}"
+find "$folder" -mindepth 1 -type d -empty -delete
 # In the sandbox, nobody is the owner of anything.
 chmod -R u=rwX,go=rX -- "$folder"
 say notice "$done clean files were converted; $left hold no weights that can be"

@@ -92,6 +92,15 @@ pub fn plan(inputs: &[PathBuf], out: &Path, policy: &Policy) -> Result<Jobs, Err
     Ok(Jobs { jobs, folder })
 }
 
+/// The name that readers of safetensors look for, of the result of a file: `a/pytorch_model.bin` becomes
+/// `a/model.safetensors`.
+pub fn result_name(path: &str) -> String {
+    match path.rsplit_once('/') {
+        Some((folder, name)) => format!("{folder}/{}", sharded::renamed(name)),
+        None => sharded::renamed(path),
+    }
+}
+
 fn of_file(name: &str) -> String {
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| if stem.is_empty() { name } else { stem });
     format!("{stem}.safetensors")
@@ -130,6 +139,23 @@ impl Jobs {
     /// The names that are taken already.
     pub fn taken(&self) -> impl Iterator<Item = &Path> {
         self.jobs.iter().map(|job| job.out.as_path()).filter(|out| out.symlink_metadata().is_ok())
+    }
+
+    /// The files that the tensors come from, as they were opened.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        self.loaded().flat_map(|loaded| loaded.reports().map(|report| report.path.as_str()))
+    }
+
+    /// How many tensors there are in all results.
+    pub fn tensors(&self) -> usize {
+        self.loaded().map(|loaded| loaded.plan().tensors.len()).sum()
+    }
+
+    fn loaded(&self) -> impl Iterator<Item = &Loaded> {
+        self.jobs.iter().filter_map(|job| match &job.content {
+            Content::Tensors(loaded) => Some(loaded.as_ref()),
+            Content::Text(_) => None,
+        })
     }
 
     /// Bytes of all tensors of all results.

@@ -38,6 +38,7 @@ mod streams;
 mod supervise;
 #[allow(unsafe_code)]
 mod sys;
+mod view;
 mod watchdog;
 mod wire;
 
@@ -51,6 +52,7 @@ pub use quantity::{Size, Span};
 pub use request::{Command, Request};
 pub use spawn::{Launcher, Pool, Ready, launcher_if_asked};
 pub use streams::Stdio;
+pub use view::View;
 
 /// Runs a command and stays with it to its end. This process becomes the supervisor, so it must be small and have one thread; a server uses
 /// the launcher instead.

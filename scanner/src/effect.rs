@@ -66,6 +66,16 @@ const LIBRARIES: &[&str] = &[
     include_str!("../data/libraries/xgboost.tsv"),
 ];
 
+const CALLABLES: &str = include_str!("../data/callables.tsv");
+const ARGUMENTS: &str = include_str!("../data/arguments.tsv");
+const SHAPES: &str = include_str!("../data/shapes.tsv");
+const FIX_IMPORTS: &str = include_str!("../data/fix_imports.tsv");
+
+/// The text of all tables, in a fixed order.
+pub(crate) fn texts() -> impl Iterator<Item = &'static str> {
+    LIBRARIES.iter().copied().chain([CALLABLES, ARGUMENTS, SHAPES, FIX_IMPORTS])
+}
+
 fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
     table.lines().skip(1).filter(|line| !line.is_empty()).map(|line| line.split('\t').collect())
 }
@@ -102,21 +112,21 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
             }
         }
     }
-    for row in rows(include_str!("../data/callables.tsv")) {
+    for row in rows(CALLABLES) {
         if let [module, name, word, used, _, why, ..] = row[..] {
             tables
                 .pairs
                 .insert((module, name), Judgement { effect: effect(word, used), why, arguments: None, listed: true });
         }
     }
-    for row in rows(include_str!("../data/arguments.tsv")) {
+    for row in rows(ARGUMENTS) {
         if let [module, name, rule] = row[..]
             && let Some(pair) = tables.pairs.get_mut(&(module, name))
         {
             pair.arguments = Some(rule);
         }
     }
-    for row in rows(include_str!("../data/shapes.tsv")) {
+    for row in rows(SHAPES) {
         if let [module, name, word, why, ..] = row[..] {
             tables.shapes.push((
                 module,
@@ -125,7 +135,7 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
             ));
         }
     }
-    for row in rows(include_str!("../data/fix_imports.tsv")) {
+    for row in rows(FIX_IMPORTS) {
         match row[..] {
             ["name", module, name, new_module, new_name] => {
                 tables.names.insert((module, name), (new_module, new_name));

@@ -21,10 +21,13 @@ pub mod pickle;
 pub mod policy;
 pub mod report;
 pub mod rule;
+mod rule_set;
 pub mod seen;
 pub mod source;
+pub mod verdicts;
 
 pub use engine::{Error, Progress, ScanOptions, disassemble, inspect, scan};
 pub use not_followed::link_that_leaves;
 pub use outside::Outside;
 pub use rule::{Meta, rules};
+pub use rule_set::rule_set;

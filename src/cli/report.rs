@@ -68,4 +68,6 @@ pub(crate) enum Schema {
     Run,
     /// `baseline create`.
     Baseline,
+    /// `lock`.
+    Lock,
 }

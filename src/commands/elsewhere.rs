@@ -1,19 +1,31 @@
 //! What a scan reads that is no file here: sorts addresses from paths, and sets up who brings them.
 
 use super::Stop;
-use crate::cli::remote::{From, RemoteArgs};
+use crate::cli::remote::{From, ObjectArgs, RemoteArgs};
+use crate::config;
 use crate::decision::Decisions;
 use remote::{Address, Credentials, Lfs, LfsOptions, Options, Remote};
 use scanner::limits::Limits;
-use std::path::PathBuf;
+use scanner::verdicts::Verdicts;
+use std::path::{Path, PathBuf};
 
 /// Files that are scanned at once where each read is a journey.
 pub(crate) const JOBS: usize = 16;
 /// A file of certificates takes some hundred kilobytes.
 const MAX_PEM: u64 = 4 << 20;
 
+/// Brings the objects of pointers from the repository's own store, and nothing else.
+pub(crate) fn local() -> Remote {
+    Remote::default()
+}
+
 /// Splits what was typed into files of this machine and what is to be brought.
-pub(crate) fn prepare(typed: &[PathBuf], args: &RemoteArgs, limits: &Limits) -> Result<(Vec<PathBuf>, Remote), Stop> {
+pub(crate) fn prepare(
+    typed: &[PathBuf],
+    args: &RemoteArgs,
+    objects: Option<&ObjectArgs>,
+    limits: &Limits,
+) -> Result<(Vec<PathBuf>, Remote), Stop> {
     let meant = |path: &&PathBuf| path.to_str().is_some_and(Address::is_meant);
     let (addresses, paths): (Vec<&PathBuf>, Vec<&PathBuf>) = typed.iter().partition(meant);
     let mut parsed = Vec::new();
@@ -22,17 +34,35 @@ pub(crate) fn prepare(typed: &[PathBuf], args: &RemoteArgs, limits: &Limits) -> 
         let address = Address::parse(address.to_str().unwrap_or_default());
         parsed.push(address.map_err(|why| Stop::Usage(format!("address {}: {why}", index + 1)))?);
     }
-    let reaches = !parsed.is_empty() || args.lfs == From::Fetch;
+    let lfs = objects.map(lfs).transpose()?.unwrap_or_default();
+    let reaches = !parsed.is_empty() || lfs.from == Lfs::Fetch;
     let options = if reaches { reaching(args, limits)? } else { Options::default() };
-    let options = Options { lfs: lfs(args)?, ..options };
+    let options = Options { lfs, ..options };
     let remote = Remote::new(parsed, &options).map_err(Stop::Usage)?;
     Ok((paths.into_iter().cloned().collect(), remote))
 }
 
+/// Opens the folder of remembered verdicts, if one is named. It must not lie in what is scanned, nor in a repository whose
+/// change is judged: a stranger could bring one.
+pub(crate) fn verdicts(folder: Option<&Path>, scanned: &[PathBuf], change: bool) -> Result<Option<Verdicts>, Stop> {
+    let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(None) };
+    let refused = |why: String| Stop::Usage(format!("--cache {}: {why}", folder.display()));
+    let whole = std::path::absolute(folder).map_err(|error| refused(error.to_string()))?;
+    let there = whole.ancestors().find(|place| place.exists());
+    if there.is_none_or(|there| config::lies_inside(there, scanned)) {
+        return Err(refused("it lies inside what is scanned".to_owned()));
+    }
+    let real = there.and_then(|there| there.canonicalize().ok()).unwrap_or(whole.clone());
+    if change && real.ancestors().any(|place| place.join(".git").exists()) {
+        return Err(refused("it lies inside a repository, where a change could bring verdicts along".to_owned()));
+    }
+    Verdicts::open(folder).map(Some).map_err(|error| refused(error.to_string()))
+}
+
 /// What holds for connections.
 fn reaching(args: &RemoteArgs, limits: &Limits) -> Result<Options, Stop> {
-    let roots = args.ca_file.as_ref().map(|path| Decisions::ON_DISK.read(path, MAX_PEM));
-    let roots = roots.transpose().map_err(Stop::Usage)?;
+    let roots =
+        args.ca_file.as_ref().map(|path| Decisions::ON_DISK.read(path, MAX_PEM)).transpose().map_err(Stop::Usage)?;
     Ok(Options {
         max_bytes: args.limit_remote_bytes,
         max_requests: args.limit_remote_requests,
@@ -46,7 +76,7 @@ fn reaching(args: &RemoteArgs, limits: &Limits) -> Result<Options, Stop> {
     })
 }
 
-fn lfs(args: &RemoteArgs) -> Result<LfsOptions, Stop> {
+fn lfs(args: &ObjectArgs) -> Result<LfsOptions, Stop> {
     let from = match args.lfs {
         From::Local => Lfs::Local,
         From::Fetch => Lfs::Fetch,

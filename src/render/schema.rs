@@ -11,5 +11,6 @@ pub(crate) const fn text(schema: Schema) -> &'static str {
         Schema::Convert => include_str!("../../docs/schemas/convert.json"),
         Schema::Run => include_str!("../../docs/schemas/run.json"),
         Schema::Baseline => include_str!("../../docs/schemas/baseline.json"),
+        Schema::Lock => include_str!("../../docs/schemas/lock.json"),
     }
 }

@@ -153,7 +153,8 @@ impl Listing<'_> {
     }
 }
 
-fn kind(file_type: FileType) -> Kind {
+/// What a type of file is called.
+pub fn kind(file_type: FileType) -> Kind {
     if file_type.is_file() {
         Kind::File
     } else if file_type.is_fifo() {
@@ -168,7 +169,7 @@ fn kind(file_type: FileType) -> Kind {
 }
 
 /// How far links may lead: the given folder, or of a snapshot in the hub's cache the repository's folder.
-fn boundary(root: &Path) -> PathBuf {
+pub fn boundary(root: &Path) -> PathBuf {
     let snapshots = root.ancestors().skip(1).find(|folder| folder.file_name().is_some_and(|name| name == "snapshots"));
     let repository = snapshots.and_then(Path::parent).filter(|folder| {
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

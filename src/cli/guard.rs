@@ -1,0 +1,64 @@
+//! What was typed after `modelscan guard`. Parsing only: what it means is for `commands/guard.rs`.
+
+use super::LimitArgs;
+use clap::{Args, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Start a server that sees nothing of a folder of models but what was cleared.
+///
+/// The files of DIR are copied to where nobody can write, the copies are scanned, and the server finds them, and nothing
+/// else, at the path of DIR. Its exit code and signals are its own. Before it starts: 1 something is not admitted, or not as it
+/// was locked; 2 something could not be read; 4 the command line is wrong; 125 this host shows no such view; 126 and 127 as a
+/// shell.
+#[derive(Debug, Args)]
+pub(crate) struct GuardArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Put safetensors in the place of what torch saved.
+    #[arg(long)]
+    pub(crate) convert: bool,
+    /// Start only if the folder is as it was locked.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lock: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) allow: AllowArgs,
+    /// Folder for the copy, on a disk with room for it, or `memory` [default: that of temporary files].
+    #[arg(long, value_name = "DIR|memory")]
+    pub(crate) store: Option<PathBuf>,
+    /// How the copy is shown.
+    #[arg(long, value_enum, default_value_t = View::Mount)]
+    pub(crate) view: View,
+    /// No notes and warnings.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    /// The server and its arguments; `{}` in them is the path of the copy, and so is MODELSCAN_DIR.
+    #[arg(required = true, last = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// What is admitted beyond what is clean.
+#[derive(Debug, Args)]
+pub(crate) struct AllowArgs {
+    /// Admit what is unproven or of no known format too. What is dangerous never is.
+    #[arg(long)]
+    pub(crate) allow_unproven: bool,
+    /// Admit programs (.py, .so, ...) too: a server may run them.
+    #[arg(long)]
+    pub(crate) allow_programs: bool,
+    /// Admit this content, unless it is dangerous; may be repeated.
+    #[arg(long, value_name = "HASH")]
+    pub(crate) allow_sha256: Vec<String>,
+}
+
+/// How a server finds what was cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum View {
+    /// At the path of DIR, in a mount namespace of its own; nothing is left when it ends, however it ends.
+    Mount,
+    /// In a temporary folder, by `{}` or MODELSCAN_DIR; needs no rights, and what stands at DIR is still there.
+    Folder,
+}
