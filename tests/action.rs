@@ -303,6 +303,22 @@ fn the_evaluation_runs_inside_walls() {
 }
 
 #[test]
+fn walls_that_cannot_be_had_fail_the_gate_and_say_why() {
+    let here = repository("walls");
+    here.write("good.pkl", GOOD);
+    let program = here.dir.parent().unwrap().join("wall-less");
+    let real = env!("CARGO_BIN_EXE_modelscan");
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" != run ] || {{ echo 'modelscan run: no namespaces here' >&2; exit 125; }}\nexec '{real}' \"$@\"\n"
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let done = pull_request(&here).input("binary", program.to_str().unwrap()).input("evaluate", "true").run();
+    assert!(without_walls(&done) && done.log.contains("no namespaces here"), "{}", done.log);
+    assert_eq!(done.outputs["exit-code"], "0");
+}
+
+#[test]
 fn only_a_command_that_is_not_the_pull_requests_runs() {
     let here = repository("command");
     let stops = |job: &Job, why: &str| {
