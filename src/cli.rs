@@ -91,6 +91,8 @@ pub(crate) struct ScanArgs {
     #[arg(long, value_enum, default_value_t = Color::Auto)]
     pub(crate) color: Color,
     #[command(flatten)]
+    pub(crate) objects: remote::ObjectArgs,
+    #[command(flatten)]
     pub(crate) remote: remote::RemoteArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,

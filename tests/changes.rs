@@ -58,12 +58,15 @@ fn only_what_the_change_brings_is_scanned() {
 fn a_change_without_models_passes_and_says_so() {
     let here = Repository::new("changes-nothing", &[("bad.pkl", BAD)]);
     let nothing = here.modelscan("", &["scan", "--changed-since", "main"]);
-    assert_eq!((nothing.code, nothing.out.lines().next()), (Some(0), Some("no model has changed since main")));
+    assert_eq!(
+        (nothing.code, nothing.out.lines().next()),
+        (Some(0), Some("nothing of a known format has changed since main"))
+    );
     here.write("notes.txt", b"words");
     here.commit();
     let text = here.modelscan("", &["scan", "--changed-since", "main", "--format", "markdown"]);
     assert_eq!(text.code, Some(0));
-    assert!(text.out.contains("No model has changed since `main`."), "{}", text.out);
+    assert!(text.out.contains("Nothing of a known format has changed since `main`."), "{}", text.out);
     // Without a change to judge, nothing that is known is code 3 as ever.
     assert_eq!(here.modelscan("", &["scan", "notes.txt"]).code, Some(3));
 }
@@ -337,4 +340,36 @@ fn all_merge_bases_count() {
     here.git(&["merge", "--quiet", "--no-edit", &theirs]);
     assert_eq!(here.git(&["merge-base", "--all", "main", "change"]).lines().count(), 2);
     assert_eq!(scan(&here, "", &[]).1, ["a.pkl", "b.pkl"]);
+}
+
+/// The pointer of Git LFS for these bytes, and where the repository keeps them.
+fn lfs(bytes: &[u8]) -> (String, String) {
+    use sha2::{Digest, Sha256};
+    let oid: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {}\n", bytes.len());
+    (pointer, format!(".git/lfs/objects/{}/{}/{oid}", &oid[..2], &oid[2..4]))
+}
+
+#[test]
+fn a_pointer_is_judged_by_its_object() {
+    let (old, old_place) = lfs(b"(lp0\n.");
+    let here = Repository::new("changes-lfs", &[("old.pkl", old.as_bytes())]);
+    let (bad, bad_place) = lfs(BAD);
+    here.write("bad.pkl", bad.as_bytes());
+    here.commit();
+    // Nothing is known about a model of which only the pointer is there.
+    let (code, paths, said) = scan(&here, "", &[]);
+    assert_eq!((code, paths), (Some(2), vec!["bad.pkl".to_owned()]), "{said:?}");
+    here.write(&bad_place, BAD);
+    let (code, _, said) = scan(&here, "", &[]);
+    assert_eq!(code, Some(1), "{said:?}");
+    assert!(said.out.contains("echo loaded"), "{}", said.out);
+    // An object on disk in place of the same pointer is no change; another one is.
+    here.write(&old_place, b"(lp0\n.");
+    here.write("old.pkl", b"(lp0\n.");
+    let (_, paths, _) = scan(&here, "", &["old.pkl"]);
+    assert_eq!(paths, Vec::<String>::new());
+    here.write("old.pkl", b"(lp1\n.");
+    let (_, paths, _) = scan(&here, "", &["old.pkl"]);
+    assert_eq!(paths, ["old.pkl"]);
 }

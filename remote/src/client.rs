@@ -173,10 +173,11 @@ impl<'a> Answer<'a> {
 
     /// Refuses bytes that are not the ones that stand there.
     pub(crate) fn check_encoding(&self) -> Result<(), String> {
-        match self.headers.get("content-encoding").map(|value| value.as_bytes()) {
-            None | Some(b"identity" | b"") => Ok(()),
-            Some(_) => Err("the server sends a compressed form although the plain one was asked for".to_owned()),
+        let mut encodings = self.headers.get_all("content-encoding").iter();
+        if encodings.all(|encoding| matches!(encoding.as_bytes(), b"identity" | b"")) {
+            return Ok(());
         }
+        Err("the server sends a compressed form although the plain one was asked for".to_owned())
     }
 
     /// What the status means, where it is not what is needed.
@@ -219,6 +220,8 @@ pub(crate) fn io_reason(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
         Some(inner) => reason(inner),
         None if error.kind() == io::ErrorKind::TimedOut => "the server stalls".to_owned(),
+        // What TLS complains about comes in this form.
+        None if error.kind() == io::ErrorKind::InvalidData => format!("no secure connection: {error}"),
         None if error.kind() == io::ErrorKind::UnexpectedEof => "the server cuts its answer short".to_owned(),
         None => error.to_string(),
     }

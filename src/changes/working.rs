@@ -5,6 +5,9 @@
 
 use super::{Row, compared, split};
 use crate::git::Git;
+use scanner::archive::directory::open_named;
+use scanner::format::lfs_pointer::{self, Pointer};
+use scanner::source::{Memory, Source};
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
@@ -42,8 +45,17 @@ fn unchanged(git: &Git, rows: &[Row]) -> Vec<bool> {
     let ids = String::from_utf8_lossy(&ids);
     for (index, id) in asked.iter().zip(ids.lines()) {
         if let (Some(same), Some(row)) = (same.get_mut(*index), rows.get(*index)) {
-            *same = row.old.as_deref() == Some(id);
+            *same = row.old.as_deref() == Some(id) || is_the_object(git, row).unwrap_or_default();
         }
     }
     same
+}
+
+/// Whether the file is the object whose pointer HEAD has.
+fn is_the_object(git: &Git, row: &Row) -> Option<bool> {
+    let blob = git.blob(row.old.as_deref()?, lfs_pointer::MAX as u64).ok()?;
+    let pointer = Pointer::read(&Memory::new(blob)).ok()??;
+    let (file, _) = open_named(&git.top().join(&row.path)).ok()?;
+    let alike = file.len() == pointer.size;
+    Some(alike && scanner::engine::hash(&file).ok()? == pointer.oid)
 }

@@ -1,4 +1,4 @@
-//! What was typed about bytes from elsewhere: addresses, and what may be spent on them.
+//! What was typed about bytes from elsewhere: addresses, what may be spent on them, and the objects of Git LFS.
 
 use crate::quantity;
 use clap::{Args, ValueEnum};
@@ -6,20 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Addresses and Git LFS")]
+#[command(next_help_heading = "Addresses")]
 pub(crate) struct RemoteArgs {
-    /// Remember verdicts by content hash in this folder, which must be yours alone.
-    #[arg(long, value_name = "DIR", env = "MODELSCAN_CACHE", hide_env = true, help_heading = "Options")]
-    pub(crate) cache: Option<PathBuf>,
-    /// Where the objects of Git LFS pointers are looked for; `fetch`: there, then on the repository's server.
-    #[arg(long, value_enum, default_value_t = From::Local, value_name = "WHERE")]
-    pub(crate) lfs: From,
-    /// Hash the objects of the local store, all of their bytes.
-    #[arg(long)]
-    pub(crate) lfs_verify: bool,
-    /// The LFS server, in place of the one that the repository names.
-    #[arg(long, value_name = "URL")]
-    pub(crate) lfs_url: Option<String>,
     /// Use plain http too, which anybody on the way can read and change.
     #[arg(long)]
     pub(crate) allow_http: bool,
@@ -38,6 +26,24 @@ pub(crate) struct RemoteArgs {
     /// How long a server may say nothing.
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = quantity::time, hide_short_help = true)]
     pub(crate) limit_remote_stall: Duration,
+}
+
+/// Of a scan: what stands for what.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Git LFS and remembered verdicts")]
+pub(crate) struct ObjectArgs {
+    /// Remember verdicts by content hash in this folder, which must be yours alone.
+    #[arg(long, value_name = "DIR", env = "MODELSCAN_CACHE", hide_env = true)]
+    pub(crate) cache: Option<PathBuf>,
+    /// Where the objects of Git LFS pointers are looked for; `fetch`: there, then on the repository's server.
+    #[arg(long, value_enum, default_value_t = From::Local, value_name = "WHERE")]
+    pub(crate) lfs: From,
+    /// Hash the objects of the local store, all of their bytes.
+    #[arg(long)]
+    pub(crate) lfs_verify: bool,
+    /// The LFS server, in place of the one that the repository names.
+    #[arg(long, value_name = "URL")]
+    pub(crate) lfs_url: Option<String>,
 }
 
 /// Where objects are looked for.

@@ -24,6 +24,8 @@ pub(crate) enum Format {
     Cyclonedx,
     /// Annotations of GitHub Actions.
     Github,
+    /// The paths of clean files, each with a NUL behind it, for `xargs -0`.
+    CleanList,
 }
 
 /// A file to write the report to.

@@ -1,7 +1,7 @@
 //! What a scan reads that is no file here: sorts addresses from paths, and sets up who brings them.
 
 use super::Stop;
-use crate::cli::remote::{From, RemoteArgs};
+use crate::cli::remote::{From, ObjectArgs, RemoteArgs};
 use crate::config;
 use crate::decision::Decisions;
 use remote::{Address, Credentials, Lfs, LfsOptions, Options, Remote};
@@ -20,7 +20,12 @@ pub(crate) fn local() -> Remote {
 }
 
 /// Splits what was typed into files of this machine and what is to be brought.
-pub(crate) fn prepare(typed: &[PathBuf], args: &RemoteArgs, limits: &Limits) -> Result<(Vec<PathBuf>, Remote), Stop> {
+pub(crate) fn prepare(
+    typed: &[PathBuf],
+    args: &RemoteArgs,
+    objects: Option<&ObjectArgs>,
+    limits: &Limits,
+) -> Result<(Vec<PathBuf>, Remote), Stop> {
     let meant = |path: &&PathBuf| path.to_str().is_some_and(Address::is_meant);
     let (addresses, paths): (Vec<&PathBuf>, Vec<&PathBuf>) = typed.iter().partition(meant);
     let mut parsed = Vec::new();
@@ -29,21 +34,27 @@ pub(crate) fn prepare(typed: &[PathBuf], args: &RemoteArgs, limits: &Limits) -> 
         let address = Address::parse(address.to_str().unwrap_or_default());
         parsed.push(address.map_err(|why| Stop::Usage(format!("address {}: {why}", index + 1)))?);
     }
-    let reaches = !parsed.is_empty() || args.lfs == From::Fetch;
+    let lfs = objects.map(lfs).transpose()?.unwrap_or_default();
+    let reaches = !parsed.is_empty() || lfs.from == Lfs::Fetch;
     let options = if reaches { reaching(args, limits)? } else { Options::default() };
-    let options = Options { lfs: lfs(args)?, ..options };
+    let options = Options { lfs, ..options };
     let remote = Remote::new(parsed, &options).map_err(Stop::Usage)?;
     Ok((paths.into_iter().cloned().collect(), remote))
 }
 
-/// Opens the folder of remembered verdicts, if one is named. It must not lie in what is scanned: a stranger could bring one.
-pub(crate) fn verdicts(folder: Option<&Path>, scanned: &[PathBuf]) -> Result<Option<Verdicts>, Stop> {
+/// Opens the folder of remembered verdicts, if one is named. It must not lie in what is scanned, nor in a repository whose
+/// change is judged: a stranger could bring one.
+pub(crate) fn verdicts(folder: Option<&Path>, scanned: &[PathBuf], change: bool) -> Result<Option<Verdicts>, Stop> {
     let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(None) };
     let refused = |why: String| Stop::Usage(format!("--cache {}: {why}", folder.display()));
     let whole = std::path::absolute(folder).map_err(|error| refused(error.to_string()))?;
     let there = whole.ancestors().find(|place| place.exists());
     if there.is_none_or(|there| config::lies_inside(there, scanned)) {
         return Err(refused("it lies inside what is scanned".to_owned()));
+    }
+    let real = there.and_then(|there| there.canonicalize().ok()).unwrap_or(whole.clone());
+    if change && real.ancestors().any(|place| place.join(".git").exists()) {
+        return Err(refused("it lies inside a repository, where a change could bring verdicts along".to_owned()));
     }
     Verdicts::open(folder).map(Some).map_err(|error| refused(error.to_string()))
 }
@@ -65,7 +76,7 @@ fn reaching(args: &RemoteArgs, limits: &Limits) -> Result<Options, Stop> {
     })
 }
 
-fn lfs(args: &RemoteArgs) -> Result<LfsOptions, Stop> {
+fn lfs(args: &ObjectArgs) -> Result<LfsOptions, Stop> {
     let from = match args.lfs {
         From::Local => Lfs::Local,
         From::Fetch => Lfs::Fetch,

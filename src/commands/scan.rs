@@ -31,42 +31,16 @@ pub(crate) fn run(args: &ScanArgs) -> Result<Exit, Stop> {
         None => None,
     };
     config.policy.baseline = known.as_ref().map(render::baseline::Baseline::counts).unwrap_or_default();
-    // A bill of materials is about hashes.
-    let hash = args.sha256
-        || args.format == Format::Cyclonedx
-        || args.output.iter().any(|output| output.format == Format::Cyclonedx);
-    let (paths, outside) = elsewhere::prepare(paths, &args.remote, &config.limits)?;
-    let verdicts = elsewhere::verdicts(args.remote.cache.as_deref(), &paths)?;
-    let report = {
-        let progress = Progress::start(!args.quiet && !args.no_progress);
-        let options = ScanOptions {
-            limits: config.limits.clone(),
-            hash: hash || config.policy.needs_sha256(),
-            policy: config.policy.clone(),
-            jobs: if outside.reaches() && config.jobs == 0 { elsewhere::JOBS } else { config.jobs },
-            outside: Some(&outside),
-            verdicts: verdicts.as_ref(),
-            progress: progress.as_ref().map(|progress| progress as &dyn scanner::Progress),
-        };
-        scanner::scan(&paths, &options)
-    };
-    let report = match &changes {
-        Some(changes) => with_links(report, changes, &config),
-        None => report,
-    };
+    let report = scan(args, paths, &config, changes.as_ref())?;
     if !args.quiet {
-        match &changes {
+        warn(config.warnings.iter().cloned().chain(match &changes {
             // What matches nothing of a change may well match something of the rest.
-            Some(changes) => config.warnings.extend(changes.warnings.iter().cloned()),
-            None => config.warnings.extend(unused(&config, &report)),
-        }
+            Some(changes) => changes.warnings.clone(),
+            None => unused(&config, &report),
+        }));
         let stale = known.as_ref().map_or(0, |known| baseline::stale(known, &report));
-        if stale > 0 {
-            config
-                .warnings
-                .push(format!("{stale} entries of the baseline no longer occur; `baseline prune` drops them"));
-        }
-        config.warnings.iter().for_each(|warning| say("warning", warning));
+        let said = format!("{stale} entries of the baseline no longer occur; `baseline prune` drops them");
+        warn((stale > 0).then_some(said));
     }
     let base = std::env::current_dir().map(|base| base.to_string_lossy().into_owned()).unwrap_or_default();
     let look = Look {
@@ -89,6 +63,34 @@ pub(crate) fn run(args: &ScanArgs) -> Result<Exit, Stop> {
         }
     }
     Ok(settle(exit, print(|out| render::report(args.format, &report, look, out))))
+}
+
+fn warn(warnings: impl IntoIterator<Item = String>) {
+    warnings.into_iter().for_each(|warning| say("warning", &warning));
+}
+
+fn scan(args: &ScanArgs, paths: &[PathBuf], config: &Config, changes: Option<&Changes>) -> Result<Report, Stop> {
+    // A bill of materials is about hashes.
+    let hash = args.sha256
+        || args.format == Format::Cyclonedx
+        || args.output.iter().any(|output| output.format == Format::Cyclonedx);
+    let verdicts = elsewhere::verdicts(args.objects.cache.as_deref(), &args.paths, changes.is_some())?;
+    let (paths, outside) = elsewhere::prepare(paths, &args.remote, Some(&args.objects), &config.limits)?;
+    let progress = Progress::start(!args.quiet && !args.no_progress);
+    let options = ScanOptions {
+        limits: config.limits.clone(),
+        hash: hash || config.policy.needs_sha256(),
+        policy: config.policy.clone(),
+        jobs: if outside.reaches() && config.jobs == 0 { elsewhere::JOBS } else { config.jobs },
+        outside: Some(&outside),
+        verdicts: verdicts.as_ref(),
+        progress: progress.as_ref().map(|progress| progress as &dyn scanner::Progress),
+    };
+    let report = scanner::scan(&paths, &options);
+    Ok(match changes {
+        Some(changes) => with_links(report, changes, config),
+        None => report,
+    })
 }
 
 /// The report with the links that a change brings and that were not followed.

@@ -32,7 +32,7 @@ pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io:
     if left_out > 0 {
         writeln!(out, "{left_out} more have no annotation: there is room for {MAX} of a kind")?;
     }
-    if let Some(none) = place::no_model(report, look) {
+    if let Some(none) = place::nothing_known(report, look) {
         return writeln!(out, "modelscan: {none}");
     }
     let sum = &report.summary;

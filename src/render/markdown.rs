@@ -54,8 +54,11 @@ pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io:
 }
 
 fn head(report: &Report, look: Look<'_>) -> String {
-    if let Some(since) = look.since.filter(|_| place::no_model(report, look).is_some()) {
-        return format!("# modelscan: no model\n\nNo model has changed since {}.\n\n", code(since));
+    if let Some(since) = look.since.filter(|_| place::nothing_known(report, look).is_some()) {
+        return format!(
+            "# modelscan: nothing to scan\n\nNothing of a known format has changed since {}.\n\n",
+            code(since)
+        );
     }
     let sum = &report.summary;
     let accepted = report.artifacts.iter().flat_map(|artifact| &artifact.findings);

@@ -1,6 +1,7 @@
 //! Reports as text, one format a file. Pure: what comes in decides what comes out, to the byte.
 
 pub(crate) mod baseline;
+mod clean_list;
 pub(crate) mod conversion;
 mod cyclonedx;
 pub(crate) mod drop_in;
@@ -58,5 +59,6 @@ pub(crate) fn report(format: Format, report: &Report, look: Look<'_>, out: &mut 
         Format::Html => html::write(report, look, out),
         Format::Cyclonedx => cyclonedx::write(report, out),
         Format::Github => github::write(report, look, out),
+        Format::CleanList => clean_list::write(report, out),
     }
 }

@@ -83,10 +83,12 @@ pub(super) fn verdict(report: &Report) -> &'static str {
     report.verdict.as_str().split('_').next().map_or("", |first| if first == "not" { "not scanned" } else { first })
 }
 
-/// What there is to say where only a change was scanned and no model is in it: nothing was scanned, and that is well.
-pub(super) fn no_model(report: &Report, look: super::Look<'_>) -> Option<String> {
+/// What there is to say where only a change was scanned and nothing in it is known: nothing was scanned, and that is well.
+pub(super) fn nothing_known(report: &Report, look: super::Look<'_>) -> Option<String> {
     let none = report.errors.is_empty() && report.artifacts.iter().all(ArtifactReport::is_unknown);
-    look.since.filter(|_| none).map(|since| format!("no model has changed since {}", escape::text(since)))
+    look.since
+        .filter(|_| none)
+        .map(|since| format!("nothing of a known format has changed since {}", escape::text(since)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! A scan report as SARIF 2.1.0, as GitHub's code scanning reads it.
 //!
 //! It wants a line for every result, and binary files have none: each stands at line 1, with its true offset beside it
-//! where the offset is one of the file itself; inside members it stands in a related location. It sorts alerts by a
+//! where the offset is one of the file itself; inside members it stands in a related location. It does not look at
+//! suppressions, so accepted findings stand here only when they are asked for. It sorts alerts by a
 //! number that belongs to the rule, and knows them again by a fingerprint, which otherwise it would make of source lines.
 
 use super::{Look, escape, place};
@@ -18,7 +19,7 @@ const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
 pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut files = Files::new(report, look);
-    let (mut kept, total) = place::gravest(report, MAX_RESULTS, true);
+    let (mut kept, total) = place::gravest(report, MAX_RESULTS, look.show_suppressed);
     // Back in the order of the report.
     kept.sort_by(|a, b| (&a.0.path, place_of(a.1)).cmp(&(&b.0.path, place_of(b.1))));
     let suppressed = kept.iter().any(|(_, finding)| finding.suppressed.is_some());

@@ -32,7 +32,7 @@ pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io:
     if let Some(unverified) = place::unverified(report) {
         writeln!(out, "note: {unverified}")?;
     }
-    if let Some(none) = place::no_model(report, look) {
+    if let Some(none) = place::nothing_known(report, look) {
         writeln!(out, "{none}")?;
     }
     writeln!(out, "{}", sum_up(report))

@@ -1,6 +1,6 @@
 //! A web server on loopback that does what a test tells it to, lies included.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -88,14 +88,26 @@ impl Server {
     }
 
     pub fn with_latency(latency: Duration, answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::over(Some, latency, answer)
+    }
+
+    /// A server whose connections are wrapped in something.
+    pub fn over<S: Read + Write>(
+        wrap: impl Fn(TcpStream) -> Option<S> + Send + Sync + 'static,
+        latency: Duration,
+        answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = listener.local_addr().expect("it has an address");
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let (seen, answer) = (requests.clone(), Arc::new(answer));
+        let (seen, answer, wrap) = (requests.clone(), Arc::new(answer), Arc::new(wrap));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (seen, answer) = (seen.clone(), answer.clone());
-                thread::spawn(move || serve(&stream, latency, &seen, answer.as_ref()));
+                let (seen, answer, wrap) = (seen.clone(), answer.clone(), wrap.clone());
+                thread::spawn(move || {
+                    let Some(stream) = wrap(stream) else { return };
+                    serve(stream, latency, &seen, answer.as_ref());
+                });
             }
         });
         Self { address, requests }
@@ -111,7 +123,7 @@ impl Server {
     }
 }
 
-fn serve(stream: &TcpStream, latency: Duration, seen: &Mutex<Vec<Request>>, answer: &dyn Fn(&Request) -> Reply) {
+fn serve(stream: impl Read + Write, latency: Duration, seen: &Mutex<Vec<Request>>, answer: &dyn Fn(&Request) -> Reply) {
     let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader) {
         thread::sleep(latency);
@@ -125,8 +137,8 @@ fn serve(stream: &TcpStream, latency: Duration, seen: &Mutex<Vec<Request>>, answ
         }
         head.push_str("\r\n");
         // In one piece: two writes would wait for each other's acknowledgement.
-        let mut stream = stream;
-        let written = stream.write_all(&[head.as_bytes(), &reply.body].concat());
+        let stream = reader.get_mut();
+        let written = stream.write_all(&[head.as_bytes(), &reply.body].concat()).and_then(|()| stream.flush());
         if reply.stalls {
             thread::sleep(Duration::from_secs(60));
         }

@@ -86,6 +86,7 @@ pub fn git(dir: &Path) -> Command {
 }
 
 /// What a command said, and its code.
+#[allow(dead_code, reason = "each test is a crate of its own")]
 #[derive(Debug)]
 pub struct Said {
     pub code: Option<i32>,
