@@ -149,6 +149,21 @@ fn a_pointer_is_judged_by_its_object_and_fails_without() {
 }
 
 #[test]
+fn the_token_goes_to_a_scan_that_fetches_and_to_no_other() {
+    let here = repository("token");
+    let program = here.dir.parent().unwrap().join("telling");
+    fs::write(&program, "#!/bin/sh\nenv\necho \"$@\"\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut job = pull_request(&here);
+    job.input("binary", program.to_str().unwrap()).input("upload-sarif", "false").input("cache", "/kept");
+    let local = job.run().log;
+    assert!(local.contains("--lfs=local --cache=/kept") && !local.contains("s3cret"), "{local}");
+    let fetch = job.input("lfs", "fetch").run().log;
+    assert!(fetch.contains("--lfs=fetch") && fetch.contains("GITHUB_TOKEN=s3cret"), "{fetch}");
+    assert!(!fetch.contains("GATE_TOKEN"), "{fetch}");
+}
+
+#[test]
 fn a_push_is_scanned_as_a_whole() {
     let here = repository("push");
     let mut job = Job::new(&here.dir, "push");

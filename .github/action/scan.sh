@@ -54,6 +54,11 @@ if [ -n "$since" ]; then args+=("--changed-since=$since"); fi
 if [ -n "${GATE_CONFIG:-}" ]; then args+=("--config=$GATE_CONFIG"); fi
 if [ -n "${GATE_BASELINE:-}" ]; then args+=("--baseline=$GATE_BASELINE"); fi
 if [ -n "${GATE_FAIL_ON:-}" ]; then args+=("--fail-on=$GATE_FAIL_ON"); fi
+if [ -n "${GATE_LFS:-}" ]; then args+=("--lfs=$GATE_LFS"); fi
+if [ -n "${GATE_CACHE:-}" ]; then args+=("--cache=$GATE_CACHE"); fi
+# Sent to the host of the repository alone.
+if [ "${GATE_LFS:-}" = fetch ] && [ -n "${GATE_TOKEN:-}" ]; then export GITHUB_TOKEN=$GATE_TOKEN; fi
+unset GATE_TOKEN
 lines "${GATE_OPTIONS:-}"
 args+=(${LISTED[@]+"${LISTED[@]}"})
 args+=(--)

@@ -8,8 +8,9 @@ use crate::Options;
 use crate::address::Address;
 use crate::budget::{Budget, Slot};
 use crate::credentials::Credentials;
-use crate::reach::Guarded;
+use crate::reach::{Guarded, is_public};
 use std::io::{self, Read};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use ureq::http::{HeaderMap, Response};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -51,6 +52,10 @@ pub(crate) struct Answer<'a> {
 
 impl Client {
     pub(crate) fn new(options: &Options) -> Result<Self, String> {
+        Self::reaching(options, if options.allow_private { |_| true } else { is_public })
+    }
+
+    fn reaching(options: &Options, permits: fn(IpAddr) -> bool) -> Result<Self, String> {
         let mut tls = TlsConfig::builder();
         if let Some(pem) = &options.roots {
             tls = tls.root_certs(roots(pem)?);
@@ -73,7 +78,7 @@ impl Client {
             .max_idle_connections_per_host(options.at_once)
             .build();
         Ok(Self {
-            agent: Agent::with_parts(config, DefaultConnector::new(), Guarded::new(options.allow_private)),
+            agent: Agent::with_parts(config, DefaultConnector::new(), Guarded::new(permits)),
             credentials: options.credentials.clone(),
             budget: Budget::new(options.max_bytes, options.max_requests, options.at_once),
             allow_http: options.allow_http,
@@ -240,4 +245,41 @@ fn roots(pem: &[u8]) -> Result<RootCerts, String> {
         return Err("no certificate stands in it".to_owned());
     }
     Ok(RootCerts::from(certificates))
+}
+
+#[cfg(test)]
+#[allow(dead_code)]
+#[path = "../../tests/remote/server.rs"]
+mod server;
+
+#[cfg(test)]
+mod tests {
+    use super::server::{Reply, Server};
+    use super::*;
+
+    /// As on the internet, where one address is public and the other one is not.
+    fn get(redirects: bool, host: &str) -> Result<u16, String> {
+        let hidden = Server::start(|_| Reply::new(200, "secret"));
+        let there = hidden.url("/").replacen("127.0.0.1", host, 1);
+        let open = Server::start(move |_| Reply::redirect(there.clone()));
+        let options = Options { allow_http: true, ..Options::default() };
+        let client = Client::reaching(&options, |address| address == IpAddr::from([127, 0, 0, 1]))?;
+        let start = if redirects { open.url("/") } else { hidden.url("/").replacen("127.0.0.1", host, 1) };
+        let address = Address::parse(&start)?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let answer = client.get(&Ask { address, secret: Vec::new(), deadline }, &[]).map(|answer| answer.status);
+        assert!(answer.is_ok() || hidden.requests().is_empty());
+        answer
+    }
+
+    #[test]
+    fn a_redirect_leads_to_no_address_that_may_not_be_reached() {
+        for redirects in [false, true] {
+            assert_eq!(get(redirects, "127.0.0.1"), Ok(200));
+            for host in ["127.0.0.2", "[::ffff:127.0.0.1]", "0.0.0.0"] {
+                let said = get(redirects, host);
+                assert!(said.as_ref().is_err_and(|why| why.contains("--allow-private")), "{host}: {said:?}");
+            }
+        }
+    }
 }

@@ -160,8 +160,10 @@ impl Source for RangeSource {
                 }
             }
         };
+        let wished = wanted.len().div_ceil(EACH).max(FEW).min(wanted.len());
+        let helpers = self.client.budget.helpers(wished - 1);
         thread::scope(|scope| {
-            for _ in 1..wanted.len().div_ceil(EACH).clamp(FEW, crate::AT_ONCE).min(wanted.len()) {
+            for _ in 0..helpers.count {
                 // Without a thread more the others do it.
                 _ = thread::Builder::new().spawn_scoped(scope, work);
             }

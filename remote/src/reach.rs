@@ -12,15 +12,15 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::NextTimeout;
 
 /// Resolves names, and drops what must not be reached.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Guarded {
-    pub(crate) allow_private: bool,
+    permits: fn(IpAddr) -> bool,
     inner: DefaultResolver,
 }
 
 impl Guarded {
-    pub(crate) fn new(allow_private: bool) -> Self {
-        Self { allow_private, inner: DefaultResolver::default() }
+    pub(crate) fn new(permits: fn(IpAddr) -> bool) -> Self {
+        Self { permits, inner: DefaultResolver::default() }
     }
 }
 
@@ -31,7 +31,7 @@ impl Resolver for Guarded {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let all = self.inner.resolve(uri, config, timeout)?;
         let mut kept = self.empty();
-        for address in all.iter().filter(|address| self.allow_private || is_public(address.ip())) {
+        for address in all.iter().filter(|address| (self.permits)(address.ip())) {
             kept.push(*address);
         }
         if kept.is_empty() {

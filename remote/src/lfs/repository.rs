@@ -7,6 +7,7 @@ use super::config::Settings;
 use crate::address::Address;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Settings take a few kilobytes.
@@ -22,10 +23,15 @@ pub(super) struct Repository {
 }
 
 impl Repository {
-    /// The repository around a file: the nearest one upward.
+    /// The repository around a file: the nearest one upward. One of another owner than the file is none: in a folder for
+    /// all, anybody can put a `.git`.
     pub(super) fn around(file: &Path) -> Option<Self> {
         let folder = std::fs::canonicalize(file.parent()?).ok()?;
         let (top, git) = folder.ancestors().find_map(|folder| Some((folder, git_folder(&folder.join(".git"))?)))?;
+        let owner = |path: &Path| std::fs::metadata(path).map(|meta| meta.uid()).ok();
+        if owner(&git)? != owner(file)? {
+            return None;
+        }
         // A working tree beside the first one has a folder of its own, which names the shared one.
         let common = match read(&git.join("commondir")) {
             Ok(text) => git.join(text.trim_end()),
