@@ -49,8 +49,12 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 pub(crate) struct ScanArgs {
     /// Files, folders and https addresses.
-    #[arg(required = true, value_name = "PATH|URL")]
+    #[arg(required_unless_present = "changed_since", value_name = "PATH|URL")]
     pub(crate) paths: Vec<PathBuf>,
+    /// Scan what HEAD and the working tree bring since they left REF, at and below each PATH; configuration and
+    /// baseline are those of REF. Nothing of a known format is code 0 here.
+    #[arg(long, value_name = "REF", allow_hyphen_values = true)]
+    pub(crate) changed_since: Option<String>,
     /// What the report on standard output looks like.
     #[arg(long, value_enum, default_value_t = Format::Text, env = "MODELSCAN_FORMAT", hide_env = true)]
     pub(crate) format: Format,

@@ -1,11 +1,13 @@
 //! What was decided: flags over environment over `modelscan.toml` over defaults, turned into limits and a policy.
 //!
 //! The file is looked for from the working directory up to the top of the repository, and never inside what is
-//! scanned: a model from a stranger must not bring its own rules. Mistakes in it are refused with a suggestion, since
-//! a misspelt `ignore` that does nothing, or a limit that is not set, would be found out too late.
+//! scanned: a model from a stranger must not bring its own rules. When a change is judged, the file is that of the branch
+//! it goes to (`decision.rs`). Mistakes in it are refused with a suggestion, since a misspelt `ignore` that does nothing,
+//! or a limit that is not set, would be found out too late.
 
 use crate::cli::{ConfigArgs, Level, LimitArgs};
 use crate::date::Date;
+use crate::decision::Decisions;
 use crate::limit::LIMITS;
 use scanner::finding::Severity;
 use scanner::limits::Limits;
@@ -65,10 +67,20 @@ struct IgnoreRow {
 /// # Errors
 /// A sentence for the user, when the file or a limit is wrong.
 pub(crate) fn load(args: &ConfigArgs, limits: &LimitArgs, paths: &[PathBuf]) -> Result<Config, String> {
+    load_from(Decisions::ON_DISK, args, limits, paths)
+}
+
+/// The same, from where decisions are to come from.
+pub(crate) fn load_from(
+    decisions: Decisions<'_>,
+    args: &ConfigArgs,
+    limits: &LimitArgs,
+    paths: &[PathBuf],
+) -> Result<Config, String> {
     let mut config = Config::default();
-    config.file = find(args, paths, &mut config.warnings)?;
+    config.file = find(decisions, args, paths, &mut config.warnings)?;
     if let Some(path) = config.file.clone() {
-        let text = read(&path)?;
+        let text = decisions.read(&path, MAX_BYTES)?;
         apply(&mut config, &text, Date::today()).map_err(|why| format!("{}: {why}", path.display()))?;
     }
     for (name, value) in &limits.0 {
@@ -103,21 +115,28 @@ fn severity(level: Level) -> Severity {
     }
 }
 
-fn find(args: &ConfigArgs, paths: &[PathBuf], warnings: &mut Vec<String>) -> Result<Option<PathBuf>, String> {
+fn find(
+    decisions: Decisions<'_>,
+    args: &ConfigArgs,
+    paths: &[PathBuf],
+    warnings: &mut Vec<String>,
+) -> Result<Option<PathBuf>, String> {
     if args.isolated {
         return Ok(None);
     }
     let named = args.config.clone().or_else(|| std::env::var_os("MODELSCAN_CONFIG").map(PathBuf::from));
     if let Some(path) = named.filter(|path| !path.as_os_str().is_empty()) {
+        // Asked for the warning alone: a file that is named and not there is an error of reading it.
+        decisions.has(&path, warnings)?;
         return Ok(Some(path));
     }
     let start = std::env::current_dir().map_err(|error| format!("the working directory cannot be had: {error}"))?;
     for folder in start.ancestors() {
         for path in NAMES.map(|name| folder.join(name)) {
-            if !path.is_file() {
+            if !decisions.has(&path, warnings)? {
                 continue;
             }
-            if !lies_inside(&path, paths) {
+            if decisions.of_a_change() || !lies_inside(&path, paths) {
                 return Ok(Some(path));
             }
             warnings.push(format!(
@@ -140,19 +159,7 @@ pub(crate) fn lies_inside(file: &Path, scanned: &[PathBuf]) -> bool {
 
 /// Reads a small file whole.
 pub(crate) fn read(path: &Path) -> Result<String, String> {
-    read_up_to(path, MAX_BYTES)
-}
-
-/// Reads a file whole, if it is not larger.
-pub(crate) fn read_up_to(path: &Path, max: u64) -> Result<String, String> {
-    use std::io::Read;
-    let fail = |error: std::io::Error| format!("{}: {error}", path.display());
-    let mut text = String::new();
-    std::fs::File::open(path).map_err(fail)?.take(max + 1).read_to_string(&mut text).map_err(fail)?;
-    if text.len() as u64 > max {
-        return Err(format!("{}: larger than {max} bytes", path.display()));
-    }
-    Ok(text)
+    Decisions::ON_DISK.read(path, MAX_BYTES)
 }
 
 fn apply(config: &mut Config, text: &str, today: Date) -> Result<(), String> {

@@ -1,11 +1,14 @@
 //! The `modelscan` command: reads what was typed, asks the crates below, tells the answer and ends with its code.
 
+mod changes;
 mod cli;
 mod commands;
 mod config;
 mod date;
+mod decision;
 mod exit;
 mod file;
+mod git;
 mod limit;
 mod quantity;
 mod render;

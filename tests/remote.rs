@@ -3,64 +3,16 @@
 
 #[path = "remote/models.rs"]
 mod models;
+#[path = "remote/said.rs"]
+mod said;
 #[path = "remote/server.rs"]
 mod server;
 
 use models::{CLEAN, DANGEROUS, checkpoint, safetensors};
-use serde_json::Value;
+use said::{scan, scan_here, scan_with};
 use server::{Reply, Request, Server, honest};
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-
-/// What a scan said.
-struct Said {
-    code: i32,
-    report: Value,
-    stderr: String,
-}
-
-impl Said {
-    /// The verdict on the only artifact.
-    fn verdict(&self) -> &str {
-        assert_eq!(self.report["artifacts"].as_array().map(Vec::len), Some(1), "{}", self.report);
-        self.report["artifacts"][0]["verdict"].as_str().expect("an artifact has a verdict")
-    }
-
-    /// The only reason for which something was not read, by way of an error.
-    fn error(&self) -> &str {
-        assert_eq!((self.code, self.report["verdict"].as_str()), (2, Some("not_scanned")), "{}", self.report);
-        self.report["errors"][0]["message"].as_str().expect("an error says why")
-    }
-
-    fn bytes_read(&self) -> u64 {
-        self.report["summary"]["bytes_read"].as_u64().expect("a number")
-    }
-}
-
-fn scan(args: &[&str]) -> Said {
-    scan_with(args, &[])
-}
-
-fn scan_with(args: &[&str], variables: &[(&str, &str)]) -> Said {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_modelscan"));
-    command.args(["scan", "--isolated", "--format", "json"]).args(args);
-    for name in ["GITHUB_TOKEN", "GITHUB_SERVER_URL", "MODELSCAN_TOKEN", "MODELSCAN_TOKEN_HOST", "MODELSCAN_CA_FILE"] {
-        command.env_remove(name);
-    }
-    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
-        command.env_remove(name);
-    }
-    let output = command.envs(variables.iter().copied()).output().expect("the command runs");
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    let report = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
-    Said { code: output.status.code().unwrap_or(-1), report, stderr }
-}
-
-/// As on loopback it must be: plain and private.
-fn scan_here(address: &str, more: &[&str]) -> Said {
-    scan(&[&["--allow-http", "--allow-private", address], more].concat())
-}
 
 fn serving(bytes: Vec<u8>) -> Server {
     Server::start(move |request| honest(&bytes, "v1", request))

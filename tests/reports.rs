@@ -63,6 +63,14 @@ fn made() -> &'static Path {
         }
         let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 9\n", "ab".repeat(32));
         fs::write(dir.join("m/pointer.pt"), pointer).unwrap();
+        let object = b"cposix\nsystem\n(S'true'\ntR.";
+        let oid: String = Sha256::digest(object).iter().map(|byte| format!("{byte:02x}")).collect();
+        let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {}\n", object.len());
+        fs::write(dir.join("m/object.pkl"), pointer).unwrap();
+        fs::write(dir.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
+        let store = dir.join(".git/lfs/objects").join(&oid[..2]).join(&oid[2..4]);
+        fs::create_dir_all(&store).unwrap();
+        fs::write(store.join(&oid), object).unwrap();
         fs::write(dir.join("m/README.md"), "# words\n").unwrap();
         let accept = "[[ignore]]\npath = \"m/0001/*\"\nreason = \"<b>known</b> `x`\"\n";
         fs::write(dir.join("modelscan.toml"), accept).unwrap();

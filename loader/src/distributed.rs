@@ -205,8 +205,9 @@ impl Index {
 /// The one tensor of a torch zip that stands in a file.
 fn item(contents: &Contents<'_>, place: &Place, proven: bool) -> Result<(Data, Dtype, Vec<u64>), String> {
     let mut storages = contents.item(place.offset, place.length)?;
-    let names = walk(storages.trace, proven).named(None).map_err(|_| "its part is no tensor")?;
-    match <[_; 1]>::try_from(names.tensors) {
+    let mut tensors = Vec::new();
+    walk(storages.trace, proven).named(None, |named| tensors.push(named)).map_err(|_| "its part is no tensor")?;
+    match <[_; 1]>::try_from(tensors) {
         Ok([only]) if only.bare && only.special.is_none() && only.blocked.is_none() => storages.find(&only.tensor),
         _ => Err("its part is no plain tensor".to_owned()),
     }
@@ -217,7 +218,7 @@ fn state(trace: &Trace, value: Value, class: &str) -> Option<Value> {
     let made = call(trace, value)?;
     let found = name(trace, made.callee)?;
     let named = found.strip_prefix(MODULE).and_then(|rest| rest.strip_prefix('.')) == Some(class);
-    made.states.last().copied().filter(|_| named)
+    made.states().last().copied().filter(|_| named)
 }
 
 fn pairs(trace: &Trace, dict: Value) -> Result<impl Iterator<Item = [Value; 2]>, &'static str> {
@@ -234,7 +235,7 @@ fn part(trace: &Trace, chunk: Value) -> Option<Part> {
 
 fn place(trace: &Trace, value: Value) -> Result<Place, &'static str> {
     let made = call(trace, value).ok_or("a place is none")?;
-    let state = made.states.last().copied().ok_or("a place is none")?;
+    let state = made.states().last().copied().ok_or("a place is none")?;
     // Encrypted or compressed parts are not what they seem.
     match field(trace, state, "transform_descriptors") {
         None | Some(Value::None) => {}

@@ -3,7 +3,7 @@
 
 use crate::data::Data;
 use crate::dtype::Dtype;
-use crate::names::{BARE, Named, Names};
+use crate::names::{BARE, Named};
 use crate::side;
 use crate::storage::Storages;
 use crate::tensor::Numbers;
@@ -57,7 +57,9 @@ pub(crate) struct Drafts {
     pub(crate) flat: bool,
     /// What stands for tensors that safetensors cannot hold.
     pub(crate) parts: BTreeMap<String, Value>,
-    /// What `format` says in the metadata.
+    /// What the source itself has as `__metadata__`.
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// What `format` says in the metadata, where the source does not say it.
     pub(crate) framework: &'static str,
 }
 
@@ -114,26 +116,25 @@ impl Drafts {
 
     /// Takes in the tensors of a pickle.
     pub(crate) fn pickle(&mut self, storages: &mut Storages<'_>, wanted: &Wanted<'_>) {
-        match walk(storages.trace, wanted.proven).named(wanted.root) {
-            Ok(names) => self.names(names, storages, wanted),
+        let (refused, left) = (self.refused.len(), self.left_out.len());
+        let walk = walk(storages.trace, wanted.proven);
+        match walk.named(wanted.root, |named| self.named(named, storages, wanted)) {
+            // What holds for all of it goes before what is said of single tensors.
+            Ok(names) => {
+                if let Some(why) = names.lacking {
+                    let why = format!("not all tensors can be named: {why}");
+                    self.refused.insert(refused, Refused { name: String::new(), why });
+                }
+                (self.root, self.flat) = (names.root, names.flat);
+                let more = names.left.into_iter().map(|(name, why)| LeftOut { name, why, tensor: false });
+                self.left_out.splice(left..left, more);
+                self.left_out_more += names.left_more;
+            }
             Err(paths) => {
                 let there = if paths.is_empty() { "nothing with a name".to_owned() } else { paths.join(", ") };
                 let root = wanted.root.unwrap_or_default();
                 self.refuse(root, format!("there is nothing under this path; there is {there}"));
             }
-        }
-    }
-
-    fn names(&mut self, names: Names, storages: &mut Storages<'_>, wanted: &Wanted<'_>) {
-        if let Some(why) = names.lacking {
-            self.refuse("", format!("not all tensors can be named: {why}"));
-        }
-        self.root = names.root;
-        self.flat = names.flat;
-        self.left_out.extend(names.left.into_iter().map(|(name, what)| LeftOut { name, why: what, tensor: false }));
-        self.left_out_more += names.left_more;
-        for named in names.tensors {
-            self.named(named, storages, wanted);
         }
     }
 

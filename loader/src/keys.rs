@@ -3,13 +3,14 @@
 use crate::walk::KEY;
 use scanner::pickle::Trace;
 use scanner::pickle::value::Value;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 /// What makes two keys equal: `1`, `1.0` and `True` are one key, a text is one key however it is written.
 #[derive(PartialEq, Eq, Hash)]
-enum Same {
-    Text(String),
+enum Same<'a> {
+    Text(Cow<'a, str>),
     Range(u64, u32),
     Number(i64),
     Float(u64),
@@ -21,7 +22,7 @@ enum Same {
 /// The pairs that are left of those that were put into a dict one after the other.
 pub(crate) fn settled(trace: &Trace, pairs: impl IntoIterator<Item = [Value; 2]>) -> Vec<[Value; 2]> {
     let mut kept: Vec<[Value; 2]> = Vec::new();
-    let mut places: HashMap<Same, usize> = HashMap::new();
+    let mut places: HashMap<Same<'_>, usize> = HashMap::new();
     for [key, value] in pairs {
         match same(trace, key).map(|same| places.entry(same)) {
             Some(Entry::Occupied(place)) => {
@@ -39,9 +40,9 @@ pub(crate) fn settled(trace: &Trace, pairs: impl IntoIterator<Item = [Value; 2]>
     kept
 }
 
-fn same(trace: &Trace, key: Value) -> Option<Same> {
+fn same(trace: &Trace, key: Value) -> Option<Same<'_>> {
     Some(match key {
-        Value::Text { at, len, .. } => trace.text(key, KEY).map_or(Same::Range(at, len), Same::Text),
+        Value::Text { at, len, .. } => trace.shown(key, KEY).map_or(Same::Range(at, len), Same::Text),
         Value::Bytes { at, len } | Value::BigInt { at, len } => Same::Range(at, len),
         Value::Int(key) => Same::Number(key),
         Value::Bool(key) => Same::Number(key.into()),

@@ -58,11 +58,12 @@ pub fn list(path: &Path, limits: &Limits) -> io::Result<Listing> {
 /// The tensors that the value of a pickle holds, in the order in which it names them.
 pub fn tensors(trace: &Trace) -> Listing {
     // Without a root that is asked for, there is always one.
-    let Ok(names) = walk(trace, true).named(None) else { return Listing::default() };
-    let listed = names.tensors.into_iter().filter(|named| named.blocked.is_none() && !named.hidden);
-    let tensors = listed.filter_map(|named| {
-        let shape = named.tensor.shown_shape()?;
-        Some(Tensor { name: named.name, dtype: named.tensor.word, shape })
+    let mut tensors = Vec::new();
+    let names = walk(trace, true).named(None, |named| {
+        if let (Some(shape), None, false) = (named.tensor.shown_shape(), named.blocked, named.hidden) {
+            tensors.push(Tensor { name: named.name, dtype: named.tensor.word.into_owned(), shape });
+        }
     });
-    Listing { tensors: tensors.collect(), complete: names.lacking.is_none() && trace.end == End::Stop }
+    let Ok(names) = names else { return Listing::default() };
+    Listing { tensors, complete: names.lacking.is_none() && trace.end == End::Stop }
 }

@@ -6,6 +6,7 @@ use crate::tensor::Tensor;
 use crate::walk::{Blocked, Found, Part, Walk};
 use scanner::pickle::preview;
 use scanner::pickle::value::{Kind, Node, Value};
+use std::borrow::Cow;
 
 /// Bytes of all names together.
 const NAMES: usize = 64 << 20;
@@ -27,11 +28,10 @@ pub(crate) struct Named {
     pub(crate) bare: bool,
 }
 
-/// All tensors of a pickle by name.
+/// What there is to say of a pickle beside its named tensors.
 pub(crate) struct Names {
     /// The root, where it is not the value itself.
     pub(crate) root: Option<String>,
-    pub(crate) tensors: Vec<Named>,
     /// What is no tensor: a path and what stands there.
     pub(crate) left: Vec<(String, String)>,
     /// Things left out that have no line of their own.
@@ -43,18 +43,17 @@ pub(crate) struct Names {
 }
 
 impl Walk<'_> {
-    /// Names everything. `wanted` is the path of a root.
+    /// Names everything, and gives each tensor to `take` as soon as it has its name. `wanted` is the path of a root.
     ///
     /// # Errors
     /// When there is no such root: then the paths that there are, topmost first.
-    pub(crate) fn named(mut self, wanted: Option<&str>) -> Result<Names, Vec<String>> {
+    pub(crate) fn named(mut self, wanted: Option<&str>, mut take: impl FnMut(Named)) -> Result<Names, Vec<String>> {
         let root = match wanted {
             Some(wanted) => Some(self.at(wanted)?),
             None => self.common(),
         };
         let flat = self.flat();
         let mut room = NAMES;
-        let mut tensors = Vec::with_capacity(self.found.len());
         for found in std::mem::take(&mut self.found) {
             let below = root.is_none_or(|root| self.below(found.step, root));
             let root = root.filter(|_| below);
@@ -70,7 +69,7 @@ impl Walk<'_> {
                 }
             }
             let (special, hidden, blocked) = (found.special, found.hidden, found.blocked);
-            tensors.push(Named { name, tensor: found.tensor, special, hidden, blocked, below, bare });
+            take(Named { name, tensor: found.tensor, special, hidden, blocked, below, bare });
         }
         let mut left = Vec::new();
         for one in &self.left {
@@ -81,7 +80,6 @@ impl Walk<'_> {
         }
         Ok(Names {
             root: root.map(|root| self.name(root, None)),
-            tensors,
             left_more: self.left_count.saturating_sub(left.len() as u64),
             left,
             flat,
@@ -168,7 +166,10 @@ impl Walk<'_> {
             at = step.above;
         }
         parts.reverse();
-        parts.join(".")
+        match parts.as_mut_slice() {
+            [one] => std::mem::take(one).into_owned(),
+            parts => parts.join("."),
+        }
     }
 
     /// Whether no key stands between it and `root`.
@@ -201,22 +202,22 @@ impl Walk<'_> {
     fn path(&self, above: u32, part: Part) -> String {
         let above = self.name(above, None);
         match self.part(part) {
-            Some(part) if above.is_empty() => part,
+            Some(part) if above.is_empty() => part.into_owned(),
             Some(part) => format!("{above}.{part}"),
             None => above,
         }
     }
 
-    fn part(&self, part: Part) -> Option<String> {
+    fn part(&self, part: Part) -> Option<Cow<'_, str>> {
         match part {
             Part::Nothing => None,
             Part::Key(key) => Some(self.key(key)),
-            Part::Index(index) => Some(index.to_string()),
-            Part::Word(word) => Some(word.to_owned()),
+            Part::Index(index) => Some(index.to_string().into()),
+            Part::Word(word) => Some(word.into()),
         }
     }
 
-    fn key(&self, key: Value) -> String {
-        self.trace.text(key, LONGEST).unwrap_or_else(|| preview::value(self.trace, key))
+    fn key(&self, key: Value) -> Cow<'_, str> {
+        self.trace.shown(key, LONGEST).unwrap_or_else(|| preview::value(self.trace, key).into())
     }
 }

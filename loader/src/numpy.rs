@@ -14,7 +14,7 @@ pub(crate) fn meaning(trace: &Trace, node: NodeId, made: &Call) -> Option<Meanin
     match import(trace, made.callee)? {
         ("numpy._core.multiarray" | "numpy.core.multiarray", "_reconstruct") => {
             // Version, shape, type, order, data; the first numpys wrote no version.
-            let [size, dtype, fortran, data] = match *row(trace, *made.states.last()?)? {
+            let [size, dtype, fortran, data] = match *row(trace, *made.states().last()?)? {
                 [_, size, dtype, fortran, data] | [size, dtype, fortran, data] => [size, dtype, fortran, data],
                 _ => return None,
             };
@@ -26,9 +26,9 @@ pub(crate) fn meaning(trace: &Trace, node: NodeId, made: &Call) -> Option<Meanin
             let fortran = trace.text(order, 4).as_deref() == Some("F");
             array(trace, size, dtype, fortran, Source::Literal(buffer(trace, data)))
         }
-        ("numpy.ma.core", "_mareconstruct") => masked(trace, *made.states.last()?),
+        ("numpy.ma.core", "_mareconstruct") => masked(trace, *made.states().last()?),
         ("joblib.numpy_pickle" | "sklearn.externals.joblib.numpy_pickle", "NumpyArrayWrapper") => {
-            let state = *made.states.last()?;
+            let state = *made.states().last()?;
             let fortran =
                 field(trace, state, "order").is_some_and(|order| trace.text(order, 4).as_deref() == Some("F"));
             array(trace, field(trace, state, "shape")?, field(trace, state, "dtype")?, fortran, Source::Inline(node))
@@ -64,7 +64,7 @@ fn array(trace: &Trace, size: Value, dtype: Value, fortran: bool, source: Source
         Source::Literal(data) => Numbers::Literal { data, order },
         Source::Inline(node) => Numbers::Inline { node, order },
     };
-    let word = dtype.filter(|_| !order.big).map_or_else(|| descr.clone(), |dtype| dtype.word().to_owned());
+    let word = dtype.filter(|_| !order.big).map_or_else(|| descr.clone().into(), |dtype| dtype.word().into());
     Some(Meaning::Tensor(Tensor { word, dtype, item, shape: shape(trace, size), numbers, beside: Vec::new() }))
 }
 
@@ -93,6 +93,6 @@ fn descr(trace: &Trace, dtype: Value) -> Option<String> {
         return None;
     }
     let text = trace.text(*row(trace, made.args)?.first()?, 64)?;
-    let order = made.states.last().and_then(|state| trace.text(*row(trace, *state)?.get(1)?, 4));
+    let order = made.states().last().and_then(|state| trace.text(*row(trace, *state)?.get(1)?, 4));
     Some(format!("{}{text}", order.unwrap_or_default()))
 }

@@ -34,7 +34,7 @@ impl Walk<'_> {
                 Numbers::Wrong("it is a storage")
             }
         };
-        self.tensor(id, Tensor { word: String::new(), dtype: None, item: 0, shape: None, numbers, beside: Vec::new() });
+        self.tensor(id, Tensor { word: "".into(), dtype: None, item: 0, shape: None, numbers, beside: Vec::new() });
         true
     }
 
@@ -74,9 +74,9 @@ impl Walk<'_> {
             // A tuple that a call made.
             _ => self.push_blocked(id, Part::Word("args"), made.args, unknown()),
         }
-        self.push_blocked(id, Part::Word("kwargs"), made.kwargs, unknown());
+        self.push_blocked(id, Part::Word("kwargs"), made.kwargs(), unknown());
         if !known {
-            for (index, value) in made.items.kept.iter().chain(&made.states).enumerate() {
+            for (index, value) in made.items().kept.iter().chain(made.states()).enumerate() {
                 self.push_blocked(id, Part::Index(index), *value, unknown());
             }
             return self.leave(Some(id), Part::Nothing, || format!("what {class} makes"));
@@ -84,11 +84,11 @@ impl Walk<'_> {
         // The subclass of a dict or the subclass of a list: nothing but the keys tells which.
         let text = |key: &Value| matches!(key, Value::Text { .. });
         if matches!(class, "collections.OrderedDict" | "collections.Counter" | "collections.defaultdict")
-            || made.items.kept.len().is_multiple_of(2) && made.items.kept.iter().step_by(2).all(text)
+            || made.items().kept.len().is_multiple_of(2) && made.items().kept.iter().step_by(2).all(text)
         {
-            self.pairs(id, &made.items);
+            self.pairs(id, made.items());
         } else {
-            self.row(id, &made.items);
+            self.row(id, made.items());
         }
         self.states(id, class, made);
     }
@@ -106,6 +106,7 @@ impl Walk<'_> {
                 self.lacking = Some("attributes of a tensor of it cannot be told");
                 continue;
             };
+            self.settled_when_taken(half);
             self.whole(items);
             for [key, value] in settled(trace, pairs_of(items)) {
                 if trace.text(key, KEY).is_none_or(|key| matches!(key.as_str(), "data" | "real" | "imag")) {
@@ -125,11 +126,13 @@ impl Walk<'_> {
     /// `OrderedDict([[key, value], ...])`, then items.
     fn ordered(&mut self, id: u32, args: &Items, made: &Call) {
         self.whole(args);
-        self.whole(&made.items);
+        self.whole(made.items());
         let trace = self.trace;
         let mut pairs = Vec::new();
         if let Some(listed) = args.kept.first() {
             let of_pair = |pair: &Value| <[Value; 2]>::try_from(row(trace, *pair)?).ok();
+            self.settled_when_taken(*listed);
+            row(trace, *listed).unwrap_or_default().iter().for_each(|pair| self.settled_when_taken(*pair));
             match container(trace, *listed) {
                 Some((Kind::Dict, listed)) => pairs.extend(pairs_of(listed).filter(|_| listed.complete())),
                 Some((_, listed)) => pairs.extend(listed.kept.iter().map_while(of_pair)),
@@ -141,23 +144,24 @@ impl Walk<'_> {
                 self.lacking = Some("an ordered dict of it is made of what is no list of pairs");
             }
         }
-        pairs.extend(pairs_of(&made.items));
+        pairs.extend(pairs_of(made.items()));
         self.settled(id, pairs);
         self.states(id, "collections.OrderedDict", made);
     }
 
     fn states(&mut self, id: u32, class: &str, made: &Call) {
         // The later one replaces what it names of the earlier one, by rules of the class.
-        if made.states.len() > 1 {
+        if made.states().len() > 1 {
             self.lacking = Some("an object of it is given a state twice");
         }
-        for state in &made.states {
+        for state in made.states() {
             self.state(id, class, *state);
         }
     }
 
     fn state(&mut self, id: u32, class: &str, state: Value) {
         let trace = self.trace;
+        self.settled_when_taken(state);
         match container(trace, state) {
             Some((Kind::Dict, items)) => match module(trace, state) {
                 Some([parameters, buffers, modules]) => {
@@ -177,6 +181,7 @@ impl Walk<'_> {
             // Attributes of `__dict__` and of `__slots__`.
             Some((Kind::Tuple, items)) if items.kept.len() == 2 => {
                 for (index, half) in items.kept.iter().enumerate() {
+                    self.settled_when_taken(*half);
                     match container(trace, *half) {
                         Some((Kind::Dict, items)) => self.pairs(id, items),
                         _ if *half == Value::None => {}
@@ -194,11 +199,18 @@ impl Walk<'_> {
         }
     }
 
+    /// Notes where a container got more after its items were taken: what took them has not got it.
+    fn settled_when_taken(&mut self, value: Value) {
+        if self.trace.heap.changed_late(value) {
+            self.lacking = Some("a container of it is changed after an object was made of its items");
+        }
+    }
+
     fn buffers(&mut self, id: u32, buffers: Value, skipped: HashSet<String>) {
         let trace = self.trace;
         let pairs = match (container(trace, buffers), call(trace, buffers)) {
             (Some((Kind::Dict, items)), _) => items,
-            (_, Some(made)) if !skipped.is_empty() => &made.items,
+            (_, Some(made)) if !skipped.is_empty() => made.items(),
             _ => {
                 self.push(Some(id), Part::Nothing, buffers);
                 return;

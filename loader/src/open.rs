@@ -1,6 +1,6 @@
 //! The one door: a path and what is allowed go in, tensors of a file that was cleared come out.
 
-use crate::draft::{Drafts, LeftOut, Wanted};
+use crate::draft::{Drafts, LeftOut, Refused, Wanted};
 use crate::error::Error;
 use crate::plan::{PlanOptions, Planned, TensorPlan};
 use crate::source::Contents;
@@ -91,13 +91,14 @@ pub fn open_file(file: File, path: &Path, policy: &Policy) -> Result<Loaded, Err
 
 fn planned(
     path: &Path,
-    (examined, proven): (Examined, bool),
+    (mut examined, proven): (Examined, bool),
     limits: &Limits,
     policy: &Policy,
 ) -> Result<Loaded, Error> {
     let contents = Contents::new(&examined, limits);
     let drafts = contents.drafts(path, &policy.wanted(proven));
     let len = contents.len();
+    examined.forget();
     Loaded::new(path, vec![examined], drafts, len, policy)
 }
 
@@ -123,7 +124,12 @@ impl Loaded {
         len: u64,
         policy: &Policy,
     ) -> Result<Self, Error> {
-        let refused = std::mem::take(&mut drafts.refused);
+        let mut refused = std::mem::take(&mut drafts.refused);
+        // Of an empty dict an empty file is made; what merely holds none is more likely the wrong file.
+        if drafts.tensors.is_empty() && drafts.parts.is_empty() && !drafts.flat && refused.is_empty() {
+            let why = "it holds no tensors".to_owned();
+            refused.push(Refused { name: String::new(), why });
+        }
         if !refused.is_empty() {
             return Err(if drafts.unknown { Error::Unknown(refused) } else { Error::NotConvertible(refused) });
         }

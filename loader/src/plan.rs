@@ -73,8 +73,8 @@ pub struct TensorPlan {
     pub metadata: BTreeMap<String, String>,
     /// Bytes of all tensors.
     pub len: u64,
-    /// Where each stands in `tensors`.
-    names: HashMap<String, usize>,
+    /// Places in `tensors`, in the order of their names.
+    by_name: Vec<usize>,
 }
 
 /// Names in `__metadata__` that are ours.
@@ -95,7 +95,10 @@ impl TensorPlan {
         limits: &Limits,
         options: &PlanOptions,
     ) -> Result<Self, Vec<Refused>> {
-        let mut metadata = BTreeMap::from([(FORMAT.to_owned(), drafts.framework.to_owned())]);
+        let mut metadata = drafts.metadata;
+        // It was about another source.
+        metadata.remove(SOURCE_HASH);
+        metadata.entry(FORMAT.to_owned()).or_insert_with(|| drafts.framework.to_owned());
         if !drafts.parts.is_empty() {
             let parts = serde_json::to_string(&drafts.parts).unwrap_or_default();
             metadata.insert(PARTS.to_owned(), parts);
@@ -120,20 +123,21 @@ impl TensorPlan {
         }
         refused.extend(too_much(&tensors, source_len, limits));
         let tensors = place(tensors);
-        let mut names = HashMap::with_capacity(tensors.len());
-        for (index, tensor) in tensors.iter().enumerate() {
-            let twice = names.insert(tensor.name.clone(), index).is_some();
-            refused.extend(wrong_name(&tensor.name, twice));
+        let mut by_name: Vec<usize> = (0..tensors.len()).collect();
+        let name = |place: &usize| tensors.get(*place).map_or("", |tensor| tensor.name.as_str());
+        by_name.sort_by_key(name);
+        for (place, before) in by_name.iter().zip(std::iter::once(None).chain(by_name.iter().map(Some))) {
+            refused.extend(wrong_name(name(place), before.is_some_and(|before| name(before) == name(place))));
         }
         let mut aliases = BTreeMap::new();
         for (name, other) in tied {
-            let twice = names.contains_key(&name) || aliases.contains_key(&name);
+            let twice = find(&tensors, &by_name, &name).is_some() || aliases.contains_key(&name);
             refused.extend(wrong_name(&name, twice));
             metadata.insert(name.clone(), other.clone());
             aliases.insert(name, other);
         }
         let len = tensors.last().map_or(0, |last| last.at.saturating_add(last.len()));
-        if refused.is_empty() { Ok(Self { tensors, aliases, metadata, len, names }) } else { Err(refused) }
+        if refused.is_empty() { Ok(Self { tensors, aliases, metadata, len, by_name }) } else { Err(refused) }
     }
 
     /// The header of a file of these tensors: length, JSON, padding.
@@ -147,8 +151,15 @@ impl TensorPlan {
     /// A tensor by its name, or by that of one that is tied to it.
     pub fn get(&self, name: &str) -> Option<&Planned> {
         let name = self.aliases.get(name).map_or(name, String::as_str);
-        self.tensors.get(*self.names.get(name)?)
+        find(&self.tensors, &self.by_name, name)
     }
+}
+
+/// The tensor of that name; `by_name` has their places in order.
+fn find<'a>(tensors: &'a [Planned], by_name: &[usize], name: &str) -> Option<&'a Planned> {
+    let named = |place: &usize| tensors.get(*place).map_or("", |tensor| tensor.name.as_str());
+    let found = by_name.binary_search_by(|place| named(place).cmp(name)).ok()?;
+    tensors.get(*by_name.get(found)?)
 }
 
 fn wrong_name(name: &str, twice: bool) -> Option<Refused> {

@@ -243,9 +243,14 @@ impl<'a> Contents<'a> {
     }
 
     fn safetensors(&self, root: &'a Looked, drafts: &mut Drafts) {
-        let Some(Layout::Safetensors { source, tensors }) = &root.layout else {
+        let Some(Layout::Safetensors { source, tensors, metadata }) = &root.layout else {
             return drafts.refuse("", "its header could not be read");
         };
+        drafts.flat = true;
+        match metadata {
+            Some(metadata) => drafts.metadata.clone_from(metadata),
+            None => drafts.leave("__metadata__", "more than 16 MiB"),
+        }
         for Placed { name, dtype, shape, range } in tensors {
             let record = Record::new(source.clone(), range.at, range.len);
             let (Some(dtype), Some(mut record)) = (Dtype::named(dtype), record) else {

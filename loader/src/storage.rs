@@ -18,6 +18,7 @@ use scanner::pickle::Trace;
 use scanner::pickle::trace::Inlined;
 use scanner::pickle::value::{NodeId, Value};
 use scanner::source::SharedSource;
+use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -64,9 +65,9 @@ pub(crate) struct Storages<'a> {
     /// Whether the file is what the ranges of the outermost records are ranges of.
     pub(crate) outermost: bool,
     pub(crate) watch: Watch,
-    known: HashMap<String, Arc<Record>>,
+    known: HashMap<Cow<'a, str>, Arc<Record>>,
     /// Keys that persistent ids of the stream do not agree on; found when the first one is asked for.
-    disputed: Option<HashSet<String>>,
+    disputed: Option<HashSet<Cow<'a, str>>>,
     /// The arrays between the opcodes; put in order when the first one is asked for.
     arrays: Option<HashMap<NodeId, &'a Inlined>>,
 }
@@ -168,7 +169,7 @@ impl<'a> Storages<'a> {
         let view = items.get(5).copied().unwrap_or(Value::None);
         let trace = self.trace;
         let disputed = self.disputed.get_or_insert_with(|| disputed(trace));
-        let view_key = row(trace, view).and_then(|view| trace.text(*view.first()?, KEY));
+        let view_key = row(trace, view).and_then(|view| trace.shown(*view.first()?, KEY));
         if let Some(key) =
             [Some(&named.key), view_key.as_ref()].into_iter().flatten().find(|key| disputed.contains(*key))
         {
@@ -177,7 +178,7 @@ impl<'a> Storages<'a> {
         if named.meta && bytes > 0 {
             return Err("its storage is on the meta device and has no numbers".to_owned());
         }
-        let record = self.record(&named.key, bytes)?;
+        let record = self.record(named.key.clone(), bytes)?;
         if record.len() < bytes {
             let why = format!("storage {} is said to have {bytes} bytes and has {}", named.key, record.len());
             return Err(why);
@@ -201,15 +202,15 @@ impl<'a> Storages<'a> {
         Ok(Part { record, first, room })
     }
 
-    fn record(&mut self, key: &str, bytes: u64) -> Result<Arc<Record>, String> {
-        if let Some(record) = self.known.get(key) {
+    fn record(&mut self, key: Cow<'a, str>, bytes: u64) -> Result<Arc<Record>, String> {
+        if let Some(record) = self.known.get(&key) {
             return Ok(record.clone());
         }
         let lacking = || format!("storage {key} is not there");
         let record = match &self.place {
             Place::Zip { zip, big } => {
                 let name = format!("{}/data/{key}", zip.root);
-                match zip.entries.get(&name) {
+                match zip.entry(&name) {
                     Some(entry) => zip_record::open(entry, self.member.as_deref(), self.outermost, *big, &self.watch)?,
                     // Records of no bytes may be left out.
                     None if bytes == 0 => Record::made(Arc::new([])),
@@ -217,7 +218,7 @@ impl<'a> Storages<'a> {
                 }
             }
             Place::Legacy { source, storages } => {
-                let Range { at, len } = *storages.get(key).ok_or_else(lacking)?;
+                let Range { at, len } = *storages.get(key.as_ref()).ok_or_else(lacking)?;
                 let mut record = Record::new(SharedSource::clone(source), at, len).ok_or_else(lacking)?;
                 record.member.clone_from(&self.member);
                 record.in_file = self.outermost.then_some(at);
@@ -228,7 +229,7 @@ impl<'a> Storages<'a> {
             }
         };
         let record = Arc::new(record);
-        self.known.insert(key.to_owned(), record.clone());
+        self.known.insert(key, record.clone());
         Ok(record)
     }
 
@@ -320,35 +321,42 @@ impl<'a> Storages<'a> {
 }
 
 /// How a storage is named: its class, the key of the whole it is a part of, and numbers.
-type Named<'a> = (Option<(&'a str, &'a str)>, Option<String>, [Value; 3]);
+type Named<'a> = (Option<(&'a str, &'a str)>, Option<Cow<'a, str>>, [Value; 3]);
 
 /// Keys that are named in more than one way. torch makes a storage when it meets its key for the first time, and whoever
 /// names that key later, by whatever class and size, gets that one.
-fn disputed<'a>(trace: &'a Trace) -> HashSet<String> {
-    let mut first = HashMap::with_capacity(trace.persistent.len());
+fn disputed(trace: &Trace) -> HashSet<Cow<'_, str>> {
+    // Only where a key was named first is kept: there are as many keys as tensors.
+    let mut first: HashMap<Cow<'_, str>, (Value, bool)> = HashMap::with_capacity(trace.persistent.len());
     let mut disputed = HashSet::new();
-    let mut note = |key: Value, named: Named<'a>| {
-        let Some(key) = trace.text(key, KEY) else { return };
-        match first.entry(key) {
-            Entry::Occupied(known) if *known.get() != named => _ = disputed.insert(known.key().clone()),
-            Entry::Occupied(_) => {}
-            Entry::Vacant(place) => _ = place.insert(named),
-        }
-    };
     for id in &trace.persistent {
-        let Some([_, class, key, _, count, more @ ..]) = trace.tuple(*id).map(|items| items.kept.as_slice()) else {
-            continue;
-        };
-        let class = import(trace, *class);
-        // Empty storages of all types are one for some of its versions.
-        if *count != Value::Int(0) {
-            note(*key, (class, None, [*count, Value::None, Value::None]));
-        }
-        if let Some([view, offset, size]) = more.first().and_then(|view| row(trace, *view)) {
-            note(*view, (class, trace.text(*key, KEY), [*count, *offset, *size]));
+        for part in [false, true] {
+            let Some((key, named)) = named(trace, *id, part) else { continue };
+            match first.entry(key) {
+                Entry::Occupied(known) => {
+                    let (id, part) = *known.get();
+                    if self::named(trace, id, part).is_none_or(|(_, first)| first != named) {
+                        disputed.insert(known.key().clone());
+                    }
+                }
+                Entry::Vacant(place) => _ = place.insert((*id, part)),
+            }
         }
     }
     disputed
+}
+
+/// The key that a persistent id names, and how: its storage, or the `part` of it that is a storage of its own.
+fn named(trace: &Trace, id: Value, part: bool) -> Option<(Cow<'_, str>, Named<'_>)> {
+    let [_, class, key, _, count, more @ ..] = trace.tuple(id)?.kept.as_slice() else { return None };
+    let class = import(trace, *class);
+    if part {
+        let [view, offset, size] = row(trace, *more.first()?)? else { return None };
+        return Some((trace.shown(*view, KEY)?, (class, trace.shown(*key, KEY), [*count, *offset, *size])));
+    }
+    // Empty storages of all types are one for some of its versions.
+    let counts = *count != Value::Int(0);
+    counts.then(|| Some((trace.shown(*key, KEY)?, (class, None, [*count, Value::None, Value::None]))))?
 }
 
 fn length(shape: &[u64], item: u64) -> Result<u64, String> {

@@ -3,13 +3,14 @@
 
 use crate::dtype::Dtype;
 use scanner::pickle::value::{NodeId, Value};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A tensor in the words of its pickle.
 #[derive(Debug, Clone)]
 pub(crate) struct Tensor {
     /// Its type in words: as listed.
-    pub(crate) word: String,
+    pub(crate) word: Cow<'static, str>,
     /// Its type, where there is a row for it.
     pub(crate) dtype: Option<Dtype>,
     /// Bytes of an element.
@@ -92,7 +93,7 @@ impl Tensor {
 
     /// A tensor with nothing beside it.
     pub(crate) fn plain(dtype: Dtype, shape: Option<Vec<u64>>, numbers: Numbers) -> Self {
-        let word = dtype.word().to_owned();
+        let word = dtype.word().into();
         Self { word, dtype: Some(dtype), item: dtype.size(), shape, numbers, beside: Vec::new() }
     }
 

@@ -70,6 +70,9 @@ fn stored(trace: &Trace, args: &[Value], dtype: Option<Dtype>, metadata: Option<
 fn bits(trace: &Trace, metadata: Option<Value>) -> Option<[bool; 2]> {
     let Some(metadata) = metadata.filter(|metadata| *metadata != Value::None) else { return Some([false; 2]) };
     let (Kind::Dict, items) = container(trace, metadata)? else { return None };
+    if trace.heap.changed_late(metadata) {
+        return None;
+    }
     let known = pairs_of(items).all(|[key, value]| {
         matches!(trace.text(key, 8).as_deref(), Some("conj" | "neg")) && matches!(value, Value::Bool(_))
     });

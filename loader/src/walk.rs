@@ -199,7 +199,7 @@ impl Walk<'_> {
         let id = u32::try_from(self.steps.len()).ok()?;
         let mut state_dict = from.and_then(|from| from.state_dict);
         if let (None, Some(above), Some(from)) = (state_dict, above, from)
-            && matches!(from.part, Part::Key(key) if self.trace.text(key, KEY).as_deref() == Some("state_dict"))
+            && matches!(from.part, Part::Key(key) if self.trace.shown(key, KEY).as_deref() == Some("state_dict"))
         {
             state_dict = Some(above);
         }
@@ -334,7 +334,7 @@ impl Walk<'_> {
             Some(Meaning::Objects) => self.leave(Some(id), Part::Nothing, || "an array of objects".to_owned()),
             Some(Meaning::Calls { .. }) | None if self.keyed(id, made) => {}
             Some(Meaning::Calls { .. }) | None if self.must_make(made) => {
-                let word = name(self.trace, made.callee).unwrap_or_default();
+                let word = name(self.trace, made.callee).unwrap_or_default().into();
                 let numbers = Numbers::Wrong("its constructor is given what no library gives it");
                 self.tensor(id, Tensor { word, dtype: None, item: 0, shape: None, numbers, beside: Vec::new() });
             }
@@ -397,7 +397,7 @@ fn changed(trace: &Trace, made: &Call) -> bool {
     let flags = |state: &Value| matches!(container(trace, *state), Some((Kind::Tuple, items)) if items.total == 3);
     let torch = |module: &str| module == "torch" || module.starts_with("torch.");
     let array = import(trace, made.callee).is_none_or(|(module, _)| !torch(module));
-    made.items.total > 0 || if array { made.states.len() > 1 } else { !made.states.iter().all(flags) }
+    made.items().total > 0 || if array { made.states().len() > 1 } else { !made.states().iter().all(flags) }
 }
 
 /// An object as a key (an optimizer keeps its state by parameter) has no name but its place.

@@ -21,9 +21,10 @@ pub(crate) fn open(
     watch: &Watch,
 ) -> Result<Record, String> {
     let cut = || format!("its record {} is cut off", entry.name);
-    let mut record = match (entry.stored_range(), entry.unchecked()) {
-        (Some((at, len)), Some(source)) => {
-            let mut record = Record::new(source, 0, len).ok_or_else(cut)?;
+    let mut record = match entry.stored_range() {
+        Some((at, len)) => {
+            let mut record = Record::new(entry.archive().clone(), at, len).ok_or_else(cut)?;
+            record.offset = 0;
             record.in_file = outermost.then_some(at);
             record.crc32 = (entry.crc32 != 0).then_some(entry.crc32);
             record
@@ -64,7 +65,7 @@ pub(crate) fn big_endian(zip: &TorchZip, watch: &Watch) -> Result<bool, String> 
 /// When there are several.
 pub(crate) fn find<'a>(zip: &'a TorchZip, name: &str) -> Result<Option<&'a ZipEntry>, String> {
     let name = format!("{}/{name}", zip.root);
-    let mut found = zip.entries.values().filter(|entry| entry.name.eq_ignore_ascii_case(&name));
+    let mut found = zip.entries().iter().filter(|entry| entry.name.eq_ignore_ascii_case(&name));
     match (found.next(), found.next()) {
         (one, None) => Ok(one),
         _ => Err(format!("it has {name} in several spellings, and which one is read cannot be told")),

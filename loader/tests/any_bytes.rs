@@ -64,7 +64,7 @@ const EDGES: [u64; 8] = [0, 1, 0x7f, 0xff, 0x7fff_ffff, 0xffff_ffff, i64::MAX as
 fn mutate(random: &mut Random, seeds: &[(String, Vec<u8>)]) -> (String, Vec<u8>) {
     let (name, bytes) = &seeds[random.below(seeds.len())];
     let mut bytes = bytes.clone();
-    for _ in 0..=random.below(3) {
+    for _ in 0..=random.below(2) {
         let at = random.below(bytes.len() + 1);
         let to = (at + random.below(16)).min(bytes.len());
         match random.below(6) {

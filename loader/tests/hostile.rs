@@ -63,3 +63,28 @@ fn a_shape_that_is_none_is_no_tensor() {
     assert_eq!(names(&format!("PROTO 2\n{}STOP", tensor("NONE"))).0, Vec::<String>::new());
     assert_eq!(names(&format!("PROTO 2\n{}STOP", tensor("EMPTY_TUPLE"))).0, [""]);
 }
+
+#[test]
+fn what_is_put_into_a_state_after_it_was_taken_is_not_in_the_object() {
+    let tensor = tensor("BININT1 4\nTUPLE1");
+    let object = "GLOBAL 'torch.nn.modules.linear' 'Linear'\nEMPTY_TUPLE\nNEWOBJ\n";
+    let filled = format!("EMPTY_DICT\nBINPUT 0\nBINUNICODE 'w'\n{tensor}SETITEM\n");
+    let later = format!("BINGET 0\nBINUNICODE 'w'\n{tensor}SETITEM\nPOP\n");
+    // Python copies the items of a state, and has a reference to what stands in it.
+    let (names, complete) = names_of_object(&format!("{object}{filled}BUILD\n{later}"));
+    assert!(!complete, "{names:?}");
+    let below = format!("{object}EMPTY_DICT\nBINUNICODE 'a'\n{filled}SETITEM\nBUILD\n{later}");
+    assert_eq!(names_of_object(&below), (vec!["a.w".to_owned()], true));
+    // A state in two halves, and the list of pairs that an ordered dict is made of.
+    let halves = format!("{object}{filled}NONE\nTUPLE2\nBUILD\n{later}");
+    assert!(!names_of_object(&halves).1);
+    let pair = format!("EMPTY_LIST\nBINPUT 0\nBINUNICODE 'w'\nAPPEND\n{tensor}APPEND\n");
+    let ordered = format!("GLOBAL 'collections' 'OrderedDict'\nEMPTY_LIST\nBINPUT 1\n{pair}APPEND\nTUPLE1\nREDUCE\n");
+    assert_eq!(names_of_object(&ordered), (vec!["w".to_owned()], true));
+    assert!(!names_of_object(&format!("{ordered}BINGET 1\n{pair}APPEND\nPOP\n")).1);
+    assert!(!names_of_object(&format!("{ordered}BINGET 0\nNONE\nAPPEND\nPOP\n")).1);
+}
+
+fn names_of_object(assembly: &str) -> (Vec<String>, bool) {
+    names(&format!("PROTO 2\n{assembly}STOP"))
+}

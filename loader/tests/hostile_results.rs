@@ -158,3 +158,33 @@ fn a_full_disk_is_said_and_left_empty() {
     assert!(outcome.unwrap_err().to_string().contains("the disk is full; nothing was left behind"));
     assert_eq!(there, Vec::<String>::new());
 }
+
+#[test]
+fn a_file_without_tensors_is_no_empty_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, out) = (folder.path().join("list.pkl"), folder.path().join("out.safetensors"));
+    std::fs::write(&source, b"\x80\x02]q\x00(K\x01K\x02e.").unwrap();
+    let error = write(&source, &out, WriteOptions::default(), false).unwrap_err();
+    assert!(error.to_string().contains("it holds no tensors"), "{error}");
+    assert_eq!(names(folder.path()), ["list.pkl"]);
+    std::fs::write(&source, b"\x80\x02}.").unwrap();
+    write(&source, &out, WriteOptions::default(), false).unwrap();
+    assert_eq!(names(folder.path()), ["list.pkl", "out.safetensors"]);
+}
+
+#[test]
+fn a_source_keeps_its_own_metadata() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, out) = (folder.path().join("a.safetensors"), folder.path().join("b.safetensors"));
+    let header = r#"{"__metadata__":{"format":"flax","step":"3","modelscan.source_sha256":"old"},"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend_from_slice(header.as_bytes());
+    bytes.extend_from_slice(&1f32.to_le_bytes());
+    std::fs::write(&source, bytes).unwrap();
+    write(&source, &out, WriteOptions::default(), false).unwrap();
+    let written = std::fs::read(&out).unwrap();
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(&written).unwrap();
+    let mut kept: Vec<_> = metadata.metadata().clone().unwrap().into_iter().collect();
+    kept.sort();
+    assert_eq!(kept, [("format".to_owned(), "flax".to_owned()), ("step".to_owned(), "3".to_owned())]);
+}

@@ -103,6 +103,13 @@ impl Client {
         Err(format!("more than {REDIRECTS} redirects"))
     }
 
+    /// Posts some text; no redirects.
+    pub(crate) fn post(&self, ask: &Ask, headers: &[(&str, &str)], body: &str) -> Result<Answer<'_>, String> {
+        let slot = self.budget.slot();
+        let answer = self.patiently(|| self.send(ask, &ask.address, headers, Some(body)))?;
+        Ok(Answer::of(answer, slot))
+    }
+
     /// Asks once more where the server says that it is busy.
     fn patiently(&self, send: impl Fn() -> Result<Response<Body>, String>) -> Result<Response<Body>, String> {
         let answer = send()?;

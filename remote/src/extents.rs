@@ -32,6 +32,12 @@ impl Extents {
         self.pieces.range(at..end).next().map_or(end, |(start, _)| *start)
     }
 
+    /// Where what is missing before `at` starts, at the earliest at `start`.
+    pub(crate) fn gap_start(&self, start: u64, at: u64) -> u64 {
+        let before = self.pieces.range(..at).next_back();
+        before.map_or(start, |(piece, bytes)| piece.saturating_add(bytes.len() as u64).max(start)).min(at)
+    }
+
     /// Whether all of a range is there.
     pub(crate) fn holds(&self, at: u64, end: u64) -> bool {
         let mut at = at;
@@ -95,6 +101,7 @@ mod tests {
         assert!(extents.holds(8, 24) && !extents.holds(7, 9) && !extents.holds(23, 25));
         assert_eq!((extents.copy(24, &mut all), extents.copy(7, &mut all)), (0, 0));
         assert_eq!((extents.gap_end(0, 100), extents.gap_end(24, 100)), (8, 100));
+        assert_eq!((extents.gap_start(0, 5), extents.gap_start(0, 30), extents.gap_start(26, 30)), (0, 24, 26));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod budget;
 mod client;
 mod credentials;
 mod extents;
+mod lfs;
 mod open;
 mod range;
 mod reach;
@@ -14,8 +15,10 @@ mod whole;
 
 pub use address::Address;
 pub use credentials::Credentials;
+pub use lfs::{Lfs, LfsOptions};
 
 use client::{Ask, Client};
+use lfs::Objects;
 use scanner::format::lfs_pointer::Pointer;
 use scanner::outside::{Brought, Outside};
 use std::path::Path;
@@ -25,7 +28,7 @@ use std::time::{Duration, Instant};
 
 /// Requests at once, of all files together. Each header of a checkpoint is a journey of its own, and there are checkpoints
 /// of thousands of records; others use a tenth of that.
-pub const AT_ONCE: usize = 192;
+pub const AT_ONCE: usize = 256;
 
 /// What may be done, and how much of it.
 #[derive(Clone)]
@@ -48,6 +51,8 @@ pub struct Options {
     pub roots: Option<Vec<u8>>,
     /// Secrets and whose they are.
     pub credentials: Credentials,
+    /// Git LFS.
+    pub lfs: LfsOptions,
 }
 
 impl Default for Options {
@@ -62,14 +67,17 @@ impl Default for Options {
             allow_private: false,
             roots: None,
             credentials: Credentials::default(),
+            lfs: LfsOptions::default(),
         }
     }
 }
 
-/// Brings what stands at addresses.
+/// Brings what stands at addresses, and the objects of pointers.
 pub struct Remote {
-    client: Arc<Client>,
+    /// Not there where nothing may be fetched.
+    client: Option<Arc<Client>>,
     addresses: Vec<Address>,
+    objects: Objects,
     time: Duration,
 }
 
@@ -84,7 +92,14 @@ impl Remote {
         }
         addresses.sort_by_key(|address| (address.shown(), address.asked()));
         addresses.dedup();
-        Ok(Self { client: Arc::new(Client::new(options)?), addresses, time: options.time })
+        let reaches = !addresses.is_empty() || options.lfs.from == Lfs::Fetch;
+        let client = reaches.then(|| Client::new(options).map(Arc::new)).transpose()?;
+        Ok(Self { client, addresses, objects: Objects::new(options.lfs.clone()), time: options.time })
+    }
+
+    /// Whether anything may be fetched.
+    pub fn reaches(&self) -> bool {
+        self.client.is_some()
     }
 
     fn deadline(&self) -> Instant {
@@ -102,11 +117,22 @@ impl Outside for Remote {
     fn open(&self, place: usize, read: &Arc<AtomicU64>) -> Result<Brought, String> {
         let address = self.addresses.get(place).ok_or("there is no such address")?;
         let ask = Ask { address: address.clone(), secret: Vec::new(), deadline: self.deadline() };
-        let object = open::open(&self.client, ask, read)?;
+        let client = self.client.as_ref().ok_or("nothing may be fetched")?;
+        let object = open::open(client, ask, read)?;
         Ok(Brought { source: object.source, name: address.file_name(), sha256: object.sha256, lfs: None })
     }
 
-    fn object(&self, _path: &Path, _pointer: &Pointer, _read: &Arc<AtomicU64>) -> Result<Brought, String> {
-        Err("its object is not looked for".to_owned())
+    fn gathers(&self) -> bool {
+        self.objects.fetches()
+    }
+
+    fn expect(&self, pointers: &[(&Path, Pointer)]) {
+        if let Some(client) = &self.client {
+            self.objects.expect(client, pointers, self.deadline());
+        }
+    }
+
+    fn object(&self, path: &Path, pointer: &Pointer, read: &Arc<AtomicU64>) -> Result<Brought, String> {
+        self.objects.open(self.client.as_ref(), path, pointer, read, self.deadline())
     }
 }

@@ -22,7 +22,7 @@ const LARGEST: u64 = 8 << 20;
 /// Two ranges that are so close are fetched as one.
 const CLOSE: u64 = 16 << 10;
 /// Of ranges that are announced, each connection gets so many in a row; but some connections there are in any case.
-const EACH: usize = 16;
+const EACH: usize = 8;
 const FEW: usize = 16;
 
 /// Which version of an object it is.
@@ -136,7 +136,10 @@ impl Source for RangeSource {
                 let wanted = (to.len() as u64).max(ahead).min(LARGEST);
                 let end = state.extents.gap_end(at, at.saturating_add(wanted).min(self.len));
                 (state.next, state.ahead) = (end, ahead);
-                (at, end)
+                // Who looks at the end goes backwards from there: the last bytes come together.
+                let tail = self.len.saturating_sub(FIRST);
+                let start = if end == self.len && at > tail { state.extents.gap_start(tail, at) } else { at };
+                (start, end)
             };
             self.fetch(start, end)?;
         }

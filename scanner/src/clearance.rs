@@ -61,6 +61,12 @@ impl Examined {
         &self.report
     }
 
+    /// Keeps the file and the report only: whoever took from the values and layouts what is to be loaded needs them no more,
+    /// and of a checkpoint of thousands of tensors they are most of what there is in memory.
+    pub fn forget(&mut self) {
+        self.examination.looked = Vec::new();
+    }
+
     /// Whether the file is still the one that was examined, as far as its length and times tell.
     ///
     /// # Errors

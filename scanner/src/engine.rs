@@ -4,7 +4,8 @@ use crate::archive::directory::{self, Found, Kind};
 use crate::artifact::Watch;
 use crate::examine::{Examination, examine};
 use crate::fact::{Fact, Unread};
-use crate::format::lfs_pointer::{self, Pointer};
+use crate::format::Format;
+use crate::format::lfs_pointer::{self, LfsPointer, Pointer};
 use crate::judge::judge;
 use crate::limits::Limits;
 use crate::outside::{Brought, Outside, Unchanged};
@@ -77,7 +78,7 @@ pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
         let bytes = found.iter().map(size).sum();
         progress.found((found.len() + elsewhere.len()) as u64, bytes);
     }
-    if let Some(outside) = options.outside {
+    if let Some(outside) = options.outside.filter(|outside| outside.gathers()) {
         outside.expect(&pointers(&found));
     }
     let small = found.len() + elsewhere.len() == 1 && found.iter().all(|one| size(one) < 1 << 20);
@@ -179,15 +180,15 @@ impl Scan<'_> {
         let source = Arc::new(Unchanged::open(found, self.read.clone()).map_err(said)?);
         let name = found.shown_path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let file = Brought { source, name, sha256: None, lfs: None };
-        let Some(outside) = self.options.outside else { return self.look(&file, path) };
-        let Some(pointer) = Pointer::read(file.source.as_ref()).map_err(said)? else {
-            return self.look(&file, path);
+        let mut report = self.look(&file, path)?;
+        let Some(outside) = self.options.outside.filter(|_| report.format == LfsPointer.id()) else {
+            return Ok(report);
         };
+        let Some(pointer) = Pointer::read(file.source.as_ref()).map_err(said)? else { return Ok(report) };
         // The object takes the pointer's place in the report. Where it cannot be had, the pointer stays there unscanned.
         let object = outside.object(&found.path, &pointer, &self.read);
-        let object = object.and_then(|brought| self.look(&Brought { name: file.name.clone(), ..brought }, path));
+        let object = object.and_then(|brought| self.look(&Brought { name: file.name, ..brought }, path));
         object.or_else(|why| {
-            let mut report = self.look(&file, path)?;
             let reason = format!("the object of this pointer was not scanned: {why}");
             report.not_read.push(NotRead { member: None, offset: None, reason });
             Ok(report)
@@ -240,7 +241,11 @@ fn odd_file(path: &str, fact: Fact, limits: &Limits) -> ArtifactReport {
     judge(&examination, path, limits)
 }
 
-pub(crate) fn hash(source: &dyn Source) -> io::Result<String> {
+/// The SHA-256 of all bytes of a source.
+///
+/// # Errors
+/// As [`Source::read_at`].
+pub fn hash(source: &dyn Source) -> io::Result<String> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
     let mut at = 0;

@@ -11,16 +11,13 @@ use crate::format::all::FORMATS;
 use crate::format::{Format, Head, Recognition};
 use crate::layout::Layout;
 use crate::rule::calls::Calls;
-use crate::seen::{Content, Heard, Keep, Member, Seen, Tensor};
+use crate::seen::{Content, Heard, Keep, Member, NUMBERS, Seen, Tensor};
 use crate::source::{SharedSource, gathered, read_vec};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Artifacts up to this size are read in one piece.
 const GATHERED: usize = 2 << 20;
-
-/// Of raw numbers so many bytes are looked at.
-const NUMBERS: usize = 32;
 
 /// What one artifact turned out to be.
 pub struct Looked {
@@ -41,6 +38,7 @@ pub struct Looked {
     /// Where its numbers stand, if that was asked for.
     pub layout: Option<Layout>,
     members: Vec<Member>,
+    mute: usize,
     unpacked: u64,
 }
 
@@ -60,21 +58,16 @@ pub fn examine(source: SharedSource, name: &str, watch: &Watch, keep: Keep) -> E
         role: Role::Unknown,
         watch: watch.clone(),
     };
-    let mut done = vec![look(&root, keep)];
+    let mut done = vec![look(&root, keep, None)];
     let (mut unpacked, mut members, mut heap) = (0u64, 0usize, 0usize);
     let mut parents = 0..done.len();
     for depth in 1.. {
         let mut wave: Vec<(Chain, Member)> = Vec::new();
-        let (mut count, mut first) = (0, None);
+        let mut count = 0;
         for looked in done.get_mut(parents.clone()).unwrap_or_default() {
-            let chain = looked.chain.clone();
-            for member in std::mem::take(&mut looked.members) {
-                first.get_or_insert_with(|| chain.member(&member.name));
-                count += 1;
-                if keep.events || !mute(&member) {
-                    wave.push((chain.member(&member.name), member));
-                }
-            }
+            count += looked.members.len() + looked.mute;
+            let members = std::mem::take(&mut looked.members).into_iter();
+            wave.extend(members.map(|member| (looked.chain.member(&member.name), member)));
         }
         if count == 0 {
             break;
@@ -92,8 +85,8 @@ pub fn examine(source: SharedSource, name: &str, watch: &Watch, keep: Keep) -> E
             None
         };
         if let (Some(what), Some(root)) = (stop, done.first_mut()) {
-            let first = first.map_or_else(String::new, |chain| chain.to_string());
-            root.unread.push((None, Unread::Limit(format!("{what}: {count} members from {first} on"))));
+            let first = wave.first().map_or_else(String::new, |(chain, _)| format!(" from {chain} on"));
+            root.unread.push((None, Unread::Limit(format!("{what}: {count} members{first}"))));
             break;
         }
         let from = done.len();
@@ -134,7 +127,7 @@ impl Looked {
 
     fn matters(&self) -> bool {
         let nothing = self.facts.is_empty() && self.unread.is_empty() && self.pickles.is_empty();
-        !(nothing && self.members.is_empty() && self.layout.is_none())
+        !(nothing && self.members.is_empty() && self.mute == 0 && self.layout.is_none())
     }
 
     fn nothing(chain: Chain, size: u64) -> Self {
@@ -148,18 +141,10 @@ impl Looked {
             tensors: Vec::new(),
             layout: None,
             members: Vec::new(),
+            mute: 0,
             unpacked: 0,
         }
     }
-}
-
-/// Raw numbers whose first bytes are known already and tell that they are no artifact: nothing is to be said of them, and
-/// a checkpoint has thousands.
-fn mute(member: &Member) -> bool {
-    let Content::Source(source) = &member.content else { return false };
-    let head = NUMBERS.min(usize::try_from(source.len()).unwrap_or(NUMBERS));
-    member.role == Role::Numbers
-        && source.known(0, head).is_some_and(|head| crate::pickle::literal::look(head, false).is_none())
 }
 
 fn open(chain: Chain, member: Member, depth: usize, watch: &Watch, keep: Keep) -> Looked {
@@ -172,7 +157,7 @@ fn open(chain: Chain, member: Member, depth: usize, watch: &Watch, keep: Keep) -
             let size = source.len();
             let artifact =
                 Artifact { name: member.name, source, depth, role: member.role, watch: watch.clone(), chain };
-            let mut looked = look(&artifact, keep);
+            let mut looked = look(&artifact, keep, member.heard);
             looked.unpacked = if unpacked { size } else { 0 };
             looked
         }
@@ -191,8 +176,8 @@ fn holds_weights(artifact: &Artifact) -> bool {
     artifact.depth == 0 || compressed || name.eq_ignore_ascii_case("data.pkl") || name == "pickle"
 }
 
-/// Looks at one artifact with every format that claims it.
-fn look(artifact: &Artifact, keep: Keep) -> Looked {
+/// Looks at one artifact with every format that claims it. `heard` is the pickle at its start, where it was followed already.
+fn look(artifact: &Artifact, keep: Keep, heard: Option<Heard>) -> Looked {
     let mut looked = Looked::nothing(artifact.chain.clone(), artifact.source.len());
     // A checkpoint has thousands of records of raw numbers: their first bytes tell that they are no artifact. What else
     // is small is read at once.
@@ -215,7 +200,7 @@ fn look(artifact: &Artifact, keep: Keep) -> Looked {
     if artifact.role == Role::Numbers && crate::pickle::literal::look(&head, false).is_none() {
         return looked;
     }
-    let mut seen = Seen::new(Calls::listen, keep);
+    let mut seen = Seen::new(Calls::listen, keep).having(heard);
     // A panic is a bug of ours; it must not take the other files' answers along, nor pass as clean.
     let run = catch_unwind(AssertUnwindSafe(|| {
         let formats = claim(&Head { start: &head, artifact });
@@ -258,6 +243,7 @@ fn look(artifact: &Artifact, keep: Keep) -> Looked {
     looked.tensors = seen.tensors;
     looked.layout = seen.layout;
     looked.members = seen.members;
+    looked.mute = seen.mute;
     looked
 }
 

@@ -5,7 +5,7 @@
 
 use crate::archive::zip::ZipEntry;
 use crate::source::SharedSource;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Where the numbers of one artifact stand.
 pub enum Layout {
@@ -37,6 +37,8 @@ pub enum Layout {
         source: SharedSource,
         /// The tensors, in the order of the header.
         tensors: Vec<Placed>,
+        /// What stands in `__metadata__`; `None` where that is more than is kept.
+        metadata: Option<BTreeMap<String, String>>,
     },
 }
 
@@ -53,10 +55,29 @@ pub struct Range {
 pub struct TorchZip {
     /// The one folder that everything stands in.
     pub root: String,
-    /// All entries by their full names; of equal names the first.
-    pub entries: HashMap<String, ZipEntry>,
+    entries: Vec<ZipEntry>,
     /// Whether it is a TorchScript archive: its classes are the program's own and stand for no import.
     pub script: bool,
+}
+
+impl TorchZip {
+    /// Of `entries`. Of equal names the first stays: torch's reader finds that one.
+    pub fn new(root: String, mut entries: Vec<ZipEntry>, script: bool) -> Self {
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        entries.dedup_by(|later, first| later.name == first.name);
+        Self { root, entries, script }
+    }
+
+    /// The entry of that full name.
+    pub fn entry(&self, name: &str) -> Option<&ZipEntry> {
+        let place = self.entries.binary_search_by(|entry| entry.name.as_str().cmp(name)).ok()?;
+        self.entries.get(place)
+    }
+
+    /// All entries, each name once.
+    pub fn entries(&self) -> &[ZipEntry] {
+        &self.entries
+    }
 }
 
 /// A storage in torch's tar.

@@ -14,6 +14,7 @@ pub mod format;
 pub mod judge;
 pub mod layout;
 pub mod limits;
+mod not_followed;
 pub mod opened;
 pub mod outside;
 pub mod pickle;
@@ -25,6 +26,7 @@ pub mod seen;
 pub mod source;
 
 pub use engine::{Error, Progress, ScanOptions, disassemble, inspect, scan};
+pub use not_followed::link_that_leaves;
 pub use outside::Outside;
 pub use rule::{Meta, rules};
 pub use rule_set::rule_set;

@@ -17,7 +17,8 @@ pub struct Limits {
     pub marks: usize,
     /// Bytes of the pickle memo. Some 2 to 8 bytes an entry.
     pub memo_bytes: usize,
-    /// Bytes of the values that are kept of one pickle; past that, values are judged when met and not kept.
+    /// Bytes of the values that are kept of one pickle; past that, values are judged when met and not kept. A checkpoint takes
+    /// some 760 a tensor: these are 50,000 of them.
     pub heap_bytes: usize,
     /// Items kept of one list, tuple, set or dict (pairs count as two).
     pub items: usize,
@@ -68,7 +69,7 @@ impl Default for Limits {
             stack: 1_000_000,
             marks: 1_000_000,
             memo_bytes: 72 << 20,
-            heap_bytes: 24 << 20,
+            heap_bytes: 40 << 20,
             items: 512,
             names: 20_000,
             name_bytes: 4096,

@@ -40,7 +40,12 @@ pub trait Outside: Sync {
     /// Why it cannot be had, for people; nothing secret.
     fn open(&self, place: usize, read: &Arc<AtomicU64>) -> Result<Brought, String>;
 
-    /// Is told of all pointers before the first one is asked for: one question may serve them all.
+    /// Whether it wants to know of all pointers before the first one is asked for: one question may serve them all.
+    fn gathers(&self) -> bool {
+        false
+    }
+
+    /// Is told of them.
     fn expect(&self, _pointers: &[(&Path, Pointer)]) {}
 
     /// Opens the object that the pointer in a file stands for.

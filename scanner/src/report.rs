@@ -103,6 +103,17 @@ pub enum Integrity {
     Range,
 }
 
+impl Integrity {
+    /// As it stands in a report.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Size => "size",
+            Self::Range => "range",
+        }
+    }
+}
+
 /// Bytes that were not read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct NotRead {

@@ -6,8 +6,12 @@ use crate::artifact::Role;
 use crate::fact::{Fact, Unread};
 use crate::finding::Concern;
 use crate::layout::Layout;
-use crate::pickle::{self, Event, Options, Trace};
+use crate::pickle::{self, Event, Options, Reading, Trace};
 use crate::source::SharedSource;
+use std::sync::Arc;
+
+/// Of raw numbers so many bytes are looked at.
+pub const NUMBERS: usize = 32;
 
 /// Hears every event of a pickle as it happens, and says in the end what is of concern. The machine knows no rule, and
 /// a pickle of a hundred million events cannot be kept until somebody asks.
@@ -26,6 +30,15 @@ pub struct Heard {
     pub concerns: Vec<Concern>,
 }
 
+impl Heard {
+    /// Whether it is what following the pickle at `start` of `source` in the first of its readings would give: the one with
+    /// arrays between the opcodes, of the very same bytes.
+    fn is_of(&self, source: &SharedSource, start: u64, options: &Options<'_>) -> bool {
+        let first = options.reading == Reading::Transparent && options.inline.is_some();
+        first && self.trace.start == start && Arc::ptr_eq(&self.trace.source, source)
+    }
+}
+
 /// What is kept beside the findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Keep {
@@ -39,6 +52,8 @@ pub struct Keep {
 pub struct Seen {
     listen: fn(&Artifact) -> Box<dyn Listener>,
     keep: Keep,
+    /// The stream at the start of the artifact, where it was followed already.
+    heard: Option<Heard>,
     /// Facts, with the byte offset inside the artifact where there is one.
     pub facts: Vec<(Option<u64>, Fact)>,
     /// What was not read: the offset and length where they are known, and why.
@@ -47,6 +62,8 @@ pub struct Seen {
     pub pickles: Vec<Heard>,
     /// What is nested and is to be looked at next.
     pub members: Vec<Member>,
+    /// Members that are none of [`Self::members`]: raw numbers of which nothing is to be said.
+    pub mute: usize,
     /// Tensors that the headers name.
     pub tensors: Vec<Tensor>,
     /// Where the numbers stand, if that is asked for.
@@ -61,6 +78,8 @@ pub struct Member {
     pub content: Content,
     /// What the artifact says it is.
     pub role: Role,
+    /// The pickle at its start, where whoever hands it on had to follow it.
+    pub heard: Option<Heard>,
 }
 
 /// How to get at the bytes of a member.
@@ -88,17 +107,25 @@ impl Seen {
         Self {
             listen,
             keep,
+            heard: None,
             facts: Vec::new(),
             unread: Vec::new(),
             pickles: Vec::new(),
             members: Vec::new(),
+            mute: 0,
             tensors: Vec::new(),
             layout: None,
         }
     }
 
-    /// Follows the pickle at `start` of an artifact, and keeps what was heard. Gives the index in `pickles`.
-    pub fn pickle(&mut self, artifact: &Artifact, start: u64, options: &Options<'_>) -> usize {
+    /// As [`Self::new`], where the stream at the start was followed already.
+    #[must_use]
+    pub fn having(self, heard: Option<Heard>) -> Self {
+        Self { heard, ..self }
+    }
+
+    /// Follows the pickle at `start` of an artifact.
+    pub fn hear(&self, artifact: &Artifact, start: u64, options: &Options<'_>) -> Heard {
         let mut listener = (self.listen)(artifact);
         let keep = self.keep.events;
         let trace = pickle::read(&artifact.source, start, options, &artifact.watch, &mut |trace, event| {
@@ -106,13 +133,22 @@ impl Seen {
             keep
         });
         let concerns = listener.finish(&trace);
+        Heard { trace, concerns }
+    }
+
+    /// Follows the pickle at `start` of an artifact, and keeps what was heard. Gives the index in `pickles`.
+    pub fn pickle(&mut self, artifact: &Artifact, start: u64, options: &Options<'_>) -> usize {
+        let heard = match self.heard.take() {
+            Some(heard) if heard.is_of(&artifact.source, start, options) => heard,
+            _ => self.hear(artifact, start, options),
+        };
         // A file may be many pickles in a row, each with as many values as are kept of one. Whoever asks for them asks for
         // those of the first or of the last ones.
         let old = self.pickles.len().checked_sub(2).filter(|old| *old > 0 && !self.keep.events);
         if let Some(old) = old.and_then(|old| self.pickles.get_mut(old)) {
             old.trace.forget();
         }
-        self.pickles.push(Heard { trace, concerns });
+        self.pickles.push(heard);
         self.pickles.len() - 1
     }
 
@@ -135,7 +171,18 @@ impl Seen {
 
     /// Hands on nested bytes.
     pub fn member(&mut self, name: impl Into<String>, source: SharedSource, role: Role) {
-        self.members.push(Member { name: name.into(), content: Content::Source(source), role });
+        self.members.push(Member { name: name.into(), content: Content::Source(source), role, heard: None });
+    }
+
+    /// Hands on raw numbers. A checkpoint has thousands of them: where their first bytes are known already and tell that
+    /// they are no artifact, they are counted and that is all.
+    pub fn numbers(&mut self, name: &str, source: SharedSource) {
+        let head = source.known(0, NUMBERS.min(usize::try_from(source.len()).unwrap_or(NUMBERS)));
+        if !self.keep.events && head.is_some_and(|head| pickle::literal::look(head, false).is_none()) {
+            self.mute += 1;
+        } else {
+            self.member(name, source, Role::Numbers);
+        }
     }
 }
 

@@ -1,13 +1,22 @@
 //! What was typed about bytes from elsewhere: addresses, and what may be spent on them.
 
 use crate::quantity;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Addresses and Git LFS")]
 pub(crate) struct RemoteArgs {
+    /// Where the objects of Git LFS pointers are looked for; `fetch`: there, then on the repository's server.
+    #[arg(long, value_enum, default_value_t = From::Local, value_name = "WHERE")]
+    pub(crate) lfs: From,
+    /// Hash the objects of the local store, all of their bytes.
+    #[arg(long)]
+    pub(crate) lfs_verify: bool,
+    /// The LFS server, in place of the one that the repository names.
+    #[arg(long, value_name = "URL")]
+    pub(crate) lfs_url: Option<String>,
     /// Use plain http too, which anybody on the way can read and change.
     #[arg(long)]
     pub(crate) allow_http: bool,
@@ -26,4 +35,12 @@ pub(crate) struct RemoteArgs {
     /// How long a server may say nothing.
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = quantity::time, hide_short_help = true)]
     pub(crate) limit_remote_stall: Duration,
+}
+
+/// Where objects are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum From {
+    Local,
+    Fetch,
+    Skip,
 }

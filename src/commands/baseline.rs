@@ -6,6 +6,7 @@ use super::{Stop, print, settle};
 use crate::cli::baseline::{BaselineArgs, BaselineVerb, CreateArgs, PruneArgs};
 use crate::cli::{ConfigArgs, LimitArgs};
 use crate::config;
+use crate::decision::Decisions;
 use crate::exit::Exit;
 use crate::file;
 use crate::render::baseline::{Baseline, Known};
@@ -29,8 +30,8 @@ pub(crate) fn run(args: &BaselineArgs) -> Result<Exit, Stop> {
 }
 
 /// Reads a baseline.
-pub(crate) fn read(path: &Path) -> Result<Baseline, Stop> {
-    let text = config::read_up_to(path, MAX_BYTES).map_err(Stop::Usage)?;
+pub(crate) fn read(decisions: Decisions<'_>, path: &Path) -> Result<Baseline, Stop> {
+    let text = decisions.read(path, MAX_BYTES).map_err(Stop::Usage)?;
     Baseline::parse(&text).map_err(|why| Stop::Usage(format!("{}: {why}", path.display())))
 }
 
@@ -69,7 +70,7 @@ fn create(args: &CreateArgs) -> Result<Exit, Stop> {
 }
 
 fn prune(args: &PruneArgs) -> Result<Exit, Stop> {
-    let mut baseline = read(&args.baseline)?;
+    let mut baseline = read(Decisions::ON_DISK, &args.baseline)?;
     let report = scan(&args.paths, &args.config, &args.limits)?;
     let (now, files) = (occurring(&report), fully_read(&report));
     let before = baseline.findings.len();

@@ -113,7 +113,6 @@ fn source(args: &KserveInitArgs, limits: &Limits, delivery: &Delivery) -> Result
 fn download(args: &KserveInitArgs, limits: &Limits, delivery: &Delivery) -> Result<Result<Found, Exit>, Stop> {
     let typed = [PathBuf::from(&args.source)];
     let (_, remote) = elsewhere::prepare(&typed, &args.remote, limits)?;
-    let remote = remote.ok_or_else(|| Stop::Usage("it is no address".to_owned()))?;
     let shown = remote.places().into_iter().next().unwrap_or_default();
     let bring = || -> Result<Found, String> {
         let brought = remote.open(0, &Arc::default())?;

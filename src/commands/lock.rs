@@ -4,6 +4,7 @@ use super::{Stop, print, settle};
 use crate::cli::LimitArgs;
 use crate::cli::lock::LockArgs;
 use crate::config;
+use crate::decision::Decisions;
 use crate::exit::Exit;
 use crate::file;
 use crate::render::escape;
@@ -45,7 +46,7 @@ pub(crate) fn open(path: &Path) -> Result<Option<Folder>, Stop> {
 
 /// Reads a lock.
 pub(crate) fn read(path: &Path) -> Result<Lock, Stop> {
-    let text = config::read_up_to(path, lock::MAX_BYTES).map_err(Stop::Usage)?;
+    let text = Decisions::ON_DISK.read(path, lock::MAX_BYTES).map_err(Stop::Usage)?;
     Lock::parse(&text).map_err(|why| Stop::Usage(format!("{}: {why}", path.display())))
 }
 

@@ -1,8 +1,10 @@
 //! `modelscan scan`: from what was typed to a report and an exit code.
 
 use super::{Stop, baseline, elsewhere, print, settle};
+use crate::changes::Changes;
 use crate::cli::{Format, Output, ScanArgs};
 use crate::config::{self, Config};
+use crate::decision::Decisions;
 use crate::exit::Exit;
 use crate::file;
 use crate::render::{self, Look};
@@ -10,33 +12,52 @@ use crate::terminal::{self, Progress, say};
 use scanner::ScanOptions;
 use scanner::report::Report;
 use std::io;
+use std::path::PathBuf;
 
 /// Scans, writes the reports, and says how it went.
 pub(crate) fn run(args: &ScanArgs) -> Result<Exit, Stop> {
-    let mut config = config::load(&args.config, &args.limits, &args.paths).map_err(Stop::Usage)?;
+    let changes = args.changed_since.as_deref().map(|since| Changes::since(since, &args.paths)).transpose();
+    let changes = changes.map_err(Stop::Usage)?;
+    let decisions = Decisions::before(changes.as_ref());
+    let paths = changes.as_ref().map_or(&args.paths, |changes| &changes.paths);
+    let mut config = config::load_from(decisions, &args.config, &args.limits, paths).map_err(Stop::Usage)?;
     config.override_with(args.fail_on, args.jobs, args.no_ignores);
-    check_outputs(args)?;
-    let known = args.baseline.as_deref().map(baseline::read).transpose()?;
+    check_outputs(args, paths)?;
+    let known = match args.baseline.as_deref() {
+        Some(path) => {
+            decisions.has(path, &mut config.warnings).map_err(Stop::Usage)?;
+            Some(baseline::read(decisions, path)?)
+        }
+        None => None,
+    };
     config.policy.baseline = known.as_ref().map(render::baseline::Baseline::counts).unwrap_or_default();
     // A bill of materials is about hashes.
     let hash = args.sha256
         || args.format == Format::Cyclonedx
         || args.output.iter().any(|output| output.format == Format::Cyclonedx);
-    let (paths, outside) = elsewhere::prepare(&args.paths, &args.remote, &config.limits)?;
+    let (paths, outside) = elsewhere::prepare(paths, &args.remote, &config.limits)?;
     let report = {
         let progress = Progress::start(!args.quiet && !args.no_progress);
         let options = ScanOptions {
             limits: config.limits.clone(),
             hash: hash || config.policy.needs_sha256(),
             policy: config.policy.clone(),
-            jobs: if outside.is_some() && config.jobs == 0 { elsewhere::JOBS } else { config.jobs },
-            outside: outside.as_ref().map(|outside| outside as &dyn scanner::Outside),
+            jobs: if outside.reaches() && config.jobs == 0 { elsewhere::JOBS } else { config.jobs },
+            outside: Some(&outside),
             progress: progress.as_ref().map(|progress| progress as &dyn scanner::Progress),
         };
         scanner::scan(&paths, &options)
     };
+    let report = match &changes {
+        Some(changes) => with_links(report, changes, &config),
+        None => report,
+    };
     if !args.quiet {
-        config.warnings.extend(unused(&config, &report));
+        match &changes {
+            // What matches nothing of a change may well match something of the rest.
+            Some(changes) => config.warnings.extend(changes.warnings.iter().cloned()),
+            None => config.warnings.extend(unused(&config, &report)),
+        }
         let stale = known.as_ref().map_or(0, |known| baseline::stale(known, &report));
         if stale > 0 {
             config
@@ -52,8 +73,13 @@ pub(crate) fn run(args: &ScanArgs) -> Result<Exit, Stop> {
         quiet: args.quiet,
         fail_on: config.policy.fail_on,
         base: &base,
+        since: changes.as_ref().map(Changes::name),
     };
     let mut exit = Exit::of(&report, &config.policy);
+    if changes.is_some() && exit == Exit::NothingKnown {
+        // Most changes bring no model, and that is well.
+        exit = Exit::Clean;
+    }
     for output in &args.output {
         if let Err(error) = write_file(output, &report, look) {
             say("error", &format!("{}: {error}", output.path.display()));
@@ -63,10 +89,26 @@ pub(crate) fn run(args: &ScanArgs) -> Result<Exit, Stop> {
     Ok(settle(exit, print(|out| render::report(args.format, &report, look, out))))
 }
 
+/// The report with the links that a change brings and that were not followed.
+fn with_links(report: Report, changes: &Changes, config: &Config) -> Report {
+    if changes.leaving.is_empty() {
+        return report;
+    }
+    let links = changes.leaving.iter().map(|(shown, target)| {
+        let path = shown.to_string_lossy();
+        let mut link = scanner::link_that_leaves(&path, target, &config.limits);
+        config.policy.apply(&mut link.findings, &path, None);
+        link
+    });
+    let Report { mut artifacts, errors, summary, .. } = report;
+    artifacts.extend(links);
+    Report::new(artifacts, errors, summary.bytes_read)
+}
+
 /// Two reports in one file would leave one of them, and a report in place of a model none of the model.
-fn check_outputs(args: &ScanArgs) -> Result<(), Stop> {
+fn check_outputs(args: &ScanArgs, scanned: &[PathBuf]) -> Result<(), Stop> {
     let places: Vec<_> = args.output.iter().map(|output| file::identity(&output.path)).collect();
-    let scanned: Vec<_> = args.paths.iter().chain(&args.baseline).map(|path| file::identity(path)).collect();
+    let scanned: Vec<_> = scanned.iter().chain(&args.baseline).map(|path| file::identity(path)).collect();
     for (index, (place, output)) in places.iter().zip(&args.output).enumerate() {
         let shown = output.path.display();
         if places.iter().take(index).any(|other| other == place) {

@@ -62,6 +62,10 @@ fn component((index, artifact): (usize, &ArtifactReport)) -> Value {
         property("modelscan:format", artifact.format),
         property("modelscan:size", &artifact.size.to_string()),
     ];
+    if let Some(lfs) = &artifact.lfs {
+        properties.push(property("modelscan:lfs-oid", &lfs.oid));
+        properties.push(property("modelscan:lfs-integrity", lfs.integrity.as_str()));
+    }
     for part in artifact.not_read.iter().filter(|_| artifact.is_incomplete()) {
         let place = part.member.as_ref().map(|member| format!("{member}: ")).unwrap_or_default();
         properties.push(property("modelscan:not-read", &format!("{place}{}", part.reason)));

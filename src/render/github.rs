@@ -32,6 +32,9 @@ pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io:
     if left_out > 0 {
         writeln!(out, "{left_out} more have no annotation: there is room for {MAX} of a kind")?;
     }
+    if let Some(none) = place::no_model(report, look) {
+        return writeln!(out, "modelscan: {none}");
+    }
     let sum = &report.summary;
     let (verdict, files) = (place::verdict(report), sum.artifacts);
     writeln!(out, "modelscan: {verdict}; {files} files, {} dangerous, {} unproven", sum.dangerous, sum.unproven)

@@ -63,7 +63,11 @@ fn sum_up(report: &Report) -> String {
             _ = write!(text, ", {count} {words}");
         }
     }
-    text + ".</p>"
+    text.push_str(".</p>");
+    if let Some(unverified) = place::unverified(report) {
+        _ = write!(text, "\n<p>{unverified}.</p>");
+    }
+    text
 }
 
 fn table(findings: &[(&ArtifactReport, &Finding)], out: &mut dyn Write) -> io::Result<()> {

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 const MAX_BYTES: usize = 900 << 10;
 
 pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let mut text = head(report);
+    let mut text = head(report, look);
     let (findings, _) = place::gravest(report, usize::MAX, look.show_suppressed);
     let mut left = 0;
     for (artifact, finding) in findings {
@@ -53,7 +53,10 @@ pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io:
     writeln!(out)
 }
 
-fn head(report: &Report) -> String {
+fn head(report: &Report, look: Look<'_>) -> String {
+    if let Some(since) = look.since.filter(|_| place::no_model(report, look).is_some()) {
+        return format!("# modelscan: no model\n\nNo model has changed since {}.\n\n", code(since));
+    }
     let sum = &report.summary;
     let accepted = report.artifacts.iter().flat_map(|artifact| &artifact.findings);
     let accepted = accepted.filter(|finding| finding.suppressed.is_some()).count();
@@ -72,6 +75,9 @@ fn head(report: &Report) -> String {
         }
     }
     text.push('\n');
+    if let Some(unverified) = place::unverified(report) {
+        _ = writeln!(text, "{unverified}.\n");
+    }
     text
 }
 

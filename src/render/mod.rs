@@ -36,11 +36,13 @@ pub(crate) struct Look<'a> {
     pub(crate) fail_on: Severity,
     /// The working directory: paths below it become relative where a format wants that.
     pub(crate) base: &'a str,
+    /// The commit since which only what changed was scanned.
+    pub(crate) since: Option<&'a str>,
 }
 
 impl Default for Look<'_> {
     fn default() -> Self {
-        Self { colored: false, show_suppressed: false, quiet: false, fail_on: Severity::Medium, base: "" }
+        Self { colored: false, show_suppressed: false, quiet: false, fail_on: Severity::Medium, base: "", since: None }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::escape;
 use scanner::finding::Finding;
-use scanner::report::{ArtifactReport, Report};
+use scanner::report::{ArtifactReport, Integrity, Report};
 use std::fmt::Write as _;
 
 /// The path below the working directory, or as it is. Addresses of other machines become a path too: code scanning
@@ -42,7 +42,21 @@ pub(super) fn encode(path: &str, out: &mut String) {
 
 /// The line to point at: a pointer of Git LFS is text, and its second line changes with the object.
 pub(super) fn line(artifact: &ArtifactReport) -> u64 {
-    if artifact.format == "lfs-pointer" { 2 } else { 1 }
+    if artifact.format == "lfs-pointer" || artifact.lfs.is_some() { 2 } else { 1 }
+}
+
+/// What is not known of Git LFS objects that were scanned.
+pub(super) fn unverified(report: &Report) -> Option<String> {
+    let count = |wanted: Integrity| {
+        let objects = report.artifacts.iter().filter_map(|artifact| artifact.lfs.as_ref());
+        objects.filter(|lfs| lfs.integrity == wanted).count()
+    };
+    let (size, range) = (count(Integrity::Size), count(Integrity::Range));
+    let kinds = [(size, "taken from the local store"), (range, "read by ranges from a server")];
+    let kinds: Vec<_> =
+        kinds.iter().filter(|(count, _)| *count > 0).map(|(count, how)| format!("{count} {how}")).collect();
+    (!kinds.is_empty())
+        .then(|| format!("Git LFS objects: {}; no hash was compared with the pointers", kinds.join(", ")))
 }
 
 /// File and member as people read them, each cut by itself.
@@ -67,6 +81,12 @@ pub(super) fn gravest(report: &Report, limit: usize, suppressed: bool) -> (Vec<(
 /// The verdict as people read it.
 pub(super) fn verdict(report: &Report) -> &'static str {
     report.verdict.as_str().split('_').next().map_or("", |first| if first == "not" { "not scanned" } else { first })
+}
+
+/// What there is to say where only a change was scanned and no model is in it: nothing was scanned, and that is well.
+pub(super) fn no_model(report: &Report, look: super::Look<'_>) -> Option<String> {
+    let none = report.errors.is_empty() && report.artifacts.iter().all(ArtifactReport::is_unknown);
+    look.since.filter(|_| none).map(|since| format!("no model has changed since {}", escape::text(since)))
 }
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ impl<'a> Files<'a> {
                 "location": {"uri": place::uri(&artifact.path, look.base)},
                 "length": artifact.size,
                 "roles": ["analysisTarget"],
-                "properties": {"format": artifact.format, "verdict": artifact.verdict},
+                "properties": {"format": artifact.format, "verdict": artifact.verdict, "lfs": artifact.lfs},
             });
             if let (Some(hash), Some(entry)) = (&artifact.sha256, entry.as_object_mut()) {
                 entry.insert("hashes".to_owned(), json!({"sha-256": hash}));
@@ -164,7 +164,8 @@ fn plain(raw: &str) -> String {
 
 fn result(artifact: &ArtifactReport, finding: &Finding, nth: u64, suppressed: bool, files: &mut Files<'_>) -> Value {
     let index = scanner::rules().iter().position(|rule| rule.id == finding.rule);
-    let here = if finding.member.is_none() { finding.offset } else { None };
+    // The offset is one of the object, where what stands there is its pointer.
+    let here = if finding.member.is_none() && artifact.lfs.is_none() { finding.offset } else { None };
     let mut location = Map::new();
     location.insert("physicalLocation".to_owned(), files.physical(&artifact.path, place::line(artifact), here));
     let mut result = Map::new();
@@ -253,7 +254,7 @@ fn notifications(report: &Report, total: usize, files: &Files<'_>) -> Vec<Value>
     }
     for artifact in report.artifacts.iter().filter(|artifact| artifact.is_incomplete()) {
         for NotRead { member, offset, reason } in &artifact.not_read {
-            let here = if member.is_none() { *offset } else { None };
+            let here = if member.is_none() && artifact.lfs.is_none() { *offset } else { None };
             let location = json!({"physicalLocation": files.physical(&artifact.path, place::line(artifact), here)});
             let shown = place::shown(&artifact.path, member.as_deref());
             let at = offset.map(|offset| format!(" from byte {offset:#x}")).unwrap_or_default();

@@ -2,7 +2,7 @@
 //!
 //! Nothing from a stranger starts a line, and all of it passes through `escape`.
 
-use super::{Look, escape};
+use super::{Look, escape, place};
 use anstyle::{AnsiColor, Style};
 use scanner::finding::{Finding, Line, Severity};
 use scanner::report::{ArtifactReport, NotRead, Report};
@@ -26,7 +26,16 @@ pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io:
         let style = paint.level(Severity::High);
         writeln!(out, "{style}error{style:#}: {}: {}", escape::text(&error.path), escape::text(&error.message))?;
     }
-    if look.quiet { Ok(()) } else { writeln!(out, "{}", sum_up(report)) }
+    if look.quiet {
+        return Ok(());
+    }
+    if let Some(unverified) = place::unverified(report) {
+        writeln!(out, "note: {unverified}")?;
+    }
+    if let Some(none) = place::no_model(report, look) {
+        writeln!(out, "{none}")?;
+    }
+    writeln!(out, "{}", sum_up(report))
 }
 
 fn write_finding(artifact: &ArtifactReport, finding: &Finding, paint: Paint, out: &mut dyn Write) -> io::Result<()> {

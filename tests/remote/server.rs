@@ -124,8 +124,9 @@ fn serve(stream: &TcpStream, latency: Duration, seen: &Mutex<Vec<Request>>, answ
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("\r\n");
+        // In one piece: two writes would wait for each other's acknowledgement.
         let mut stream = stream;
-        let written = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&reply.body));
+        let written = stream.write_all(&[head.as_bytes(), &reply.body].concat());
         if reply.stalls {
             thread::sleep(Duration::from_secs(60));
         }

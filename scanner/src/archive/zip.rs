@@ -82,6 +82,11 @@ impl ZipArchive {
 }
 
 impl ZipEntry {
+    /// The bytes of the archive that it stands in.
+    pub fn archive(&self) -> &SharedSource {
+        &self.source
+    }
+
     /// Where its content stands in the archive when it is stored plainly.
     pub fn stored_range(&self) -> Option<(u64, u64)> {
         (self.method == 0 && !self.encrypted && self.packed == self.unpacked).then_some((self.data?, self.packed))
@@ -99,6 +104,11 @@ impl ZipEntry {
         if let Some(source) = self.unchecked() {
             self.kept = gathered(source, most).ok().filter(|_| self.packed <= most as u64);
         }
+    }
+
+    /// Its content, where it stands in the archive plainly and was gathered.
+    pub fn kept(&self) -> Option<SharedSource> {
+        self.kept.clone()
     }
 
     fn codec(&self) -> Result<Option<Codec>, Unread> {

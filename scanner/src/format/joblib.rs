@@ -23,7 +23,7 @@ fn is_wrapper(name: &str) -> bool {
 }
 
 fn length(trace: &Trace, call: &Call, at: u64) -> Option<Inline> {
-    let (Kind::Dict, state) = trace.container(*call.states.last()?)? else { return None };
+    let (Kind::Dict, state) = trace.container(*call.states().last()?)? else { return None };
     if !state.complete() {
         return None;
     }
@@ -63,7 +63,7 @@ pub fn item_size(trace: &Trace, dtype: Value) -> Option<Option<u64>> {
     let text = text.trim_start_matches(['<', '>', '|', '=']);
     let (kind, digits) = text.split_at_checked(1)?;
     let count: u64 = digits.split('[').next()?.parse().ok().filter(|count| *count <= 1 << 30)?;
-    let (size, flags) = match call.states.as_slice() {
+    let (size, flags) = match call.states() {
         [] => (None, None),
         [state] => {
             let state = tuple(trace, *state)?.kept.as_slice();

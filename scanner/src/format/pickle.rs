@@ -135,8 +135,7 @@ fn probe(artifact: &Artifact, start: u64) -> Trace {
     limits.heap_bytes = 1 << 20;
     limits.memo_bytes = 1 << 20;
     let watch = Watch::start(Arc::new(limits));
-    let options = Options { inline: Some(&joblib::inline), reading: Reading::Transparent };
-    pickle::read(&artifact.source, start, &options, &watch, &mut |trace, _| trace.events.len() < 16)
+    pickle::read(&artifact.source, start, &FIRST, &watch, &mut |trace, _| trace.events.len() < 16)
 }
 
 /// Follows all streams from `start` on; what is behind the last one is stated as a fact.
@@ -179,9 +178,12 @@ pub fn streams(artifact: &Artifact, seen: &mut Seen, start: u64) {
     }
 }
 
+/// The reading that is tried first.
+pub const FIRST: Options<'static> = Options { inline: Some(&joblib::inline), reading: Reading::Transparent };
+
 /// Follows one stream under every reading there is of it; returns where it ends.
 pub fn stream(artifact: &Artifact, seen: &mut Seen, start: u64) -> u64 {
-    let index = seen.pickle(artifact, start, &Options { inline: Some(&joblib::inline), reading: Reading::Transparent });
+    let index = seen.pickle(artifact, start, &FIRST);
     let Some(heard) = seen.pickles.get(index) else { return artifact.source.len() };
     let trace = &heard.trace;
     let next = start + trace.length.max(1);
@@ -197,11 +199,11 @@ pub fn stream(artifact: &Artifact, seen: &mut Seen, start: u64) -> u64 {
     seen.unread.extend(refused.map(|(at, what)| (Some(at), Unread::Broken(what))));
     literals(artifact, seen, index);
     if straddled {
-        seen.pickle(artifact, start, &Options { inline: Some(&joblib::inline), reading: Reading::Lossy });
+        seen.pickle(artifact, start, &Options { reading: Reading::Lossy, ..FIRST });
     }
     if arrays {
         // What plain pickle.load makes of the arrays: it breaks at once on honest ones, and that is no news.
-        let plain = seen.pickle(artifact, start, &Options { inline: None, reading: Reading::Transparent });
+        let plain = seen.pickle(artifact, start, &Options { inline: None, ..FIRST });
         let broke = seen.pickles.get(plain).is_some_and(|heard| matches!(heard.trace.end, End::Broken(_)));
         if broke && let Some(heard) = seen.pickles.get_mut(plain) {
             heard.concerns.retain(|concern| concern.rule != "malformed-pickle");

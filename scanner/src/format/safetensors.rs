@@ -11,6 +11,7 @@ use crate::fact::{Fact, Unread, Weight};
 use crate::layout::{Layout, Placed, Range};
 use crate::seen::{Seen, Tensor};
 use crate::source::{SharedSource, Window, read_vec};
+use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 
@@ -70,7 +71,7 @@ impl Format for Safetensors {
             seen.unread(8, why);
             return hand_on(source, "(data)", data, source.len(), seen);
         }
-        check(header.entries, source, data, seen);
+        check(header.entries, header.metadata, source, data, seen);
     }
 }
 
@@ -89,7 +90,13 @@ fn say(header: &Header, seen: &mut Seen) {
 }
 
 /// Checks sizes and that the tensors cover the data exactly.
-fn check(mut entries: Vec<Entry>, source: &SharedSource, data: u64, seen: &mut Seen) {
+fn check(
+    mut entries: Vec<Entry>,
+    metadata: Option<BTreeMap<String, String>>,
+    source: &SharedSource,
+    data: u64,
+    seen: &mut Seen,
+) {
     for entry in &entries {
         if let Some(what) = wrong(entry) {
             violates(seen, 8, format!("{:?}: {what}", entry.name), Weight::Misleading);
@@ -134,7 +141,7 @@ fn check(mut entries: Vec<Entry>, source: &SharedSource, data: u64, seen: &mut S
             let range = Range { at: data.saturating_add(start), len: end.saturating_sub(start) };
             Placed { name, dtype, shape, range }
         };
-        Layout::Safetensors { source: source.clone(), tensors: entries.iter().map(placed).collect() }
+        Layout::Safetensors { source: source.clone(), tensors: entries.iter().map(placed).collect(), metadata }
     });
     let tensors = entries.drain(..).map(|Entry { name, dtype, shape, .. }| Tensor { name, dtype, shape });
     seen.tensors.extend(tensors);

@@ -4,7 +4,7 @@
 //! map cannot see it, so the visitors here look at each key as it comes.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
@@ -22,6 +22,8 @@ pub(super) struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Header {
     pub(super) entries: Vec<Entry>,
+    /// What stands in `__metadata__`; `None` where that is more than is kept.
+    pub(super) metadata: Option<BTreeMap<String, String>>,
     /// Keys given twice, with where they stand.
     pub(super) duplicates: Vec<String>,
     /// Keys that no reader of the reference knows.
@@ -30,17 +32,20 @@ pub(super) struct Header {
     pub(super) over: Option<String>,
     keys: HashSet<String>,
     key_bytes: usize,
+    metadata_bytes: usize,
     max_entries: usize,
 }
 
 /// Bytes of names that are kept.
 const KEY_BYTES: usize = 16 << 20;
+/// Bytes of metadata that are kept.
+const METADATA_BYTES: usize = 16 << 20;
 /// Oddities of a kind that are kept.
 const MAX_ODD: usize = 100;
 
 /// Reads the header from a stream that ends with it; `Err` says where and why it is not JSON of the right form.
 pub(super) fn read(stream: impl BufRead, max_entries: usize) -> (Header, Result<(), String>) {
-    let mut header = Header { max_entries, ..Header::default() };
+    let mut header = Header { max_entries, metadata: Some(BTreeMap::new()), ..Header::default() };
     let mut json = serde_json::Deserializer::from_reader(ShortTexts::of(stream));
     let outcome = Top(&mut header).deserialize(&mut json).and_then(|()| json.end());
     (header, outcome.map_err(|error| error.to_string()))
@@ -50,6 +55,17 @@ impl Header {
     fn note(list: &mut Vec<String>, what: String) {
         if list.len() < MAX_ODD {
             list.push(what);
+        }
+    }
+
+    /// Keeps an entry of the metadata, where there is room; the last one of a name, as most readers do.
+    fn keep(&mut self, key: &str, value: String) {
+        self.metadata_bytes = self.metadata_bytes.saturating_add(key.len()).saturating_add(value.len());
+        if self.metadata_bytes > METADATA_BYTES {
+            self.metadata = None;
+        }
+        if let Some(metadata) = &mut self.metadata {
+            metadata.insert(key.to_owned(), value);
         }
     }
 
@@ -122,7 +138,8 @@ impl<'de> Visitor<'de> for Metadata<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut keys = HashSet::new();
         let mut bytes: usize = 0;
-        while let Some((key, _)) = map.next_entry::<String, String>()? {
+        while let Some((key, value)) = map.next_entry::<String, String>()? {
+            self.0.keep(&key, value);
             bytes = bytes.saturating_add(key.len());
             if bytes > KEY_BYTES {
                 self.0.over = Some("metadata keys that are too long".into());

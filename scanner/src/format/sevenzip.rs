@@ -29,7 +29,12 @@ impl Format for SevenZip {
         seen.unread.extend(archive.unread.into_iter().map(|why| (None, why)));
         for entry in archive.entries {
             let name = entry.name.clone();
-            seen.members.push(Member { name, content: Content::Entry(Box::new(entry)), role: Role::Unknown });
+            seen.members.push(Member {
+                name,
+                content: Content::Entry(Box::new(entry)),
+                role: Role::Unknown,
+                heard: None,
+            });
         }
         let length = artifact.source.len().saturating_sub(archive.end);
         if length > 0 {

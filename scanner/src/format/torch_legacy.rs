@@ -57,7 +57,7 @@ impl Format for TorchLegacy {
             for id in &heard.trace.persistent {
                 if let Some(Storage { key, bytes: Some(bytes), .. }) = storage(&heard.trace, *id) {
                     let item = class_size(&heard.trace, *id).unwrap_or(1);
-                    sizes.insert(key, (bytes, item));
+                    sizes.insert(key.into_owned(), (bytes, item));
                 }
             }
         }

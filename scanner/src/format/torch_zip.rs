@@ -4,6 +4,7 @@
 //! `data.pkl` says of each storage is held against the record: a record of another size is what memory corruption in
 //! the loader is made of (CVE-2026-24747). Layout: `caffe2/serialize/inline_container.h`, and weights.md section 2.
 
+use super::pickle::FIRST;
 use super::zip::hand_on;
 use super::{Format, Head, Recognition};
 use crate::archive::Entry;
@@ -13,13 +14,14 @@ use crate::fact::{Fact, Unread, Weight};
 use crate::layout::{self, Layout};
 use crate::pickle::value::Value;
 use crate::pickle::{self, Trace};
-use crate::seen::Seen;
+use crate::seen::{Heard, Seen};
 use crate::source::{Recent, gathered, read_vec};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// A `data.pkl` up to this size is read in one piece.
-const GATHERED: usize = 2 << 20;
+/// A `data.pkl` up to this size is read in one piece: those of a hundred thousand tensors.
+const GATHERED: usize = 16 << 20;
 
 /// torch zip.
 pub struct TorchZip;
@@ -53,10 +55,10 @@ impl Format for TorchZip {
         let root = archive.entries.first().map_or("", |entry| folder(&entry.name)).to_owned();
         let name = format!("{root}/data.pkl");
         if let Some(entry) = archive.entries.iter_mut().find(|entry| entry.name.eq_ignore_ascii_case(&name)) {
-            // It is followed for the sizes of the records, and again when its turn comes.
+            // What is followed for the sizes of the records is judged when its turn comes.
             entry.gather(GATHERED);
         }
-        let records = records(artifact, seen, &archive, &root);
+        let (records, heard) = records(artifact, seen, &archive, &root);
         let script = programs(&archive.entries, &root, seen);
         let others: HashSet<&str> =
             archive.entries.iter().map(|entry| folder(&entry.name)).filter(|name| *name != root).collect();
@@ -64,13 +66,14 @@ impl Format for TorchZip {
             let what = format!("a torch archive has one folder, this one has {}", others.len() + 1);
             seen.fact(None, Fact::ArchiveMismatch { what, weight: Weight::Misleading });
         }
-        seen.layout(|| {
-            // Of equal names the first stays: torch's reader finds that one.
-            let entries = archive.entries.iter().rev().map(|entry| (entry.name.clone(), entry.clone())).collect();
-            Layout::TorchZip(layout::TorchZip { root: root.clone(), entries, script })
-        });
         let number = |index: usize| records.get(index).copied().unwrap_or(false);
-        hand_on(archive, seen, |index| if number(index) { Role::Numbers } else { Role::Unknown });
+        hand_on(&mut archive, seen, |index| if number(index) { Role::Numbers } else { Role::Unknown });
+        if let Some((name, heard)) = heard
+            && let Some(member) = seen.members.iter_mut().find(|member| member.name == name)
+        {
+            member.heard = Some(heard);
+        }
+        seen.layout(|| Layout::TorchZip(layout::TorchZip::new(root, archive.entries, script)));
     }
 }
 
@@ -100,8 +103,14 @@ fn programs(entries: &[ZipEntry], root: &str, seen: &mut Seen) -> bool {
     program.is_some()
 }
 
-/// Which entries are records of storages, and are what `data.pkl` says they are.
-fn records(artifact: &Artifact, seen: &mut Seen, archive: &ZipArchive, root: &str) -> Vec<bool> {
+/// Which entries are records of storages, and are what `data.pkl` says they are; and what was heard of it on the way, with
+/// its name.
+fn records(
+    artifact: &Artifact,
+    seen: &mut Seen,
+    archive: &ZipArchive,
+    root: &str,
+) -> (Vec<bool>, Option<(String, Heard)>) {
     let entries = &archive.entries;
     // Of a cut archive the records behind the cut are missing, and of one that could not be read on: that is said already.
     let cut = archive.unread.iter().any(|(_, why)| matches!(why, Unread::Broken(_) | Unread::Io(_)));
@@ -120,14 +129,23 @@ fn records(artifact: &Artifact, seen: &mut Seen, archive: &ZipArchive, root: &st
             Some(place)
         })
         .collect();
+    let mut judged = None;
     for entry in entries.iter().filter(|entry| entry.name.eq_ignore_ascii_case(&name)) {
-        let opened = entry.open(&artifact.watch).source.map(|source| gathered(source, GATHERED));
-        let Some(Ok(source)) = opened else { continue };
-        let source = if source.known(0, 1).is_some() { source } else { Arc::new(Recent::new(source)) };
-        let trace = pickle::persistent_ids(&source, &artifact.watch);
+        let heard = followed(artifact, seen, entry);
+        let alone;
+        let trace = match &heard {
+            Some(heard) if tells_all(&heard.trace) => &heard.trace,
+            _ => {
+                let opened = entry.open(&artifact.watch).source.map(|source| gathered(source, GATHERED));
+                let Some(Ok(source)) = opened else { continue };
+                let source = if source.known(0, 1).is_some() { source } else { Arc::new(Recent::new(source)) };
+                alone = pickle::persistent_ids(&source, &artifact.watch);
+                &alone
+            }
+        };
         for id in &trace.persistent {
-            let Some(storage) = storage(&trace, *id) else { continue };
-            let record = places.get(storage.key.as_str()).and_then(|place| sizes.get_mut(*place));
+            let Some(storage) = storage(trace, *id) else { continue };
+            let record = places.get(storage.key.as_ref()).and_then(|place| sizes.get_mut(*place));
             match (record, storage.bytes) {
                 (Some((record, _)), Some(bytes)) if *record != bytes => {
                     let what =
@@ -142,15 +160,35 @@ fn records(artifact: &Artifact, seen: &mut Seen, archive: &ZipArchive, root: &st
                 _ => {}
             }
         }
+        judged = judged.or(heard.map(|heard| (entry.name.clone(), heard)));
     }
     let good = |place: &Option<usize>| place.and_then(|place| sizes.get(place)).is_some_and(|(_, good)| *good);
-    place_of.iter().map(good).collect()
+    (place_of.iter().map(good).collect(), judged)
+}
+
+/// What is heard of a `data.pkl`: read once, it serves for its persistent ids and for judging.
+fn followed(artifact: &Artifact, seen: &Seen, entry: &ZipEntry) -> Option<Heard> {
+    let member = Artifact {
+        chain: artifact.chain.member(&entry.name),
+        name: entry.name.clone(),
+        source: entry.kept()?,
+        depth: artifact.depth + 1,
+        role: Role::Unknown,
+        watch: artifact.watch.clone(),
+    };
+    Some(seen.hear(&member, 0, &FIRST))
+}
+
+/// Whether the persistent ids are those that torch asks for: it knows no arrays between the opcodes, and what is not kept
+/// cannot be asked.
+fn tells_all(trace: &Trace) -> bool {
+    !trace.heap.overflowed() && trace.arrays.is_empty() && trace.nested.is_empty()
 }
 
 /// A storage as a persistent id names it.
-pub struct Storage {
+pub struct Storage<'a> {
     /// Its key.
-    pub key: String,
+    pub key: Cow<'a, str>,
     /// Its size, where the class is one of torch's.
     pub bytes: Option<u64>,
     /// Whether it is on the `meta` device and has no data.
@@ -158,7 +196,7 @@ pub struct Storage {
 }
 
 /// Reads a persistent id as torch writes it.
-pub fn storage(trace: &Trace, id: Value) -> Option<Storage> {
+pub fn storage(trace: &Trace, id: Value) -> Option<Storage<'_>> {
     let items = trace.tuple(id)?;
     let [kind, class, key, location, count] = items.kept.get(..5)?.try_into().ok()?;
     if trace.shown(kind, 16).as_deref() != Some("storage") {
@@ -167,7 +205,7 @@ pub fn storage(trace: &Trace, id: Value) -> Option<Storage> {
     let Value::Global(class) = class else { return None };
     // As `module.name` ends: a name that is computed is none of torch's.
     let class = trace.callables.get(class as usize).and_then(|callable| callable.name.as_deref()).unwrap_or("?");
-    let key = trace.text(key, 256)?;
+    let key = trace.shown(key, 256)?;
     let Value::Int(count @ 0..) = count else { return None };
     let bytes = item_size(class.rsplit('.').next()?).and_then(|size| count.unsigned_abs().checked_mul(size));
     Some(Storage { key, bytes, meta: trace.shown(location, 16).as_deref() == Some("meta") })

@@ -25,30 +25,30 @@ impl Format for Zip {
     }
 
     fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
-        let archive = ZipArchive::read(&artifact.source, &artifact.watch);
-        hand_on(archive, seen, |_| Role::Unknown);
+        let mut archive = ZipArchive::read(&artifact.source, &artifact.watch);
+        hand_on(&mut archive, seen, |_| Role::Unknown);
     }
 }
 
 /// Puts what the walk found into `seen`, all entries as members; `role` says what each of them is for, by its index.
-pub fn hand_on(archive: ZipArchive, seen: &mut Seen, role: impl Fn(usize) -> Role) {
-    seen.facts.extend(archive.facts);
-    seen.unread.extend(archive.unread);
-    seen.members.reserve(archive.entries.len());
-    for (index, entry) in archive.entries.into_iter().enumerate() {
+pub fn hand_on(archive: &mut ZipArchive, seen: &mut Seen, role: impl Fn(usize) -> Role) {
+    seen.facts.append(&mut archive.facts);
+    seen.unread.append(&mut archive.unread);
+    for (index, entry) in archive.entries.iter().enumerate() {
         if entry.folder && entry.packed == 0 {
             continue;
         }
         let role = role(index);
         // Thousands of tensors make gigabytes: reading them for a checksum that torch ignores is not worth it.
-        let plain = if role == Role::Numbers { entry.unchecked() } else { None };
-        let (name, content) = match plain {
-            Some(plain) => (entry.name, Content::Source(plain)),
-            None => (entry.name.clone(), Content::Entry(Box::new(entry))),
-        };
-        seen.members.push(Member { name, content, role });
+        match entry.unchecked().filter(|_| role == Role::Numbers) {
+            Some(numbers) => seen.numbers(&entry.name, numbers),
+            None => {
+                let content = Content::Entry(Box::new(entry.clone()));
+                seen.members.push(Member { name: entry.name.clone(), content, role, heard: None });
+            }
+        }
     }
-    for region in archive.regions {
+    for region in archive.regions.drain(..) {
         seen.member(region.name, region.source, Role::Unknown);
     }
 }

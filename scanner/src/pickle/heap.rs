@@ -2,6 +2,7 @@
 //! as in CPython. It counts its bytes: when they are used up, values become opaque and nothing else changes.
 
 use super::value::{Call, Items, Kind, Node, NodeId, Value};
+use std::collections::HashSet;
 
 /// All nodes of one stream.
 #[derive(Debug, Default)]
@@ -15,6 +16,11 @@ pub struct Heap {
     items: usize,
     overflowed: bool,
     ids_only: bool,
+    /// Lists, dicts and sets whose items a call took as they were then.
+    taken: HashSet<NodeId>,
+    /// Those of them that were changed afterwards.
+    late: HashSet<NodeId>,
+    todo: Vec<(Value, u8)>,
 }
 
 /// A node with its size when everything in it is written out, as often as it is shared.
@@ -27,6 +33,8 @@ struct Slot {
 const CHUNK: usize = 512;
 const NODE: usize = size_of::<Node>() + size_of::<u64>();
 const VALUE: usize = size_of::<Value>();
+/// No constructor takes more arguments than that.
+const ARGUMENTS: usize = 16;
 
 impl Heap {
     /// A heap of at most `limit` bytes, keeping at most `items` items of a container.
@@ -49,6 +57,7 @@ impl Heap {
     /// Keeps nothing any more.
     pub fn forget(&mut self) {
         (self.chunks, self.len, self.bytes, self.overflowed) = (Vec::new(), 0, 0, true);
+        (self.taken, self.late) = (HashSet::new(), HashSet::new());
     }
 
     /// Whether something was not kept because the heap was full.
@@ -141,22 +150,28 @@ impl Heap {
             Value::Global(id) => Value::Instance(id),
             _ => Value::Unknown,
         };
-        if self.ids_only || !self.take(NODE + size_of::<Call>()) {
+        let more = if call.has_more() { Call::MORE } else { 0 };
+        if self.ids_only || !self.take(NODE + size_of::<Call>() + more) {
             return plain;
         }
-        let weight = self.weight(&[call.args, call.kwargs]).saturating_add(1);
+        let weight = self.weight(&[call.args, call.kwargs()]).saturating_add(1);
+        self.take_items(call.args);
         self.push(Node::Call(Box::new(call)), weight).unwrap_or(plain)
     }
 
     /// Adds items to a container or to what a call made; `more` counts those that are no longer known.
     pub fn extend(&mut self, id: NodeId, added: &[Value], more: u64) {
         let limit = self.items;
+        if self.taken.contains(&id) {
+            self.late.insert(id);
+        }
         let weight = self.weight(added);
         if let Some(slot) = self.slot_mut(id) {
             slot.weight = slot.weight.saturating_add(weight);
             let heaviest = slot.weight;
             self.heaviest = self.heaviest.max(heaviest);
         }
+        self.charge_more(id);
         let Some(items) = self.items_of(id) else {
             return;
         };
@@ -180,15 +195,55 @@ impl Heap {
         if !self.take(VALUE) {
             return;
         }
+        self.charge_more(id);
+        self.take_items(state);
         if let Some(Slot { node: Node::Call(call), .. }) = self.slot_mut(id) {
-            call.states.push(state);
+            call.states_mut().push(state);
+        }
+    }
+
+    /// Whether items were added to it after a call took those that were there: what the call made has fewer than are known.
+    pub fn changed_late(&self, value: Value) -> bool {
+        matches!(value, Value::Node(id) if self.late.contains(&id))
+    }
+
+    /// Notes what is taken from by a call that is given `value`: a state, or a tuple of arguments or of halves of a state;
+    /// and of a list of pairs the pairs.
+    fn take_items(&mut self, value: Value) {
+        let mut todo = std::mem::take(&mut self.todo);
+        todo.push((value, 0));
+        while let Some((value, depth)) = todo.pop() {
+            let Value::Node(id) = value else { continue };
+            let Some(Node::Container { kind, items }) = self.get(id) else { continue };
+            let kind = *kind;
+            // A list is gone through when it is taken for the first time, so that no number of calls goes through it again.
+            if kind != Kind::Tuple && self.taken.contains(&id) {
+                continue;
+            }
+            let most = if kind == Kind::Tuple { ARGUMENTS } else { usize::MAX };
+            if matches!(kind, Kind::Tuple | Kind::List) && depth < 2 {
+                let nodes = items.kept.iter().take(most).filter(|item| matches!(item, Value::Node(_)));
+                todo.extend(nodes.map(|item| (*item, depth + 1)));
+            }
+            if kind != Kind::Tuple && self.take(VALUE) {
+                self.taken.insert(id);
+            }
+        }
+        self.todo = todo;
+    }
+
+    /// Counts what a call gets once it has more than arguments: past the limit too, since that it was given something has to
+    /// be known, and no call gets it twice.
+    fn charge_more(&mut self, id: NodeId) {
+        if matches!(self.get(id), Some(Node::Call(call)) if !call.has_more()) {
+            self.bytes = self.bytes.saturating_add(Call::MORE);
         }
     }
 
     fn items_of(&mut self, id: NodeId) -> Option<&mut Items> {
         match &mut self.slot_mut(id)?.node {
             Node::Container { items, .. } => Some(items),
-            Node::Call(call) => Some(&mut call.items),
+            Node::Call(call) => Some(call.items_mut()),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::memo::Memo;
 use super::opcode::{self as op, Argument};
 use super::stack::{Full, Stack};
 use super::trace::{Action, End, Event, Oddity, Trace};
-use super::value::{Call, CallableId, Encoding, How, Items, Kind, Node, Value};
+use super::value::{Call, CallableId, Encoding, How, Kind, Node, Value};
 use crate::artifact::Watch;
 use std::collections::HashMap;
 
@@ -166,7 +166,7 @@ impl<'a> Machine<'a> {
 
     pub(super) fn call(&mut self, how: How, callee: Value, args: Value, kwargs: Value) -> Result<(), End> {
         self.event(Action::Call { how, callee, args });
-        let call = Call { at: self.at, how, callee, args, kwargs, states: Vec::new(), items: Items::default() };
+        let call = Call::new(self.at, how, callee, args, kwargs);
         let value = self.trace.heap.call(call);
         Ok(self.stack.push(value)?)
     }

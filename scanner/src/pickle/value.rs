@@ -170,10 +170,61 @@ pub struct Call {
     pub callee: Value,
     /// With what: a tuple, or whatever stood there.
     pub args: Value,
+    /// What few calls have: a checkpoint makes three calls a tensor, and none of these has more than arguments.
+    more: Option<Box<More>>,
+}
+
+#[derive(Debug, Clone)]
+struct More {
+    kwargs: Value,
+    states: Vec<Value>,
+    items: Items,
+}
+
+impl Call {
+    /// Bytes of what few calls have.
+    pub(super) const MORE: usize = size_of::<More>();
+
+    /// Keyword arguments are `None` where there are none.
+    pub fn new(at: u64, how: How, callee: Value, args: Value, kwargs: Value) -> Self {
+        let mut call = Self { at, how, callee, args, more: None };
+        if kwargs != Value::None {
+            call.more().kwargs = kwargs;
+        }
+        call
+    }
+
     /// Keyword arguments of NEWOBJ_EX.
-    pub kwargs: Value,
+    pub fn kwargs(&self) -> Value {
+        self.more.as_ref().map_or(Value::None, |more| more.kwargs)
+    }
+
     /// States given by BUILD, in order.
-    pub states: Vec<Value>,
+    pub fn states(&self) -> &[Value] {
+        self.more.as_ref().map_or(&[], |more| &more.states)
+    }
+
     /// Items given by APPEND, ADDITEMS and SETITEM (key and value).
-    pub items: Items,
+    pub fn items(&self) -> &Items {
+        static NONE: Items = Items { kept: Vec::new(), total: 0 };
+        self.more.as_ref().map_or(&NONE, |more| &more.items)
+    }
+
+    /// Whether it has more than arguments.
+    pub(super) fn has_more(&self) -> bool {
+        self.more.is_some()
+    }
+
+    pub(super) fn states_mut(&mut self) -> &mut Vec<Value> {
+        &mut self.more().states
+    }
+
+    pub(super) fn items_mut(&mut self) -> &mut Items {
+        &mut self.more().items
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more
+            .get_or_insert_with(|| Box::new(More { kwargs: Value::None, states: Vec::new(), items: Items::default() }))
+    }
 }

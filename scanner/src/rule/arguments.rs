@@ -108,7 +108,9 @@ impl<'a> Args<'a> {
         match value {
             Value::None => true,
             Value::Node(_) => match (self.made(value), self.container(value)) {
-                (Some(call), _) => call.items.total == 0 && self.call_of(value) == Some(("collections", "OrderedDict")),
+                (Some(call), _) => {
+                    call.items().total == 0 && self.call_of(value) == Some(("collections", "OrderedDict"))
+                }
                 (_, Some((_, items))) => items.total == 0,
                 _ => false,
             },

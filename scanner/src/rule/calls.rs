@@ -336,7 +336,7 @@ impl Calls {
             let Value::Node(id) = dict else { continue };
             let items = match trace.heap.get(id) {
                 Some(Node::Container { kind: Kind::Dict, items }) => items,
-                Some(Node::Call(call)) => &call.items,
+                Some(Node::Call(call)) => call.items(),
                 _ => continue,
             };
             for pair in items.kept.chunks(2) {
@@ -393,7 +393,7 @@ fn quiet(trace: &Trace, value: Value) -> bool {
                 let ordered = id_of(call.callee)
                     .and_then(|id| trace.callables.get(id as usize))
                     .is_some_and(|class| class.is_named("collections.OrderedDict"));
-                ordered && empty && call.items.total == 0
+                ordered && empty && call.items().total == 0
             }
             None => false,
         },
