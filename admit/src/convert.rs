@@ -97,6 +97,8 @@ impl Work<'_> {
         }
         let mut sources: Vec<String> = jobs.sources().map(|path| self.name(Path::new(path))).collect();
         sources.push(head.to_owned());
+        sources.sort();
+        sources.dedup();
         // What is taken away is what was staged, whatever a report calls it.
         sources.retain(|source| staged.iter().any(|file| &file.path == source));
         let write = WriteOptions { stop: self.stop.clone(), ..WriteOptions::default() };
