@@ -9,7 +9,8 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -388,6 +389,39 @@ fn nothing_is_left_when_it_is_interrupted_while_it_copies() {
     // Where blocks are shared the copy is made at once, and the server has ended already.
     assert!(code == Some(130) || code == Some(0), "{code:?}");
     assert!(place.is_tidy());
+}
+
+/// As an ordinary user, with a user namespace along. Where the tests run as one, all others are this test.
+#[test]
+fn who_may_not_mount_gets_a_view_all_the_same() {
+    const NOBODY: u32 = 65534;
+    let place = Place::new("nobody");
+    if fs::metadata(&place.folder).unwrap().uid() != 0 {
+        return eprintln!("skipped: these tests do not run as root; the others show it");
+    }
+    for folder in [place.models(), place.folder.join("store")] {
+        chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let script = format!(
+        "id -u; cat {0}/a.pkl; ! touch {0}/new 2>/dev/null && ! umount {0} 2>/dev/null",
+        place.models().display()
+    );
+    let mut command = place.guard(&["--quiet"], ["sh", "-c", &script]);
+    let output = match command.uid(NOBODY).gid(NOBODY).output() {
+        Ok(output) => output,
+        Err(error) => return eprintln!("skipped: another user cannot run what is built here: {error}"),
+    };
+    match output.status.code() {
+        Some(125) => eprintln!("skipped: {}", stderr(&output)),
+        Some(2) if stderr(&output).contains("ermission denied") => {
+            eprintln!("skipped: another user cannot reach the folder of tests: {}", stderr(&output));
+        }
+        code => {
+            assert_eq!(code, Some(0), "{}", stderr(&output));
+            assert_eq!(output.stdout, [b"65534\n", CLEAN].concat());
+            assert!(place.is_tidy());
+        }
+    }
 }
 
 #[test]

@@ -84,7 +84,8 @@ impl Refusal {
 
     /// Whether it is about what a file is or does, rather than about what could not be read.
     pub fn is_finding(&self) -> bool {
-        !self.differences.is_empty() || self.refused.iter().any(|one| one.standing != Standing::Unread)
+        !self.differences.is_empty()
+            || self.refused.iter().any(|one| !matches!(one.standing, Standing::Unread | Standing::Archive))
     }
 
     fn add(&mut self, path: &str, result: io::Result<Option<Refused>>) {
