@@ -9,7 +9,8 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -256,6 +257,27 @@ fn what_is_not_clean_is_admitted_by_name_only() {
 }
 
 #[test]
+fn what_is_refused_can_be_left_out() {
+    let place = Place::new("omit");
+    place.write("b.pkl", &place.payload());
+    place.write("tf_model.h5", b"\x89HDF\r\n\x1a\n");
+    let output = place.run(&["--view", "folder", "--omit-refused"], &["ls", "{}"]);
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"a.pkl\n"[..]), "{}", stderr(&output));
+    for name in ["b.pkl", "tf_model.h5"] {
+        assert!(stderr(&output).contains(&format!("warning: {name} is left out")), "{}", stderr(&output));
+    }
+    // A lock holds for what is left out as well.
+    let locked = place.folder.join("lock");
+    let mut lock = Command::new(env!("CARGO_BIN_EXE_modelscan"));
+    lock.args(["lock", "--record-dangerous", "-o"]).args([&locked, &place.models()]);
+    assert!(lock.output().unwrap().status.success());
+    let options = ["--view", "folder", "--omit-refused", "--lock", locked.to_str().unwrap()];
+    assert_eq!(place.run(&options, &["true"]).status.code(), Some(0));
+    place.write("tf_model.h5", b"\x89HDF\r\n\x1a\n+");
+    assert_eq!(place.run(&options, &["true"]).status.code(), Some(1));
+}
+
+#[test]
 fn a_lock_must_match() {
     let place = Place::new("lock");
     let models = place.models();
@@ -352,6 +374,54 @@ fn nothing_is_left_when_the_server_is_killed() {
     server.child.kill().unwrap();
     server.child.wait().unwrap();
     assert!(place.is_tidy());
+}
+
+#[test]
+fn nothing_is_left_when_it_is_interrupted_while_it_copies() {
+    let place = Place::new("interrupted");
+    fs::File::create(place.models().join("large.png")).unwrap().set_len(4 << 30).unwrap();
+    let mut child = place.guard(&["--view", "folder"], ["true"]).stderr(Stdio::null()).spawn().unwrap();
+    while place.is_tidy() && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    let code = child.wait().unwrap().code();
+    // Where blocks are shared the copy is made at once, and the server has ended already.
+    assert!(code == Some(130) || code == Some(0), "{code:?}");
+    assert!(place.is_tidy());
+}
+
+/// As an ordinary user, with a user namespace along. Where the tests run as one, all others are this test.
+#[test]
+fn who_may_not_mount_gets_a_view_all_the_same() {
+    const NOBODY: u32 = 65534;
+    let place = Place::new("nobody");
+    if fs::metadata(&place.folder).unwrap().uid() != 0 {
+        return eprintln!("skipped: these tests do not run as root; the others show it");
+    }
+    for folder in [place.models(), place.folder.join("store")] {
+        chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let script = format!(
+        "id -u; cat {0}/a.pkl; ! touch {0}/new 2>/dev/null && ! umount {0} 2>/dev/null",
+        place.models().display()
+    );
+    let mut command = place.guard(&["--quiet"], ["sh", "-c", &script]);
+    let output = match command.uid(NOBODY).gid(NOBODY).output() {
+        Ok(output) => output,
+        Err(error) => return eprintln!("skipped: another user cannot run what is built here: {error}"),
+    };
+    match output.status.code() {
+        Some(125) => eprintln!("skipped: {}", stderr(&output)),
+        Some(2) if stderr(&output).contains("ermission denied") => {
+            eprintln!("skipped: another user cannot reach the folder of tests: {}", stderr(&output));
+        }
+        code => {
+            assert_eq!(code, Some(0), "{}", stderr(&output));
+            assert_eq!(output.stdout, [b"65534\n", CLEAN].concat());
+            assert!(place.is_tidy());
+        }
+    }
 }
 
 #[test]

@@ -5,11 +5,11 @@
 //! tensors alone would be no use. What cannot be converted stays as it is: it was admitted.
 
 use crate::stage::Staged;
-use loader::convert::{ConvertOptions, Jobs, plan, result_name};
+use loader::convert::{ConvertOptions, plan, result_name};
 use loader::{Error, Policy, WriteOptions};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -95,18 +95,19 @@ impl Work<'_> {
         if jobs.tensors() == 0 {
             return self.keep(head, "it holds no tensor");
         }
-        let mut sources = self.sources(&jobs);
+        let mut sources: Vec<String> = jobs.sources().map(|path| self.name(Path::new(path))).collect();
         sources.push(head.to_owned());
+        sources.sort();
+        sources.dedup();
+        // What is taken away is what was staged, whatever a report calls it.
+        sources.retain(|source| staged.iter().any(|file| &file.path == source));
         let write = WriteOptions { stop: self.stop.clone(), ..WriteOptions::default() };
         let done = jobs.write(&ConvertOptions { write, ..ConvertOptions::default() })?;
         drop(jobs);
         let results: Vec<String> = done.iter().map(|done| self.name(&done.out)).collect();
         for source in &sources {
             let path = self.out.join(source);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::Io { path, error }),
-                _ => {}
-            }
+            fs::remove_file(&path).map_err(|error| Error::Io { path, error })?;
         }
         staged.retain(|file| !sources.contains(&file.path));
         let format = |name: &str| if name.ends_with(".json") { "sharded-index" } else { "safetensors" };
@@ -119,11 +120,6 @@ impl Work<'_> {
     fn keep(&mut self, head: &str, why: &str) -> Result<(), Error> {
         self.done.kept.push((head.to_owned(), why.to_owned()));
         Ok(())
-    }
-
-    /// The files that the results come from.
-    fn sources(&self, jobs: &Jobs) -> Vec<String> {
-        jobs.sources().map(|path| self.name(&PathBuf::from(path))).collect()
     }
 
     fn name(&self, path: &Path) -> String {

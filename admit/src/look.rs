@@ -30,6 +30,9 @@ pub enum Standing {
     /// Some of it was not read, or it is of a format that nobody here reads, or it stands for something that is not there
     /// (a Git LFS pointer).
     Unread,
+    /// An archive in which nothing was found, but what a server makes of its members is not judged (a Keras model, a model
+    /// archive with a handler).
+    Archive,
     /// It would do harm.
     Dangerous,
 }
@@ -62,7 +65,7 @@ impl Allowed {
             Standing::Admitted => true,
             Standing::Dangerous => false,
             Standing::Program => self.programs || named(),
-            Standing::Unproven | Standing::Unread => self.unproven || named(),
+            Standing::Unproven | Standing::Unread | Standing::Archive => self.unproven || named(),
         }
     }
 }
@@ -75,6 +78,7 @@ impl Looked {
         let unread = self.report.not_read.first();
         match (self.standing, worst, unread) {
             (Standing::Program, ..) => "a program: nobody judges what it does when it is run".to_owned(),
+            (Standing::Archive, ..) => "an archive: what a server makes of its members is not judged".to_owned(),
             (Standing::Unread, _, Some(unread)) => format!("{verdict}; {}", unread.reason),
             (_, Some(worst), _) => {
                 let member = worst.member.as_deref().map(|member| format!(" ({member})")).unwrap_or_default();
@@ -103,7 +107,10 @@ pub fn look(file: &File, path: &str, limits: &Limits) -> io::Result<Looked> {
         return Err(io::Error::other("the file changed while it was read; try again when nobody writes to it"));
     }
     let plain = !report.is_unknown() || is_plain(path, file)?;
-    let standing = standing(&report, is_program(path), plain);
+    let mut standing = standing(&report, is_program(path), plain);
+    if standing == Standing::Admitted && is_bare_archive(report.format, path) {
+        standing = Standing::Archive;
+    }
     Ok(Looked { report, standing })
 }
 
@@ -152,6 +159,16 @@ fn is_program(path: &str) -> bool {
     name.contains(".so.") || NAMES.iter().any(|ending| name.ends_with(ending))
 }
 
+/// Whether it is an archive that is no file of arrays or pickles by its name: those are known member by member.
+fn is_bare_archive(format: &str, path: &str) -> bool {
+    const ARCHIVES: [&str; 10] = ["zip", "tar", "7z", "gzip", "bzip2", "xz", "lzma", "zlib", "lz4", "zstd"];
+    const NAMES: [&str; 4] = [".npz", ".joblib", ".pkl", ".pickle"];
+    const PACKED: [&str; 7] = [".gz", ".bz2", ".xz", ".lzma", ".z", ".lz4", ".zst"];
+    let name = path.to_ascii_lowercase();
+    let name = PACKED.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
+    ARCHIVES.contains(&format) && !NAMES.iter().any(|ending| name.ends_with(ending))
+}
+
 /// Whether a file of no known format is text, or data by its name: tokenizers, pictures, sounds. A model of a format that is
 /// not read here must not pass for a file that is no model.
 fn is_plain(path: &str, file: &File) -> io::Result<bool> {
@@ -191,6 +208,11 @@ mod tests {
         look(&file, name, &Limits::default()).expect("it reads").standing
     }
 
+    /// An archive with one empty member.
+    const EMPTY_ZIP: &[u8] = b"PK\x03\x04\x14\0\0\0\0\0\0\0!\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0a\
+        PK\x01\x02\x14\0\x14\0\0\0\0\0\0\0!\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0a\
+        PK\x05\x06\0\0\0\0\x01\0\x01\0/\0\0\0\x1f\0\0\0\0\0";
+
     #[test]
     fn every_kind_of_file_has_its_standing() {
         for (name, bytes, expected) in [
@@ -209,6 +231,8 @@ mod tests {
             ("d.bin", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n", Standing::Unread),
             ("e.pkl", b"cposix\nsystem\n(S'id'\ntR.", Standing::Dangerous),
             ("harmless.py", b"cposix\nsystem\n(S'id'\ntR.", Standing::Dangerous),
+            ("model.keras", EMPTY_ZIP, Standing::Archive),
+            ("arrays.npz", EMPTY_ZIP, Standing::Admitted),
         ] {
             assert_eq!(standing_of(name, bytes), expected, "{name}");
         }

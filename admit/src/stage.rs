@@ -28,8 +28,19 @@ pub struct Options<'a> {
     pub lock: Option<&'a Lock>,
     /// What is in the folder and not to be looked at: the lock.
     pub except: Option<&'a Path>,
+    /// Leave out what is not admitted, in place of refusing all.
+    pub omit: bool,
     /// Set by somebody who wants it to stop.
     pub stop: Option<&'a AtomicBool>,
+}
+
+/// What was copied, and what was left out.
+#[derive(Debug, Default)]
+pub struct Copied {
+    /// Every file that is there.
+    pub files: Vec<Staged>,
+    /// Files that are not admitted, where these are left out.
+    pub omitted: Vec<Refused>,
 }
 
 /// A file that was copied.
@@ -73,7 +84,8 @@ impl Refusal {
 
     /// Whether it is about what a file is or does, rather than about what could not be read.
     pub fn is_finding(&self) -> bool {
-        !self.differences.is_empty() || self.refused.iter().any(|one| one.standing != Standing::Unread)
+        !self.differences.is_empty()
+            || self.refused.iter().any(|one| !matches!(one.standing, Standing::Unread | Standing::Archive))
     }
 
     fn add(&mut self, path: &str, result: io::Result<Option<Refused>>) {
@@ -122,13 +134,24 @@ impl Options<'_> {
                 let hash = lock.get(&entry.path).map_or("", |locked| locked.sha256.as_str());
                 refusal.differences.extend(against(lock, &entry.path, meta.len(), hash));
             }
+            // What is left out is so by its copy: by then it may be another.
+            if self.omit {
+                continue;
+            }
             let result = self.judge(&file, &entry.path).map(|(_, refused)| refused);
             refusal.add(&entry.path, result);
         }
     }
 
     /// Copies a file and looks at the copy.
-    fn one(&self, folder: &Folder, entry: &Entry, out: &Path, refusal: &mut Refusal) -> io::Result<Option<Staged>> {
+    fn one(
+        &self,
+        folder: &Folder,
+        entry: &Entry,
+        out: &Path,
+        done: &mut Copied,
+        refusal: &mut Refusal,
+    ) -> io::Result<()> {
         let place = out.join(&entry.path);
         if let Some(parent) = place.parent() {
             fs::create_dir_all(parent)?;
@@ -141,14 +164,20 @@ impl Options<'_> {
             && let Some(difference) = against(lock, &entry.path, to.metadata()?.len(), sha256)
         {
             refusal.differences.push(difference);
-            return Ok(None);
+            return Ok(());
         }
-        let (looked, refused) = self.judge(&to, &entry.path)?;
-        if let Some(refused) = refused {
-            refusal.refused.push(refused);
-            return Ok(None);
+        match self.judge(&to, &entry.path)? {
+            (looked, None) => {
+                let format = looked.report.format.to_owned();
+                done.files.push(Staged { path: entry.path.clone(), format });
+            }
+            (_, Some(refused)) if self.omit => {
+                fs::remove_file(&place)?;
+                done.omitted.push(refused);
+            }
+            (_, Some(refused)) => refusal.refused.push(refused),
         }
-        Ok(Some(Staged { path: entry.path.clone(), format: looked.report.format.to_owned() }))
+        Ok(())
     }
 }
 
@@ -156,7 +185,7 @@ impl Options<'_> {
 ///
 /// # Errors
 /// Every reason why it is not handed on. What was copied by then is the caller's to take away.
-pub fn stage(folder: &Folder, out: &Path, options: &Options<'_>) -> Result<Vec<Staged>, Refusal> {
+pub fn stage(folder: &Folder, out: &Path, options: &Options<'_>) -> Result<Copied, Refusal> {
     let mut listing = folder.list(&options.limits, options.except);
     let mut refusal = Refusal { problems: std::mem::take(&mut listing.problems), ..Refusal::default() };
     if let Some(lock) = options.lock {
@@ -168,7 +197,7 @@ pub fn stage(folder: &Folder, out: &Path, options: &Options<'_>) -> Result<Vec<S
         // It is refused already, so there is time to name all that differs.
         refusal.differences = check(folder, lock, &options.limits, options.except).differences;
     }
-    let mut staged = Vec::with_capacity(listing.files.len());
+    let mut done = Copied::default();
     for entry in &listing.files {
         if options.stopped() {
             refusal.problems.push(Problem { path: String::new(), why: "interrupted".to_owned() });
@@ -177,14 +206,13 @@ pub fn stage(folder: &Folder, out: &Path, options: &Options<'_>) -> Result<Vec<S
         if !refusal.is_empty() {
             break;
         }
-        match options.one(folder, entry, out, &mut refusal) {
-            Ok(one) => staged.extend(one),
-            Err(error) => refusal.problems.push(Problem { path: entry.path.clone(), why: error.to_string() }),
+        if let Err(error) = options.one(folder, entry, out, &mut done, &mut refusal) {
+            refusal.problems.push(Problem { path: entry.path.clone(), why: error.to_string() });
         }
     }
     refusal.differences.sort();
     refusal.problems.sort_by(|one, other| one.path.cmp(&other.path));
-    if refusal.is_empty() { Ok(staged) } else { Err(refusal) }
+    if refusal.is_empty() { Ok(done) } else { Err(refusal) }
 }
 
 #[cfg(test)]
@@ -207,7 +235,7 @@ mod tests {
     #[test]
     fn what_is_admitted_is_copied_byte_by_byte() {
         let (_root, folder, out) = folders(&[("a.pkl", b"]."), ("config.json", b"{}")]);
-        let staged = stage(&folder, &out, &Options::default()).expect("all of it is admitted");
+        let staged = stage(&folder, &out, &Options::default()).expect("all of it is admitted").files;
         let names: Vec<(&str, &str)> = staged.iter().map(|one| (one.path.as_str(), one.format.as_str())).collect();
         assert_eq!(names, [("a.pkl", "pickle"), ("config.json", "unknown")]);
         assert_eq!(fs::read(out.join("a.pkl")).expect("it is there"), b"].");
@@ -223,6 +251,11 @@ mod tests {
         assert_eq!(found, [Standing::Dangerous, Standing::Program, Standing::Unread]);
         assert!(refusal.is_finding() && refusal.refused.iter().all(|one| !one.why.is_empty()));
         assert_eq!(fs::read_dir(&out).expect("it is there").count(), 0);
+        let copied = stage(&folder, &out, &Options { omit: true, ..Options::default() }).expect("the rest is admitted");
+        assert_eq!((copied.files.len(), copied.omitted.len()), (1, 3));
+        let names: Vec<_> =
+            fs::read_dir(&out).expect("it is there").map(|entry| entry.expect("there").file_name()).collect();
+        assert_eq!(names, ["a.pkl"]);
     }
 
     #[test]

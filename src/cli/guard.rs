@@ -52,6 +52,9 @@ pub(crate) struct AllowArgs {
     /// Admit this content, unless it is dangerous; may be repeated.
     #[arg(long, value_name = "HASH")]
     pub(crate) allow_sha256: Vec<String>,
+    /// Leave out what is not admitted, with a warning, in place of refusing all.
+    #[arg(long)]
+    pub(crate) omit_refused: bool,
 }
 
 /// How a server finds what was cleared.

@@ -27,7 +27,7 @@ use tempfile::TempDir;
 
 /// This host cannot show a folder in the place of another.
 const NO_VIEW: Exit = Exit::Command(125);
-const INTERRUPTED: Exit = Exit::Command(130);
+pub(crate) const INTERRUPTED: Exit = Exit::Command(130);
 /// The server finds the path of what was cleared in it.
 const VARIABLE: &str = "MODELSCAN_DIR";
 
@@ -38,7 +38,14 @@ pub(crate) struct Wanted<'a> {
     pub(crate) lock: Option<&'a Lock>,
     pub(crate) except: Option<PathBuf>,
     pub(crate) convert: bool,
+    pub(crate) omit: bool,
     pub(crate) quiet: bool,
+}
+
+/// Whoever wants an end to the work is heard until it is over: there is something to take away again.
+pub(crate) struct Interrupts {
+    stop: Arc<AtomicBool>,
+    over: Arc<AtomicBool>,
 }
 
 /// Copies, clears, shows, and becomes the server.
@@ -50,6 +57,7 @@ pub(crate) fn run(args: &GuardArgs) -> Result<Exit, Stop> {
         lock: wanted_lock.as_ref(),
         except: args.lock.as_deref().map(lock::itself),
         convert: args.convert,
+        omit: args.allow.omit_refused,
         quiet: args.quiet,
     };
     let Some(folder) = lock::open(&args.folder)? else { return Ok(Exit::Incomplete) };
@@ -69,14 +77,27 @@ pub(crate) fn allowed(args: &AllowArgs) -> Result<Allowed, Stop> {
     Ok(Allowed { unproven: args.allow_unproven, programs: args.allow_programs, sha256 })
 }
 
-/// A flag that is set when somebody wants an end, as long as there is something to take away again.
-pub(crate) fn until_interrupted() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [consts::SIGINT, consts::SIGTERM, consts::SIGHUP] {
-        // Where it cannot be had, the signal ends the command as always.
-        _ = signal_hook::flag::register(signal, stop.clone());
+impl Interrupts {
+    /// From now on a signal stops the work and not the process.
+    pub(crate) fn listen() -> Self {
+        let interrupts = Self { stop: Arc::default(), over: Arc::default() };
+        for signal in [consts::SIGINT, consts::SIGTERM, consts::SIGHUP] {
+            // Where it cannot be had, the signal ends the command as always.
+            _ = signal_hook::flag::register_conditional_default(signal, interrupts.over.clone());
+            _ = signal_hook::flag::register(signal, interrupts.stop.clone());
+        }
+        interrupts
     }
-    stop
+
+    pub(crate) fn stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// From now on a signal ends the process again; whether one came before.
+    pub(crate) fn end(&self) -> bool {
+        self.over.store(true, Ordering::SeqCst);
+        self.stopped()
+    }
 }
 
 /// The folder in which the copy is made: private, and gone when it is dropped.
@@ -100,23 +121,28 @@ pub(crate) fn fill(
     out: &Path,
     folder: &Folder,
     wanted: &Wanted<'_>,
-    stop: &Arc<AtomicBool>,
+    interrupts: &Interrupts,
 ) -> Result<Vec<Staged>, Exit> {
     let options = Options {
         limits: wanted.limits.clone(),
         allowed: wanted.allowed.clone(),
         lock: wanted.lock,
         except: wanted.except.as_deref(),
-        stop: Some(stop),
+        omit: wanted.omit,
+        stop: Some(&interrupts.stop),
     };
-    let staged = stage(folder, out, &options);
-    if stop.load(Ordering::Relaxed) {
+    let copied = stage(folder, out, &options);
+    if interrupts.stopped() {
         return Err(INTERRUPTED);
     }
-    let mut staged = staged.map_err(|refusal| refuse(&refusal))?;
+    let copied = copied.map_err(|refusal| refuse(&refusal))?;
+    for omitted in &copied.omitted {
+        say("warning", &format!("{} is left out: {}", omitted.path, omitted.why));
+    }
+    let mut staged = copied.files;
     if wanted.convert {
         let policy = convert::policy(&wanted.limits, wanted.allowed.unproven);
-        match convert::convert(out, &mut staged, &policy, Some(stop.clone())) {
+        match convert::convert(out, &mut staged, &policy, Some(interrupts.stop.clone())) {
             Ok(converted) if !wanted.quiet => tell(&converted),
             Ok(_) => {}
             Err(loader::Error::Interrupted) => return Err(INTERRUPTED),
@@ -157,7 +183,7 @@ fn mounted(args: &GuardArgs, folder: Folder, wanted: &Wanted<'_>) -> Result<Exit
         Ok(view) => view,
         Err(error) => return Ok(no_view(&error)),
     };
-    let stop = until_interrupted();
+    let interrupts = Interrupts::listen();
     let place = folder.path().to_owned();
     let store = store(args, &folder)?;
     if in_memory(args)
@@ -165,7 +191,7 @@ fn mounted(args: &GuardArgs, folder: Folder, wanted: &Wanted<'_>) -> Result<Exit
     {
         return Ok(no_view(&error));
     }
-    let staged = match fill(store.path(), &folder, wanted, &stop) {
+    let staged = match fill(store.path(), &folder, wanted, &interrupts) {
         Ok(staged) => staged,
         Err(exit) => return Ok(exit),
     };
@@ -184,18 +210,23 @@ fn mounted(args: &GuardArgs, folder: Folder, wanted: &Wanted<'_>) -> Result<Exit
         say("error", &format!("{}: {error} in what was cleared; start the server elsewhere", here.display()));
         return Ok(Exit::Incomplete);
     }
-    if stop.load(Ordering::Relaxed) {
-        return Ok(INTERRUPTED);
-    }
     if !wanted.quiet {
         say("note", &format!("{} files were cleared; the server sees no others in {}", staged.len(), place.display()));
     }
     let Some(mut command) = command(&args.command, &place) else { return Ok(Exit::Usage) };
+    // Between here and the server, a signal ends the process.
+    if interrupts.end() {
+        return Ok(INTERRUPTED);
+    }
     Ok(not_started(&args.command, &command.exec()))
 }
 
 fn no_view(error: &sandbox_exec::Error) -> Exit {
-    say("error", &error.to_string());
+    let why = match error {
+        sandbox_exec::Error::Step { step, why } => format!("{step}: {why}"),
+        other => other.to_string(),
+    };
+    say("error", &format!("no folder can be shown in the place of another: {why}"));
     say(
         "note",
         "--view folder needs no rights: the server then gets the path of a copy, by {} on its line or MODELSCAN_DIR",

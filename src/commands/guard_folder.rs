@@ -2,7 +2,7 @@
 //! its end, to take the folder away.
 
 use super::Stop;
-use super::guard::{Wanted, command, fill, not_started, store, until_interrupted};
+use super::guard::{INTERRUPTED, Interrupts, Wanted, command, fill, not_started, store};
 use crate::cli::guard::GuardArgs;
 use crate::exit::Exit;
 use crate::terminal::say;
@@ -25,9 +25,9 @@ pub(crate) fn run(args: &GuardArgs, folder: &Folder, wanted: &Wanted<'_>) -> Res
         let why = "stands nowhere on the server's line: it finds what was cleared only if it asks for MODELSCAN_DIR";
         say("warning", &format!("{{}} {why}"));
     }
-    let stop = until_interrupted();
+    let interrupts = Interrupts::listen();
     let store = store(args, folder)?;
-    let staged = match fill(store.path(), folder, wanted, &stop) {
+    let staged = match fill(store.path(), folder, wanted, &interrupts) {
         Ok(staged) => staged,
         Err(exit) => return Ok(exit),
     };
@@ -45,6 +45,8 @@ pub(crate) fn run(args: &GuardArgs, folder: &Folder, wanted: &Wanted<'_>) -> Res
     let Some(mut command) = command(&args.command, store.path()) else { return Ok(Exit::Usage) };
     let passed = signals();
     let exit = match Signals::new(&passed) {
+        // What came before is not passed on.
+        Ok(_) if interrupts.stopped() => INTERRUPTED,
         Ok(signals) => match command.spawn() {
             Ok(server) => attend(server, signals),
             Err(error) => not_started(&args.command, &error),

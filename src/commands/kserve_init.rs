@@ -3,7 +3,7 @@
 //! An init container has one answer, its exit code, and may be killed and started again at any moment: `admit::deliver` sees to
 //! it that the folder is filled whole, once. The lock that it leaves there says what was put there.
 
-use super::guard::{Wanted, allowed, fill, until_interrupted};
+use super::guard::{Interrupts, Wanted, allowed, fill};
 use super::{Stop, elsewhere, lock, print, settle};
 use crate::cli::kserve_init::KserveInitArgs;
 use crate::exit::Exit;
@@ -57,9 +57,10 @@ pub(crate) fn run(args: &KserveInitArgs) -> Result<Exit, Stop> {
         lock: wanted_lock.as_ref(),
         except: named.as_deref().map(lock::itself),
         convert: !args.no_convert,
+        omit: args.allow.omit_refused,
         quiet: args.quiet,
     };
-    if let Err(exit) = fill(&delivery.files(), &folder, &wanted, &until_interrupted()) {
+    if let Err(exit) = fill(&delivery.files(), &folder, &wanted, &Interrupts::listen()) {
         return Ok(exit);
     }
     match delivery.finish(&limits) {
