@@ -66,6 +66,7 @@ mod tests {
             rule: "r",
             severity,
             member: None,
+            stream: None,
             offset: None,
             callable: None,
             evidence: None,

@@ -72,7 +72,8 @@ impl Default for Options {
     }
 }
 
-/// Brings what stands at addresses, and the objects of pointers.
+/// Brings what stands at addresses, and the objects of pointers. The default one reads the local store of objects alone.
+#[derive(Default)]
 pub struct Remote {
     /// Not there where nothing may be fetched.
     client: Option<Arc<Client>>,
@@ -120,6 +121,10 @@ impl Outside for Remote {
         let client = self.client.as_ref().ok_or("nothing may be fetched")?;
         let object = open::open(client, ask, read)?;
         Ok(Brought { source: object.source, name: address.file_name(), sha256: object.sha256, lfs: None })
+    }
+
+    fn resolves(&self) -> bool {
+        self.objects.resolves()
     }
 
     fn gathers(&self) -> bool {

@@ -204,6 +204,11 @@ impl Held for RangeSource {
     fn fault(&self) -> Option<String> {
         self.state().fault.clone()
     }
+
+    /// A server may answer one reading in this way and another one in that.
+    fn settled(&self) -> bool {
+        false
+    }
 }
 
 /// What a 206 says it holds: start, end (exclusive) and length of the whole.

@@ -65,4 +65,8 @@ impl Held for WholeSource {
     fn fault(&self) -> Option<String> {
         None
     }
+
+    fn settled(&self) -> bool {
+        true
+    }
 }

@@ -8,16 +8,17 @@ use crate::format::Format;
 use crate::format::lfs_pointer::{self, LfsPointer, Pointer};
 use crate::judge::judge;
 use crate::limits::Limits;
-use crate::outside::{Brought, Outside, Unchanged};
+use crate::outside::{Brought, Gathered, Outside, Unchanged};
 use crate::pickle::trace::{Action, Trace};
 use crate::pickle::{listing, opcode, preview, value::Value};
 use crate::policy::Policy;
 use crate::report::{
-    ArtifactReport, CallReport, ImportReport, InspectReport, Integrity, MemberReport, NotRead, PickleReport, Report,
-    ScanError, UNKNOWN_FORMAT,
+    ArtifactReport, CallReport, ImportReport, InspectReport, Integrity, LfsReport, MemberReport, NotRead, PickleReport,
+    Report, ScanError, UNKNOWN_FORMAT,
 };
 use crate::seen::Keep;
 use crate::source::{SharedSource, Source};
+use crate::verdicts::{Key, Verdicts};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
@@ -40,7 +41,12 @@ pub struct ScanOptions<'a> {
     pub hash: bool,
     /// Who brings what is no file of this machine.
     pub outside: Option<&'a dyn Outside>,
+    /// What was said of bytes that were seen before.
+    pub verdicts: Option<&'a Verdicts>,
 }
+
+/// Up to this size a file is hashed where verdicts are remembered.
+const CHEAP: u64 = 16 << 20;
 
 /// Is told how far a scan is, from any thread.
 pub trait Progress: Sync {
@@ -78,13 +84,13 @@ pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
         let bytes = found.iter().map(size).sum();
         progress.found((found.len() + elsewhere.len()) as u64, bytes);
     }
+    let scan = Scan { options, limits: Arc::new(options.limits.clone()), read: Arc::default() };
     if let Some(outside) = options.outside.filter(|outside| outside.gathers()) {
-        outside.expect(&pointers(&found));
+        outside.expect(&scan.pointers(&found));
     }
     let small = found.len() + elsewhere.len() == 1 && found.iter().all(|one| size(one) < 1 << 20);
     let elsewhere = elsewhere.into_iter().enumerate().map(|(number, shown)| Place::Elsewhere(number, shown));
     let places: Vec<Place> = found.into_iter().map(Place::Here).chain(elsewhere).collect();
-    let scan = Scan { options, limits: Arc::new(options.limits.clone()), read: Arc::default() };
     let one = |place: &Place| {
         let result = scan.place(place);
         if let Some(progress) = options.progress {
@@ -124,13 +130,6 @@ fn in_pool<T: Send>(jobs: usize, work: impl FnOnce() -> T + Send) -> T {
     }
 }
 
-/// What stands in small files that are pointers. Whoever scans such a file reads it again, and believes that.
-fn pointers(found: &[Found]) -> Vec<(&Path, Pointer)> {
-    let short = |found: &&Found| found.kind == Kind::File && size(found) < lfs_pointer::MAX as u64;
-    let read = |found: &Found| Pointer::read(&Unchanged::open(found, Arc::default()).ok()?).ok()?;
-    found.iter().filter(short).filter_map(|found| Some((found.path.as_path(), read(found)?))).collect()
-}
-
 /// Something that is to be scanned.
 enum Place {
     /// A file of this machine.
@@ -147,6 +146,17 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
+    /// What stands in small files that are pointers, of which nothing is remembered. Whoever scans such a file reads it
+    /// again, and believes that.
+    fn pointers<'f>(&self, found: &'f [Found]) -> Vec<(&'f Path, Pointer)> {
+        let short = |found: &&Found| found.kind == Kind::File && size(found) < lfs_pointer::MAX as u64;
+        let read = |found: &Found| Pointer::read(&Unchanged::open(found, Arc::default()).ok()?).ok()?;
+        let read = |found: &'f Found| Some((found, read(found)?));
+        let new = |(found, pointer): &(&Found, Pointer)| self.remembered(pointer, &file_name(found), "").is_none();
+        let pointers = found.iter().filter(short).filter_map(read).filter(new);
+        pointers.map(|(found, pointer)| (found.path.as_path(), pointer)).collect()
+    }
+
     fn place(&self, place: &Place) -> Result<ArtifactReport, ScanError> {
         let (path, result) = match place {
             Place::Here(found) => {
@@ -176,15 +186,15 @@ impl Scan<'_> {
             }
             Kind::File => {}
         }
-        let said = |error: io::Error| error.to_string();
-        let source = Arc::new(Unchanged::open(found, self.read.clone()).map_err(said)?);
-        let name = found.shown_path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let file = Brought { source, name, sha256: None, lfs: None };
+        let file = self.open(found).map_err(|error| error.to_string())?;
         let mut report = self.look(&file, path)?;
-        let Some(outside) = self.options.outside.filter(|_| report.format == LfsPointer.id()) else {
-            return Ok(report);
-        };
-        let Some(pointer) = Pointer::read(file.source.as_ref()).map_err(said)? else { return Ok(report) };
+        let resolves = |outside: &&dyn Outside| report.format == LfsPointer.id() && outside.resolves();
+        let Some(outside) = self.options.outside.filter(resolves) else { return Ok(report) };
+        let pointer = Pointer::read(file.source.as_ref()).map_err(|error| error.to_string())?;
+        let Some(pointer) = pointer else { return Ok(report) };
+        if let Some(remembered) = self.remembered(&pointer, &file.name, path) {
+            return Ok(remembered);
+        }
         // The object takes the pointer's place in the report. Where it cannot be had, the pointer stays there unscanned.
         let object = outside.object(&found.path, &pointer, &self.read);
         let object = object.and_then(|brought| self.look(&Brought { name: file.name, ..brought }, path));
@@ -195,38 +205,87 @@ impl Scan<'_> {
         })
     }
 
+    /// Opens a file. Where verdicts are remembered, a small one is hashed: that takes less time than a look.
+    fn open(&self, found: &Found) -> io::Result<Brought> {
+        let file = Unchanged::open(found, self.read.clone())?;
+        let name = file_name(found);
+        if self.options.verdicts.is_none() || file.len() > CHEAP {
+            return Ok(Brought { source: Arc::new(file), name, sha256: None, lfs: None });
+        }
+        let source = Gathered::read(file)?;
+        let sha256 = Some(hash(&source)?);
+        Ok(Brought { source: Arc::new(source), name, sha256, lfs: None })
+    }
+
+    /// What was said of an object when all of it was read: neither it nor its server is needed.
+    fn remembered(&self, pointer: &Pointer, name: &str, path: &str) -> Option<ArtifactReport> {
+        let Pointer { oid, size } = pointer;
+        let report = self.options.verdicts?.get(&Key::new(oid, *size, name, &self.limits), path)?;
+        let lfs = LfsReport { oid: oid.clone(), size: *size, integrity: Integrity::Sha256 };
+        Some(ArtifactReport { sha256: self.options.hash.then(|| oid.clone()), lfs: Some(lfs), ..report })
+    }
+
     /// Looks at bytes, wherever they come from.
     fn look(&self, brought: &Brought, path: &str) -> Result<ArtifactReport, String> {
-        let watch = Watch::start(self.limits.clone());
-        let mut examination = examine(brought.source.clone(), &brought.name, &watch, Keep::default());
-        let mut lfs = brought.lfs.clone();
-        let mut faults = Vec::new();
-        let take = || brought.sha256.clone().map_or_else(|| hash(brought.source.as_ref()), Ok);
-        let sha256 = match self.options.hash.then(take) {
-            Some(Ok(sha256)) => Some(sha256),
-            Some(Err(error)) => {
-                faults.push(error.to_string());
-                None
-            }
-            None => None,
+        let (source, mut sha256, mut faults) = (&brought.source, brought.sha256.clone(), Vec::new());
+        let verdicts = self.options.verdicts.filter(|_| source.settled());
+        let mut take = |sha256: &mut Option<String>| match hash(source.as_ref()) {
+            Ok(hash) => *sha256 = Some(hash),
+            Err(error) => faults.push(error.to_string()),
         };
-        if let (Some(lfs), Some(sha256)) = (&mut lfs, &sha256) {
-            if lfs.oid != *sha256 {
-                return Err(format!("its SHA-256 is {sha256} and not the one that the pointer names"));
+        let wanted = self.options.hash && sha256.is_none();
+        if wanted && verdicts.is_some() {
+            take(&mut sha256);
+        }
+        let key = verdicts.zip(sha256.as_ref());
+        let key = key.map(|(verdicts, sha256)| (verdicts, Key::new(sha256, source.len(), &brought.name, &self.limits)));
+        let known = key.as_ref().and_then(|(verdicts, key)| verdicts.get(key, path));
+        let report = match known.filter(|_| source.fault().is_none()) {
+            Some(report) => report,
+            None => {
+                let watch = Watch::start(self.limits.clone());
+                let mut examination = examine(source.clone(), &brought.name, &watch, Keep::default());
+                // Last, so that a read that fails here takes nothing from what is seen.
+                if wanted && verdicts.is_none() {
+                    take(&mut sha256);
+                }
+                faults.extend(source.fault());
+                let sound = faults.is_empty();
+                faults.pop().map_or(Ok(()), |fault| unreliable(&mut examination, fault))?;
+                let report = judge(&examination, path, &self.limits);
+                if let Some((verdicts, key)) = key.filter(|_| sound) {
+                    verdicts.put(&key, &report);
+                }
+                report
             }
-            lfs.integrity = Integrity::Sha256;
-        }
-        faults.extend(brought.source.fault());
-        if let Some(fault) = faults.pop() {
-            // Of no known format: the read that failed may be the one that would have told.
-            let root = examination.looked.first_mut().filter(|root| root.format.is_some());
-            let unread = &mut root.ok_or_else(|| fault.clone())?.unread;
-            let known = unread.iter().any(|(_, why)| matches!(why, Unread::Io(said) if *said == fault));
-            unread.extend((!known).then_some((None, Unread::Io(fault))));
-        }
-        let report = judge(&examination, path, &self.limits);
-        Ok(ArtifactReport { sha256, lfs, ..report })
+        };
+        let lfs = brought.lfs.as_ref().map(|lfs| verified(lfs, sha256.as_deref())).transpose()?;
+        Ok(ArtifactReport { sha256: sha256.filter(|_| self.options.hash), lfs, ..report })
     }
+}
+
+/// States that a read failed, somewhere. Of no known format nothing can be said: that read may be the one that would have told.
+fn unreliable(examination: &mut Examination, fault: String) -> Result<(), String> {
+    let root = examination.looked.first_mut().filter(|root| root.format.is_some());
+    let Some(root) = root else { return Err(fault) };
+    let known = root.unread.iter().any(|(_, why)| matches!(why, Unread::Io(said) if *said == fault));
+    root.unread.extend((!known).then_some((None, Unread::Io(fault))));
+    Ok(())
+}
+
+/// Compares the hash of an object, where it is known, with its pointer.
+fn verified(lfs: &LfsReport, sha256: Option<&str>) -> Result<LfsReport, String> {
+    match sha256 {
+        Some(sha256) if lfs.oid != sha256 => {
+            Err(format!("its SHA-256 is {sha256} and not the one that the pointer names"))
+        }
+        Some(_) => Ok(LfsReport { integrity: Integrity::Sha256, ..lfs.clone() }),
+        None => Ok(lfs.clone()),
+    }
+}
+
+fn file_name(found: &Found) -> String {
+    found.shown_path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
 fn odd_file(path: &str, fact: Fact, limits: &Limits) -> ArtifactReport {

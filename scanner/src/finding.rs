@@ -4,11 +4,11 @@
 //! same finding again" from one scan to the next, so it holds nothing that moves when a model is saved once more:
 //! no offset, no size, no message.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// How bad a finding is by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing.
@@ -40,7 +40,7 @@ impl Severity {
 }
 
 /// What is known about an artifact. From the best to the worst, so that the worst of several is the largest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// All of it was read, and every callable it would reach is known to be inert.
@@ -86,6 +86,9 @@ pub struct Finding {
     /// The path inside the artifact; `None` for the file itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub member: Option<String>,
+    /// Which of the pickles in a row it is about; a part of the fingerprint.
+    #[serde(skip)]
+    pub stream: Option<u64>,
     /// Bytes from the start of that member.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,

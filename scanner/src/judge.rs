@@ -71,6 +71,7 @@ fn finding(concern: Concern, path: &str, member: Option<&str>, stream: Option<u6
         rule: concern.rule,
         severity: concern.severity,
         member: member.map(str::to_owned),
+        stream,
         offset: concern.at,
         callable: concern.callable,
         evidence: concern.evidence,

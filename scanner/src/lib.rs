@@ -24,6 +24,7 @@ pub mod rule;
 mod rule_set;
 pub mod seen;
 pub mod source;
+pub mod verdicts;
 
 pub use engine::{Error, Progress, ScanOptions, disassemble, inspect, scan};
 pub use not_followed::link_that_leaves;

@@ -4,17 +4,22 @@
 use crate::archive::directory::Found;
 use crate::format::lfs_pointer::Pointer;
 use crate::report::LfsReport;
-use crate::source::{FileSource, Source, Stamp};
+use crate::source::{FileSource, Memory, Source, Stamp, read_vec};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime};
 
 /// A source that knows what went wrong while it was read. Readers are forgiving, and a read that failed somewhere deep
 /// may only have made them see less: whatever failed must come up again at the end.
 pub trait Held: Source {
     /// Why what was read is not to be relied upon: it changed meanwhile, or a read failed.
     fn fault(&self) -> Option<String>;
+
+    /// Whether all readings of it are sure to have seen the same bytes, as long as there is no fault. What is said of them
+    /// may then be said of their hash.
+    fn settled(&self) -> bool;
 }
 
 /// Bytes that somebody brought.
@@ -40,6 +45,9 @@ pub trait Outside: Sync {
     /// Why it cannot be had, for people; nothing secret.
     fn open(&self, place: usize, read: &Arc<AtomicU64>) -> Result<Brought, String>;
 
+    /// Whether it looks for the objects of pointers at all.
+    fn resolves(&self) -> bool;
+
     /// Whether it wants to know of all pointers before the first one is asked for: one question may serve them all.
     fn gathers(&self) -> bool {
         false
@@ -59,7 +67,11 @@ pub trait Outside: Sync {
 pub struct Unchanged {
     file: FileSource,
     stamp: Stamp,
+    old: bool,
 }
+
+/// Clocks of file systems go in steps: a file that was changed this recently can change again under the same time.
+const FRESH: Duration = Duration::from_secs(2);
 
 impl Unchanged {
     /// Opens what was found.
@@ -69,7 +81,8 @@ impl Unchanged {
     pub fn open(found: &Found, read: Arc<AtomicU64>) -> io::Result<Self> {
         let file = FileSource::new(found.open()?, read)?;
         let stamp = file.stamp()?;
-        Ok(Self { file, stamp })
+        let old = SystemTime::now().checked_sub(FRESH).is_some_and(|then| stamp.changed() < then);
+        Ok(Self { file, stamp, old })
     }
 }
 
@@ -90,5 +103,53 @@ impl Held for Unchanged {
             Ok(_) => Some("the file changed while it was read".to_owned()),
             Err(error) => Some(error.to_string()),
         }
+    }
+
+    fn settled(&self) -> bool {
+        self.old
+    }
+}
+
+/// A small file, read whole: what is hashed and what is looked at are the same bytes.
+pub struct Gathered {
+    bytes: Memory,
+    file: Unchanged,
+}
+
+impl Gathered {
+    /// Reads all of a file.
+    ///
+    /// # Errors
+    /// What the operating system says, or that the file has another length by now.
+    pub fn read(file: Unchanged) -> io::Result<Self> {
+        let bytes = read_vec(&file, 0, usize::try_from(file.len()).unwrap_or(usize::MAX))?;
+        if bytes.len() as u64 != file.len() {
+            return Err(io::Error::other("the file changed while it was read"));
+        }
+        Ok(Self { bytes: Memory::new(bytes), file })
+    }
+}
+
+impl Source for Gathered {
+    fn len(&self) -> u64 {
+        self.bytes.len()
+    }
+
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.bytes.read_at(at, buf)
+    }
+
+    fn known(&self, at: u64, len: usize) -> Option<&[u8]> {
+        self.bytes.known(at, len)
+    }
+}
+
+impl Held for Gathered {
+    fn fault(&self) -> Option<String> {
+        self.file.fault()
+    }
+
+    fn settled(&self) -> bool {
+        true
     }
 }

@@ -179,6 +179,7 @@ mod tests {
             rule: "unknown-callable",
             severity: Severity::Medium,
             member: None,
+            stream: None,
             offset: None,
             callable: Some(callable.into()),
             evidence: None,

@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 /// Bytes with random access and a known length.
 pub trait Source: Send + Sync {
@@ -79,6 +80,17 @@ pub struct Stamp {
     inode: u64,
     len: u64,
     times: [i64; 4],
+}
+
+impl Stamp {
+    /// When something about the file last changed, as the system itself noted it.
+    pub fn changed(&self) -> SystemTime {
+        let [_, _, seconds, nanos] = self.times;
+        let since = Duration::new(seconds.max(0).unsigned_abs(), u32::try_from(nanos).unwrap_or(0));
+        SystemTime::UNIX_EPOCH
+            .checked_add(since)
+            .unwrap_or(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(u32::MAX)))
+    }
 }
 
 impl Source for FileSource {

@@ -8,6 +8,9 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Addresses and Git LFS")]
 pub(crate) struct RemoteArgs {
+    /// Remember verdicts by content hash in this folder, which must be yours alone.
+    #[arg(long, value_name = "DIR", env = "MODELSCAN_CACHE", hide_env = true, help_heading = "Options")]
+    pub(crate) cache: Option<PathBuf>,
     /// Where the objects of Git LFS pointers are looked for; `fetch`: there, then on the repository's server.
     #[arg(long, value_enum, default_value_t = From::Local, value_name = "WHERE")]
     pub(crate) lfs: From,

@@ -2,7 +2,7 @@
 //!
 //! A baseline keeps old findings from failing the gate and changes no verdict. What could not be read is in none.
 
-use super::{Stop, print, settle};
+use super::{Stop, elsewhere, print, settle};
 use crate::cli::baseline::{BaselineArgs, BaselineVerb, CreateArgs, PruneArgs};
 use crate::cli::{ConfigArgs, LimitArgs};
 use crate::config;
@@ -120,8 +120,15 @@ fn scan(paths: &[PathBuf], config: &ConfigArgs, limits: &LimitArgs) -> Result<Re
     let config = config::load(config, limits, paths).map_err(Stop::Usage)?;
     config.warnings.iter().for_each(|warning| say("warning", warning));
     let hash = config.policy.needs_sha256();
-    let options =
-        ScanOptions { limits: config.limits, hash, policy: config.policy, jobs: config.jobs, ..ScanOptions::default() };
+    let outside = elsewhere::local();
+    let options = ScanOptions {
+        limits: config.limits,
+        hash,
+        policy: config.policy,
+        jobs: config.jobs,
+        outside: Some(&outside),
+        ..ScanOptions::default()
+    };
     Ok(scanner::scan(paths, &options))
 }
 

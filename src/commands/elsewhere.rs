@@ -2,15 +2,22 @@
 
 use super::Stop;
 use crate::cli::remote::{From, RemoteArgs};
+use crate::config;
 use crate::decision::Decisions;
 use remote::{Address, Credentials, Lfs, LfsOptions, Options, Remote};
 use scanner::limits::Limits;
-use std::path::PathBuf;
+use scanner::verdicts::Verdicts;
+use std::path::{Path, PathBuf};
 
 /// Files that are scanned at once where each read is a journey.
 pub(crate) const JOBS: usize = 16;
 /// A file of certificates takes some hundred kilobytes.
 const MAX_PEM: u64 = 4 << 20;
+
+/// Brings the objects of pointers from the repository's own store, and nothing else.
+pub(crate) fn local() -> Remote {
+    Remote::default()
+}
 
 /// Splits what was typed into files of this machine and what is to be brought.
 pub(crate) fn prepare(typed: &[PathBuf], args: &RemoteArgs, limits: &Limits) -> Result<(Vec<PathBuf>, Remote), Stop> {
@@ -27,6 +34,18 @@ pub(crate) fn prepare(typed: &[PathBuf], args: &RemoteArgs, limits: &Limits) -> 
     let options = Options { lfs: lfs(args)?, ..options };
     let remote = Remote::new(parsed, &options).map_err(Stop::Usage)?;
     Ok((paths.into_iter().cloned().collect(), remote))
+}
+
+/// Opens the folder of remembered verdicts, if one is named. It must not lie in what is scanned: a stranger could bring one.
+pub(crate) fn verdicts(folder: Option<&Path>, scanned: &[PathBuf]) -> Result<Option<Verdicts>, Stop> {
+    let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(None) };
+    let refused = |why: String| Stop::Usage(format!("--cache {}: {why}", folder.display()));
+    let whole = std::path::absolute(folder).map_err(|error| refused(error.to_string()))?;
+    let there = whole.ancestors().find(|place| place.exists());
+    if there.is_none_or(|there| config::lies_inside(there, scanned)) {
+        return Err(refused("it lies inside what is scanned".to_owned()));
+    }
+    Verdicts::open(folder).map(Some).map_err(|error| refused(error.to_string()))
 }
 
 /// What holds for connections.

@@ -36,6 +36,7 @@ pub(crate) fn run(args: &ScanArgs) -> Result<Exit, Stop> {
         || args.format == Format::Cyclonedx
         || args.output.iter().any(|output| output.format == Format::Cyclonedx);
     let (paths, outside) = elsewhere::prepare(paths, &args.remote, &config.limits)?;
+    let verdicts = elsewhere::verdicts(args.remote.cache.as_deref(), &paths)?;
     let report = {
         let progress = Progress::start(!args.quiet && !args.no_progress);
         let options = ScanOptions {
@@ -44,6 +45,7 @@ pub(crate) fn run(args: &ScanArgs) -> Result<Exit, Stop> {
             policy: config.policy.clone(),
             jobs: if outside.reaches() && config.jobs == 0 { elsewhere::JOBS } else { config.jobs },
             outside: Some(&outside),
+            verdicts: verdicts.as_ref(),
             progress: progress.as_ref().map(|progress| progress as &dyn scanner::Progress),
         };
         scanner::scan(&paths, &options)

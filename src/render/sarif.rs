@@ -286,6 +286,7 @@ mod tests {
             rule: "unknown-callable",
             severity,
             member: None,
+            stream: None,
             offset: Some(index),
             callable: None,
             evidence: None,

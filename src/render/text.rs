@@ -185,6 +185,7 @@ mod tests {
             rule: "unsafe-callable",
             severity: Severity::Critical,
             member: Some("archive/\x1b[2Jdata.pkl".into()),
+            stream: None,
             offset: Some(28),
             callable: Some("posix.system".into()),
             evidence: Some("posix.system('id')".into()),

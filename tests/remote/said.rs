@@ -35,7 +35,14 @@ pub fn scan(args: &[&str]) -> Said {
 pub fn scan_with(args: &[&str], variables: &[(&str, &str)]) -> Said {
     let mut command = Command::new(env!("CARGO_BIN_EXE_modelscan"));
     command.args(["scan", "--isolated", "--format", "json"]).args(args);
-    for name in ["GITHUB_TOKEN", "GITHUB_SERVER_URL", "MODELSCAN_TOKEN", "MODELSCAN_TOKEN_HOST", "MODELSCAN_CA_FILE"] {
+    for name in [
+        "GITHUB_TOKEN",
+        "GITHUB_SERVER_URL",
+        "MODELSCAN_TOKEN",
+        "MODELSCAN_TOKEN_HOST",
+        "MODELSCAN_CA_FILE",
+        "MODELSCAN_CACHE",
+    ] {
         command.env_remove(name);
     }
     for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {

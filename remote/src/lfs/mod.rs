@@ -45,6 +45,7 @@ pub struct LfsOptions {
 }
 
 /// Finds the objects of pointers.
+#[derive(Default)]
 pub(crate) struct Objects {
     options: LfsOptions,
     /// By folder.
@@ -56,6 +57,11 @@ pub(crate) struct Objects {
 impl Objects {
     pub(crate) fn new(options: LfsOptions) -> Self {
         Self { options, repositories: Mutex::default(), answers: Mutex::default() }
+    }
+
+    /// Whether objects are looked for.
+    pub(crate) fn resolves(&self) -> bool {
+        self.options.from != Lfs::Skip
     }
 
     /// Whether objects are fetched.
@@ -128,9 +134,6 @@ impl Objects {
         read: &Arc<AtomicU64>,
         deadline: Instant,
     ) -> Result<Brought, String> {
-        if self.options.from == Lfs::Skip {
-            return Err("objects are not looked for (--lfs skip)".to_owned());
-        }
         let repository = self.repository(file);
         let missing = match repository.as_ref().and_then(|repository| repository.object(&pointer.oid)) {
             None => "it lies in no git repository".to_owned(),
