@@ -5,6 +5,9 @@
 #[path = "remote/models.rs"]
 mod models;
 #[allow(dead_code)]
+#[path = "repository/mod.rs"]
+mod repository;
+#[allow(dead_code)]
 #[path = "remote/said.rs"]
 mod said;
 #[allow(dead_code)]
@@ -376,4 +379,32 @@ fn every_report_says_what_was_not_verified_and_points_at_the_pointer() {
     assert!(out("github").contains("line=2"));
     // A bill of materials has the hash, so the object is hashed.
     assert!(out("cyclonedx").contains(&oid(DANGEROUS)));
+}
+
+/// What a scan of a change in a real repository says, with the code.
+fn scan_change(repository: &repository::Repository, more: &[&str]) -> (Option<i32>, String) {
+    let args = [&["scan", "--isolated", "--format", "json", "--changed-since", "main", "m"], more].concat();
+    let said = repository.modelscan("", &args);
+    (said.code, said.out + &said.err)
+}
+
+#[test]
+fn a_change_of_a_pointer_is_judged_by_its_object() {
+    let change =
+        repository::Repository::new("lfs-change", &[("m/old.pkl", pointer(&oid(CLEAN), CLEAN.len()).as_bytes())]);
+    change.write("m/new.pkl", pointer(&oid(DANGEROUS), DANGEROUS.len()).as_bytes());
+    change.commit();
+    assert_eq!(scan_change(&change, &[]).0, Some(2));
+    let id = oid(DANGEROUS);
+    change.write(format!(".git/lfs/objects/{}/{}/{id}", &id[..2], &id[2..4]), DANGEROUS);
+    let (code, said) = scan_change(&change, &[]);
+    assert!(code == Some(1) && said.contains("posix.system") && !said.contains("old.pkl"), "{said}");
+    // A change could bring verdicts along.
+    let (code, said) = scan_change(&change, &["--cache", "cache"]);
+    assert!(code == Some(4) && said.contains("inside a repository"), "{said}");
+    // A working tree beside the first one has its objects.
+    let beside = repository::fresh("lfs-beside").join("tree");
+    change.git(&["worktree", "add", "--quiet", "--detach", &text(&beside)]);
+    let said = scan(&[&text(&beside.join("m/new.pkl"))]);
+    assert_eq!((said.code, said.verdict()), (1, "dangerous"), "{}", said.report);
 }
