@@ -4,7 +4,7 @@
 #[allow(dead_code)]
 #[path = "remote/models.rs"]
 mod models;
-#[allow(dead_code)]
+#[allow(dead_code, clippy::unwrap_used)]
 #[path = "repository/mod.rs"]
 mod repository;
 #[allow(dead_code)]
@@ -262,8 +262,13 @@ fn who_wants_the_hash_has_the_fetched_object_hashed() {
     let server = store(&[&bytes], honestly);
     let repository = Repository::with_remote(&server);
     let path = repository.points("a.safetensors", &bytes);
-    let said = scan_here(&path, &["--lfs", "fetch", "--sha256"]);
-    assert_eq!((said.code, &artifact(&said)["lfs"]["integrity"]), (0, &json!("sha256")));
+    for flag in ["--sha256", "--lfs-verify"] {
+        let said = scan_here(&path, &["--lfs", "fetch", flag]);
+        assert_eq!((said.code, &artifact(&said)["lfs"]["integrity"]), (0, &json!("sha256")));
+    }
+    // What is hashed and what is judged is one and the same answer.
+    let gets = server.requests().into_iter().filter(|request| request.method == "GET");
+    assert!(gets.map(|request| request.range()).eq([None, None]));
     let mut other = bytes.clone();
     *other.last_mut().expect("it has bytes") = 1;
     let server = store(&[&bytes], move |request, reply| match request.method.as_str() {
