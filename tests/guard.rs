@@ -12,6 +12,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const CLEAN: &[u8] = b"(lp0\nI1\naI2\na.";
@@ -102,15 +103,19 @@ impl Server {
 
 const WAITING: [&str; 3] = ["sh", "-c", "echo ready; while read -r line; do eval \"$line\"; done"];
 
+/// Asked once: the tests that ask run at the same time, in one folder.
 fn has_view() -> bool {
-    let place = Place::new("probe");
-    let probe = place.run(&[], &["true"]);
-    if probe.status.code() == Some(125) {
-        eprintln!("skipped: {}", String::from_utf8_lossy(&probe.stderr).lines().next().unwrap_or_default());
-        return false;
-    }
-    assert_eq!(probe.status.code(), Some(0), "{}", String::from_utf8_lossy(&probe.stderr));
-    true
+    static VIEW: OnceLock<bool> = OnceLock::new();
+    *VIEW.get_or_init(|| {
+        let place = Place::new("probe");
+        let probe = place.run(&[], &["true"]);
+        if probe.status.code() == Some(125) {
+            eprintln!("skipped: {}", String::from_utf8_lossy(&probe.stderr).lines().next().unwrap_or_default());
+            return false;
+        }
+        assert_eq!(probe.status.code(), Some(0), "{}", String::from_utf8_lossy(&probe.stderr));
+        true
+    })
 }
 
 fn stderr(output: &Output) -> String {

@@ -7,16 +7,22 @@ use candle_core::{Device, Tensor};
 use std::collections::HashMap;
 use std::path::Path;
 
-type Weights = HashMap<String, Tensor>;
+/// Tensors by name.
+pub type Weights = HashMap<String, Tensor>;
 
 /// The whole model on one row of four numbers.
+#[allow(dead_code, reason = "the server loads once and predicts often")]
 pub fn run(path: &Path, row: &[f32; 4]) -> Result<Vec<f32>, Box<dyn std::error::Error>> {
-    let device = Device::Cpu;
     // The one line that stands where a server had its unpickling: nothing is loaded that was not cleared.
-    let weights = loader::candle::load(path, &loader::Policy::default(), &device)?;
-    let input = Tensor::from_slice(row, (1, 4), &device)?;
-    let hidden = norm(&weights, "norm", &linear(&weights, "embed", &input)?)?.relu()?;
-    Ok(linear(&weights, "head", &hidden)?.flatten_all()?.to_vec1()?)
+    let weights = loader::candle::load(path, &loader::Policy::default(), &Device::Cpu)?;
+    predict(&weights, row)
+}
+
+/// What the model with these weights makes of a row.
+pub fn predict(weights: &Weights, row: &[f32; 4]) -> Result<Vec<f32>, Box<dyn std::error::Error>> {
+    let input = Tensor::from_slice(row, (1, 4), &Device::Cpu)?;
+    let hidden = norm(weights, "norm", &linear(weights, "embed", &input)?)?.relu()?;
+    Ok(linear(weights, "head", &hidden)?.flatten_all()?.to_vec1()?)
 }
 
 fn get<'a>(weights: &'a Weights, name: &str, part: &str) -> Result<&'a Tensor, String> {

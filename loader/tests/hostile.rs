@@ -83,6 +83,12 @@ fn what_is_put_into_a_state_after_it_was_taken_is_not_in_the_object() {
     assert_eq!(names_of_object(&ordered), (vec!["w".to_owned()], true));
     assert!(!names_of_object(&format!("{ordered}BINGET 1\n{pair}APPEND\nPOP\n")).1);
     assert!(!names_of_object(&format!("{ordered}BINGET 0\nNONE\nAPPEND\nPOP\n")).1);
+    // The same list was an argument before, too deep to be looked into.
+    let list = format!("EMPTY_LIST\nBINPUT 1\n{pair}APPEND\nPOP\n");
+    let deep = "GLOBAL 'collections' 'OrderedDict'\nBINGET 1\nTUPLE1\nTUPLE1\nREDUCE\nPOP\n";
+    let again = "GLOBAL 'collections' 'OrderedDict'\nBINGET 1\nTUPLE1\nREDUCE\n";
+    assert!(names_of_object(&format!("{list}{deep}{again}")).1);
+    assert!(!names_of_object(&format!("{list}{deep}{again}BINGET 0\nNONE\nAPPEND\nPOP\n")).1);
 }
 
 fn names_of_object(assembly: &str) -> (Vec<String>, bool) {

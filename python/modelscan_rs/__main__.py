@@ -1,10 +1,11 @@
-"""`python -m modelscan_rs guard [--mode MODE] -- COMMAND`: runs a command with the guard in every Python process of this
+"""`python -m modelscan_rs guard [--mode MODE] [--lock FILE] -- COMMAND`: runs a command with the guard in every Python process of this
 environment that it starts. Anything else goes to the `modelscan-rs` command.
 """
 import os
 import sys
 
 MODES = ("deny", "convert", "warn")
+OPTIONS = "[--mode deny|convert|warn] [--allow-sha256 HASH] [--lock FILE [--lock-folder DIR]]"
 
 
 def guarded(args):
@@ -18,10 +19,13 @@ def guarded(args):
         elif option == "--allow-sha256" and args:
             known = os.environ.get("MODELSCAN_ALLOW_SHA256")
             os.environ["MODELSCAN_ALLOW_SHA256"] = ",".join(filter(None, [known, args.pop(0)]))
+        elif option in ("--lock", "--lock-folder") and args:
+            # Whoever is guarded may start elsewhere.
+            os.environ["MODELSCAN_GUARD_" + option[2:].upper().replace("-", "_")] = os.path.abspath(args.pop(0))
         else:
-            sys.exit(f"modelscan_rs guard: {option} is no option; [--mode deny|convert|warn] [--allow-sha256 HASH] -- COMMAND")
+            sys.exit(f"modelscan_rs guard: {option} is no option; {OPTIONS} -- COMMAND")
     if mode not in MODES or len(args) < 2:
-        sys.exit("usage: python -m modelscan_rs guard [--mode deny|convert|warn] [--allow-sha256 HASH] -- COMMAND")
+        sys.exit(f"usage: python -m modelscan_rs guard {OPTIONS} -- COMMAND")
     os.environ["MODELSCAN_GUARD"] = mode
     # An unpickler that torch keeps for weights only stays where it is; `python` means the one that is guarded.
     command = args[1:]

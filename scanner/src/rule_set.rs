@@ -45,6 +45,6 @@ mod tests {
     fn it_is_a_digest_and_stays_the_same() {
         assert_eq!(rule_set().len(), 64);
         assert_eq!(rule_set(), rule_set());
-        assert!(effect::texts().count() > 4 && effect::texts().all(|table| table.len() > 100));
+        assert!(effect::texts().count() > 4 && effect::texts().all(|table| table.lines().count() > 1));
     }
 }

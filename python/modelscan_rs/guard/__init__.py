@@ -13,6 +13,7 @@ import os
 from typing import Iterable, Optional
 
 from . import _libraries, _net, _pickles
+from ._lock import Lock
 from .._report import ModelscanError, UnsafeFileError
 
 __all__ = ["Guard", "ModelscanError", "UnsafeFileError", "active", "install", "uninstall"]
@@ -40,7 +41,10 @@ class Guard:
         self.uninstall()
 
 
-def install(mode: str = "deny", *, allow_sha256: Iterable[str] = (), trust: Iterable[str] = ()) -> Guard:
+def install(
+    mode: str = "deny", *, allow_sha256: Iterable[str] = (), trust: Iterable[str] = (), lock: Optional[str] = None,
+    lock_folder: Optional[str] = None,
+) -> Guard:
     """Puts the guard up in this process; the earlier the better, since names taken before (`from pickle import loads`) go to
     the net and not through a scan.
 
@@ -48,6 +52,9 @@ def install(mode: str = "deny", *, allow_sha256: Iterable[str] = (), trust: Iter
     `warn` logs and loads. `allow_sha256` names content that is loaded whatever the scan says; `trust` names modules or
     functions (`package.module.function`) that may unpickle what comes from their own pipes, beside those of `multiprocessing`. Both are added to those in the environment
     (`MODELSCAN_ALLOW_SHA256`, `MODELSCAN_GUARD_TRUST`, separated by commas).
+
+    `lock` names a lock of `modelscan lock`: a file below `lock_folder` (or else the folder that the lock stands in) is loaded only
+    with the content that was locked. The environment has `MODELSCAN_GUARD_LOCK` and `MODELSCAN_GUARD_LOCK_FOLDER` for it.
     """
     if mode not in MODES:
         raise ValueError(f"mode is one of {', '.join(MODES)}, not {mode!r}")
@@ -56,8 +63,11 @@ def install(mode: str = "deny", *, allow_sha256: Iterable[str] = (), trust: Iter
         if len(one) != 64 or not all(digit in "0123456789abcdefABCDEF" for digit in one):
             raise ValueError(f"{one!r} is no SHA-256")
     modules = (*trust, *_listed("MODELSCAN_GUARD_TRUST"))
+    lock = lock if lock is not None else os.environ.get("MODELSCAN_GUARD_LOCK") or None
+    lock_folder = lock_folder if lock_folder is not None else os.environ.get("MODELSCAN_GUARD_LOCK_FOLDER") or None
+    locked = Lock(os.fspath(lock), lock_folder) if lock is not None else None
     before = _net.current()
-    config = _net.Config(mode, frozenset(one.lower() for one in hashes), modules)
+    config = _net.Config(mode, frozenset(one.lower() for one in hashes), modules, locked)
     _set(config)
     return Guard(before)
 

@@ -25,6 +25,7 @@ _SETTLED_NS = 2_000_000_000
 _MOST = 4096
 
 _verdicts: Dict[Any, Tuple[Any, ...]] = {}
+_hashes: Dict[Any, str] = {}
 _readers: "weakref.WeakKeyDictionary[Any, Any]" = weakref.WeakKeyDictionary()
 
 
@@ -75,8 +76,11 @@ def of_path(path: str, in_memory: bool = True) -> Admitted:
         artifact = _native.Artifact.open(path)
         size = artifact.stamp()[2]
         if in_memory and size <= IN_MEMORY:
-            admitted = of_bytes(_read(artifact.fileno(), 0, size), path)
+            data = _read(artifact.fileno(), 0, size)
+            _locked(artifact, path, data)
+            admitted = of_bytes(data, path)
             return admitted._replace(artifact=artifact)
+        _locked(artifact, path)
         names, clean = _decide(artifact, path, 0, _key(artifact, path, 0))
         return Admitted(_reopened(artifact.fileno(), path), names, artifact, clean)
 
@@ -92,6 +96,7 @@ def of_file(file: Any) -> Optional[Admitted]:
 
     def step() -> Optional[Admitted]:
         at = _position(file, name)
+        held = _held(file)
         kept = _readers.get(file) if type(file) in _REAL else None
         if kept is not None and kept[0] == _mark(file) and kept[1] <= at < kept[1] + len(kept[2]):
             return _part(*kept[1:], at, name)
@@ -108,6 +113,8 @@ def of_file(file: Any) -> Optional[Admitted]:
         mark = _mark(file)
         data = file.read()
         file.seek(at)
+        if held is not None and held[0].stamp() != held[1]:
+            raise UnsafeFileError(name, rule="changed", why="the file changed while it was read")
         if not isinstance(data, bytes):
             raise TypeError("a file that is open in binary mode is needed")
         if not data:
@@ -187,6 +194,72 @@ def _reopened(descriptor: int, name: str) -> Any:
     copy = os.dup(descriptor)
     os.lseek(copy, 0, os.SEEK_SET)
     return open(name, "rb", opener=lambda *_: copy)
+
+
+def _held(file: Any) -> Any:
+    """Holds what an open file reads from against the lock; its stamp, where the lock is about it."""
+    config = _net.current()
+    if config is None or config.lock is None:
+        return None
+    if type(file) in _REAL[:3] and _descriptor(file) is not None:
+        artifact = _native.Artifact.of_descriptor(_descriptor(file), "<file>")
+        stamp = artifact.stamp()
+        return (artifact, stamp) if _locked(artifact, _path_of(file)) else None
+    if type(file) not in _REAL:
+        # What it reads was decoded from a file that it names.
+        locked(_path_of(file))
+    return None
+
+
+def _path_of(file: Any) -> Optional[str]:
+    name = getattr(file, "name", None)
+    return os.fsdecode(name) if isinstance(name, (str, bytes)) else None
+
+
+def locked(path: Any) -> None:
+    """Holds a file against the lock that another loader opens by its path."""
+    config = _net.current()
+    if config is None or config.lock is None or not isinstance(path, (str, bytes, os.PathLike)):
+        return
+    path = os.fsdecode(path)
+    if os.path.isfile(path):
+        closed(path, lambda: _locked(_native.Artifact.open(path), path))
+
+
+def _locked(artifact: Any, path: Optional[str], data: Optional[bytes] = None) -> bool:
+    """Holds an open file, or what was read of it, against the lock; whether the lock is about it."""
+    config = _net.current()
+    if config is None or config.lock is None:
+        return False
+    name = config.lock.name(path, artifact.fileno())
+    if name is None:
+        return False
+    sha256 = hashlib.sha256(data).hexdigest() if data is not None else _hash(artifact)
+    why = config.lock.against(name, sha256)
+    if why is None or sha256 in config.allow:
+        return True
+    error = UnsafeFileError(path or name, rule="not-as-locked", why=why, sha256=sha256)
+    if config.mode == "warn":
+        _net.log().warning("%s", error)
+        return True
+    _net.log().error("%s", error)
+    raise error
+
+
+def _hash(artifact: Any) -> str:
+    """The SHA-256 of all of a file, kept as long as the file does not change."""
+    key = _key(artifact, "sha256", 0)
+    found = _hashes.get(key) if key is not None else None
+    if found is None:
+        before = artifact.stamp()
+        found = artifact.sha256()
+        if artifact.stamp() != before:
+            raise OSError("the file changed while it was read")
+        if key is not None:
+            if len(_hashes) >= _MOST:
+                _hashes.clear()
+            _hashes[key] = found
+    return found
 
 
 def _key(artifact: Any, name: str, start: int) -> Any:

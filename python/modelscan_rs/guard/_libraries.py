@@ -48,6 +48,7 @@ def _through(source: Any, load: Callable[[Any, Any], Any], in_memory: bool = Tru
 def _torch_load(original: Any, f: Any, *args: Any, **options: Any) -> Any:
     path = os.fspath(f) if isinstance(f, (str, os.PathLike)) else None
     if path is not None and path.endswith(".safetensors"):
+        _admit.locked(path)
         return original(f, *args, **options)
     mmap = options.get("mmap")
     if mmap is None and "torch.utils.serialization" in sys.modules:
@@ -97,6 +98,7 @@ def _jit_load(original: Any, f: Any, *args: Any, **options: Any) -> Any:
 def _numpy_load(original: Any, file: Any, mmap_mode: Any = None, allow_pickle: bool = False, *args: Any, **options: Any) -> Any:
     # Without allow_pickle numpy unpickles nothing. A mapping needs the path; what it may unpickle goes through `pickle.load`.
     if not allow_pickle or mmap_mode is not None:
+        _admit.locked(file)
         return original(file, mmap_mode, allow_pickle, *args, **options)
     return _through(file, lambda stream, _: original(stream, None, allow_pickle, *args, **options))
 

@@ -9,6 +9,7 @@ import sys
 import threading
 from typing import Any, FrozenSet, NamedTuple, Optional, Tuple
 
+from ._lock import Lock
 from .._report import UnsafeFileError
 
 Names = Optional[FrozenSet[Tuple[str, str]]]
@@ -33,6 +34,7 @@ class Config(NamedTuple):
     mode: str
     allow: FrozenSet[str]
     trust: Tuple[str, ...]
+    lock: Optional[Lock] = None
 
 
 _config: Optional[Config] = None

@@ -2,7 +2,7 @@
 //! as in CPython. It counts its bytes: when they are used up, values become opaque and nothing else changes.
 
 use super::value::{Call, Items, Kind, Node, NodeId, Value};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// All nodes of one stream.
 #[derive(Debug, Default)]
@@ -16,8 +16,8 @@ pub struct Heap {
     items: usize,
     overflowed: bool,
     ids_only: bool,
-    /// Lists, dicts and sets whose items a call took as they were then.
-    taken: HashSet<NodeId>,
+    /// Lists, dicts and sets whose items a call took as they were then, and whether what is in them was noted too.
+    taken: HashMap<NodeId, bool>,
     /// Those of them that were changed afterwards.
     late: HashSet<NodeId>,
     todo: Vec<(Value, u8)>,
@@ -57,7 +57,7 @@ impl Heap {
     /// Keeps nothing any more.
     pub fn forget(&mut self) {
         (self.chunks, self.len, self.bytes, self.overflowed) = (Vec::new(), 0, 0, true);
-        (self.taken, self.late) = (HashSet::new(), HashSet::new());
+        (self.taken, self.late) = (HashMap::new(), HashSet::new());
     }
 
     /// Whether something was not kept because the heap was full.
@@ -162,7 +162,7 @@ impl Heap {
     /// Adds items to a container or to what a call made; `more` counts those that are no longer known.
     pub fn extend(&mut self, id: NodeId, added: &[Value], more: u64) {
         let limit = self.items;
-        if self.taken.contains(&id) {
+        if self.taken.contains_key(&id) {
             self.late.insert(id);
         }
         let weight = self.weight(added);
@@ -216,17 +216,18 @@ impl Heap {
             let Value::Node(id) = value else { continue };
             let Some(Node::Container { kind, items }) = self.get(id) else { continue };
             let kind = *kind;
-            // A list is gone through when it is taken for the first time, so that no number of calls goes through it again.
-            if kind != Kind::Tuple && self.taken.contains(&id) {
+            let through = matches!(kind, Kind::Tuple | Kind::List) && depth < 2;
+            // A list is gone through once, so that no number of calls goes through it again.
+            if self.taken.get(&id).is_some_and(|gone| *gone || !through) {
                 continue;
             }
             let most = if kind == Kind::Tuple { ARGUMENTS } else { usize::MAX };
-            if matches!(kind, Kind::Tuple | Kind::List) && depth < 2 {
+            if through {
                 let nodes = items.kept.iter().take(most).filter(|item| matches!(item, Value::Node(_)));
                 todo.extend(nodes.map(|item| (*item, depth + 1)));
             }
             if kind != Kind::Tuple && self.take(VALUE) {
-                self.taken.insert(id);
+                self.taken.insert(id, through);
             }
         }
         self.todo = todo;
