@@ -4,6 +4,9 @@
 #[allow(dead_code)]
 #[path = "remote/models.rs"]
 mod models;
+#[allow(dead_code, clippy::unwrap_used)]
+#[path = "repository/mod.rs"]
+mod repository;
 #[allow(dead_code)]
 #[path = "remote/said.rs"]
 mod said;
@@ -259,8 +262,13 @@ fn who_wants_the_hash_has_the_fetched_object_hashed() {
     let server = store(&[&bytes], honestly);
     let repository = Repository::with_remote(&server);
     let path = repository.points("a.safetensors", &bytes);
-    let said = scan_here(&path, &["--lfs", "fetch", "--sha256"]);
-    assert_eq!((said.code, &artifact(&said)["lfs"]["integrity"]), (0, &json!("sha256")));
+    for flag in ["--sha256", "--lfs-verify"] {
+        let said = scan_here(&path, &["--lfs", "fetch", flag]);
+        assert_eq!((said.code, &artifact(&said)["lfs"]["integrity"]), (0, &json!("sha256")));
+    }
+    // What is hashed and what is judged is one and the same answer.
+    let gets = server.requests().into_iter().filter(|request| request.method == "GET");
+    assert!(gets.map(|request| request.range()).eq([None, None]));
     let mut other = bytes.clone();
     *other.last_mut().expect("it has bytes") = 1;
     let server = store(&[&bytes], move |request, reply| match request.method.as_str() {
@@ -376,4 +384,32 @@ fn every_report_says_what_was_not_verified_and_points_at_the_pointer() {
     assert!(out("github").contains("line=2"));
     // A bill of materials has the hash, so the object is hashed.
     assert!(out("cyclonedx").contains(&oid(DANGEROUS)));
+}
+
+/// What a scan of a change in a real repository says, with the code.
+fn scan_change(repository: &repository::Repository, more: &[&str]) -> (Option<i32>, String) {
+    let args = [&["scan", "--isolated", "--format", "json", "--changed-since", "main", "m"], more].concat();
+    let said = repository.modelscan("", &args);
+    (said.code, said.out + &said.err)
+}
+
+#[test]
+fn a_change_of_a_pointer_is_judged_by_its_object() {
+    let change =
+        repository::Repository::new("lfs-change", &[("m/old.pkl", pointer(&oid(CLEAN), CLEAN.len()).as_bytes())]);
+    change.write("m/new.pkl", pointer(&oid(DANGEROUS), DANGEROUS.len()).as_bytes());
+    change.commit();
+    assert_eq!(scan_change(&change, &[]).0, Some(2));
+    let id = oid(DANGEROUS);
+    change.write(format!(".git/lfs/objects/{}/{}/{id}", &id[..2], &id[2..4]), DANGEROUS);
+    let (code, said) = scan_change(&change, &[]);
+    assert!(code == Some(1) && said.contains("posix.system") && !said.contains("old.pkl"), "{said}");
+    // A change could bring verdicts along.
+    let (code, said) = scan_change(&change, &["--cache", "cache"]);
+    assert!(code == Some(4) && said.contains("inside a repository"), "{said}");
+    // A working tree beside the first one has its objects.
+    let beside = repository::fresh("lfs-beside").join("tree");
+    change.git(&["worktree", "add", "--quiet", "--detach", &text(&beside)]);
+    let said = scan(&[&text(&beside.join("m/new.pkl"))]);
+    assert_eq!((said.code, said.verdict()), (1, "dangerous"), "{}", said.report);
 }

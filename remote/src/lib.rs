@@ -49,6 +49,8 @@ pub struct Options {
     pub allow_private: bool,
     /// Certificates to trust in place of the usual ones, as PEM.
     pub roots: Option<Vec<u8>>,
+    /// Whether the hash of everything is wanted, so that all of it is read.
+    pub hash: bool,
     /// Secrets and whose they are.
     pub credentials: Credentials,
     /// Git LFS.
@@ -66,6 +68,7 @@ impl Default for Options {
             allow_http: false,
             allow_private: false,
             roots: None,
+            hash: false,
             credentials: Credentials::default(),
             lfs: LfsOptions::default(),
         }
@@ -79,6 +82,7 @@ pub struct Remote {
     client: Option<Arc<Client>>,
     addresses: Vec<Address>,
     objects: Objects,
+    hash: bool,
     time: Duration,
 }
 
@@ -95,7 +99,13 @@ impl Remote {
         addresses.dedup();
         let reaches = !addresses.is_empty() || options.lfs.from == Lfs::Fetch;
         let client = reaches.then(|| Client::new(options).map(Arc::new)).transpose()?;
-        Ok(Self { client, addresses, objects: Objects::new(options.lfs.clone()), time: options.time })
+        Ok(Self {
+            client,
+            addresses,
+            objects: Objects::new(options.lfs.clone(), options.hash),
+            hash: options.hash,
+            time: options.time,
+        })
     }
 
     /// Whether anything may be fetched.
@@ -119,7 +129,7 @@ impl Outside for Remote {
         let address = self.addresses.get(place).ok_or("there is no such address")?;
         let ask = Ask { address: address.clone(), secret: Vec::new(), deadline: self.deadline() };
         let client = self.client.as_ref().ok_or("nothing may be fetched")?;
-        let object = open::open(client, ask, read)?;
+        let object = open::open(client, ask, self.hash, read)?;
         Ok(Brought { source: object.source, name: address.file_name(), sha256: object.sha256, lfs: None })
     }
 

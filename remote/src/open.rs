@@ -14,15 +14,19 @@ pub(crate) struct Object {
     pub(crate) sha256: Option<String>,
 }
 
-/// Asks for the first bytes; the answer tells the length, the version, and whether ranges are to be had at all.
-pub(crate) fn open(client: &Arc<Client>, ask: Ask, read: &Arc<AtomicU64>) -> Result<Object, String> {
-    client.budget.take_bytes(FIRST)?;
-    let range = format!("bytes=0-{}", FIRST - 1);
-    let answer = client.get(&ask, &[("range", range.as_str())])?;
+/// Asks for the first bytes; the answer tells the length, the version, and whether ranges are to be had at all. Who wants
+/// the hash gets all of it at once: by ranges, what is hashed and what is looked at might be two things.
+pub(crate) fn open(client: &Arc<Client>, ask: Ask, hash: bool, read: &Arc<AtomicU64>) -> Result<Object, String> {
     let whole = |answer| {
         let (source, sha256) = WholeSource::download(client, answer, read)?;
         Ok(Object { source: Arc::new(source), sha256: Some(sha256) })
     };
+    if hash {
+        return whole(all(client, &ask)?);
+    }
+    client.budget.take_bytes(FIRST)?;
+    let range = format!("bytes=0-{}", FIRST - 1);
+    let answer = client.get(&ask, &[("range", range.as_str())])?;
     match answer.status {
         // No byte of it can be asked for: it has none, and asking for all of it shows whether that is so.
         416 => {

@@ -21,7 +21,7 @@ impl WholeSource {
         answer.check_encoding()?;
         let announced = answer.header("content-length").and_then(|length| length.parse::<u64>().ok());
         if let Some(length) = announced {
-            client.budget.take_bytes(length).map_err(|why| format!("the server gives it only as a whole: {why}"))?;
+            client.budget.take_bytes(length).map_err(|why| format!("it is read as a whole: {why}"))?;
         }
         let failed = |error: io::Error| format!("no temporary file: {error}; TMPDIR names another place for it");
         let mut file = tempfile::tempfile().map_err(failed)?;

@@ -18,6 +18,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::SystemTime;
 
 /// This build: its version, and a number over its sources, rules, tables and the versions of its dependencies.
 pub const ENGINE: &str = concat!(env!("CARGO_PKG_VERSION"), "+", env!("MODELSCAN_BUILD"));
@@ -111,9 +112,11 @@ impl Verdicts {
         &self.folder
     }
 
+    /// A name that nobody has: in a container each process may have the number of one that was killed over its own file.
     fn beside(&self) -> PathBuf {
         let number = self.written.fetch_add(1, Relaxed);
-        self.folder.join(format!(".{}.{number}.part", std::process::id()))
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        self.folder.join(format!(".{}.{now}.{number}.part", std::process::id()))
     }
 
     /// What was said of these bytes, as if they stood at `path`.

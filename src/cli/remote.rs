@@ -38,7 +38,7 @@ pub(crate) struct ObjectArgs {
     /// Where the objects of Git LFS pointers are looked for; `fetch`: there, then on the repository's server.
     #[arg(long, value_enum, default_value_t = From::Local, value_name = "WHERE")]
     pub(crate) lfs: From,
-    /// Hash the objects of the local store, all of their bytes.
+    /// Hash the objects, all of their bytes; what is fetched is fetched whole.
     #[arg(long)]
     pub(crate) lfs_verify: bool,
     /// The LFS server, in place of the one that the repository names.

@@ -24,6 +24,7 @@ pub(crate) fn prepare(
     typed: &[PathBuf],
     args: &RemoteArgs,
     objects: Option<&ObjectArgs>,
+    hash: bool,
     limits: &Limits,
 ) -> Result<(Vec<PathBuf>, Remote), Stop> {
     let meant = |path: &&PathBuf| path.to_str().is_some_and(Address::is_meant);
@@ -37,7 +38,7 @@ pub(crate) fn prepare(
     let lfs = objects.map(lfs).transpose()?.unwrap_or_default();
     let reaches = !parsed.is_empty() || lfs.from == Lfs::Fetch;
     let options = if reaches { reaching(args, limits)? } else { Options::default() };
-    let options = Options { lfs, ..options };
+    let options = Options { lfs, hash, ..options };
     let remote = Remote::new(parsed, &options).map_err(Stop::Usage)?;
     Ok((paths.into_iter().cloned().collect(), remote))
 }

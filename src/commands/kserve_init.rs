@@ -113,7 +113,7 @@ fn source(args: &KserveInitArgs, limits: &Limits, delivery: &Delivery) -> Result
 /// Brings what stands at an address, whole, into a folder of its own beside what is being filled.
 fn download(args: &KserveInitArgs, limits: &Limits, delivery: &Delivery) -> Result<Result<Found, Exit>, Stop> {
     let typed = [PathBuf::from(&args.source)];
-    let (_, remote) = elsewhere::prepare(&typed, &args.remote, None, limits)?;
+    let (_, remote) = elsewhere::prepare(&typed, &args.remote, None, false, limits)?;
     let shown = remote.places().into_iter().next().unwrap_or_default();
     let bring = || -> Result<Found, String> {
         let brought = remote.open(0, &Arc::default())?;

@@ -73,13 +73,14 @@ fn scan(args: &ScanArgs, paths: &[PathBuf], config: &Config, changes: Option<&Ch
     // A bill of materials is about hashes.
     let hash = args.sha256
         || args.format == Format::Cyclonedx
-        || args.output.iter().any(|output| output.format == Format::Cyclonedx);
+        || args.output.iter().any(|output| output.format == Format::Cyclonedx)
+        || config.policy.needs_sha256();
     let verdicts = elsewhere::verdicts(args.objects.cache.as_deref(), &args.paths, changes.is_some())?;
-    let (paths, outside) = elsewhere::prepare(paths, &args.remote, Some(&args.objects), &config.limits)?;
+    let (paths, outside) = elsewhere::prepare(paths, &args.remote, Some(&args.objects), hash, &config.limits)?;
     let progress = Progress::start(!args.quiet && !args.no_progress);
     let options = ScanOptions {
         limits: config.limits.clone(),
-        hash: hash || config.policy.needs_sha256(),
+        hash,
         policy: config.policy.clone(),
         jobs: if outside.reaches() && config.jobs == 0 { elsewhere::JOBS } else { config.jobs },
         outside: Some(&outside),

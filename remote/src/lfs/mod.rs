@@ -38,7 +38,7 @@ pub enum Lfs {
 pub struct LfsOptions {
     /// Where.
     pub from: Lfs,
-    /// Whether objects of the local store are hashed.
+    /// Whether objects are hashed, those of the local store too.
     pub verify: bool,
     /// The server, in place of the one that the repository names.
     pub server: Option<Address>,
@@ -48,6 +48,8 @@ pub struct LfsOptions {
 #[derive(Default)]
 pub(crate) struct Objects {
     options: LfsOptions,
+    /// Whether the hash of what is fetched is wanted.
+    hash: bool,
     /// By folder.
     repositories: Mutex<HashMap<PathBuf, Option<Arc<Repository>>>>,
     /// What servers said, by server and object.
@@ -55,8 +57,9 @@ pub(crate) struct Objects {
 }
 
 impl Objects {
-    pub(crate) fn new(options: LfsOptions) -> Self {
-        Self { options, repositories: Mutex::default(), answers: Mutex::default() }
+    pub(crate) fn new(options: LfsOptions, hash: bool) -> Self {
+        let hash = hash || options.verify;
+        Self { options, hash, repositories: Mutex::default(), answers: Mutex::default() }
     }
 
     /// Whether objects are looked for.
@@ -154,7 +157,7 @@ impl Objects {
         });
         let action = action.ok_or("the LFS server says nothing of it")??;
         let ask = Ask { address: action.address, secret: action.headers, deadline };
-        let object = open::open(client, ask, read)?;
+        let object = open::open(client, ask, self.hash, read)?;
         if object.source.len() != pointer.size {
             return Err(format!("the server's object has {} bytes and not {}", object.source.len(), pointer.size));
         }
