@@ -1,4 +1,4 @@
-//! The face of the scanner: files and folders in, reports out.
+//! The face of the scanner: files and folders in, reports out. What is inside a single file is told in `inspect`.
 
 use crate::archive::directory::{self, Found, Kind};
 use crate::artifact::Watch;
@@ -8,20 +8,16 @@ use crate::format::Format;
 use crate::format::lfs_pointer::{self, LfsPointer, Pointer};
 use crate::judge::judge;
 use crate::limits::Limits;
+use crate::not_followed;
 use crate::outside::{Brought, Gathered, Outside, Unchanged};
-use crate::pickle::trace::{Action, Trace};
-use crate::pickle::{listing, opcode, preview, value::Value};
 use crate::policy::Policy;
-use crate::report::{
-    ArtifactReport, CallReport, ImportReport, InspectReport, Integrity, LfsReport, MemberReport, NotRead, PickleReport,
-    Report, ScanError, UNKNOWN_FORMAT,
-};
+use crate::report::{ArtifactReport, Integrity, LfsReport, NotRead, Report, ScanError};
 use crate::seen::Keep;
-use crate::source::{SharedSource, Source};
+use crate::source::Source;
 use crate::verdicts::{Key, Verdicts};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,26 +51,6 @@ pub trait Progress: Sync {
     /// A file of that size was looked at.
     fn done(&self, path: &Path, bytes: u64);
 }
-
-/// The operating system or the caller, never the bytes.
-#[derive(Debug)]
-pub enum Error {
-    /// The path could not be read.
-    Io(io::Error),
-    /// There is no such member.
-    NoMember(String),
-}
-
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Io(error) => write!(f, "{error}"),
-            Self::NoMember(name) => write!(f, "there is no member {name}; `modelscan inspect` without it lists them"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
 
 /// Scans files and folders, and what is to be brought from elsewhere.
 pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
@@ -178,11 +154,11 @@ impl Scan<'_> {
     fn file(&self, found: &Found, path: &str) -> Result<ArtifactReport, String> {
         match &found.kind {
             Kind::Error(message) => return Err(message.clone()),
-            Kind::Special(kind) => return Ok(odd_file(path, Fact::SpecialFile { kind }, &self.limits)),
+            Kind::Special(kind) => return Ok(not_followed::report(path, Fact::SpecialFile { kind }, &self.limits)),
             Kind::Escapes(target) => {
                 let what = "a symbolic link that leaves the folder that is scanned; it was not followed".to_owned();
                 let target = target.to_string_lossy().into_owned();
-                return Ok(odd_file(path, Fact::ExternalReference { target, what }, &self.limits));
+                return Ok(not_followed::report(path, Fact::ExternalReference { target, what }, &self.limits));
             }
             Kind::File => {}
         }
@@ -289,18 +265,6 @@ fn file_name(found: &Found) -> String {
     found.shown_path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
-fn odd_file(path: &str, fact: Fact, limits: &Limits) -> ArtifactReport {
-    let source: SharedSource = Arc::new(crate::source::Memory::new(Vec::new()));
-    let watch = Watch::start(Arc::new(limits.clone()));
-    let mut examination = examine(source, "", &watch, Keep::default());
-    if let Some(root) = examination.looked.first_mut() {
-        root.format = Some("special-file");
-        root.facts.push((None, fact));
-        root.unread.push((None, Unread::Unsupported("it was not opened".to_owned())));
-    }
-    judge(&examination, path, limits)
-}
-
 /// The SHA-256 of all bytes of a source.
 ///
 /// # Errors
@@ -318,150 +282,4 @@ pub fn hash(source: &dyn Source) -> io::Result<String> {
         at += count as u64;
     }
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn examine_path(path: &Path, limits: &Limits) -> Result<Examination, Error> {
-    let (file, name) = directory::open_named(path).map_err(Error::Io)?;
-    let watch = Watch::start(Arc::new(limits.clone()));
-    Ok(examine(Arc::new(file), &name, &watch, Keep { events: true, layout: false }))
-}
-
-/// Says what is inside a file or one of its members.
-///
-/// # Errors
-/// When the file cannot be read or has no such member.
-pub fn inspect(path: &Path, member: Option<&str>, options: &ScanOptions<'_>) -> Result<InspectReport, Error> {
-    let examination = examine_path(path, &options.limits)?;
-    let chosen: Vec<_> = examination
-        .looked
-        .iter()
-        .filter(|looked| match (member, looked.chain.path()) {
-            (None, _) => true,
-            (Some(wanted), Some(path)) => {
-                path == wanted || path.strip_prefix(wanted).is_some_and(|rest| rest.starts_with("::"))
-            }
-            (Some(_), None) => false,
-        })
-        .collect();
-    if let (Some(wanted), true) = (member, chosen.is_empty()) {
-        return Err(Error::NoMember(wanted.to_owned()));
-    }
-    let mut report = InspectReport {
-        schema: InspectReport::SCHEMA,
-        path: path.to_string_lossy().into_owned(),
-        format: examination.looked.first().and_then(|root| root.format).unwrap_or(UNKNOWN_FORMAT),
-        members: Vec::new(),
-        pickles: Vec::new(),
-        tensors: Vec::new(),
-        not_read: Vec::new(),
-    };
-    for looked in chosen {
-        let member = looked.chain.path().map(str::to_owned);
-        if let Some(member) = &member {
-            let format = looked.format.unwrap_or(UNKNOWN_FORMAT);
-            report.members.push(MemberReport { member: member.clone(), size: looked.size, format });
-        }
-        for heard in &looked.pickles {
-            pickles(&heard.trace, member.as_deref(), &mut report.pickles);
-        }
-        report.tensors.extend(looked.tensors.iter().cloned());
-        report.not_read.extend(looked.unread.iter().map(|(offset, why)| NotRead {
-            member: member.clone(),
-            offset: *offset,
-            reason: why.to_string(),
-        }));
-    }
-    report.members.sort_by(|a, b| a.member.cmp(&b.member));
-    Ok(report)
-}
-
-/// The stream, and those that stand between its opcodes.
-fn pickles(trace: &Trace, member: Option<&str>, out: &mut Vec<PickleReport>) {
-    let mut todo = vec![trace];
-    while let Some(trace) = todo.pop() {
-        out.push(pickle(trace, member));
-        todo.extend(trace.nested.iter().rev());
-    }
-}
-
-fn pickle(trace: &Trace, member: Option<&str>) -> PickleReport {
-    let (mut imports, mut calls) = (Vec::new(), Vec::new());
-    for event in &trace.events {
-        match event.action {
-            Action::Import(id) => {
-                let Some(callable) = trace.callables.get(id as usize) else { continue };
-                imports.push(ImportReport {
-                    module: callable.module.clone(),
-                    name: callable.name.clone(),
-                    offset: event.at,
-                    opcode: opcode::name(event.opcode),
-                });
-            }
-            Action::Call { callee, .. } => calls.push(CallReport {
-                callable: match callee {
-                    Value::Global(id) | Value::Instance(id) => Some(trace.callable_name(id)),
-                    Value::Node(_) => Some(preview::value(trace, callee)),
-                    _ => None,
-                },
-                offset: event.at,
-                opcode: opcode::name(event.opcode),
-            }),
-        }
-    }
-    if trace.dropped > 0 {
-        // Past the limit of events, each name stands once more, so that none is missing.
-        imports.extend(trace.callables.iter().map(|callable| ImportReport {
-            module: callable.module.clone(),
-            name: callable.name.clone(),
-            offset: trace.start,
-            opcode: "GLOBAL",
-        }));
-    }
-    PickleReport {
-        member: member.map(str::to_owned),
-        start: trace.start,
-        length: trace.length,
-        protocol: trace.protocol,
-        end: trace.end.text(),
-        imports,
-        calls,
-        persistent_ids: trace.persistent_ids,
-    }
-}
-
-/// Prints an annotated listing of the pickles in a file or member, with what the findings say beside their opcodes.
-///
-/// # Errors
-/// When the file cannot be read, has no such member, or the listing cannot be written.
-pub fn disassemble(path: &Path, member: Option<&str>, limits: &Limits, out: &mut dyn Write) -> Result<(), Error> {
-    let examination = examine_path(path, limits)?;
-    let mut any = member.is_none();
-    for looked in &examination.looked {
-        if member.is_some() && looked.chain.path() != member {
-            continue;
-        }
-        any = true;
-        let mut last = None;
-        for heard in &looked.pickles {
-            if last == Some(heard.trace.start) {
-                continue;
-            }
-            last = Some(heard.trace.start);
-            let place = looked.chain.path().unwrap_or("the file itself");
-            writeln!(out, "; {place}, pickle at {:#x}, {} bytes", heard.trace.start, heard.trace.length)
-                .map_err(Error::Io)?;
-            let notes = |at: u64| {
-                let here = heard.concerns.iter().filter(|concern| concern.at == Some(at));
-                let texts: Vec<String> = here
-                    .map(|concern| format!("{}[{}]: {}", concern.severity.as_str(), concern.rule, concern.message))
-                    .collect();
-                (!texts.is_empty()).then(|| texts.join("; "))
-            };
-            listing::list(&heard.trace.source, heard.trace.start, &notes, out).map_err(Error::Io)?;
-        }
-    }
-    match (any, member) {
-        (false, Some(member)) => Err(Error::NoMember(member.to_owned())),
-        _ => Ok(()),
-    }
 }

@@ -11,6 +11,7 @@ pub mod examine;
 pub mod fact;
 pub mod finding;
 pub mod format;
+pub mod inspect;
 pub mod judge;
 pub mod layout;
 pub mod limits;
@@ -26,7 +27,8 @@ pub mod seen;
 pub mod source;
 pub mod verdicts;
 
-pub use engine::{Error, Progress, ScanOptions, disassemble, inspect, scan};
+pub use engine::{Progress, ScanOptions, scan};
+pub use inspect::{Error, disassemble, inspect};
 pub use not_followed::link_that_leaves;
 pub use outside::Outside;
 pub use rule::{Meta, rules};

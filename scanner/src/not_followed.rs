@@ -1,5 +1,5 @@
-//! Links that a scan does not follow, for callers that name files one by one: a person's own links are followed, those that
-//! came with a change are not.
+//! What a scan does not open: links that lead out of what is scanned, FIFOs, sockets, devices. A person's own links are followed, those
+//! that came with a change are not.
 
 use crate::artifact::Watch;
 use crate::examine::examine;
@@ -14,12 +14,17 @@ use std::sync::Arc;
 
 /// What is to be said of a link that leads out of the repository that is scanned.
 pub fn link_that_leaves(path: &str, target: &Path, limits: &Limits) -> ArtifactReport {
+    let what = "a symbolic link that leaves the repository; it was not followed".to_owned();
+    report(path, Fact::ExternalReference { target: target.to_string_lossy().into_owned(), what }, limits)
+}
+
+/// The report of something that was not opened, for the reason that `fact` states.
+pub(crate) fn report(path: &str, fact: Fact, limits: &Limits) -> ArtifactReport {
     let watch = Watch::start(Arc::new(limits.clone()));
     let mut examination = examine(Arc::new(Memory::new(Vec::new())), "", &watch, Keep::default());
     if let Some(root) = examination.looked.first_mut() {
-        let what = "a symbolic link that leaves the repository; it was not followed".to_owned();
         root.format = Some("special-file");
-        root.facts.push((None, Fact::ExternalReference { target: target.to_string_lossy().into_owned(), what }));
+        root.facts.push((None, fact));
         root.unread.push((None, Unread::Unsupported("it was not opened".to_owned())));
     }
     judge(&examination, path, limits)

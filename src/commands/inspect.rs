@@ -6,7 +6,7 @@ use crate::config;
 use crate::exit::Exit;
 use crate::render::{escape, inspection};
 use crate::terminal::say;
-use scanner::ScanOptions;
+use scanner::limits::Limits;
 use scanner::report::InspectReport;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -17,13 +17,13 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Exit, Stop> {
     let files: Vec<_> = targets.iter().map(|(file, _)| file.clone()).collect();
     let config = config::load(&args.config, &args.limits, &files).map_err(Stop::Usage)?;
     config.warnings.iter().for_each(|warning| say("warning", warning));
-    let options = ScanOptions { limits: config.limits, policy: config.policy, ..ScanOptions::default() };
+    let limits = config.limits;
     let mut exit = Exit::Clean;
     let written = print(|out| {
         for (path, (file, member)) in args.paths.iter().zip(&targets) {
             let shown = match args.disasm {
-                true => disassemble(file, member.as_deref(), &options, out),
-                false => inspect(file, member.as_deref(), args.format, &options, out),
+                true => disassemble(file, member.as_deref(), &limits, out),
+                false => inspect(file, member.as_deref(), args.format, &limits, out),
             }?;
             if let Err(error) = shown {
                 say("error", &format!("{}: {error}", path.display()));
@@ -38,18 +38,12 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Exit, Stop> {
 /// The outer error is the output's, the inner one the input's.
 type Shown = io::Result<Result<(), scanner::Error>>;
 
-fn inspect(
-    file: &Path,
-    member: Option<&str>,
-    format: InspectFormat,
-    options: &ScanOptions<'_>,
-    out: &mut dyn Write,
-) -> Shown {
-    match scanner::inspect(file, member, options) {
+fn inspect(file: &Path, member: Option<&str>, format: InspectFormat, limits: &Limits, out: &mut dyn Write) -> Shown {
+    match scanner::inspect(file, member, limits) {
         Err(error) => Ok(Err(error)),
         Ok(mut report) => {
             if member.is_none() && report.tensors.is_empty() {
-                name_tensors(file, options, &mut report);
+                name_tensors(file, limits, &mut report);
             }
             match format {
                 InspectFormat::Json => inspection::json(&report, out),
@@ -61,8 +55,8 @@ fn inspect(
 }
 
 /// Headers name their tensors to the scanner; the values of a pickle are followed by the loader.
-fn name_tensors(file: &Path, options: &ScanOptions<'_>, report: &mut InspectReport) {
-    match loader::list(file, &options.limits) {
+fn name_tensors(file: &Path, limits: &Limits, report: &mut InspectReport) {
+    match loader::list(file, limits) {
         Ok(listing) => {
             report.tensors = listing.tensors;
             if !listing.complete && !report.tensors.is_empty() {
@@ -73,9 +67,9 @@ fn name_tensors(file: &Path, options: &ScanOptions<'_>, report: &mut InspectRepo
     }
 }
 
-fn disassemble(file: &Path, member: Option<&str>, options: &ScanOptions<'_>, out: &mut dyn Write) -> Shown {
+fn disassemble(file: &Path, member: Option<&str>, limits: &Limits, out: &mut dyn Write) -> Shown {
     let mut lines = escape::Lines::new(out);
-    let shown = scanner::disassemble(file, member, &options.limits, &mut lines);
+    let shown = scanner::disassemble(file, member, limits, &mut lines);
     lines.finish()?;
     Ok(shown)
 }
