@@ -16,6 +16,7 @@ CALLABLES = ["module", "name", "effect", "use", "category", "why", "source"]
 LIBRARY = ["module", "name", "use", "releases", "how"]
 SHAPES = ["module_pattern", "name_pattern", "effect", "why", "source"]
 ARGUMENTS = ["module", "name", "rule"]
+KERAS = ["module", "name", "kind", "release"]
 
 problems = []
 

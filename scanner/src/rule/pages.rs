@@ -276,7 +276,8 @@ mod tests {
     use crate::rule::facts;
 
     /// Everything that makes a concern.
-    const SOURCES: [&str; 3] = [include_str!("calls.rs"), include_str!("facts.rs"), include_str!("mod.rs")];
+    const SOURCES: [&str; 4] =
+        [include_str!("calls.rs"), include_str!("configured.rs"), include_str!("facts.rs"), include_str!("mod.rs")];
 
     /// Words joined by single hyphens.
     fn kebab(id: &str) -> bool {
@@ -341,11 +342,13 @@ mod tests {
             Fact::StructureViolation { what: text(), weight: Weight::Wrong },
             Fact::TrailingData { length: 1, what: text() },
             Fact::ObjectArray,
+            Fact::Configured { module: None, name: "__lambda__".to_owned(), registered: None },
+            Fact::Configured { module: None, name: "Mine".to_owned(), registered: None },
             Fact::Bomb { what: text() },
             Fact::SpecialFile { kind: "FIFO" },
         ];
         let concerns =
-            facts.iter().map(|fact| facts::fact(None, fact)).chain([facts::unread(None, &Unread::Encrypted)]);
+            facts.iter().filter_map(|fact| facts::fact(None, fact)).chain([facts::unread(None, &Unread::Encrypted)]);
         for concern in concerns {
             let page = rules().iter().find(|page| page.id == concern.rule);
             assert_eq!(page.map(|page| page.severity), Some(concern.severity), "{}", concern.rule);
