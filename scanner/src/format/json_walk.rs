@@ -55,9 +55,9 @@ pub(super) enum Stop {
 }
 
 /// Bytes of a text that are kept: many times the longest name.
-const KEPT: usize = 4096;
-/// Nesting that is followed. Python's own reader stops at some thousands, a model of models in models has some dozens.
-const DEPTH: usize = 10_000;
+const KEPT: usize = 1024;
+/// Nesting that is followed: Keras makes objects by recursion, which Python ends at a thousand. A model of models has some dozens.
+const DEPTH: usize = 4_000;
 const BLOCK: usize = 64 << 10;
 
 /// Walks the whole text. `hear` gets each event with its place and says whether to go on.

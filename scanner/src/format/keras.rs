@@ -101,7 +101,9 @@ impl Format for KerasConfig {
     }
 
     fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
-        let mut names = Names { seen, open: Vec::new(), said: HashSet::new(), most: artifact.watch.limits.names };
+        let limits = &artifact.watch.limits;
+        let most = (limits.names, limits.findings);
+        let mut names = Names { seen, open: Vec::new(), said: HashSet::new(), bytes: 0, odd: 0, most };
         let walked = json_walk::walk(artifact.source.as_ref(), &artifact.watch, &mut |at, event| names.hear(at, event));
         let violation = |what: &str, weight| Fact::StructureViolation { what: what.to_owned(), weight };
         match walked {
@@ -114,15 +116,12 @@ impl Format for KerasConfig {
                 seen.fact(None, violation(what, Weight::Misleading));
                 seen.unread(None, Unread::Unsupported("JSON in UTF-16 or UTF-32".to_owned()));
             }
-            Err(Stop::Unread(why)) => {
-                if matches!(why, Unread::Limit(_)) {
-                    let what = "the configuration is longer or deeper than any that Keras writes";
-                    seen.fact(None, violation(what, Weight::Wrong));
-                }
-                seen.unread(None, why);
-            }
-            Err(Stop::Enough) => {
-                seen.unread(None, Unread::Limit(format!("more than {} different names", artifact.watch.limits.names)));
+            Err(Stop::Unread(Unread::Io(why))) => seen.unread(None, Unread::Io(why)),
+            Err(why) => {
+                let what = "the configuration is longer or deeper, or names more, than any that Keras writes";
+                seen.fact(None, violation(what, Weight::Wrong));
+                let names = || Unread::Limit("names in a configuration".to_owned());
+                seen.unread(None, if let Stop::Unread(why) = why { why } else { names() });
             }
         }
     }
@@ -191,8 +190,16 @@ struct Names<'a> {
     /// What is open: objects, and arrays as `None`.
     open: Vec<Option<Box<Object>>>,
     said: HashSet<(Option<String>, String, Option<String>)>,
-    most: usize,
+    /// Their bytes.
+    bytes: usize,
+    /// Facts beside the names.
+    odd: usize,
+    /// How many names and how many other facts are kept.
+    most: (usize, usize),
 }
+
+/// Bytes of names that are kept.
+const NAME_BYTES: usize = 8 << 20;
 
 impl Names<'_> {
     fn hear(&mut self, at: u64, event: Event) -> bool {
@@ -218,27 +225,33 @@ impl Names<'_> {
                 }
             }
         }
-        self.said.len() <= self.most
+        self.said.len() <= self.most.0 && self.bytes <= NAME_BYTES
+    }
+
+    /// As many as anybody will be shown; each of them alone says that the model is not clean.
+    fn odd(&mut self, at: u64, fact: Fact) {
+        if self.odd < self.most.1 {
+            self.odd += 1;
+            self.seen.fact(at, fact);
+        }
     }
 
     /// A value, which belongs to the last key if it stands in an object.
     fn value(&mut self, at: u64, value: Value) {
         let Some(Some(object)) = self.open.last_mut() else { return };
         let Some(key) = object.key.take() else { return };
-        if let Some(target) = value.text().filter(|text| PATHS.iter().any(|path| key.is(path)) || text.contains("://"))
-        {
-            let (target, what) =
-                (target.to_owned(), format!("the configuration refers to a file or an address by its {}", key.start));
-            self.seen.fact(at, Fact::ExternalReference { target, what });
+        let refers = value.text().filter(|text| PATHS.iter().any(|path| key.is(path)) || text.contains("://"));
+        let target = refers.map(str::to_owned);
+        let field = FIELDS.iter().position(|(name, _)| key.is(name)).and_then(|place| object.fields.get_mut(place));
+        let twice = field.is_some_and(|field| !matches!(std::mem::replace(field, value), Value::Absent));
+        if let Some(target) = target {
+            let what = format!("the configuration refers to a file or an address by its {}", key.start);
+            self.odd(at, Fact::ExternalReference { target, what });
         }
-        let Some(place) = FIELDS.iter().position(|(name, _)| key.is(name)) else { return };
-        if let Some(field) = object.fields.get_mut(place) {
-            let before = std::mem::replace(field, value);
-            if !matches!(before, Value::Absent) {
-                let what =
-                    format!("the key {} stands twice in one object: Keras takes the last, others the first", key.start);
-                self.seen.fact(at, Fact::StructureViolation { what, weight: Weight::Misleading });
-            }
+        if twice {
+            let what =
+                format!("the key {} stands twice in one object: Keras takes the last, others the first", key.start);
+            self.odd(at, Fact::StructureViolation { what, weight: Weight::Misleading });
         }
     }
 
@@ -255,13 +268,15 @@ impl Names<'_> {
         };
         let Some(name) = named.text() else {
             let what = "an object whose class or function has no name".to_owned();
-            return self.seen.fact(object.at, Fact::StructureViolation { what, weight: Weight::Wrong });
+            return self.odd(object.at, Fact::StructureViolation { what, weight: Weight::Wrong });
         };
         let of = |field| object.value(field).text().map(str::to_owned);
         let (module, registered) = (of(Field::Module), of(Field::Registered));
         let said = (module, name.to_owned(), registered);
         if self.said.insert(said.clone()) {
             let (module, name, registered) = said;
+            let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+            self.bytes += name.len() + length(&module) + length(&registered);
             self.seen.fact(object.at, Fact::Configured { module, name, registered });
         }
     }
@@ -330,6 +345,16 @@ mod tests {
         };
         assert_eq!(references(r#"{"vocabulary": "/etc/passwd", "a": "gs://b/c"}"#), 2);
         assert_eq!(references(r#"{"vocabulary": ["http://a", "b"], "a": "block/conv", "path": ""}"#), 0);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_what_is_beyond_is_unread() {
+        let references = r#"{"url": "a"},"#.repeat(5_000);
+        let seen = looked_at(format!("[{references}{{\"class_name\": \"Lambda\"}}]").as_bytes());
+        assert_eq!(seen.facts.len(), 1_001);
+        let many: String = (0..30_000).map(|number| format!(r#"{{"class_name": "a{number}"}},"#)).collect();
+        let seen = looked_at(format!("[{many}1]").as_bytes());
+        assert!(seen.facts.len() < 20_010 && matches!(seen.unread[..], [(None, Unread::Limit(_))]));
     }
 
     #[test]

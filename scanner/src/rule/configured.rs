@@ -39,14 +39,19 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
 const VALUES: [&str; 7] =
     ["__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__", "__tuple__"];
 
-/// Where Keras looks for what has no module, and has harmful things.
+/// Where Keras exports what does harm.
 const HOMES: [&str; 3] = ["keras.layers", "keras.utils", "keras.models"];
 
 /// The opinion on a name in a configuration, and on the name under which the loading program may have registered something else
 /// in its place. `None` where Keras makes a part of its own.
 pub(super) fn concern(at: Option<u64>, module: Option<&str>, name: &str, registered: Option<&str>) -> Option<Concern> {
     let judgement = judge(module, name);
-    let full = module.map_or_else(|| name.to_owned(), |module| format!("{module}.{name}"));
+    // A class of the program that was loaded from has no module, and mostly a name under which it is registered.
+    let full = match (module, registered) {
+        (Some(module), _) => format!("{module}.{name}"),
+        (None, Some(registered)) if judgement.effect == Effect::Unknown => registered.to_owned(),
+        (None, _) => name.to_owned(),
+    };
     let why = if judgement.why.is_empty() { String::new() } else { format!(": {}", judgement.why) };
     let (rule, severity, verdict) = match judgement.effect {
         Effect::Inert(_) => {
@@ -69,14 +74,18 @@ pub(super) fn concern(at: Option<u64>, module: Option<&str>, name: &str, registe
     } else {
         format!("the configuration names {full}, which is not known to be inert")
     };
-    let evidence = registered.filter(|registered| *registered != name).map(str::to_owned);
+    let evidence = match (module, registered) {
+        (Some(_), Some(registered)) if registered != name => Some(registered.to_owned()),
+        (None, _) if full != name => Some(name.to_owned()),
+        _ => None,
+    };
     Some(Concern { message, callable: Some(full), evidence, ..Concern::at(at, rule, severity, verdict) })
 }
 
 /// What the loader of a model calls when a configuration names this.
 fn judge(module: Option<&str>, name: &str) -> Judgement {
     let inert = Judgement { effect: Effect::Inert(Use::Call), why: "", arguments: None, listed: true };
-    if VALUES.contains(&name) {
+    if module.is_none() && VALUES.contains(&name) {
         return inert;
     }
     if name == "__lambda__" {
@@ -88,12 +97,10 @@ fn judge(module: Option<&str>, name: &str) -> Judgement {
         let other = ["tf_keras.", "keras_core."].iter().find_map(|other| module.strip_prefix(other));
         other.map_or_else(|| module.to_owned(), |rest| format!("keras.{rest}"))
     });
-    let places: Vec<&str> = match (module, known.as_deref()) {
-        (Some(module), Some(known)) => vec![module, known],
-        _ => HOMES.to_vec(),
-    };
-    let callable = |module: &str| Callable { module: Some(module.into()), name: Some(name.into()), protocol: 4 };
-    let worst = places.iter().filter_map(|module| effect::judge(&callable(module))).max_by_key(|found| found.effect);
+    let worst = places(module, known.as_deref(), name)
+        .into_iter()
+        .filter_map(|(module, name)| effect::judge(&Callable { module: Some(module), name: Some(name), protocol: 4 }))
+        .max_by_key(|found| (found.effect, found.listed));
     let unknown = Judgement { effect: Effect::Unknown, why: "", arguments: None, listed: false };
     match worst {
         Some(worst) if worst.effect > Effect::Unknown && worst.listed => worst,
@@ -101,6 +108,23 @@ fn judge(module: Option<&str>, name: &str) -> Judgement {
         Some(worst) if worst.effect > Effect::Unknown && module.is_some() => worst,
         _ => unknown,
     }
+}
+
+/// The pairs under which it may be found, of which the worst counts.
+fn places(module: Option<&str>, known: Option<&str>, name: &str) -> Vec<(String, String)> {
+    let mut places: Vec<(String, String)> =
+        [module, known].into_iter().flatten().map(|module| (module.to_owned(), name.to_owned())).collect();
+    // Keras joins both and looks for the whole, so that the border between them may stand anywhere.
+    let whole = known.map_or_else(|| name.to_owned(), |module| format!("{module}.{name}"));
+    let last = whole.rsplit_once('.').map_or(name, |(_, last)| last);
+    if let Some((module, last)) = whole.rsplit_once('.').filter(|_| name.contains('.')) {
+        places.push((module.to_owned(), last.to_owned()));
+    }
+    // Many modules of Keras hold what others export.
+    if known.is_none_or(|module| module == "keras" || module.starts_with("keras.")) {
+        places.extend(HOMES.iter().map(|home| ((*home).to_owned(), last.to_owned())));
+    }
+    places
 }
 
 fn is_of_keras(module: Option<&str>, name: &str) -> bool {
@@ -164,6 +188,10 @@ mod tests {
             (Some("builtins"), "eval"),
             (Some("os"), "system"),
             (None, "TFSMLayer"),
+            (Some("keras"), "layers.Lambda"),
+            (None, "keras.utils.get_file"),
+            (Some("keras._tf_keras.keras.layers"), "Lambda"),
+            (Some("os"), "path.os.system"),
         ] {
             let judgement = judge(module, name);
             assert!(judgement.effect == Effect::Critical && judgement.listed, "{module:?} {name}");
@@ -177,6 +205,7 @@ mod tests {
             (Some("keras.layers.core"), "Dense"),
             (Some("mylab.layers"), "Dense"),
             (Some("builtins"), "Dense"),
+            (Some("mylab"), "__tensor__"),
             (Some("collections"), "OrderedDict"),
             (None, "MyLayer"),
         ] {
