@@ -38,10 +38,10 @@ INTERNAL = ["keras.src." + name for name in ("constraints", "dtype_policies", "i
 FUNCTIONS = ["keras.activations", "keras.losses", "keras.metrics"]
 # Functions that look up or make something else by a name.
 NOT_THESE = {"get", "serialize", "deserialize"}
-# Where earlier releases had the classes whose own module is saved: Keras 3 before its sources moved to src, and Keras 2 (`tf.keras`).
+# Where earlier releases had the classes whose own module is saved (Keras 2, `tf.keras`), and second names that Keras exports.
 EARLIER = [("keras.engine.functional", "Functional"), ("keras.src.engine.functional", "Functional"), ("keras.src.engine.sequential", "Sequential"),
            ("keras.engine.sequential", "Sequential"), ("keras.src.engine.training", "Model"), ("keras.engine.training", "Model"),
-           ("keras.mixed_precision", "Policy")]
+           ("keras.mixed_precision", "Policy"), ("keras.models", "Model"), ("keras.models", "Sequential")]
 
 
 def saved(thing):
