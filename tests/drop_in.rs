@@ -21,7 +21,8 @@ const RELEASE: &str = "0.8.8";
 
 /// All deliberate differences: the first column of the table in the page, and whether the corpus must show it here.
 /// What is not seen here is about streams, flags and settings: `tests/cli/drop-in.toml` and `tests/cli/outputs.toml`.
-const DELIBERATE: [(&str, bool); 24] = [
+const DELIBERATE: [(&str, bool); 25] = [
+    ("Keras models", false),
     ("`-r json` on standard output", false),
     ("\"Scanning ...\" lines", false),
     (UNKNOWN, true),

@@ -166,7 +166,8 @@ fn is_bare_archive(format: &str, path: &str) -> bool {
     const PACKED: [&str; 7] = [".gz", ".bz2", ".xz", ".lzma", ".z", ".lz4", ".zst"];
     let name = path.to_ascii_lowercase();
     let name = PACKED.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
-    ARCHIVES.contains(&format) && !NAMES.iter().any(|ending| name.ends_with(ending))
+    // Whatever it is called: of its configuration all is known, of what Keras does with its assets and weights nothing.
+    format == "keras" || ARCHIVES.contains(&format) && !NAMES.iter().any(|ending| name.ends_with(ending))
 }
 
 /// Whether a file of no known format is text, or data by its name: tokenizers, pictures, sounds. A model of a format that is
@@ -213,6 +214,18 @@ mod tests {
         PK\x01\x02\x14\0\x14\0\0\0\0\0\0\0!\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0a\
         PK\x05\x06\0\0\0\0\x01\0\x01\0/\0\0\0\x1f\0\0\0\0\0";
 
+    /// A Keras model without weights, of one layer.
+    fn keras(class: &str) -> Vec<u8> {
+        let text = format!(r#"{{"module": "keras.layers", "class_name": "{class}", "config": {{}}}}"#);
+        let size = u32::try_from(text.len()).expect("a short text").to_le_bytes();
+        // What both headers of an entry say, from the flags to the length of the extra field; without a checksum.
+        let said = [&[0, 0, 0, 0, 0, 0, b'!', 0, 0, 0, 0, 0][..], &size, &size, &[11, 0, 0, 0]].concat();
+        let local = [b"PK\x03\x04\x14\0", &said[..], b"config.json", text.as_bytes()].concat();
+        let central = [b"PK\x01\x02\x14\0\x14\0", &said[..], &[0; 14], b"config.json"].concat();
+        let lengths = [central.len(), local.len()].map(|len| u32::try_from(len).expect("a small file").to_le_bytes());
+        [&local[..], &central, b"PK\x05\x06\0\0\0\0\x01\0\x01\0", &lengths.concat(), b"\0\0"].concat()
+    }
+
     #[test]
     fn every_kind_of_file_has_its_standing() {
         for (name, bytes, expected) in [
@@ -231,7 +244,14 @@ mod tests {
             ("d.bin", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n", Standing::Unread),
             ("e.pkl", b"cposix\nsystem\n(S'id'\ntR.", Standing::Dangerous),
             ("harmless.py", b"cposix\nsystem\n(S'id'\ntR.", Standing::Dangerous),
-            ("model.keras", EMPTY_ZIP, Standing::Archive),
+            ("model.zip", EMPTY_ZIP, Standing::Archive),
+            ("model.keras", EMPTY_ZIP, Standing::Unproven),
+            ("a.keras", &keras("Dense"), Standing::Archive),
+            ("named-otherwise.npz", &keras("Dense"), Standing::Archive),
+            ("b.keras", &keras("Mine"), Standing::Unproven),
+            ("c.keras", &keras("Lambda"), Standing::Dangerous),
+            ("unpacked/config.json", br#"{"module": "keras.layers", "class_name": "Dense", "config": {}}"#, Standing::Admitted),
+            ("taken-apart/config.json", br#"{"module": "keras.layers", "class_name": "Lambda", "config": {}}"#, Standing::Dangerous),
             ("arrays.npz", EMPTY_ZIP, Standing::Admitted),
         ] {
             assert_eq!(standing_of(name, bytes), expected, "{name}");

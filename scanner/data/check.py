@@ -16,6 +16,7 @@ CALLABLES = ["module", "name", "effect", "use", "category", "why", "source"]
 LIBRARY = ["module", "name", "use", "releases", "how"]
 SHAPES = ["module_pattern", "name_pattern", "effect", "why", "source"]
 ARGUMENTS = ["module", "name", "rule"]
+KERAS = ["module", "name", "kind", "release"]
 
 problems = []
 
@@ -129,12 +130,25 @@ def check_fix_imports(table):
                     complain(place, f"{old} {old_name} is inert but {new} {new_name} is {target[0]}")
 
 
+def check_keras(table):
+    for place, (module, name, kind, _release) in read(HERE / "keras.tsv", KERAS):
+        if kind not in {"class", "function"}:
+            complain(place, f"kind {kind}")
+        if "*" in module + name:
+            complain(place, "a configuration has no wildcards")
+        parts = module.split(".")
+        for pair in [(module, name)] + [(".".join(parts[:end]), "*") for end in range(1, len(parts) + 1)]:
+            if pair in table and table[pair][0] != "inert":
+                complain(place, f"callables.tsv says {table[pair][0]}")
+
+
 def main():
     table = check_callables()
     inert = check_libraries(table)
     check_shapes(inert)
     check_arguments(inert)
     check_fix_imports(table)
+    check_keras(table)
     for problem in problems:
         print(problem)
     print(f"{len(table)} pairs in callables.tsv, {len(inert)} inert in all, {len(problems)} problems")

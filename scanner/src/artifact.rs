@@ -35,6 +35,10 @@ pub enum Role {
     TarStorages,
     /// The `tensors` of torch's tar: likewise.
     TarTensors,
+    /// The configuration of a Keras model.
+    KerasConfig,
+    /// The weights of a Keras model, which it reads as HDF5 whatever they look like.
+    KerasWeights,
     /// A literal inside a pickle: looked into only where it clearly is something.
     Literal,
 }

@@ -70,10 +70,11 @@ const CALLABLES: &str = include_str!("../data/callables.tsv");
 const ARGUMENTS: &str = include_str!("../data/arguments.tsv");
 const SHAPES: &str = include_str!("../data/shapes.tsv");
 const FIX_IMPORTS: &str = include_str!("../data/fix_imports.tsv");
+pub(crate) const KERAS: &str = include_str!("../data/keras.tsv");
 
 /// The text of all tables, in a fixed order.
 pub(crate) fn texts() -> impl Iterator<Item = &'static str> {
-    LIBRARIES.iter().copied().chain([CALLABLES, ARGUMENTS, SHAPES, FIX_IMPORTS])
+    LIBRARIES.iter().copied().chain([CALLABLES, ARGUMENTS, SHAPES, FIX_IMPORTS, KERAS])
 }
 
 fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {

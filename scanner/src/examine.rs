@@ -212,15 +212,16 @@ fn look(artifact: &Artifact, keep: Keep, heard: Option<Heard>) -> Looked {
     }));
     match run {
         Ok(formats) => {
-            looked.format = formats.first().map(|format| format.id());
-            let acts = formats.iter().any(|format| format.acts());
+            let special = |id: &'static str| seen.turned_out.filter(|_| id == "zip").unwrap_or(id);
+            looked.format = formats.first().map(|format| special(format.id()));
+            let acts = formats.iter().any(|format| format.acts()) || seen.turned_out.is_some();
             if artifact.role == Role::Unknown
                 && let Some(fact) = disagreement(&artifact.name, looked.format, acts)
             {
                 seen.fact(None, fact);
             }
             // A name that promises a format is a broken file of that format, not an unknown one.
-            let promised = [(".safetensors", "safetensors"), (".npy", "numpy")];
+            let promised = [(".safetensors", "safetensors"), (".npy", "numpy"), (".keras", "keras")];
             let promised = promised.iter().find(|(extension, _)| artifact.name.ends_with(extension));
             if let (None, Some((extension, format)), Role::Unknown, 1..) =
                 (looked.format, promised, artifact.role, looked.size)
@@ -275,6 +276,7 @@ fn disagreement(name: &str, format: Option<&'static str>, acts: bool) -> Option<
     let format = format?;
     let claimed = match extension.as_str() {
         "safetensors" if format != "safetensors" && format != "lfs-pointer" => "safetensors",
+        "keras" if format != "keras" && format != "lfs-pointer" => "a Keras model",
         "npy" if format != "numpy" && format != "lfs-pointer" => "npy",
         "gguf" | "onnx" | "json" | "txt" | "md" | "yaml" | "yml" | "csv" | "toml" | "h5" | "png" | "jpg" | "tflite"
             if acts || format == "executable" =>

@@ -49,6 +49,15 @@ pub enum Fact {
         /// What it is.
         what: String,
     },
+    /// A class or function that a configuration names: its loader looks it up, and makes or calls it.
+    Configured {
+        /// Its module, where the configuration gives one.
+        module: Option<String>,
+        /// Its name.
+        name: String,
+        /// The name under which it is looked up first, among what the loading program registered.
+        registered: Option<String>,
+    },
     /// A header that says something its format forbids or that the bytes do not bear out.
     StructureViolation {
         /// What is wrong.

@@ -49,7 +49,7 @@ pub fn judge(examination: &Examination, path: &str, limits: &Limits) -> Artifact
 }
 
 fn concerns(looked: &Looked) -> Vec<(Concern, Option<u64>)> {
-    let facts = looked.facts.iter().map(|(at, fact)| (facts::fact(*at, fact), None));
+    let facts = looked.facts.iter().filter_map(|(at, fact)| Some((facts::fact(*at, fact)?, None)));
     let unread = looked.unread.iter().map(|(at, why)| (facts::unread(*at, why), None));
     let mut first = (0, 0);
     let streams = looked.pickles.iter().enumerate().flat_map(|(index, heard)| {

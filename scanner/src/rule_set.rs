@@ -9,9 +9,10 @@ use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
 /// What fires rules is code, and a change in it says other things of the same file.
-const CODE: [&str; 6] = [
+const CODE: [&str; 7] = [
     include_str!("rule/arguments.rs"),
     include_str!("rule/calls.rs"),
+    include_str!("rule/configured.rs"),
     include_str!("rule/facts.rs"),
     include_str!("rule/mod.rs"),
     include_str!("effect.rs"),

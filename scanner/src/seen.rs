@@ -68,6 +68,8 @@ pub struct Seen {
     pub tensors: Vec<Tensor>,
     /// Where the numbers stand, if that is asked for.
     pub layout: Option<Layout>,
+    /// The format that a general container turned out to be when its entries were seen; one that acts when it is loaded.
+    pub turned_out: Option<&'static str>,
 }
 
 /// Something nested in an artifact.
@@ -115,6 +117,7 @@ impl Seen {
             mute: 0,
             tensors: Vec::new(),
             layout: None,
+            turned_out: None,
         }
     }
 

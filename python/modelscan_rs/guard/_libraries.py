@@ -123,7 +123,7 @@ def _read_pickle(original: Any, filepath_or_buffer: Any, compression: Any = "inf
 
 def _keras_load(original: Any, filepath: Any, *args: Any, **options: Any) -> Any:
     path = os.fspath(filepath)
-    why = "what the configuration of a Keras model makes is not judged yet"
+    why = "a Keras model is not judged whole: its weights are HDF5, which is not read"
     if os.path.isdir(path):
         if _net.current().mode != "warn":
             raise _admit.UnsafeFileError(path, verdict="unproven", rule="not-judged", why=why)

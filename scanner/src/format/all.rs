@@ -9,6 +9,8 @@ pub static FORMATS: &[&dyn Format] = &[
     &super::sharded_index::ShardedIndex,
     &super::torch_legacy::TorchLegacy,
     &super::pickle::Pickle,
+    &super::keras::KerasConfig,
+    &super::keras::KerasWeights,
     &super::zip::Zip,
     &super::torch_tar::TorchTarPart,
     &super::torch_tar::TorchTar,

@@ -57,6 +57,8 @@ pub trait Format: Sync {
 
 pub mod all;
 pub mod joblib;
+mod json_walk;
+pub mod keras;
 pub mod pickle;
 pub mod sharded_index;
 pub mod torch_distcp;

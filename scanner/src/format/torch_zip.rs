@@ -67,7 +67,10 @@ impl Format for TorchZip {
             seen.fact(None, Fact::ArchiveMismatch { what, weight: Weight::Misleading });
         }
         let number = |index: usize| records.get(index).copied().unwrap_or(false);
-        hand_on(&mut archive, seen, |index| if number(index) { Role::Numbers } else { Role::Unknown });
+        let role = |index| if number(index) { Role::Numbers } else { Role::Unknown };
+        if let Some(other) = hand_on(&mut archive, seen, &artifact.watch, role) {
+            seen.fact(None, Fact::Polyglot { formats: vec![self.id(), other] });
+        }
         if let Some((name, heard)) = heard
             && let Some(member) = seen.members.iter_mut().find(|member| member.name == name)
         {

@@ -3,11 +3,12 @@
 //! Also the files that merely end in a zip, with a program or a picture in front: Python and Java open these. What a
 //! zip is *for* (torch, Keras, numpy) other formats know.
 
-use super::{Format, Head, Recognition};
+use super::{Format, Head, Recognition, keras};
 use crate::archive::zip::ZipArchive;
-use crate::artifact::{Artifact, Role};
+use crate::artifact::{Artifact, Role, Watch};
 use crate::seen::{Content, Member, Seen};
 use crate::source::read_vec;
+use std::collections::HashMap;
 
 /// Any zip file.
 pub struct Zip;
@@ -26,19 +27,28 @@ impl Format for Zip {
 
     fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
         let mut archive = ZipArchive::read(&artifact.source, &artifact.watch);
-        hand_on(&mut archive, seen, |_| Role::Unknown);
+        seen.turned_out = hand_on(&mut archive, seen, &artifact.watch, |_| Role::Unknown);
     }
 }
 
-/// Puts what the walk found into `seen`, all entries as members; `role` says what each of them is for, by its index.
-pub fn hand_on(archive: &mut ZipArchive, seen: &mut Seen, role: impl Fn(usize) -> Role) {
+/// Puts what the walk found into `seen`, all entries as members; `role` says what each of them is for, by its index. Gives the
+/// more special format that its entries show it to be: the parts of that have their roles whatever `role` says.
+pub fn hand_on(
+    archive: &mut ZipArchive,
+    seen: &mut Seen,
+    watch: &Watch,
+    role: impl Fn(usize) -> Role,
+) -> Option<&'static str> {
+    let parts = keras::parts(archive, watch);
+    let turned_out = parts.as_ref().map(|_| keras::ID);
+    let parts: HashMap<usize, Role> = parts.into_iter().flatten().collect();
     seen.facts.append(&mut archive.facts);
     seen.unread.append(&mut archive.unread);
     for (index, entry) in archive.entries.iter().enumerate() {
         if entry.folder && entry.packed == 0 {
             continue;
         }
-        let role = role(index);
+        let role = parts.get(&index).copied().unwrap_or_else(|| role(index));
         // Thousands of tensors make gigabytes: reading them for a checksum that torch ignores is not worth it.
         match entry.unchecked().filter(|_| role == Role::Numbers) {
             Some(numbers) => seen.numbers(&entry.name, numbers),
@@ -51,6 +61,7 @@ pub fn hand_on(archive: &mut ZipArchive, seen: &mut Seen, role: impl Fn(usize) -
     for region in archive.regions.drain(..) {
         seen.member(region.name, region.source, Role::Unknown);
     }
+    turned_out
 }
 
 /// Whether an end record stands where readers look for one, with a directory in front of it.
@@ -76,7 +87,6 @@ fn ends_as_zip(artifact: &Artifact) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::Watch;
     use crate::chain::Chain;
     use crate::limits::Limits;
     use crate::source::Memory;

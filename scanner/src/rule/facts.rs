@@ -1,6 +1,6 @@
 //! What the facts of formats and archives mean.
 
-use super::Concern;
+use super::{Concern, configured};
 use crate::fact::{Fact, Unread, Weight};
 use crate::finding::{Severity, Verdict};
 use crate::pickle::trace::{End, Trace};
@@ -13,8 +13,8 @@ const fn weighed(weight: Weight) -> (Severity, Verdict) {
     }
 }
 
-/// The opinion on a fact.
-pub fn fact(at: Option<u64>, fact: &Fact) -> Concern {
+/// The opinion on a fact, where there is something to say.
+pub fn fact(at: Option<u64>, fact: &Fact) -> Option<Concern> {
     let make = |rule, (severity, verdict), message: String, evidence: Option<String>| Concern {
         message,
         evidence,
@@ -23,7 +23,10 @@ pub fn fact(at: Option<u64>, fact: &Fact) -> Concern {
     let high = (Severity::High, Verdict::Unproven);
     let critical = (Severity::Critical, Verdict::Dangerous);
     let medium = (Severity::Medium, Verdict::Unproven);
-    match fact {
+    Some(match fact {
+        Fact::Configured { module, name, registered } => {
+            return configured::concern(at, module.as_deref(), name, registered.as_deref());
+        }
         Fact::ArchiveMismatch { what, weight } => make("archive-mismatch", weighed(*weight), what.clone(), None),
         Fact::PathEscapes { path, what } => make("path-escape", high, what.clone(), Some(path.clone())),
         Fact::ExternalReference { target, what } => {
@@ -55,7 +58,7 @@ pub fn fact(at: Option<u64>, fact: &Fact) -> Concern {
         }
         Fact::Bomb { what } => make("decompression-bomb", high, what.clone(), None),
         Fact::SpecialFile { kind } => make("special-file", medium, format!("a {kind}, which was not opened"), None),
-    }
+    })
 }
 
 /// The opinion on something that was not read.

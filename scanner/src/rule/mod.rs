@@ -3,6 +3,7 @@
 
 mod arguments;
 pub mod calls;
+mod configured;
 pub mod facts;
 pub mod pages;
 

@@ -238,11 +238,12 @@ others. Medium where there were too many to keep and check.",
     Meta {
         id: "unknown-callable",
         severity: Severity::Medium,
-        summary: "a pickle uses a name that is not known to be inert",
+        summary: "a pickle or configuration uses a name not known to be inert",
         why: "\
 Loading imports this name, or calls it. It is on no list: neither shown to be harmless nor known to do harm.
 Classes of one's own code look like this. Only names whose effect is known may count as clean, because every
-list of bad names has gaps. High where the name is suspicious by its form or module.",
+list of bad names has gaps. The configuration of a Keras model names classes and functions in the same
+way; those of Keras itself are known. High where the name is suspicious by its form or module.",
         example: "\
 pickle imports mylab.models.Net, which is not known to be inert
 
@@ -256,15 +257,18 @@ reason = \"our own class; __init__ and __setstate__ only keep values\"",
     Meta {
         id: "unsafe-callable",
         severity: Severity::Critical,
-        summary: "a pickle uses a function that does harm",
+        summary: "a pickle or configuration uses a function that does harm",
         why: "\
 Loading this file imports or calls something that runs commands or code, or hands over a function that does.
 That happens while it is loaded, before any weight can be used. High where it reads or writes files, opens
-connections or drives another function.",
+connections or drives another function. In the configuration of a Keras model it is a Lambda layer, whose
+function is byte code, or a function that Keras looks up by its name.",
         example: "\
 class Payload:
     def __reduce__(self):
-        return os.system, ('id',)",
+        return os.system, ('id',)
+
+{\"class_name\": \"function\", \"module\": \"keras.utils\", \"config\": \"get_file\"}",
         help: "do not load it. Delete it, tell where you have it from, and if it was loaded already, treat that machine as taken over; ask the publisher for the weights as safetensors",
     },
 ];
@@ -276,7 +280,8 @@ mod tests {
     use crate::rule::facts;
 
     /// Everything that makes a concern.
-    const SOURCES: [&str; 3] = [include_str!("calls.rs"), include_str!("facts.rs"), include_str!("mod.rs")];
+    const SOURCES: [&str; 4] =
+        [include_str!("calls.rs"), include_str!("configured.rs"), include_str!("facts.rs"), include_str!("mod.rs")];
 
     /// Words joined by single hyphens.
     fn kebab(id: &str) -> bool {
@@ -341,11 +346,13 @@ mod tests {
             Fact::StructureViolation { what: text(), weight: Weight::Wrong },
             Fact::TrailingData { length: 1, what: text() },
             Fact::ObjectArray,
+            Fact::Configured { module: None, name: "__lambda__".to_owned(), registered: None },
+            Fact::Configured { module: None, name: "Mine".to_owned(), registered: None },
             Fact::Bomb { what: text() },
             Fact::SpecialFile { kind: "FIFO" },
         ];
         let concerns =
-            facts.iter().map(|fact| facts::fact(None, fact)).chain([facts::unread(None, &Unread::Encrypted)]);
+            facts.iter().filter_map(|fact| facts::fact(None, fact)).chain([facts::unread(None, &Unread::Encrypted)]);
         for concern in concerns {
             let page = rules().iter().find(|page| page.id == concern.rule);
             assert_eq!(page.map(|page| page.severity), Some(concern.severity), "{}", concern.rule);

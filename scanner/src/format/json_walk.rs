@@ -1,0 +1,363 @@
+//! JSON read token by token from a source, for as long as it lasts: no recursion, nothing kept but the text at hand.
+//!
+//! What is read here Python reads with its own `json`, so whatever that takes must be taken: `NaN`, numbers without
+//! bounds, halves of surrogate pairs, keys that stand twice. Nothing is refused that it takes; where the structure breaks
+//! it stops as Python does, which then makes nothing of the text at all.
+
+use crate::artifact::Watch;
+use crate::fact::Unread;
+use crate::source::Source;
+
+/// What comes next, with the place where it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Event {
+    /// An object opens.
+    Object,
+    /// An array opens.
+    Array,
+    /// The innermost object or array closes.
+    End,
+    /// A key of the innermost object.
+    Key(Text),
+    /// A text as a value.
+    Text(Text),
+    /// A number, `true`, `false`, `null`, `NaN` or `Infinity` as a value.
+    Word,
+}
+
+/// A text, its escapes undone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Text {
+    /// Its start: up to [`KEPT`] bytes.
+    pub(super) start: String,
+    /// Whether there is more.
+    pub(super) cut: bool,
+}
+
+impl Text {
+    /// Whether it is exactly this.
+    pub(super) fn is(&self, text: &str) -> bool {
+        !self.cut && self.start == text
+    }
+}
+
+/// Why the walk ended before the text did.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// Whoever listens has heard enough.
+    Enough,
+    /// It is no JSON from there on.
+    Broken(u64, &'static str),
+    /// UTF-16 or UTF-32, which Python tells by the zeros.
+    Encoding,
+    /// A bound of the scan.
+    Unread(Unread),
+}
+
+/// Bytes of a text that are kept: many times the longest name.
+const KEPT: usize = 1024;
+/// Nesting that is followed: Keras makes objects by recursion, which Python ends at a thousand. A model of models has some dozens.
+const DEPTH: usize = 4_000;
+const BLOCK: usize = 64 << 10;
+
+/// Walks the whole text. `hear` gets each event with its place and says whether to go on.
+pub(super) fn walk(source: &dyn Source, watch: &Watch, hear: &mut dyn FnMut(u64, Event) -> bool) -> Result<(), Stop> {
+    let mut bytes = Bytes { source, watch, block: Vec::new(), next: 0, at: 0 };
+    bytes.skip_mark()?;
+    let mut open: Vec<u8> = Vec::new();
+    // What may stand here: a value, a key, or a comma and an end.
+    let mut expected = Expected::Value;
+    loop {
+        let Some(byte) = bytes.sign()? else {
+            let whole = open.is_empty() && expected == Expected::Next;
+            return if whole { Ok(()) } else { Err(Stop::Broken(bytes.at, "it ends too early")) };
+        };
+        let at = bytes.at - 1;
+        let broken = |why| Err(Stop::Broken(at, why));
+        let event = match (byte, expected) {
+            (b'{' | b'[', Expected::Value | Expected::First) => {
+                if open.len() >= DEPTH {
+                    let why = format!("JSON nested deeper than {DEPTH}");
+                    return Err(Stop::Unread(Unread::Limit(why)));
+                }
+                open.push(byte);
+                expected = if byte == b'{' { Expected::FirstKey } else { Expected::First };
+                if byte == b'{' { Event::Object } else { Event::Array }
+            }
+            (b'}' | b']', Expected::Next | Expected::First | Expected::FirstKey) => {
+                if open.pop() != Some(if byte == b'}' { b'{' } else { b'[' }) {
+                    return broken("a bracket closes nothing");
+                }
+                expected = Expected::Next;
+                Event::End
+            }
+            (b',', Expected::Next) if !open.is_empty() => {
+                expected = if open.last() == Some(&b'{') { Expected::Key } else { Expected::Value };
+                continue;
+            }
+            (b'"', Expected::Key | Expected::FirstKey) => {
+                let key = bytes.text()?;
+                if bytes.sign()? != Some(b':') {
+                    return broken("a key without a colon");
+                }
+                expected = Expected::Value;
+                Event::Key(key)
+            }
+            (b'"', Expected::Value | Expected::First) => {
+                expected = Expected::Next;
+                Event::Text(bytes.text()?)
+            }
+            (b'-' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z', Expected::Value | Expected::First) => {
+                bytes.word()?;
+                expected = Expected::Next;
+                Event::Word
+            }
+            _ => return broken("no JSON"),
+        };
+        if !hear(at, event) {
+            return Err(Stop::Enough);
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    Value,
+    /// A value or the end of an array that has none.
+    First,
+    Key,
+    /// A key or the end of an object that has none.
+    FirstKey,
+    /// A comma or an end.
+    Next,
+}
+
+struct Bytes<'a> {
+    source: &'a dyn Source,
+    watch: &'a Watch,
+    block: Vec<u8>,
+    next: usize,
+    /// Place of the next byte.
+    at: u64,
+}
+
+impl Bytes<'_> {
+    fn peek(&mut self) -> Result<Option<u8>, Stop> {
+        if self.next >= self.block.len() {
+            if self.watch.expired() {
+                return Err(Stop::Unread(Unread::Limit("time ran out while reading JSON".into())));
+            }
+            if self.at >= self.watch.limits.header_bytes && self.at < self.source.len() {
+                return Err(Stop::Unread(Unread::Limit("length of a text header".into())));
+            }
+            self.block.resize(BLOCK, 0);
+            let read = self.source.read_at(self.at, &mut self.block);
+            self.block.truncate(read.map_err(|error| Stop::Unread(Unread::Io(error.to_string())))?);
+            self.next = 0;
+        }
+        Ok(self.block.get(self.next).copied())
+    }
+
+    fn take(&mut self) -> Result<Option<u8>, Stop> {
+        let byte = self.peek()?;
+        if byte.is_some() {
+            self.next += 1;
+            self.at += 1;
+        }
+        Ok(byte)
+    }
+
+    /// The mark of UTF-8 is nothing; other encodings are told by their marks or zeros, as Python does.
+    fn skip_mark(&mut self) -> Result<(), Stop> {
+        self.peek()?;
+        let start = self.block.get(..self.block.len().min(4)).unwrap_or_default();
+        if start.starts_with(b"\xef\xbb\xbf") {
+            self.next = 3;
+            self.at = 3;
+        } else if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") || start.contains(&0) {
+            return Err(Stop::Encoding);
+        }
+        Ok(())
+    }
+
+    /// The next byte that is no blank.
+    fn sign(&mut self) -> Result<Option<u8>, Stop> {
+        loop {
+            match self.take()? {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => {}
+                other => return Ok(other),
+            }
+        }
+    }
+
+    /// The rest of a number or name.
+    fn word(&mut self) -> Result<(), Stop> {
+        while let Some(b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z') = self.peek()? {
+            self.take()?;
+        }
+        Ok(())
+    }
+
+    /// The rest of a text, behind its first quote.
+    fn text(&mut self) -> Result<Text, Stop> {
+        let mut kept = Kept::default();
+        loop {
+            let byte = match self.within()? {
+                b'"' => return Ok(kept.text()),
+                b'\\' => match self.within()? {
+                    b'u' => {
+                        kept.unit(self.unit()?);
+                        continue;
+                    }
+                    b'n' => b'\n',
+                    b't' => b'\t',
+                    b'r' => b'\r',
+                    b'b' => b'\x08',
+                    b'f' => b'\x0c',
+                    other => other,
+                },
+                other => other,
+            };
+            kept.push(&[byte]);
+        }
+    }
+
+    fn within(&mut self) -> Result<u8, Stop> {
+        self.take()?.ok_or(Stop::Broken(self.at, "a text without an end"))
+    }
+
+    /// Four hexadecimal digits.
+    fn unit(&mut self) -> Result<u16, Stop> {
+        let mut unit = 0;
+        for _ in 0..4 {
+            let digit = char::from(self.within()?).to_digit(16).and_then(|digit| u16::try_from(digit).ok());
+            unit = unit << 4 | digit.ok_or(Stop::Broken(self.at, "an escape that is none"))?;
+        }
+        Ok(unit)
+    }
+}
+
+/// What is kept of a text.
+#[derive(Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    cut: bool,
+    /// The first half of a character, as an escape: alone it is none that a name could have.
+    half: Option<u16>,
+}
+
+impl Kept {
+    fn push(&mut self, bytes: &[u8]) {
+        if self.half.take().is_some() {
+            self.keep("\u{fffd}".as_bytes());
+        }
+        self.keep(bytes);
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.cut |= self.bytes.len() + bytes.len() > KEPT;
+        if !self.cut {
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    fn unit(&mut self, unit: u16) {
+        let mut whole = char::decode_utf16(self.half.into_iter().chain([unit]));
+        match whole.next() {
+            Some(Ok(character)) => {
+                self.half = None;
+                self.push(character.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            _ if (0xd800..0xdc00).contains(&unit) => {
+                self.push(&[]);
+                self.half = Some(unit);
+            }
+            _ => self.push("\u{fffd}".as_bytes()),
+        }
+    }
+
+    fn text(mut self) -> Text {
+        self.push(&[]);
+        Text { start: String::from_utf8_lossy(&self.bytes).into_owned(), cut: self.cut }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+    use crate::source::Memory;
+    use std::sync::Arc;
+
+    fn heard(text: &[u8]) -> (Vec<Event>, Result<(), Stop>) {
+        let mut events = Vec::new();
+        let watch = Watch::start(Arc::new(Limits::default()));
+        let outcome = walk(&Memory::new(text), &watch, &mut |_, event| {
+            events.push(event);
+            true
+        });
+        (events, outcome)
+    }
+
+    fn texts(text: &str) -> Vec<String> {
+        let texts = heard(text.as_bytes()).0.into_iter();
+        texts.filter_map(|event| if let Event::Text(text) = event { Some(text.start) } else { None }).collect()
+    }
+
+    #[test]
+    fn what_python_takes_is_taken() {
+        for text in
+            ["[]", " {} ", "\u{feff}[1]", "[NaN, -Infinity, 1e999, null]", r#"{"a": {"a": [[], ""]}, "a": 1}"#, "3"]
+        {
+            assert_eq!(heard(text.as_bytes()).1, Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_breaks_where_it_does() {
+        for text in [
+            "",
+            "[",
+            "{",
+            "]",
+            "[1,]",
+            "{1: 2}",
+            r#"{"a"}"#,
+            r#"{"a": 1,}"#,
+            "[1 2]",
+            "[] []",
+            r#"["a"#,
+            r#"["\u12"]"#,
+            "[}",
+            "{]",
+        ] {
+            assert!(matches!(heard(text.as_bytes()).1, Err(Stop::Broken(..))), "{text}");
+        }
+        let (events, _) = heard(br#"{"a": "b", nothing"#);
+        assert_eq!(events.len(), 3);
+    }
+
+    #[test]
+    fn escapes_are_undone() {
+        assert_eq!(texts(r#"["\u004cam\u0062da", "\ud83d\ude00", "a\n\"\\\/"]"#), ["Lambda", "\u{1f600}", "a\n\"\\/"]);
+        for half in [r#"["\ud83d"]"#, r#"["\ude00"]"#, r#"["\ud83d\u0041"]"#, r#"["\ud83dA"]"#, r#"["\ud83d\ud83d"]"#] {
+            assert!(texts(half).concat().contains('\u{fffd}'), "{half}");
+        }
+    }
+
+    #[test]
+    fn depth_and_length_are_bounded() {
+        let deep = "[".repeat(DEPTH + 1);
+        assert!(matches!(heard(deep.as_bytes()).1, Err(Stop::Unread(Unread::Limit(_)))));
+        let (events, outcome) = heard(format!("[\"{}\"]", "x".repeat(1 << 20)).as_bytes());
+        assert_eq!(outcome, Ok(()));
+        assert!(events.iter().any(|event| matches!(event, Event::Text(text) if text.cut && text.start.len() == KEPT)));
+    }
+
+    #[test]
+    fn other_encodings_are_told() {
+        for text in [&b"\xff\xfe{\0}\0"[..], b"{\0}\0", b"\0{\0}", b"\xfe\xff\0{"] {
+            assert_eq!(heard(text).1, Err(Stop::Encoding));
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! Keras models: a zip with a `config.json` that names, object by object, what the loader looks up and calls.
+//!
+//! Keras takes `class_name` and `module` from any depth of the configuration, so every object in it counts, wherever it stands
+//! and whether the model would use it. That a zip is such a model its directory tells, which is read anyway: [`parts`] is
+//! asked where the entries of a zip are handed on, and gives some of them a role. Names in the configuration are facts; what
+//! they mean rules know. The weights are HDF5, which nobody here reads, so such a model is never clean.
+
+use super::json_walk::{self, Event, Stop, Text};
+use super::{Format, Head, Recognition};
+use crate::archive::Entry;
+use crate::archive::zip::{ZipArchive, ZipEntry};
+use crate::artifact::{Artifact, Role, Watch};
+use crate::fact::{Fact, Unread, Weight};
+use crate::seen::Seen;
+use std::collections::HashSet;
+
+/// What reports call such a model.
+pub const ID: &str = "keras";
+
+/// The parts of a Keras model among the entries of a zip, by their index; `None` where the zip is no such model.
+pub fn parts(archive: &ZipArchive, watch: &Watch) -> Option<Vec<(usize, Role)>> {
+    let entries = || archive.entries.iter().enumerate();
+    let configs: Vec<(usize, &ZipEntry)> = entries().filter(|(_, entry)| is(entry, "config.json")).collect();
+    let weights = || entries().any(|(_, entry)| is(entry, "model.weights.h5") || is(entry, "model.weights.npz"));
+    if configs.is_empty() || !(weights() || configs.iter().any(|(_, entry)| may_name(entry, watch))) {
+        return None;
+    }
+    let mut parts: Vec<(usize, Role)> = configs.into_iter().map(|(index, _)| (index, Role::KerasConfig)).collect();
+    let hdf5 = |entry: &ZipEntry| names(entry).any(|name| ends(name, ".h5") || ends(name, ".hdf5"));
+    parts.extend(entries().filter(|(_, entry)| hdf5(entry)).map(|(index, _)| (index, Role::KerasWeights)));
+    Some(parts)
+}
+
+/// Both names of an entry, as they end for a reader that stops at a NUL.
+fn names(entry: &ZipEntry) -> impl Iterator<Item = &str> {
+    let names = [Some(entry.name.as_str()), entry.local_name.as_deref()].into_iter().flatten();
+    names.map(|name| name.split('\0').next().unwrap_or_default())
+}
+
+fn is(entry: &ZipEntry, wanted: &str) -> bool {
+    names(entry).any(|name| name.eq_ignore_ascii_case(wanted))
+}
+
+fn ends(name: &str, ending: &str) -> bool {
+    name.len()
+        .checked_sub(ending.len())
+        .and_then(|at| name.get(at..))
+        .is_some_and(|end| end.eq_ignore_ascii_case(ending))
+}
+
+/// Whether a configuration names a class, or nobody here can tell. What breaks Python does not take for JSON either.
+fn may_name(entry: &ZipEntry, watch: &Watch) -> bool {
+    let Some(source) = entry.open(watch).source else { return false };
+    let walked = json_walk::walk(
+        source.as_ref(),
+        watch,
+        &mut |_, event| !matches!(event, Event::Key(key) if key.is("class_name")),
+    );
+    !matches!(walked, Ok(()) | Err(Stop::Broken(..)))
+}
+
+/// The weights of a Keras model.
+pub struct KerasWeights;
+
+impl Format for KerasWeights {
+    fn id(&self) -> &'static str {
+        "keras-weights"
+    }
+
+    fn recognize(&self, head: &Head<'_>) -> Recognition {
+        if head.artifact.role == Role::KerasWeights { Recognition::Certain } else { Recognition::No }
+    }
+
+    fn examine(&self, _: &Artifact, seen: &mut Seen) {
+        let why = "HDF5 is not looked into: it may refer to other files, by links and by data that stand elsewhere";
+        seen.unread(None, Unread::Unsupported(why.to_owned()));
+    }
+}
+
+/// The configuration of a Keras model, in the model or for itself (`Model.to_json`, an unpacked model).
+pub struct KerasConfig;
+
+impl Format for KerasConfig {
+    fn id(&self) -> &'static str {
+        "keras-config"
+    }
+
+    fn recognize(&self, head: &Head<'_>) -> Recognition {
+        let has = |key: &[u8]| head.start.windows(key.len()).any(|window| window == key);
+        let found = match head.artifact.role {
+            Role::KerasConfig => true,
+            Role::Unknown => {
+                head.start.trim_ascii_start().starts_with(b"{")
+                    && has(b"\"class_name\"")
+                    && has(b"\"config\"")
+                    && has(b"\"module\"")
+            }
+            _ => false,
+        };
+        if found { Recognition::Certain } else { Recognition::No }
+    }
+
+    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+        let limits = &artifact.watch.limits;
+        let most = (limits.names, limits.findings);
+        let mut names = Names { seen, open: Vec::new(), said: HashSet::new(), bytes: 0, odd: 0, most };
+        let walked = json_walk::walk(artifact.source.as_ref(), &artifact.watch, &mut |at, event| names.hear(at, event));
+        let violation = |what: &str, weight| Fact::StructureViolation { what: what.to_owned(), weight };
+        match walked {
+            Ok(()) => {}
+            Err(Stop::Broken(at, why)) => {
+                seen.unread(at, Unread::Broken(format!("the configuration is no JSON: {why}")));
+            }
+            Err(Stop::Encoding) => {
+                let what = "the configuration is UTF-16 or UTF-32, which Keras reads and other readers do not";
+                seen.fact(None, violation(what, Weight::Misleading));
+                seen.unread(None, Unread::Unsupported("JSON in UTF-16 or UTF-32".to_owned()));
+            }
+            Err(Stop::Unread(Unread::Io(why))) => seen.unread(None, Unread::Io(why)),
+            Err(why) => {
+                let what = "the configuration is longer or deeper, or names more, than any that Keras writes";
+                seen.fact(None, violation(what, Weight::Wrong));
+                let names = || Unread::Limit("names in a configuration".to_owned());
+                seen.unread(None, if let Stop::Unread(why) = why { why } else { names() });
+            }
+        }
+    }
+}
+
+/// Keys that Keras goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Class,
+    Module,
+    Registered,
+    Config,
+    Spec,
+}
+
+const FIELDS: [(&str, Field); 5] = [
+    ("class_name", Field::Class),
+    ("module", Field::Module),
+    ("registered_name", Field::Registered),
+    ("config", Field::Config),
+    ("spec_name", Field::Spec),
+];
+
+/// Keys whose text is a path or an address that somebody opens: the vocabulary of lookups, and what harmful functions take.
+const PATHS: [&str; 9] =
+    ["vocabulary", "idf_weights", "filepath", "file_path", "filename", "path", "origin", "url", "directory"];
+
+/// What stands under a key.
+#[derive(Debug, Default)]
+enum Value {
+    #[default]
+    Absent,
+    Text(Text),
+    Other,
+}
+
+impl Value {
+    /// A text that is not empty.
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) if !text.start.is_empty() => Some(&text.start),
+            _ => None,
+        }
+    }
+}
+
+/// An object that is still open.
+#[derive(Default)]
+struct Object {
+    at: u64,
+    /// The key that was read last.
+    key: Option<Text>,
+    fields: [Value; FIELDS.len()],
+}
+
+impl Object {
+    fn value(&self, field: Field) -> &Value {
+        let place = FIELDS.iter().position(|(_, known)| *known == field);
+        place.and_then(|place| self.fields.get(place)).unwrap_or(&Value::Absent)
+    }
+}
+
+/// Collects the names.
+struct Names<'a> {
+    seen: &'a mut Seen,
+    /// What is open: objects, and arrays as `None`.
+    open: Vec<Option<Box<Object>>>,
+    said: HashSet<(Option<String>, String, Option<String>)>,
+    /// Their bytes.
+    bytes: usize,
+    /// Facts beside the names.
+    odd: usize,
+    /// How many names and how many other facts are kept.
+    most: (usize, usize),
+}
+
+/// Bytes of names that are kept.
+const NAME_BYTES: usize = 8 << 20;
+
+impl Names<'_> {
+    fn hear(&mut self, at: u64, event: Event) -> bool {
+        match event {
+            Event::Object => {
+                self.value(at, Value::Other);
+                self.open.push(Some(Box::new(Object { at, ..Object::default() })));
+            }
+            Event::Array => {
+                self.value(at, Value::Other);
+                self.open.push(None);
+            }
+            Event::Key(key) => {
+                if let Some(Some(object)) = self.open.last_mut() {
+                    object.key = Some(key);
+                }
+            }
+            Event::Text(text) => self.value(at, Value::Text(text)),
+            Event::Word => self.value(at, Value::Other),
+            Event::End => {
+                if let Some(Some(object)) = self.open.pop() {
+                    self.object(&object);
+                }
+            }
+        }
+        self.said.len() <= self.most.0 && self.bytes <= NAME_BYTES
+    }
+
+    /// As many as anybody will be shown; each of them alone says that the model is not clean.
+    fn odd(&mut self, at: u64, fact: Fact) {
+        if self.odd < self.most.1 {
+            self.odd += 1;
+            self.seen.fact(at, fact);
+        }
+    }
+
+    /// A value, which belongs to the last key if it stands in an object.
+    fn value(&mut self, at: u64, value: Value) {
+        let Some(Some(object)) = self.open.last_mut() else { return };
+        let Some(key) = object.key.take() else { return };
+        let refers = value.text().filter(|text| PATHS.iter().any(|path| key.is(path)) || text.contains("://"));
+        let target = refers.map(str::to_owned);
+        let field = FIELDS.iter().position(|(name, _)| key.is(name)).and_then(|place| object.fields.get_mut(place));
+        let twice = field.is_some_and(|field| !matches!(std::mem::replace(field, value), Value::Absent));
+        if let Some(target) = target {
+            let what = format!("the configuration refers to a file or an address by its {}", key.start);
+            self.odd(at, Fact::ExternalReference { target, what });
+        }
+        if twice {
+            let what =
+                format!("the key {} stands twice in one object: Keras takes the last, others the first", key.start);
+            self.odd(at, Fact::StructureViolation { what, weight: Weight::Misleading });
+        }
+    }
+
+    /// An object that was read whole: what it names, as Keras 2 and 3 look it up.
+    fn object(&mut self, object: &Object) {
+        let class = match object.value(Field::Class) {
+            Value::Absent => return,
+            class => class.text(),
+        };
+        let named = match class {
+            Some("function") => object.value(Field::Config),
+            Some("__typespec__") => object.value(Field::Spec),
+            _ => object.value(Field::Class),
+        };
+        let Some(name) = named.text() else {
+            let what = "an object whose class or function has no name".to_owned();
+            return self.odd(object.at, Fact::StructureViolation { what, weight: Weight::Wrong });
+        };
+        let of = |field| object.value(field).text().map(str::to_owned);
+        let (module, registered) = (of(Field::Module), of(Field::Registered));
+        let said = (module, name.to_owned(), registered);
+        if self.said.insert(said.clone()) {
+            let (module, name, registered) = said;
+            let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+            self.bytes += name.len() + length(&module) + length(&registered);
+            self.seen.fact(object.at, Fact::Configured { module, name, registered });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::Chain;
+    use crate::limits::Limits;
+    use crate::source::Memory;
+    use std::sync::Arc;
+
+    fn looked_at(text: &[u8]) -> Seen {
+        let watch = Watch::start(Arc::new(Limits::default()));
+        let (chain, source) = (Chain::root(), Arc::new(Memory::new(text)));
+        let role = Role::KerasConfig;
+        let artifact = Artifact { chain, name: "config.json".into(), source, depth: 1, role, watch };
+        let mut seen = Seen::default();
+        KerasConfig.examine(&artifact, &mut seen);
+        seen
+    }
+
+    fn named(text: &str) -> Vec<(Option<String>, String)> {
+        let facts = looked_at(text.as_bytes()).facts.into_iter();
+        facts
+            .filter_map(|(_, fact)| match fact {
+                Fact::Configured { module, name, .. } => Some((module, name)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn objects_are_found_at_every_depth_and_under_every_key() {
+        let text = r#"[{"class_name": "A", "module": "m", "config": {"x": [[{"y": {"class_\u006eame": "B"}}]]}, "module": null}]"#;
+        assert_eq!(named(text), [(None, "B".to_owned()), (None, "A".to_owned())]);
+        let misled =
+            looked_at(text.as_bytes()).facts.iter().any(|(_, fact)| matches!(fact, Fact::StructureViolation { .. }));
+        assert!(misled, "a key stands twice");
+    }
+
+    #[test]
+    fn functions_and_types_are_called_by_their_own_names() {
+        assert_eq!(
+            named(
+                r#"{"a": {"module": "os", "class_name": "function", "config": "system"}, "b": {"class_name": "__typespec__", "module": "n", "spec_name": "s", "config": []}}"#
+            ),
+            [(Some("os".to_owned()), "system".to_owned()), (Some("n".to_owned()), "s".to_owned())]
+        );
+        let nameless = looked_at(br#"{"class_name": "function", "config": {}}"#);
+        assert!(matches!(nameless.facts[..], [(Some(0), Fact::StructureViolation { .. })]));
+    }
+
+    #[test]
+    fn what_stands_before_a_break_counts() {
+        let seen = looked_at(br#"{"a": {"class_name": "Lambda"}, ..."#);
+        assert!(matches!(seen.facts[..], [(_, Fact::Configured { .. })]) && seen.unread.len() == 1);
+    }
+
+    #[test]
+    fn paths_and_addresses_are_references_and_lists_are_not() {
+        let references = |text: &str| {
+            let facts = looked_at(text.as_bytes()).facts;
+            facts.iter().filter(|(_, fact)| matches!(fact, Fact::ExternalReference { .. })).count()
+        };
+        assert_eq!(references(r#"{"vocabulary": "/etc/passwd", "a": "gs://b/c"}"#), 2);
+        assert_eq!(references(r#"{"vocabulary": ["http://a", "b"], "a": "block/conv", "path": ""}"#), 0);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_what_is_beyond_is_unread() {
+        let references = r#"{"url": "a"},"#.repeat(5_000);
+        let seen = looked_at(format!("[{references}{{\"class_name\": \"Lambda\"}}]").as_bytes());
+        assert_eq!(seen.facts.len(), 1_001);
+        let many: String = (0..30_000).map(|number| format!(r#"{{"class_name": "a{number}"}},"#)).collect();
+        let seen = looked_at(format!("[{many}1]").as_bytes());
+        assert!(seen.facts.len() < 20_010 && matches!(seen.unread[..], [(None, Unread::Limit(_))]));
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_unread() {
+        let deep = format!("{}1{}", r#"{"a":"#.repeat(20_000), "}".repeat(20_000));
+        for text in [deep.as_bytes(), b"{\0}\0", b""] {
+            assert!(!looked_at(text).unread.is_empty());
+        }
+    }
+}
