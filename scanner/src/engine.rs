@@ -31,6 +31,9 @@ pub struct ScanOptions<'a> {
     pub policy: Policy,
     /// Threads; 0 for one a core.
     pub jobs: usize,
+    /// The calling thread is one of them, and the others stay when it is done: for a program that scans once. Memory that the
+    /// first thread of a program asks for comes without a call to the system for every few pages.
+    pub once: bool,
     /// Who wants to know how far it is.
     pub progress: Option<&'a dyn Progress>,
     /// Whether the SHA-256 of each file stands in the report.
@@ -79,9 +82,9 @@ pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
     };
     let results: Vec<Result<ArtifactReport, ScanError>> = if options.jobs == 1 || small {
         // One small file is done before a second thread would have started.
-        in_pool(1, || places.iter().map(one).collect())
+        in_pool(1, true, || places.iter().map(one).collect())
     } else {
-        in_pool(options.jobs, || places.par_iter().map(one).collect())
+        in_pool(options.jobs, options.once, || places.par_iter().map(one).collect())
     };
     let (mut artifacts, mut errors) = (Vec::new(), Vec::new());
     for result in results {
@@ -97,9 +100,9 @@ fn size(found: &Found) -> u64 {
     std::fs::metadata(&found.path).map_or(0, |meta| meta.len())
 }
 
-fn in_pool<T: Send>(jobs: usize, work: impl FnOnce() -> T + Send) -> T {
+fn in_pool<T: Send>(jobs: usize, here: bool, work: impl FnOnce() -> T + Send) -> T {
     let builder = rayon::ThreadPoolBuilder::new().num_threads(jobs);
-    let builder = if jobs == 1 { builder.use_current_thread() } else { builder };
+    let builder = if here { builder.use_current_thread() } else { builder };
     match builder.build() {
         Ok(pool) => pool.install(work),
         Err(_) => work(),

@@ -82,6 +82,7 @@ fn scan(args: &ScanArgs, paths: &[PathBuf], config: &Config, changes: Option<&Ch
         limits: config.limits.clone(),
         hash,
         policy: config.policy.clone(),
+        once: true,
         jobs: if outside.reaches() && config.jobs == 0 { elsewhere::JOBS } else { config.jobs },
         outside: Some(&outside),
         verdicts: verdicts.as_ref(),

@@ -19,10 +19,10 @@ pub(super) const BATCH: usize = 16 << 10;
 const LONG: usize = 4096;
 /// Torch pads extra fields so that data starts at a multiple of 64.
 const PADDED: usize = 72;
-/// Lengths that stand behind an entry's data take no more.
-const DESCRIPTOR: u64 = 24;
+/// Lengths that stand behind an entry's data take no more. Torch writes them in front of the next header.
+pub(super) const DESCRIPTOR: usize = 24;
 
-/// The headers of a piece, each with the first bytes behind it.
+/// The headers of a piece, each with the last bytes before it and the first ones behind it.
 pub(super) struct Headers {
     bytes: Vec<u8>,
     ends: Vec<usize>,
@@ -30,12 +30,18 @@ pub(super) struct Headers {
     pub(super) error: Option<io::Error>,
 }
 
+/// How many bytes are read before a header that stands at `at`.
+fn before(at: u64) -> usize {
+    usize::try_from(at).unwrap_or(usize::MAX).min(DESCRIPTOR)
+}
+
 impl Headers {
     /// Reads the headers of all entries of a batch, piece by piece.
     pub(super) fn all(source: &SharedSource, batch: &[Wanted<'_>]) -> Vec<Self> {
         // With what stands before it, which may be the lengths of the entry before, and behind it, where numbers start.
         let place = |(_, at, central): &Wanted<'_>| {
-            (at.saturating_sub(DESCRIPTOR), DESCRIPTOR + (Local::FIXED + central.name.len() + 2 * PADDED) as u64)
+            let len = DESCRIPTOR + Local::FIXED + central.name.len() + 2 * PADDED;
+            (at.saturating_sub(DESCRIPTOR as u64), len as u64)
         };
         source.announce(&mut batch.iter().map(place));
         if batch.len() <= 2 * PIECE {
@@ -45,13 +51,14 @@ impl Headers {
         }
     }
 
-    /// The bytes of a header as far as they were read, by its number in the piece.
-    pub(super) fn get(&self, index: usize) -> Option<&[u8]> {
+    /// What stands before a header, and the header as far as it was read; by its number in the piece and its place.
+    pub(super) fn get(&self, index: usize, at: u64) -> Option<(&[u8], &[u8])> {
         let start = match index.checked_sub(1) {
             Some(before) => *self.ends.get(before)?,
             None => 0,
         };
-        self.bytes.get(start..*self.ends.get(index)?)
+        let bytes = self.bytes.get(start..*self.ends.get(index)?)?;
+        Some(bytes.split_at(before(at).min(bytes.len())))
     }
 
     fn piece(source: &SharedSource, piece: &[Wanted<'_>]) -> Self {
@@ -69,14 +76,15 @@ impl Headers {
 
     /// Reads one, mostly with one small read: `extra` is how long its extra field is expected to be.
     fn read(&mut self, source: &SharedSource, at: u64, name_len: usize, extra: &mut usize) -> io::Result<()> {
-        let start = self.bytes.len();
-        let asked = Local::FIXED + name_len + *extra + Start::LEN;
-        let got = self.append(source, at, asked)?;
-        let length = self.bytes.get(start..).and_then(Local::length).unwrap_or(0);
-        let whole = length.saturating_add(Start::LEN);
+        let (start, before) = (self.bytes.len(), before(at));
+        let from = at - before as u64;
+        let asked = before + Local::FIXED + name_len + *extra + Start::LEN;
+        let got = self.append(source, from, asked)?;
+        let length = self.bytes.get(start.saturating_add(before)..).and_then(Local::length).unwrap_or(0);
+        let whole = length.saturating_add(Start::LEN).saturating_add(before);
         if got == asked && whole > asked && whole <= LONG {
             self.bytes.truncate(start);
-            self.append(source, at, whole)?;
+            self.append(source, from, whole)?;
             *extra = length.saturating_sub(Local::FIXED + name_len).max(*extra).clamp(PADDED, 2 * PADDED);
         }
         Ok(())

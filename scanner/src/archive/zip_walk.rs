@@ -6,7 +6,7 @@
 use super::entry_name;
 use super::zip::{ZipArchive, ZipEntry, ZipRegion};
 use super::zip_directory::{Budget, Directory, find, records};
-use super::zip_headers::{BATCH, Headers, PIECE, Wanted};
+use super::zip_headers::{BATCH, DESCRIPTOR, Headers, PIECE, Wanted};
 use super::zip_record::{Central, Descriptor, End, Local};
 use crate::artifact::Watch;
 use crate::fact::{Fact, Unread, Weight};
@@ -29,6 +29,8 @@ struct Span {
     start: u64,
     end: u64,
     entry: Option<usize>,
+    /// What stands before it, where that was read along.
+    before: Option<[u8; DESCRIPTOR]>,
 }
 
 /// The walk and what it has found.
@@ -142,7 +144,7 @@ impl Walk<'_> {
         let zip64 = directory.zip64_at.map(|zip64_at| (zip64_at, directory.end_at));
         let ends = [Some((directory.start, directory.after)), zip64, Some((directory.end_at, directory.end_after))];
         let spans = ends.into_iter().flatten().filter(|(start, end)| start < end);
-        self.spans.extend(spans.map(|(start, end)| Span { start, end, entry: None }));
+        self.spans.extend(spans.map(|(start, end)| Span { start, end, entry: None, before: None }));
         self.comment(&directory);
         Ok(())
     }
@@ -157,8 +159,8 @@ impl Walk<'_> {
                         self.archive.unread.push((Some(*at), why));
                         return Ok(());
                     }
-                    match headers.get(turn) {
-                        Some(bytes) => self.entry(*at, *header, central, bytes)?,
+                    match headers.get(turn, *header) {
+                        Some((before, bytes)) => self.entry(*at, *header, central, before, bytes)?,
                         None => return headers.error.map_or(Ok(()), Err),
                     }
                 }
@@ -176,7 +178,7 @@ impl Walk<'_> {
         }
     }
 
-    fn entry(&mut self, at: u64, header: u64, central: &Central, bytes: &[u8]) -> io::Result<()> {
+    fn entry(&mut self, at: u64, header: u64, central: &Central, before: &[u8], bytes: &[u8]) -> io::Result<()> {
         let long;
         let bytes = match Local::length(bytes).filter(|length| *length > bytes.len()) {
             Some(length) => {
@@ -212,7 +214,8 @@ impl Walk<'_> {
         let other = local.as_ref().and_then(|local| by_local_header(&entry, local));
         if let Some(data) = data {
             let end = data.saturating_add(central.packed);
-            self.spans.push(Span { start: header, end, entry: Some(self.archive.entries.len()) });
+            let (entry, before) = (Some(self.archive.entries.len()), before.try_into().ok());
+            self.spans.push(Span { start: header, end, entry, before });
         }
         self.archive.entries.push(entry);
         self.archive.entries.extend(other);
@@ -226,7 +229,7 @@ impl Walk<'_> {
         let mut last: Option<usize> = None;
         for span in std::mem::take(&mut self.spans) {
             if span.start > covered {
-                self.gap(covered, span.start, last, has_directory)?;
+                self.gap(covered, span.start, last, span.before, has_directory)?;
             } else if span.start < covered {
                 let name = span.entry.and_then(|entry| self.archive.entries.get(entry)).map(|entry| &entry.name);
                 let what = format!("{} overlaps what stands before it", name.map_or("the central directory", |n| n));
@@ -238,13 +241,21 @@ impl Walk<'_> {
             }
         }
         if covered < self.source.len() {
-            self.gap(covered, self.source.len(), last, has_directory)?;
+            self.gap(covered, self.source.len(), last, None, has_directory)?;
         }
         Ok(())
     }
 
-    fn gap(&mut self, start: u64, end: u64, behind: Option<usize>, has_directory: bool) -> io::Result<()> {
-        let start = start + self.descriptor(start, end, behind)?;
+    /// `known` are the last bytes of it.
+    fn gap(
+        &mut self,
+        start: u64,
+        end: u64,
+        behind: Option<usize>,
+        known: Option<[u8; DESCRIPTOR]>,
+        has_directory: bool,
+    ) -> io::Result<()> {
+        let start = start + self.descriptor(start, end, behind, known)?;
         if start >= end {
             return Ok(());
         }
@@ -278,7 +289,13 @@ impl Walk<'_> {
     }
 
     /// Length of the data descriptor at `start`, compared with what the directory says.
-    fn descriptor(&mut self, start: u64, end: u64, behind: Option<usize>) -> io::Result<u64> {
+    fn descriptor(
+        &mut self,
+        start: u64,
+        end: u64,
+        behind: Option<usize>,
+        known: Option<[u8; DESCRIPTOR]>,
+    ) -> io::Result<u64> {
         let Some(entry) = behind.and_then(|entry| self.archive.entries.get(entry)) else {
             return Ok(0);
         };
@@ -286,8 +303,17 @@ impl Walk<'_> {
             return Ok(0);
         }
         let (name, crc32, packed, unpacked) = (entry.name.clone(), entry.crc32, entry.packed, entry.unpacked);
-        let bytes = read_vec(&**self.source, start, usize::try_from((end - start).min(24)).unwrap_or(24))?;
-        let Some(found) = Descriptor::parse(&bytes, packed, unpacked) else {
+        let len = usize::try_from(end - start).unwrap_or(usize::MAX);
+        let whole = known.as_ref().and_then(|known| known.get(DESCRIPTOR.checked_sub(len)?..));
+        let read;
+        let bytes = match whole {
+            Some(bytes) => bytes,
+            None => {
+                read = read_vec(&**self.source, start, len.min(DESCRIPTOR))?;
+                &read
+            }
+        };
+        let Some(found) = Descriptor::parse(bytes, packed, unpacked) else {
             return Ok(0);
         };
         if found.packed != packed || found.unpacked != unpacked {
