@@ -8,6 +8,20 @@ MODES = ("deny", "convert", "warn")
 OPTIONS = "[--mode deny|convert|warn] [--allow-sha256 HASH] [--lock FILE [--lock-folder DIR]]"
 
 
+def _must_stand():
+    """Ends where a Python of this environment would start without the guard: a package that was merely put on the path brings no
+    `.pth` file along."""
+    import subprocess
+
+    asked = "import sys; sys.exit('modelscan_rs.guard.auto' not in sys.modules)"
+    if subprocess.run([sys.executable, "-c", asked], stdin=subprocess.DEVNULL).returncode != 0:
+        sys.stderr.write(
+            f"modelscan_rs guard: {sys.executable} starts without the guard: its site-packages lack modelscan_rs_guard.pth; install the "
+            "wheel there (pip install --force-reinstall)\n"
+        )
+        sys.exit(78)
+
+
 def guarded(args):
     mode = "deny"
     while args and args[0] != "--":
@@ -31,6 +45,7 @@ def guarded(args):
     command = args[1:]
     if command[0] in ("python", "python3"):
         command[0] = sys.executable
+    _must_stand()
     try:
         os.execvp(command[0], command)
     except OSError as error:

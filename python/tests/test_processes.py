@@ -85,6 +85,15 @@ class Environment(Folder):
         self.assertIn("unsafe-callable", done.stdout)
         self.assertFalse(os.path.exists(self.canary))
 
+    def test_where_it_would_not_stand_nothing_is_started(self):
+        os.symlink(os.path.dirname(modelscan_rs.__file__), os.path.join(self.folder, "modelscan_rs"))
+        # The package is on the path there, and its `.pth` file in another environment.
+        other = getattr(sys, "_base_executable", None) or sys.executable
+        line = [other, "-m", "modelscan_rs", "guard", "--", "python", "-c", "print('started')"]
+        done = subprocess.run(line, capture_output=True, text=True, env=environment(PYTHONPATH=self.folder))
+        self.assertEqual((done.returncode, done.stdout), (78, ""), done.stderr)
+        self.assertIn("starts without the guard", done.stderr)
+
 
 @there("fastapi", "uvicorn")
 class Server(Folder):
