@@ -90,7 +90,8 @@ fn the_wheel_installs_and_its_tests_pass() {
     let built = build.args(["--command", env!("CARGO_BIN_EXE_modelscan")]).output().unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let wheel = std::fs::read_dir(&wheels).unwrap().next().unwrap().unwrap().path();
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall"]).arg(&wheel)).unwrap();
+    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall"]).arg(&wheel))
+        .unwrap();
     // Elsewhere than in the sources: what is tested is what was installed.
     let tested = Command::new(&python)
         .args(["-W", "ignore", "-m", "unittest", "discover", "--verbose", "--start-directory"])
