@@ -20,6 +20,8 @@ use std::path::{Component, Path, PathBuf};
 #[derive(Debug)]
 pub(crate) struct Changes {
     git: Git,
+    /// The working directory, with links followed.
+    here: PathBuf,
     /// What was typed.
     since: String,
     /// The commit that this is.
@@ -56,6 +58,7 @@ impl Changes {
         let bases = merge_bases(&git, since, &tip, &head)?;
         let mut changes = Self {
             git,
+            here,
             since: since.to_owned(),
             tip,
             touched: BTreeSet::new(),
@@ -78,9 +81,9 @@ impl Changes {
             let why = "a .gitattributes file has changed, which can change how every file is checked out";
             changes.warnings.push(format!("{why}: all files count as changed"));
         }
-        let below = Below::new(paths, &here, changes.git.top(), |path| changes.was_there(&bases, path))?;
+        let below = Below::new(paths, &changes.here, changes.git.top(), |path| changes.was_there(&bases, path))?;
         for path in brought.iter().filter(|path| below.has(path)) {
-            changes.take(path, &here);
+            changes.take(path);
         }
         Ok(changes)
     }
@@ -111,8 +114,8 @@ impl Changes {
     }
 
     /// What stands on disk decides what is done with a path. One that is gone there, but in HEAD, is an error of the scan.
-    fn take(&mut self, path: &Path, here: &Path) {
-        let (place, shown) = (self.git.top().join(path), seen_from(path, here, self.git.top()));
+    fn take(&mut self, path: &Path) {
+        let (place, shown) = (self.git.top().join(path), seen_from(path, &self.here, self.git.top()));
         match fs::symlink_metadata(&place) {
             Ok(meta) if meta.is_dir() => {
                 let why = "is a repository of its own, or a folder in place of a file";
@@ -135,8 +138,7 @@ impl Changes {
     /// The path from the top of the repository, if a file that a person names lies in there. As it is written goes
     /// first: where links lead to is the change's to say.
     fn inside(&self, path: &Path) -> Option<PathBuf> {
-        let here = fs::canonicalize(std::env::current_dir().ok()?).ok()?;
-        below::forms(path, &here, self.git.top()).into_iter().next()
+        below::forms(path, &self.here, self.git.top()).into_iter().next()
     }
 
     /// Whether REF has a file of decisions there; `None` where the path is outside of the repository. Warns when the

@@ -1,5 +1,6 @@
 //! SHA-256 of an open file.
 
+use scanner::hash::hex;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io;
@@ -19,7 +20,7 @@ impl Hasher {
 
     /// As lower case hexadecimal digits.
     pub(crate) fn finish(self) -> String {
-        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.0.finalize())
     }
 }
 

@@ -1,5 +1,6 @@
 //! SHA-256 of whole files, beside the copy: in a thread of its own.
 
+use scanner::hash::hex;
 use scanner::source::SharedSource;
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -48,7 +49,7 @@ impl Hashing {
                     Err(error) => return Err(error),
                 }
             }
-            Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+            Ok(hex(&hash.finalize()))
         }))
     }
 

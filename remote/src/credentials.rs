@@ -2,6 +2,8 @@
 //! a redirect, not to a store that a server names.
 
 use crate::address::Address;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 /// A secret, and whom it belongs to.
 #[derive(Clone)]
@@ -61,20 +63,8 @@ fn header<'a>(name: &str, token: &'a str) -> Result<&'a str, String> {
     plain.then_some(token).ok_or_else(|| format!("{name} holds characters that no token has"))
 }
 
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 fn base64(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let at = |index: usize| u32::from(group.get(index).copied().unwrap_or(0));
-        let bits = at(0) << 16 | at(1) << 8 | at(2);
-        for digit in 0..4 {
-            let value = (bits >> (18 - 6 * digit)) & 63;
-            let shown = DIGITS.get(value as usize).copied().unwrap_or(b'=');
-            text.push(if digit > group.len() { '=' } else { char::from(shown) });
-        }
-    }
-    text
+    STANDARD.encode(bytes)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! scan. Its hash is taken on the way.
 
 use crate::client::{Answer, Client, io_reason};
+use scanner::hash::hex;
 use scanner::outside::Held;
 use scanner::source::{FileSource, Source};
 use sha2::{Digest, Sha256};
@@ -47,7 +48,7 @@ impl WholeSource {
         }
         // What is read from it from now on does not travel.
         let source = FileSource::new(file, Arc::default()).map_err(failed)?;
-        Ok((Self(source), hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+        Ok((Self(source), hex(&hash.finalize())))
     }
 }
 

@@ -7,7 +7,6 @@
 #![cfg(target_os = "linux")]
 #![deny(unsafe_code)]
 
-mod address;
 mod audit;
 mod cgroup;
 mod cgroup_place;

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
-use crate::address::is_public;
 use crate::error::Error;
 use crate::exit_report::{Violation, Violations};
 use crate::hole::Hole;
 use crate::plan::Plan;
 use crate::request_line::{self, Asked, Target};
+use addresses::is_public;
 
 /// Connections at one time; more are closed at once.
 const MOST: usize = 64;

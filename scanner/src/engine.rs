@@ -6,6 +6,7 @@ use crate::examine::{Examination, examine};
 use crate::fact::{Fact, Unread};
 use crate::format::Format;
 use crate::format::lfs_pointer::{self, LfsPointer, Pointer};
+use crate::hash;
 use crate::judge::judge;
 use crate::limits::Limits;
 use crate::not_followed;
@@ -16,7 +17,6 @@ use crate::seen::Keep;
 use crate::source::Source;
 use crate::verdicts::{Key, Verdicts};
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -192,7 +192,7 @@ impl Scan<'_> {
             return Ok(Brought { source: Arc::new(file), name, sha256: None, lfs: None });
         }
         let source = Gathered::read(file)?;
-        let sha256 = Some(hash(&source)?);
+        let sha256 = Some(hash::of(&source)?);
         Ok(Brought { source: Arc::new(source), name, sha256, lfs: None })
     }
 
@@ -208,7 +208,7 @@ impl Scan<'_> {
     fn look(&self, brought: &Brought, path: &str) -> Result<ArtifactReport, String> {
         let (source, mut sha256, mut faults) = (&brought.source, brought.sha256.clone(), Vec::new());
         let verdicts = self.options.verdicts.filter(|_| source.settled());
-        let mut take = |sha256: &mut Option<String>| match hash(source.as_ref()) {
+        let mut take = |sha256: &mut Option<String>| match hash::of(source.as_ref()) {
             Ok(hash) => *sha256 = Some(hash),
             Err(error) => faults.push(error.to_string()),
         };
@@ -266,23 +266,4 @@ fn verified(lfs: &LfsReport, sha256: Option<&str>) -> Result<LfsReport, String> 
 
 fn file_name(found: &Found) -> String {
     found.shown_path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
-}
-
-/// The SHA-256 of all bytes of a source.
-///
-/// # Errors
-/// As [`Source::read_at`].
-pub fn hash(source: &dyn Source) -> io::Result<String> {
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 18];
-    let mut at = 0;
-    loop {
-        let count = source.read_at(at, &mut buffer)?;
-        if count == 0 {
-            break;
-        }
-        hash.update(buffer.get(..count).unwrap_or_default());
-        at += count as u64;
-    }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -4,6 +4,7 @@
 //! same finding again" from one scan to the next, so it holds nothing that moves when a model is saved once more:
 //! no offset, no size, no message.
 
+use crate::hash::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -183,7 +184,7 @@ pub fn fingerprint(
             }
         }
     }
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(hash.finalize().get(..16).unwrap_or_default())
 }
 
 #[cfg(test)]

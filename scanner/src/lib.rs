@@ -11,6 +11,7 @@ pub mod examine;
 pub mod fact;
 pub mod finding;
 pub mod format;
+pub mod hash;
 pub mod inspect;
 pub mod judge;
 pub mod layout;

@@ -5,9 +5,9 @@
 //! threads did not come with it.
 
 use crate::artifact::Watch;
-use crate::engine::hash;
 use crate::examine::{Examination, examine};
 use crate::fact::Unread;
+use crate::hash;
 use crate::judge::judge;
 use crate::limits::Limits;
 use crate::pickle::trace::Trace;
@@ -80,7 +80,7 @@ impl Opened {
     /// # Errors
     /// When it cannot be read.
     pub fn sha256(&self) -> io::Result<String> {
-        hash(self.source().as_ref())
+        hash::of(self.source().as_ref())
     }
 }
 

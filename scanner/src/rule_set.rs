@@ -4,6 +4,7 @@
 //! another one holds by then, what was said is asked anew.
 
 use crate::effect;
+use crate::hash::hex;
 use crate::rule::rules;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
@@ -30,7 +31,7 @@ static DIGEST: LazyLock<String> = LazyLock::new(|| {
     add(env!("CARGO_PKG_VERSION"));
     CODE.into_iter().chain(effect::texts()).for_each(&mut add);
     rules().iter().for_each(|rule| add(rule.id));
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 });
 
 /// The SHA-256 of the version, all tables and all rules: two releases for which it is the same say the same of a file.

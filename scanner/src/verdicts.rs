@@ -8,6 +8,7 @@
 
 use crate::finding::{Finding, Line, Severity, Verdict, fingerprint};
 use crate::format::all::FORMATS;
+use crate::hash::hex;
 use crate::limits::Limits;
 use crate::report::{ArtifactReport, UNKNOWN_FORMAT};
 use crate::rule::rules;
@@ -219,10 +220,6 @@ fn new_file(path: &Path) -> io::Result<File> {
 /// The known format of that name. What no format claims was not scanned, and is not remembered.
 fn format(id: &str) -> Option<&'static str> {
     FORMATS.iter().map(|format| format.id()).find(|known| *known == id && id != UNKNOWN_FORMAT)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -57,5 +57,5 @@ fn is_the_object(git: &Git, row: &Row) -> Option<bool> {
     let pointer = Pointer::read(&Memory::new(blob)).ok()??;
     let (file, _) = open_named(&git.top().join(&row.path)).ok()?;
     let alike = file.len() == pointer.size;
-    Some(alike && scanner::engine::hash(&file).ok()? == pointer.oid)
+    Some(alike && scanner::hash::of(&file).ok()? == pointer.oid)
 }

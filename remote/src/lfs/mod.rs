@@ -185,7 +185,7 @@ impl Objects {
         if !self.options.verify {
             return Ok(brought(Arc::new(source), None, pointer, Integrity::Size));
         }
-        let sha256 = scanner::engine::hash(&source).map_err(|error| error.to_string())?;
+        let sha256 = scanner::hash::of(&source).map_err(|error| error.to_string())?;
         if sha256 != pointer.oid {
             return Err(format!("its object in the local store has the SHA-256 {sha256}"));
         }

@@ -1,9 +1,12 @@
-//! Which addresses are out in the world. A name that leads to this machine, its neighbours or its cloud's metadata service is refused.
+//! Which addresses are out in the world: one list for whoever connects, the reader of addresses and the proxy of the sandbox. A name that
+//! leads to this machine, its neighbours or its cloud's metadata service is none. Sources: the registries of special addresses (RFC 6890 and
+//! its updates), and what clouds say of their own.
+#![forbid(unsafe_code)]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Whether an address belongs to a host of the public network.
-pub(crate) fn is_public(address: IpAddr) -> bool {
+pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => public4(address),
         IpAddr::V6(address) => public6(address),
@@ -84,6 +87,52 @@ mod tests {
             "168.63.129.16",
         ] {
             assert_eq!(parse(private), Ok(false), "{private}");
+        }
+    }
+
+    #[test]
+    fn no_reader_reaches_what_is_not_public() {
+        let private = [
+            "127.0.0.1",
+            "127.9.9.9",
+            "0.0.0.0",
+            "10.1.2.3",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "100.100.100.200",
+            "198.18.0.1",
+            "192.0.0.192",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "fe80::1",
+            "fec0::1",
+            "fd00:ec2::254",
+            "fc00::1",
+            "ff02::1",
+            "::7f00:1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::1",
+            "2002:7f00:1::",
+            "2002:a00:1::",
+            "2001::1",
+            "2001:db8::1",
+            "100::1",
+            "5f00::1",
+        ];
+        for text in private {
+            assert!(!is_public(text.parse().expect("an address")), "{text}");
+        }
+        for text in
+            ["8.8.8.8", "172.32.0.1", "100.128.0.1", "192.1.0.1", "2606:4700::1", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+        {
+            assert!(is_public(text.parse().expect("an address")), "{text}");
         }
     }
 }
