@@ -1,10 +1,10 @@
 //! What all targets share: bounds low enough that an input which passes one is found soon, and a source over the input.
 #![forbid(unsafe_code)]
 
-use scanner::artifact::{Artifact, Role, Watch};
-use scanner::chain::Chain;
-use scanner::limits::Limits;
-use scanner::source::{Memory, SharedSource};
+use scanner::io::artifact::{Artifact, Role, Watch};
+use scanner::io::member_path::Chain;
+use scanner::io::limits::Limits;
+use scanner::io::source::{Memory, SharedSource};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -6,12 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it breaks")]
 
 use fixtures::Corpus;
-use scanner::artifact::Watch;
 use scanner::examine::examine;
-use scanner::judge::judge;
-use scanner::limits::Limits;
-use scanner::seen::Keep;
-use scanner::source::Memory;
+use scanner::io::artifact::Watch;
+use scanner::io::limits::Limits;
+use scanner::io::source::Memory;
+use scanner::judge::judgement::judge;
+use scanner::observe::observations::Keep;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};

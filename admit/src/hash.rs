@@ -1,6 +1,6 @@
 //! SHA-256 of an open file.
 
-use scanner::hash::hex;
+use scanner::io::hash::hex;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io;

@@ -7,7 +7,7 @@
 
 use rustix::fs::{Mode, OFlags, open, openat};
 use scanner::archive::directory::{Kind, boundary, kind};
-use scanner::limits::Limits;
+use scanner::io::limits::Limits;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;

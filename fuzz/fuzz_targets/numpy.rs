@@ -5,8 +5,8 @@ use libfuzzer_sys::fuzz_target;
 use modelscan_fuzz::artifact;
 use scanner::format::Format;
 use scanner::format::numpy::Numpy;
-use scanner::rule::calls::Calls;
-use scanner::seen::{Content, Keep, Seen};
+use scanner::judge::rule::calls::Calls;
+use scanner::observe::observations::{Content, Keep, Seen};
 
 fuzz_target!(|bytes: &[u8]| {
     let look = |bytes: &[u8]| {

@@ -4,8 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use modelscan_fuzz::{limits, source, watch};
 use scanner::examine::examine;
-use scanner::judge::judge;
-use scanner::seen::Keep;
+use scanner::judge::judgement::judge;
+use scanner::observe::observations::Keep;
 
 fuzz_target!(|bytes: &[u8]| {
     let report = || judge(&examine(source(bytes), "input", &watch(), Keep::default()), "input", &limits());

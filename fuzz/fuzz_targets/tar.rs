@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use modelscan_fuzz::{limits, source, watch};
 use scanner::archive::tar::{TarArchive, recognize};
-use scanner::source::read_vec;
+use scanner::io::source::read_vec;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = recognize(bytes);

@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use modelscan_fuzz::{limits, source, watch};
 use scanner::archive::Entry;
 use scanner::archive::zip::ZipArchive;
-use scanner::source::read_vec;
+use scanner::io::source::read_vec;
 
 fuzz_target!(|bytes: &[u8]| {
     let (source, watch, limits) = (source(bytes), watch(), limits());

@@ -11,7 +11,7 @@ use crate::reading::{call, field, name, shape};
 use crate::sharded::is_plain;
 use crate::source::Contents;
 use crate::walk::walk;
-use scanner::clearance::Examined;
+use scanner::api::clearance::Examined;
 use scanner::pickle::Trace;
 use scanner::pickle::value::{Items, Kind, Value};
 use std::collections::{BTreeMap, HashMap};

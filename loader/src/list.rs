@@ -6,12 +6,12 @@
 use crate::open::Policy;
 use crate::walk::walk;
 use scanner::archive::directory::open_named;
-use scanner::artifact::Watch;
 use scanner::examine::examine;
-use scanner::layout::Layout;
-use scanner::limits::Limits;
+use scanner::io::artifact::Watch;
+use scanner::io::limits::Limits;
+use scanner::observe::layout::Layout;
+use scanner::observe::observations::{Keep, Tensor};
 use scanner::pickle::{End, Trace};
-use scanner::seen::{Keep, Tensor};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use crate::keys::settled;
 use crate::reading::{call, container, field, name, row};
 use crate::tensor::{Numbers, Tensor};
 use crate::walk::{Blocked, KEY, Part, Walk, key_part, pairs_of};
-use scanner::effect::{Effect, judge};
+use scanner::judge::effect::{Effect, judge};
 use scanner::pickle::Trace;
 use scanner::pickle::value::{Call, How, Items, Kind, Value};
 use std::collections::HashSet;

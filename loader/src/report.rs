@@ -4,8 +4,8 @@ use crate::convert::{Content, Done, Jobs};
 use crate::draft::{LeftOut, Refused};
 use crate::error::Error;
 use crate::plan::Planned;
-use scanner::finding::Finding;
-use scanner::report::{ArtifactReport, Tool, Verdict};
+use scanner::judge::finding::Finding;
+use scanner::judge::report::{ArtifactReport, Tool, Verdict};
 use serde::Serialize;
 
 /// Name and version of the layout.

@@ -3,9 +3,9 @@
 use crate::record::Record;
 use scanner::archive::Entry;
 use scanner::archive::zip::ZipEntry;
-use scanner::artifact::Watch;
-use scanner::layout::TorchZip;
-use scanner::source::{SharedSource, Source, read_vec};
+use scanner::io::artifact::Watch;
+use scanner::io::source::{SharedSource, Source, read_vec};
+use scanner::observe::layout::TorchZip;
 use std::io;
 use std::sync::{Arc, Mutex};
 

@@ -1,9 +1,9 @@
 //! Pickles that no library writes: cycles, values shared without end, and shapes that are none.
 
-use scanner::artifact::Watch;
-use scanner::limits::Limits;
+use scanner::io::artifact::Watch;
+use scanner::io::limits::Limits;
+use scanner::io::source::{Memory, SharedSource};
 use scanner::pickle::{self, Options, Reading, Trace};
-use scanner::source::{Memory, SharedSource};
 use std::sync::Arc;
 use std::time::Instant;
 

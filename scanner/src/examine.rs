@@ -4,15 +4,15 @@
 //! budgets of the file are counted there, so that one thread or many come to the same result.
 
 use crate::archive::Opened;
-use crate::artifact::{Artifact, Role, Watch};
-use crate::chain::Chain;
-use crate::fact::{Fact, Unread, Weight};
 use crate::format::all::FORMATS;
 use crate::format::{Format, Head, Recognition};
-use crate::layout::Layout;
-use crate::rule::calls::Calls;
-use crate::seen::{Content, Heard, Keep, Member, NUMBERS, Seen, Tensor};
-use crate::source::{SharedSource, gathered, read_vec};
+use crate::io::artifact::{Artifact, Role, Watch};
+use crate::io::member_path::Chain;
+use crate::io::source::{SharedSource, gathered, read_vec};
+use crate::judge::rule::calls::Calls;
+use crate::observe::fact::{Fact, Unread, Weight};
+use crate::observe::layout::Layout;
+use crate::observe::observations::{Content, Heard, Keep, Member, NUMBERS, Seen, Tensor};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

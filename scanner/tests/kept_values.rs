@@ -2,12 +2,12 @@
 //! one bound for a file.
 #![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
-use scanner::artifact::Watch;
 use scanner::examine::{Examination, examine};
-use scanner::limits::Limits;
+use scanner::io::artifact::Watch;
+use scanner::io::limits::Limits;
+use scanner::io::source::{Memory, SharedSource};
+use scanner::observe::observations::Keep;
 use scanner::pickle::{self, Options, Reading};
-use scanner::seen::Keep;
-use scanner::source::{Memory, SharedSource};
 use std::io::Write;
 use std::sync::Arc;
 

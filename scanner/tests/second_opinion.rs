@@ -2,11 +2,11 @@
 
 use scanner::archive::Entry;
 use scanner::archive::zip::ZipArchive;
-use scanner::artifact::Watch;
-use scanner::limits::Limits;
+use scanner::io::artifact::Watch;
+use scanner::io::limits::Limits;
+use scanner::io::source::{Memory, SharedSource, read_vec};
 use scanner::pickle::trace::End;
 use scanner::pickle::{self, Options, Reading};
-use scanner::source::{Memory, SharedSource, read_vec};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

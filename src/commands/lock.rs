@@ -13,7 +13,7 @@ use admit::check::check;
 use admit::lock::{self, Lock};
 use admit::look::Standing;
 use admit::walk::{Folder, Problem};
-use scanner::limits::Limits;
+use scanner::io::limits::Limits;
 use std::path::{Path, PathBuf};
 
 /// Does what was asked for.

@@ -4,8 +4,8 @@
 
 use super::{Look, escape, place};
 use anstyle::{AnsiColor, Style};
-use scanner::finding::{Finding, Line, Severity};
-use scanner::report::{ArtifactReport, NotRead, Report};
+use scanner::judge::finding::{Finding, Line, Severity};
+use scanner::judge::report::{ArtifactReport, NotRead, Report};
 use std::io::{self, Write};
 
 pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -178,7 +178,7 @@ impl Paint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use scanner::finding::Verdict;
+    use scanner::judge::finding::Verdict;
 
     fn finding() -> Finding {
         Finding {

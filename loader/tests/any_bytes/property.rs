@@ -2,9 +2,9 @@
 //! and every tensor of the plan is there.
 
 use loader::{Error, Policy, WriteOptions};
-use scanner::clearance::{Standing, clear};
-use scanner::finding::Verdict;
-use scanner::limits::Limits;
+use scanner::api::clearance::{Standing, clear};
+use scanner::io::limits::Limits;
+use scanner::judge::finding::Verdict;
 use std::path::Path;
 use std::time::Duration;
 

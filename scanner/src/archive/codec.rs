@@ -4,7 +4,7 @@
 //! stands behind it is either the next stream (gzip, bzip2, xz, zstd and lz4 files are streams in a row) or bytes that
 //! no reader looks at. Decoders that would ask for more memory than allowed are refused before they allocate.
 
-use crate::source::{SharedSource, read_vec};
+use crate::io::source::{SharedSource, read_vec};
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -6,9 +6,9 @@
 
 use super::Opened;
 use super::codec::{Codec, Unpacker};
-use crate::artifact::Watch;
-use crate::fact::{Fact, Unread};
-use crate::source::{Memory, SharedSource, Source};
+use crate::io::artifact::Watch;
+use crate::io::source::{Memory, SharedSource, Source};
+use crate::observe::fact::{Fact, Unread};
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 
@@ -262,8 +262,8 @@ impl Source for Decoded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::Limits;
-    use crate::source::read_vec;
+    use crate::io::limits::Limits;
+    use crate::io::source::read_vec;
     use std::io::Write;
 
     fn watch() -> Watch {

@@ -4,8 +4,8 @@
 //! given; the cache of the Hugging Face hub is made of such links, and a snapshot in it may use the blobs next to it.
 //! Sockets, FIFOs and devices are named and never opened: opening alone may hang or act.
 
-use crate::limits::Limits;
-use crate::source::FileSource;
+use crate::io::limits::Limits;
+use crate::io::source::FileSource;
 use std::collections::HashSet;
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io;

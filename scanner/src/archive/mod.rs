@@ -2,9 +2,9 @@
 //!
 //! A container states its own oddities as facts and hands its entries on; it never decides what an entry is.
 
-use crate::artifact::Watch;
-use crate::fact::{Fact, Unread};
-use crate::source::SharedSource;
+use crate::io::artifact::Watch;
+use crate::io::source::SharedSource;
+use crate::observe::fact::{Fact, Unread};
 
 /// An entry that is opened (unpacked, if need be) only when its turn comes.
 pub trait Entry: Send + Sync {

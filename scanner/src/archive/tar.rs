@@ -7,9 +7,9 @@
 use super::entry_name;
 use super::tar_header::{BLOCK, Extended, Header, NoHeader, decimal_of, has_magic, pair_up, pairs};
 use super::tar_sparse::Sparse;
-use crate::artifact::Watch;
-use crate::fact::{Fact, Unread, Weight};
-use crate::source::{SharedSource, Window, read_vec};
+use crate::io::artifact::Watch;
+use crate::io::source::{SharedSource, Window, read_vec};
+use crate::observe::fact::{Fact, Unread, Weight};
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;

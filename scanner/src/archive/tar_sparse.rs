@@ -2,7 +2,7 @@
 //!
 //! Readers see the file filled up, so that is what is handed on; nothing is filled up in memory.
 
-use crate::source::{SharedSource, Source};
+use crate::io::source::{SharedSource, Source};
 use std::io;
 
 /// The filled-up content.
@@ -70,7 +70,7 @@ impl Source for Sparse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::{Memory, read_vec};
+    use crate::io::source::{Memory, read_vec};
     use std::sync::Arc;
 
     #[test]

@@ -1,8 +1,8 @@
 //! Tar files built block by block, honest and otherwise.
 
 use super::*;
-use crate::limits::Limits;
-use crate::source::Memory;
+use crate::io::limits::Limits;
+use crate::io::source::Memory;
 
 fn header(name: &str, size: &str, kind: u8, link: &str) -> Vec<u8> {
     let mut block = vec![0; BLOCK];

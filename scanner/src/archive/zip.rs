@@ -8,9 +8,9 @@
 use super::codec::Codec;
 use super::decoded::decode;
 use super::{Entry, Opened, zip_walk};
-use crate::artifact::Watch;
-use crate::fact::{Fact, Unread, Weight};
-use crate::source::{SharedSource, Source, Start, Window, gathered};
+use crate::io::artifact::Watch;
+use crate::io::source::{SharedSource, Source, Start, Window, gathered};
+use crate::observe::fact::{Fact, Unread, Weight};
 use std::sync::Arc;
 
 /// A zip file: its entries, what is odd about it, and what of it could not be read.

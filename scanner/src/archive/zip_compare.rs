@@ -8,7 +8,7 @@ use super::entry_name;
 use super::zip::ZipEntry;
 use super::zip_record::{Central, Local};
 use super::zip_walk::Walk;
-use crate::fact::{Fact, Weight};
+use crate::observe::fact::{Fact, Weight};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

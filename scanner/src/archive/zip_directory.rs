@@ -5,9 +5,9 @@
 //! them could land on different directories, all are read.
 
 use super::zip_record::{Central, End};
-use crate::artifact::Watch;
-use crate::fact::{Unread, Weight};
-use crate::source::{SharedSource, read_vec};
+use crate::io::artifact::Watch;
+use crate::io::source::{SharedSource, read_vec};
+use crate::observe::fact::{Unread, Weight};
 use std::collections::BTreeSet;
 use std::io;
 

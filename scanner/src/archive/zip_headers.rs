@@ -4,7 +4,7 @@
 //! to be done for each, and nearly all of the time is spent in the system. What is read does not depend on who reads it.
 
 use super::zip_record::{Central, Local};
-use crate::source::{SharedSource, Start};
+use crate::io::source::{SharedSource, Start};
 use rayon::prelude::*;
 use std::io;
 

@@ -2,10 +2,10 @@
 
 use super::Entry;
 use super::zip::ZipArchive;
-use crate::artifact::Watch;
-use crate::fact::{Fact, Unread, Weight};
-use crate::limits::Limits;
-use crate::source::{Memory, SharedSource, read_vec};
+use crate::io::artifact::Watch;
+use crate::io::limits::Limits;
+use crate::io::source::{Memory, SharedSource, read_vec};
+use crate::observe::fact::{Fact, Unread, Weight};
 use std::io::Write;
 use std::sync::Arc;
 

@@ -7,10 +7,10 @@ use super::{Format, Head, Recognition};
 use crate::archive::Opened;
 use crate::archive::codec::Codec;
 use crate::archive::decoded::decode;
-use crate::artifact::{Artifact, Role};
-use crate::fact::Fact;
-use crate::seen::Seen;
-use crate::source::{SharedSource, Window, read_vec};
+use crate::io::artifact::{Artifact, Role};
+use crate::io::source::{SharedSource, Window, read_vec};
+use crate::observe::fact::Fact;
+use crate::observe::observations::Seen;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -159,7 +159,7 @@ impl Format for JoblibZf {
         let found = unwrap(artifact, at, Codec::Zlib, "zlib", seen);
         if let Some(found) = found.filter(|found| *found != told) {
             let what = format!("the header announces {told} bytes and {found} are there");
-            seen.fact(0, Fact::StructureViolation { what, weight: crate::fact::Weight::Wrong });
+            seen.fact(0, Fact::StructureViolation { what, weight: crate::observe::fact::Weight::Wrong });
         }
     }
 }

@@ -1,12 +1,12 @@
 //! One small content in every wrapping, as Python's libraries and the usual tools write it.
 
 use super::*;
-use crate::artifact::Watch;
-use crate::chain::Chain;
-use crate::fact::Unread;
-use crate::limits::Limits;
-use crate::seen::Content;
-use crate::source::Memory;
+use crate::io::artifact::Watch;
+use crate::io::limits::Limits;
+use crate::io::member_path::Chain;
+use crate::io::source::Memory;
+use crate::observe::fact::Unread;
+use crate::observe::observations::Content;
 
 const CONTENT: &[u8] = b"content content content\n";
 const GZIP: &[u8] =

@@ -4,10 +4,10 @@
 //! far as the system that would run it does.
 
 use super::{Format, Head, Recognition};
-use crate::artifact::Artifact;
-use crate::fact::Fact;
-use crate::seen::Seen;
-use crate::source::{Source, read_vec};
+use crate::io::artifact::Artifact;
+use crate::io::source::{Source, read_vec};
+use crate::observe::fact::Fact;
+use crate::observe::observations::Seen;
 
 /// Programs.
 pub struct Executable;
@@ -75,7 +75,7 @@ fn is_interpreter(rest: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Memory;
+    use crate::io::source::Memory;
 
     fn of(bytes: &[u8]) -> Option<&'static str> {
         kind(bytes, &Memory::new(bytes))

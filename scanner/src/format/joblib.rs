@@ -3,9 +3,9 @@
 //! `joblib.load` skips them by the wrapper's shape and dtype. Plain `pickle.load` does not, and reads them as opcodes: so
 //! both readings are followed (see [`super::pickle`]). Layout: joblib `numpy_pickle.py`, `NumpyArrayWrapper`.
 
+use crate::io::source::read_vec;
 use crate::pickle::value::{Call, Items, Kind, Node, NodeId, Value};
 use crate::pickle::{Inline, Trace};
-use crate::source::read_vec;
 
 /// What stands behind the BUILD of that node.
 pub fn inline(trace: &Trace, node: NodeId, at: u64) -> Inline {
@@ -88,10 +88,10 @@ pub fn item_size(trace: &Trace, dtype: Value) -> Option<Option<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::Watch;
-    use crate::limits::Limits;
+    use crate::io::artifact::Watch;
+    use crate::io::limits::Limits;
+    use crate::io::source::{Memory, SharedSource};
     use crate::pickle::{self, Options, Reading};
-    use crate::source::{Memory, SharedSource};
     use std::sync::Arc;
 
     /// A wrapper whose state holds these pairs, then an array of two bytes and STOP.

@@ -4,9 +4,9 @@
 //! bounds, halves of surrogate pairs, keys that stand twice. Nothing is refused that it takes; where the structure breaks
 //! it stops as Python does, which then makes nothing of the text at all.
 
-use crate::artifact::Watch;
-use crate::fact::Unread;
-use crate::source::Source;
+use crate::io::artifact::Watch;
+use crate::io::source::Source;
+use crate::observe::fact::Unread;
 
 /// What comes next, with the place where it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -285,8 +285,8 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::Limits;
-    use crate::source::Memory;
+    use crate::io::limits::Limits;
+    use crate::io::source::Memory;
     use std::sync::Arc;
 
     fn heard(text: &[u8]) -> (Vec<Event>, Result<(), Stop>) {

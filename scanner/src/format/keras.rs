@@ -9,9 +9,9 @@ use super::json_walk::{self, Event, Stop, Text};
 use super::{Format, Head, Recognition};
 use crate::archive::Entry;
 use crate::archive::zip::{ZipArchive, ZipEntry};
-use crate::artifact::{Artifact, Role, Watch};
-use crate::fact::{Fact, Unread, Weight};
-use crate::seen::Seen;
+use crate::io::artifact::{Artifact, Role, Watch};
+use crate::observe::fact::{Fact, Unread, Weight};
+use crate::observe::observations::Seen;
 use std::collections::HashSet;
 
 /// What reports call such a model.
@@ -285,9 +285,9 @@ impl Names<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chain::Chain;
-    use crate::limits::Limits;
-    use crate::source::Memory;
+    use crate::io::limits::Limits;
+    use crate::io::member_path::Chain;
+    use crate::io::source::Memory;
     use std::sync::Arc;
 
     fn looked_at(text: &[u8]) -> Seen {

@@ -3,10 +3,10 @@
 //! A scan of the pointer says nothing about the model, and must not look as if it did.
 
 use super::{Format, Head, Recognition};
-use crate::artifact::Artifact;
-use crate::fact::Unread;
-use crate::seen::Seen;
-use crate::source::{Source, read_vec};
+use crate::io::artifact::Artifact;
+use crate::io::source::{Source, read_vec};
+use crate::observe::fact::Unread;
+use crate::observe::observations::Seen;
 use std::io;
 
 /// Git LFS pointers.

@@ -11,8 +11,8 @@ pub mod sevenzip;
 pub mod tar;
 pub mod zip;
 
-use crate::artifact::Artifact;
-use crate::seen::Seen;
+use crate::io::artifact::Artifact;
+use crate::observe::observations::Seen;
 
 /// How sure a format is that the bytes are its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

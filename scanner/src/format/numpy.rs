@@ -5,11 +5,11 @@
 
 use super::npy_header::{Descr, Literal, describe, dimensions, parse, product};
 use super::{Format, Head, Recognition};
-use crate::artifact::{Artifact, Role};
-use crate::fact::{Fact, Unread, Weight};
-use crate::layout::{Layout, Npy, Range};
-use crate::seen::{Seen, Tensor};
-use crate::source::{Window, read_vec};
+use crate::io::artifact::{Artifact, Role};
+use crate::io::source::{Window, read_vec};
+use crate::observe::fact::{Fact, Unread, Weight};
+use crate::observe::layout::{Layout, Npy, Range};
+use crate::observe::observations::{Seen, Tensor};
 use std::sync::Arc;
 
 /// `.npy` files.
@@ -121,10 +121,10 @@ fn hand_on(artifact: &Artifact, name: &str, at: u64, seen: &mut Seen) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::Watch;
-    use crate::chain::Chain;
-    use crate::limits::Limits;
-    use crate::source::Memory;
+    use crate::io::artifact::Watch;
+    use crate::io::limits::Limits;
+    use crate::io::member_path::Chain;
+    use crate::io::source::Memory;
 
     fn npy(header: &str, data: &[u8]) -> Vec<u8> {
         let length = u16::try_from(header.len()).expect("short").to_le_bytes();

@@ -5,13 +5,13 @@
 //! waits for just that.
 
 use super::{Format, Head, Recognition, joblib};
-use crate::artifact::{Artifact, Role, Watch};
-use crate::fact::{Fact, Unread};
+use crate::io::artifact::{Artifact, Role, Watch};
+use crate::io::source::{Memory, Recent, SharedSource, Window, read_vec};
+use crate::observe::fact::{Fact, Unread};
+use crate::observe::observations::Seen;
 use crate::pickle::literal::{self, Look, unbase64};
 use crate::pickle::trace::{End, Literal, Trace};
 use crate::pickle::{self, Action, Options, Reading};
-use crate::seen::Seen;
-use crate::source::{Memory, Recent, SharedSource, Window, read_vec};
 use std::sync::Arc;
 
 /// Pickle.

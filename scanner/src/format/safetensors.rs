@@ -6,11 +6,11 @@
 
 use super::safetensors_header::{Entry, Header, read};
 use super::{Format, Head, Recognition};
-use crate::artifact::{Artifact, Role};
-use crate::fact::{Fact, Unread, Weight};
-use crate::layout::{Layout, Placed, Range};
-use crate::seen::{Seen, Tensor};
-use crate::source::{SharedSource, Window, read_vec};
+use crate::io::artifact::{Artifact, Role};
+use crate::io::source::{SharedSource, Window, read_vec};
+use crate::observe::fact::{Fact, Unread, Weight};
+use crate::observe::layout::{Layout, Placed, Range};
+use crate::observe::observations::{Seen, Tensor};
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;

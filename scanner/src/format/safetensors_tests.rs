@@ -1,10 +1,10 @@
 //! Headers built by hand, each next to what the reference says of it.
 
 use super::*;
-use crate::artifact::Watch;
-use crate::chain::Chain;
-use crate::limits::Limits;
-use crate::source::Memory;
+use crate::io::artifact::Watch;
+use crate::io::limits::Limits;
+use crate::io::member_path::Chain;
+use crate::io::source::Memory;
 
 fn file(header: &str, data: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat()
@@ -95,8 +95,8 @@ fn bytes_of_no_tensor_are_handed_on() {
         .members
         .iter()
         .map(|member| match &member.content {
-            crate::seen::Content::Source(source) => source.len(),
-            crate::seen::Content::Entry(_) => 0,
+            crate::observe::observations::Content::Source(source) => source.len(),
+            crate::observe::observations::Content::Entry(_) => 0,
         })
         .collect();
     assert_eq!(lengths, [2, 3]);

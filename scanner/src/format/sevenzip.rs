@@ -5,10 +5,10 @@
 
 use super::{Format, Head, Recognition};
 use crate::archive::sevenz::SevenZipArchive;
-use crate::artifact::{Artifact, Role};
-use crate::fact::Fact;
-use crate::seen::{Content, Member, Seen};
-use crate::source::Window;
+use crate::io::artifact::{Artifact, Role};
+use crate::io::source::Window;
+use crate::observe::fact::Fact;
+use crate::observe::observations::{Content, Member, Seen};
 use std::sync::Arc;
 
 /// 7z archives.

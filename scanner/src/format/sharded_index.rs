@@ -1,10 +1,10 @@
 //! The index of a sharded checkpoint: which file holds which tensor. Its values are paths that a loader opens.
 
 use super::{Format, Head, Recognition};
-use crate::artifact::Artifact;
-use crate::fact::{Fact, Unread, Weight};
-use crate::seen::Seen;
-use crate::source::read_vec;
+use crate::io::artifact::Artifact;
+use crate::io::source::read_vec;
+use crate::observe::fact::{Fact, Unread, Weight};
+use crate::observe::observations::Seen;
 use std::collections::BTreeSet;
 
 /// `pytorch_model.bin.index.json`, `model.safetensors.index.json`.

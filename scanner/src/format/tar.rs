@@ -5,8 +5,8 @@
 
 use super::{Format, Head, Recognition};
 use crate::archive::tar::{TarArchive, recognize};
-use crate::artifact::{Artifact, Role};
-use crate::seen::Seen;
+use crate::io::artifact::{Artifact, Role};
+use crate::observe::observations::Seen;
 
 /// Any tar file.
 pub struct Tar;

@@ -4,10 +4,10 @@
 //! end record tells where its own zip starts, and right before that the one before it ends.
 
 use super::{Format, Head, Recognition};
-use crate::artifact::{Artifact, Role};
-use crate::fact::{Fact, Weight};
-use crate::seen::Seen;
-use crate::source::{Source, Window, read_vec};
+use crate::io::artifact::{Artifact, Role};
+use crate::io::source::{Source, Window, read_vec};
+use crate::observe::fact::{Fact, Weight};
+use crate::observe::observations::Seen;
 use std::sync::Arc;
 
 const END_RECORD: u64 = 22;

@@ -4,14 +4,14 @@
 use super::pickle::stream;
 use super::torch_zip::{Storage, item_size, storage};
 use super::{Format, Head, Recognition};
-use crate::artifact::{Artifact, Watch};
-use crate::fact::{Fact, Unread, Weight};
-use crate::layout::{Layout, Range};
+use crate::io::artifact::{Artifact, Watch};
+use crate::io::source::read_vec;
+use crate::observe::fact::{Fact, Unread, Weight};
+use crate::observe::layout::{Layout, Range};
+use crate::observe::observations::Seen;
 use crate::pickle::trace::End;
 use crate::pickle::value::Value;
 use crate::pickle::{self, Options, Reading};
-use crate::seen::Seen;
-use crate::source::read_vec;
 use std::collections::HashMap;
 use std::sync::Arc;
 

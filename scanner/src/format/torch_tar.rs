@@ -8,13 +8,13 @@ use super::pickle::{stream, streams};
 use super::torch_zip::item_size;
 use super::{Format, Head, Recognition};
 use crate::archive::tar::{TarArchive, recognize};
-use crate::artifact::{Artifact, Role};
-use crate::fact::{Fact, Unread, Weight};
-use crate::layout::{Layout, Range, TarStorage, TarTensor, TarView};
+use crate::io::artifact::{Artifact, Role};
+use crate::io::source::read_vec;
+use crate::observe::fact::{Fact, Unread, Weight};
+use crate::observe::layout::{Layout, Range, TarStorage, TarTensor, TarView};
+use crate::observe::observations::Seen;
 use crate::pickle::trace::{End, Trace};
 use crate::pickle::value::Value;
-use crate::seen::Seen;
-use crate::source::read_vec;
 use std::collections::HashMap;
 
 /// The tar itself.

@@ -5,9 +5,9 @@
 
 use super::{Format, Head, Recognition, keras};
 use crate::archive::zip::ZipArchive;
-use crate::artifact::{Artifact, Role, Watch};
-use crate::seen::{Content, Member, Seen};
-use crate::source::read_vec;
+use crate::io::artifact::{Artifact, Role, Watch};
+use crate::io::source::read_vec;
+use crate::observe::observations::{Content, Member, Seen};
 use std::collections::HashMap;
 
 /// Any zip file.
@@ -87,9 +87,9 @@ fn ends_as_zip(artifact: &Artifact) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chain::Chain;
-    use crate::limits::Limits;
-    use crate::source::Memory;
+    use crate::io::limits::Limits;
+    use crate::io::member_path::Chain;
+    use crate::io::source::Memory;
     use std::sync::Arc;
 
     fn artifact(bytes: &[u8]) -> Artifact {

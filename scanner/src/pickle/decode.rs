@@ -6,7 +6,7 @@
 //! The exact rules, measured: `tests/agreement/NOTES.md`.
 
 use super::opcode::Argument;
-use crate::source::Source;
+use crate::io::source::Source;
 
 /// Small enough to stay in the caches of a core, large enough that reading it costs more than asking for it.
 const BUFFER: usize = 64 << 10;
@@ -279,7 +279,7 @@ impl<'a> Reader<'a> {
         if let Some(bytes) = self.buffered(at, want) {
             return bytes.to_vec();
         }
-        crate::source::read_vec(self.source, at, want).unwrap_or_default()
+        crate::io::source::read_vec(self.source, at, want).unwrap_or_default()
     }
 }
 

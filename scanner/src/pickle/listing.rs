@@ -9,7 +9,7 @@ use super::opcode::{self as op, OPCODES, Opcode};
 use super::text;
 use super::trace::End;
 use super::value::Encoding;
-use crate::source::{SharedSource, Source};
+use crate::io::source::{SharedSource, Source};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
@@ -313,7 +313,7 @@ impl Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Memory;
+    use crate::io::source::Memory;
     use std::sync::Arc;
 
     fn source(bytes: &[u8]) -> SharedSource {

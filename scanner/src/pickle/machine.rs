@@ -12,7 +12,7 @@ use super::opcode::{self as op, Argument};
 use super::stack::{Full, Stack};
 use super::trace::{Action, End, Event, Oddity, Trace};
 use super::value::{Call, CallableId, Encoding, How, Kind, Node, Value};
-use crate::artifact::Watch;
+use crate::io::artifact::Watch;
 use std::collections::HashMap;
 
 /// Keys of a state dict that change what an object does when it is used or given another state.
@@ -376,7 +376,7 @@ impl<'a> Machine<'a> {
 }
 
 /// An empty trace of what starts at `start`.
-pub(super) fn empty_trace(source: crate::source::SharedSource, start: u64, watch: &Watch) -> Trace {
+pub(super) fn empty_trace(source: crate::io::source::SharedSource, start: u64, watch: &Watch) -> Trace {
     Trace {
         source,
         start,

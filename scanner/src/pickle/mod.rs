@@ -27,8 +27,8 @@ pub use machine::risky_key;
 pub use trace::{Action, Callable, End, Event, Oddity, Trace};
 pub use value::NodeId;
 
-use crate::artifact::Watch;
-use crate::source::SharedSource;
+use crate::io::artifact::Watch;
+use crate::io::source::SharedSource;
 
 /// What stands between the opcodes after a BUILD, for loaders that put raw bytes there (joblib).
 #[derive(Debug, Clone, PartialEq, Eq)]

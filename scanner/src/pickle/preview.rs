@@ -2,7 +2,7 @@
 
 use super::trace::Trace;
 use super::value::{Call, How, Kind, Node, Value};
-use crate::source::read_vec;
+use crate::io::source::read_vec;
 
 const LENGTH: usize = 160;
 const DEPTH: usize = 4;

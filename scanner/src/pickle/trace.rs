@@ -2,7 +2,7 @@
 
 use super::heap::Heap;
 use super::value::{Call, CallableId, How, Items, Kind, Node, NodeId, Value};
-use crate::source::{SharedSource, read_vec};
+use crate::io::source::{SharedSource, read_vec};
 use std::borrow::Cow;
 
 /// A name that a stream asks for, as it stands there: before any Python 2 mapping.

@@ -2,13 +2,13 @@
 
 use super::arguments::{self, Problem};
 use super::{Concern, Place};
-use crate::artifact::Artifact;
-use crate::effect::{self, Effect, Judgement, Use};
-use crate::finding::{Severity, Verdict};
+use crate::io::artifact::Artifact;
+use crate::judge::effect::{self, Effect, Judgement, Use};
+use crate::judge::finding::{Severity, Verdict};
+use crate::observe::observations::Listener;
 use crate::pickle::trace::{Action, Event, Trace};
 use crate::pickle::value::{CallableId, How, Kind, Node, Value};
 use crate::pickle::{Callable, preview, risky_key};
-use crate::seen::Listener;
 use std::collections::HashMap;
 
 /// Judges the events of one stream; remembers what each name means.

@@ -1,11 +1,11 @@
 //! From what was seen to what is said: findings, a verdict, and what was not read.
 
 use crate::examine::{Examination, Looked};
-use crate::finding::{Concern, Finding, Verdict, fingerprint};
-use crate::limits::Limits;
+use crate::io::limits::Limits;
+use crate::judge::finding::{Concern, Finding, Verdict, fingerprint};
+use crate::judge::report::{ArtifactReport, NotRead, UNKNOWN_FORMAT};
+use crate::judge::rule::{facts, rules};
 use crate::pickle::listing;
-use crate::report::{ArtifactReport, NotRead, UNKNOWN_FORMAT};
-use crate::rule::{facts, rules};
 use std::collections::{HashMap, HashSet};
 
 const EXCERPTS: usize = 8;
@@ -94,7 +94,7 @@ fn excerpt(looked: &Looked, stream: Option<u64>, finding: &mut Finding) {
         .into_iter()
         .map(|(offset, text)| {
             let note = (offset == at).then(|| finding.evidence.clone().or_else(|| finding.callable.clone())).flatten();
-            crate::finding::Line { offset, text, note }
+            crate::judge::finding::Line { offset, text, note }
         })
         .collect();
 }

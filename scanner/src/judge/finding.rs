@@ -4,7 +4,7 @@
 //! same finding again" from one scan to the next, so it holds nothing that moves when a model is saved once more:
 //! no offset, no size, no message.
 
-use crate::hash::hex;
+use crate::io::hash::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

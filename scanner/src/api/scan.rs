@@ -1,21 +1,21 @@
 //! The face of the scanner: files and folders in, reports out. What is inside a single file is told in `inspect`.
 
+use crate::api::not_followed;
+use crate::api::providers::{Brought, Gathered, Outside, Unchanged};
 use crate::archive::directory::{self, Found, Kind};
-use crate::artifact::Watch;
 use crate::examine::{Examination, examine};
-use crate::fact::{Fact, Unread};
 use crate::format::Format;
 use crate::format::lfs_pointer::{self, LfsPointer, Pointer};
-use crate::hash;
-use crate::judge::judge;
-use crate::limits::Limits;
-use crate::not_followed;
-use crate::outside::{Brought, Gathered, Outside, Unchanged};
-use crate::policy::Policy;
-use crate::report::{ArtifactReport, Integrity, LfsReport, NotRead, Report, ScanError};
-use crate::seen::Keep;
-use crate::source::Source;
-use crate::verdicts::{Key, Verdicts};
+use crate::io::artifact::Watch;
+use crate::io::hash;
+use crate::io::limits::Limits;
+use crate::io::source::Source;
+use crate::judge::judgement::judge;
+use crate::judge::policy::Policy;
+use crate::judge::report::{ArtifactReport, Integrity, LfsReport, NotRead, Report, ScanError};
+use crate::judge::verdict_cache::{Key, Verdicts};
+use crate::observe::fact::{Fact, Unread};
+use crate::observe::observations::Keep;
 use rayon::prelude::*;
 use std::io;
 use std::path::{Path, PathBuf};

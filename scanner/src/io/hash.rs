@@ -1,6 +1,6 @@
 //! SHA-256 as people write it: of all bytes of a source, and of what is put together here.
 
-use crate::source::Source;
+use crate::io::source::Source;
 use sha2::{Digest, Sha256};
 use std::io;
 

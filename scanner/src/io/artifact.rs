@@ -1,8 +1,8 @@
 //! One thing to look at: some bytes, where they stand, and what is already known about their part in a larger whole.
 
-use crate::chain::Chain;
-use crate::limits::Limits;
-use crate::source::SharedSource;
+use crate::io::limits::Limits;
+use crate::io::member_path::Chain;
+use crate::io::source::SharedSource;
 use std::sync::Arc;
 use std::time::Instant;
 

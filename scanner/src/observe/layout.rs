@@ -4,7 +4,7 @@
 //! same archive again, lest it see another one.
 
 use crate::archive::zip::ZipEntry;
-use crate::source::SharedSource;
+use crate::io::source::SharedSource;
 use std::collections::{BTreeMap, HashMap};
 
 /// Where the numbers of one artifact stand.

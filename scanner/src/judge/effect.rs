@@ -52,25 +52,25 @@ struct Tables {
 }
 
 const LIBRARIES: &[&str] = &[
-    include_str!("../data/libraries/accelerate.tsv"),
-    include_str!("../data/libraries/catboost.tsv"),
-    include_str!("../data/libraries/dateutil.tsv"),
-    include_str!("../data/libraries/lightgbm.tsv"),
-    include_str!("../data/libraries/numpy.tsv"),
-    include_str!("../data/libraries/pandas.tsv"),
-    include_str!("../data/libraries/pytz.tsv"),
-    include_str!("../data/libraries/scipy.tsv"),
-    include_str!("../data/libraries/sklearn.tsv"),
-    include_str!("../data/libraries/torch.tsv"),
-    include_str!("../data/libraries/transformers.tsv"),
-    include_str!("../data/libraries/xgboost.tsv"),
+    include_str!("../../data/libraries/accelerate.tsv"),
+    include_str!("../../data/libraries/catboost.tsv"),
+    include_str!("../../data/libraries/dateutil.tsv"),
+    include_str!("../../data/libraries/lightgbm.tsv"),
+    include_str!("../../data/libraries/numpy.tsv"),
+    include_str!("../../data/libraries/pandas.tsv"),
+    include_str!("../../data/libraries/pytz.tsv"),
+    include_str!("../../data/libraries/scipy.tsv"),
+    include_str!("../../data/libraries/sklearn.tsv"),
+    include_str!("../../data/libraries/torch.tsv"),
+    include_str!("../../data/libraries/transformers.tsv"),
+    include_str!("../../data/libraries/xgboost.tsv"),
 ];
 
-const CALLABLES: &str = include_str!("../data/callables.tsv");
-const ARGUMENTS: &str = include_str!("../data/arguments.tsv");
-const SHAPES: &str = include_str!("../data/shapes.tsv");
-const FIX_IMPORTS: &str = include_str!("../data/fix_imports.tsv");
-pub(crate) const KERAS: &str = include_str!("../data/keras.tsv");
+const CALLABLES: &str = include_str!("../../data/callables.tsv");
+const ARGUMENTS: &str = include_str!("../../data/arguments.tsv");
+const SHAPES: &str = include_str!("../../data/shapes.tsv");
+const FIX_IMPORTS: &str = include_str!("../../data/fix_imports.tsv");
+pub(crate) const KERAS: &str = include_str!("../../data/keras.tsv");
 
 /// The text of all tables, in a fixed order.
 pub(crate) fn texts() -> impl Iterator<Item = &'static str> {

@@ -4,8 +4,8 @@
 //! configuration must not name either, and what no table knows is unknown.
 
 use super::Concern;
-use crate::effect::{self, Effect, Judgement, Use};
-use crate::finding::{Severity, Verdict};
+use crate::judge::effect::{self, Effect, Judgement, Use};
+use crate::judge::finding::{Severity, Verdict};
 use crate::pickle::Callable;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;

@@ -1,13 +1,13 @@
 //! What one look at one artifact yields: facts with their places, members to look at next, and what was not read.
 
 use crate::archive::Entry;
-use crate::artifact::Artifact;
-use crate::artifact::Role;
-use crate::fact::{Fact, Unread};
-use crate::finding::Concern;
-use crate::layout::Layout;
+use crate::io::artifact::Artifact;
+use crate::io::artifact::Role;
+use crate::io::source::SharedSource;
+use crate::judge::finding::Concern;
+use crate::observe::fact::{Fact, Unread};
+use crate::observe::layout::Layout;
 use crate::pickle::{self, Event, Options, Reading, Trace};
-use crate::source::SharedSource;
 use std::sync::Arc;
 
 /// Of raw numbers so many bytes are looked at.
@@ -193,6 +193,6 @@ impl Seen {
 #[cfg(test)]
 impl Default for Seen {
     fn default() -> Self {
-        Self::new(crate::rule::calls::Calls::listen, Keep::default())
+        Self::new(crate::judge::rule::calls::Calls::listen, Keep::default())
     }
 }

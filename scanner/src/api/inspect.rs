@@ -2,13 +2,15 @@
 //! what the findings say beside it.
 
 use crate::archive::directory;
-use crate::artifact::Watch;
 use crate::examine::{Examination, examine};
-use crate::limits::Limits;
+use crate::io::artifact::Watch;
+use crate::io::limits::Limits;
+use crate::judge::report::{
+    CallReport, ImportReport, InspectReport, MemberReport, NotRead, PickleReport, UNKNOWN_FORMAT,
+};
+use crate::observe::observations::Keep;
 use crate::pickle::trace::{Action, Trace};
 use crate::pickle::{listing, opcode, preview, value::Value};
-use crate::report::{CallReport, ImportReport, InspectReport, MemberReport, NotRead, PickleReport, UNKNOWN_FORMAT};
-use crate::seen::Keep;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;

@@ -3,8 +3,8 @@
 
 use crate::archive::directory::Found;
 use crate::format::lfs_pointer::Pointer;
-use crate::report::LfsReport;
-use crate::source::{FileSource, Memory, Source, Stamp, read_vec};
+use crate::io::source::{FileSource, Memory, Source, Stamp, read_vec};
+use crate::judge::report::LfsReport;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

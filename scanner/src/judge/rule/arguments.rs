@@ -1,7 +1,7 @@
 //! The arguments that picklers give to inert callables. A callable that calls, imports or allocates by its arguments is
 //! inert only with these; `data/README.md` says why each is as it is.
 
-use crate::effect::{self, Effect, Use};
+use crate::judge::effect::{self, Effect, Use};
 use crate::pickle::trace::{Callable, Trace};
 use crate::pickle::value::{Call, CallableId, How, Items, Kind, Node, Value};
 use std::borrow::Cow;
@@ -58,7 +58,7 @@ impl<'a> Args<'a> {
     fn text(&self, index: usize) -> Option<Cow<'a, str>> {
         match self.get(index) {
             Value::Bytes { len, at } if len <= 64 => {
-                let bytes = crate::source::read_vec(self.trace.source.as_ref(), at, len as usize).ok()?;
+                let bytes = crate::io::source::read_vec(self.trace.source.as_ref(), at, len as usize).ok()?;
                 String::from_utf8(bytes).ok().map(Cow::Owned)
             }
             value => self.trace.shown(value, 10_000),

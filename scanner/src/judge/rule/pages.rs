@@ -1,7 +1,7 @@
 //! The pages of the rules: what a finding means, an example, and what to do. `modelscan rule`, the help under each
 //! finding and `docs/rules.md` are all made from here. An id is a promise: people put it into their configuration.
 
-use crate::finding::Severity;
+use crate::judge::finding::Severity;
 
 /// The page of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -276,8 +276,8 @@ class Payload:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fact::{Fact, Unread, Weight};
-    use crate::rule::facts;
+    use crate::judge::rule::facts;
+    use crate::observe::fact::{Fact, Unread, Weight};
 
     /// Everything that makes a concern.
     const SOURCES: [&str; 4] =

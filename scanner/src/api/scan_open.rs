@@ -4,16 +4,16 @@
 //! Each look has threads of its own, gone when it ends: a process that forks, as servers do, takes no pool along whose
 //! threads did not come with it.
 
-use crate::artifact::Watch;
 use crate::examine::{Examination, examine};
-use crate::fact::Unread;
-use crate::hash;
-use crate::judge::judge;
-use crate::limits::Limits;
+use crate::io::artifact::Watch;
+use crate::io::hash;
+use crate::io::limits::Limits;
+use crate::io::source::{FileSource, SharedSource, Window};
+use crate::judge::judgement::judge;
+use crate::judge::report::ArtifactReport;
+use crate::observe::fact::Unread;
+use crate::observe::observations::Keep;
 use crate::pickle::trace::Trace;
-use crate::report::ArtifactReport;
-use crate::seen::Keep;
-use crate::source::{FileSource, SharedSource, Window};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
@@ -109,8 +109,8 @@ fn imports(examination: &Examination) -> BTreeSet<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Verdict;
-    use crate::source::Memory;
+    use crate::io::source::Memory;
+    use crate::judge::finding::Verdict;
 
     const SYSTEM: &[u8] = b"cposix\nsystem\n(S'true'\ntR.";
 

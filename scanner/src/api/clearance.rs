@@ -4,14 +4,14 @@
 //! policy has no say here; it silences findings and cannot make a file clean.
 
 use crate::archive::directory::open_named;
-use crate::artifact::Watch;
 use crate::examine::{Examination, examine};
-use crate::finding::Verdict;
-use crate::judge::judge;
-use crate::limits::Limits;
-use crate::report::ArtifactReport;
-use crate::seen::Keep;
-use crate::source::{FileSource, SharedSource, Stamp};
+use crate::io::artifact::Watch;
+use crate::io::limits::Limits;
+use crate::io::source::{FileSource, SharedSource, Stamp};
+use crate::judge::finding::Verdict;
+use crate::judge::judgement::judge;
+use crate::judge::report::ArtifactReport;
+use crate::observe::observations::Keep;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

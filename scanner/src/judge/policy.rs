@@ -3,7 +3,7 @@
 //! A policy silences, it never absolves: a finding it names stays in the report, marked, and the verdict of the
 //! artifact stays what it was. Nothing here can make an artifact clean.
 
-use crate::finding::{Finding, Severity, Verdict};
+use crate::judge::finding::{Finding, Severity, Verdict};
 use std::collections::BTreeMap;
 
 /// The reason that stands under a finding of the baseline.

@@ -1,14 +1,14 @@
 //! What a scan does not open: links that lead out of what is scanned, FIFOs, sockets, devices. A person's own links are followed, those
 //! that came with a change are not.
 
-use crate::artifact::Watch;
 use crate::examine::examine;
-use crate::fact::{Fact, Unread};
-use crate::judge::judge;
-use crate::limits::Limits;
-use crate::report::ArtifactReport;
-use crate::seen::Keep;
-use crate::source::Memory;
+use crate::io::artifact::Watch;
+use crate::io::limits::Limits;
+use crate::io::source::Memory;
+use crate::judge::judgement::judge;
+use crate::judge::report::ArtifactReport;
+use crate::observe::fact::{Fact, Unread};
+use crate::observe::observations::Keep;
 use std::path::Path;
 use std::sync::Arc;
 

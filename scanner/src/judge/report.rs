@@ -3,10 +3,10 @@
 //! Nothing here depends on how many threads looked: artifacts are sorted by path, findings by place, and neither
 //! time nor host stands in a report.
 
-pub use crate::finding::Verdict;
+pub use crate::judge::finding::Verdict;
 
-use crate::finding::Finding;
-use crate::seen::Tensor;
+use crate::judge::finding::Finding;
+use crate::observe::observations::Tensor;
 use serde::Serialize;
 
 /// The format of a file that no format claims.

@@ -6,12 +6,12 @@
 //! limits. Whoever can write into the folder can make the scanner say anything, so the folder must be the user's alone; a
 //! checksum finds what is damaged, not what is forged. An entry that is not what it should be is not there.
 
-use crate::finding::{Finding, Line, Severity, Verdict, fingerprint};
 use crate::format::all::FORMATS;
-use crate::hash::hex;
-use crate::limits::Limits;
-use crate::report::{ArtifactReport, UNKNOWN_FORMAT};
-use crate::rule::rules;
+use crate::io::hash::hex;
+use crate::io::limits::Limits;
+use crate::judge::finding::{Finding, Line, Severity, Verdict, fingerprint};
+use crate::judge::report::{ArtifactReport, UNKNOWN_FORMAT};
+use crate::judge::rule::rules;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -225,8 +225,8 @@ fn format(id: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::opened::Opened;
-    use crate::source::Memory;
+    use crate::api::scan_open::Opened;
+    use crate::io::source::Memory;
     use std::sync::Arc;
 
     fn scanned(path: &str) -> ArtifactReport {
@@ -307,7 +307,11 @@ mod tests {
     fn what_was_not_read_whole_is_not_remembered_and_nothing_is_left_behind() {
         let (_folder, verdicts) = verdicts();
         let mut report = scanned("a.pkl");
-        report.not_read.push(crate::report::NotRead { member: None, offset: None, reason: "time ran out".into() });
+        report.not_read.push(crate::judge::report::NotRead {
+            member: None,
+            offset: None,
+            reason: "time ran out".into(),
+        });
         verdicts.put(&key(), &report);
         assert_eq!(fs::read_dir(&verdicts.folder).expect("it is there").count(), 0);
     }

@@ -1,8 +1,8 @@
 //! What the facts of formats and archives mean.
 
 use super::{Concern, configured};
-use crate::fact::{Fact, Unread, Weight};
-use crate::finding::{Severity, Verdict};
+use crate::judge::finding::{Severity, Verdict};
+use crate::observe::fact::{Fact, Unread, Weight};
 use crate::pickle::trace::{End, Trace};
 
 const fn weighed(weight: Weight) -> (Severity, Verdict) {

@@ -3,9 +3,9 @@
 //! A lock or a cache keeps verdicts for longer than the program that made them. It keeps this digest beside them, and where
 //! another one holds by then, what was said is asked anew.
 
-use crate::effect;
-use crate::hash::hex;
-use crate::rule::rules;
+use crate::io::hash::hex;
+use crate::judge::effect;
+use crate::judge::rule::rules;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ const CODE: [&str; 7] = [
     include_str!("rule/facts.rs"),
     include_str!("rule/mod.rs"),
     include_str!("effect.rs"),
-    include_str!("judge.rs"),
+    include_str!("judgement.rs"),
 ];
 
 static DIGEST: LazyLock<String> = LazyLock::new(|| {

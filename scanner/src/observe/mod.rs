@@ -1,0 +1,5 @@
+//! Observations of an artifact, without an opinion: facts, tensor layouts, pickle streams.
+
+pub mod fact;
+pub mod layout;
+pub mod observations;
