@@ -1,8 +1,8 @@
 //! What all targets share: bounds low enough that an input which passes one is found soon, and a source over the input.
 #![forbid(unsafe_code)]
 
-use scanner::io::artifact::{Artifact, Role, Watch};
-use scanner::io::member_path::Chain;
+use scanner::io::artifact::{Artifact, Role, ScanBudget};
+use scanner::io::member_path::MemberPath;
 use scanner::io::limits::Limits;
 use scanner::io::source::{Memory, SharedSource};
 use std::sync::Arc;
@@ -38,9 +38,9 @@ pub fn limits() -> Limits {
     }
 }
 
-/// A watch over those bounds.
-pub fn watch() -> Watch {
-    Watch::start(Arc::new(limits()))
+/// A budget over those bounds.
+pub fn budget() -> ScanBudget {
+    ScanBudget::start(Arc::new(limits()))
 }
 
 /// The input as a source.
@@ -51,11 +51,11 @@ pub fn source(bytes: &[u8]) -> SharedSource {
 /// The input as an artifact of its own.
 pub fn artifact(bytes: &[u8], name: &str) -> Artifact {
     Artifact {
-        chain: Chain::root(),
+        member_path: MemberPath::root(),
         name: name.to_owned(),
         source: source(bytes),
         depth: 0,
         role: Role::Unknown,
-        watch: watch(),
+        budget: budget(),
     }
 }

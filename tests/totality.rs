@@ -7,11 +7,11 @@
 
 use fixtures::Corpus;
 use scanner::examine::examine;
-use scanner::io::artifact::Watch;
+use scanner::io::artifact::ScanBudget;
 use scanner::io::limits::Limits;
 use scanner::io::source::Memory;
 use scanner::judge::judgement::judge;
-use scanner::observe::observations::Keep;
+use scanner::observe::observations::Retain;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -167,7 +167,8 @@ fn low() -> Limits {
 /// Scans the bytes twice and checks all that must hold of the answers.
 fn check(name: &str, bytes: &[u8], limits: &Arc<Limits>) {
     let answer = || {
-        let examination = examine(Arc::new(Memory::new(bytes)), name, &Watch::start(limits.clone()), Keep::default());
+        let examination =
+            examine(Arc::new(Memory::new(bytes)), name, &ScanBudget::start(limits.clone()), Retain::default());
         judge(&examination, name, limits)
     };
     let start = Instant::now();

@@ -6,14 +6,14 @@ use modelscan_fuzz::artifact;
 use scanner::format::Format;
 use scanner::format::numpy::Numpy;
 use scanner::judge::rule::calls::Calls;
-use scanner::observe::observations::{Content, Keep, Seen};
+use scanner::observe::observations::{Content, Retain, Observations};
 
 fuzz_target!(|bytes: &[u8]| {
     let look = |bytes: &[u8]| {
-        let mut seen = Seen::new(Calls::listen, Keep::default());
-        Numpy.examine(&artifact(bytes, "input.npy"), &mut seen);
-        assert!(seen.tensors.len() <= 1);
-        for member in &seen.members {
+        let mut observations = Observations::new(Calls::listen, Retain::default());
+        Numpy.examine(&artifact(bytes, "input.npy"), &mut observations);
+        assert!(observations.tensors.len() <= 1);
+        for member in &observations.members {
             assert!(matches!(&member.content, Content::Source(source) if source.len() <= bytes.len() as u64));
         }
     };

@@ -2,13 +2,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use modelscan_fuzz::{limits, source, watch};
+use modelscan_fuzz::{limits, source, budget};
 use scanner::examine::examine;
 use scanner::judge::judgement::judge;
-use scanner::observe::observations::Keep;
+use scanner::observe::observations::Retain;
 
 fuzz_target!(|bytes: &[u8]| {
-    let report = || judge(&examine(source(bytes), "input", &watch(), Keep::default()), "input", &limits());
+    let report = || judge(&examine(source(bytes), "input", &budget(), Retain::default()), "input", &limits());
     let first = report();
     assert!(first.not_read.iter().all(|one| !one.reason.contains("the scanner itself failed")));
     let text = |report| serde_json::to_string(report).expect("a report can be written");

@@ -2,13 +2,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use modelscan_fuzz::{limits, source, watch};
+use modelscan_fuzz::{limits, source, budget};
 use scanner::archive::tar::{TarArchive, recognize};
 use scanner::io::source::read_vec;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = recognize(bytes);
-    let archive = TarArchive::read(&source(bytes), &watch());
+    let archive = TarArchive::read(&source(bytes), &budget());
     assert!(archive.entries.len() <= limits().entries);
     for entry in archive.entries.iter().take(64) {
         assert!(entry.header < bytes.len() as u64);

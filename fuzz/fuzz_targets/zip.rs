@@ -2,14 +2,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use modelscan_fuzz::{limits, source, watch};
+use modelscan_fuzz::{limits, source, budget};
 use scanner::archive::Entry;
 use scanner::archive::zip::ZipArchive;
 use scanner::io::source::read_vec;
 
 fuzz_target!(|bytes: &[u8]| {
-    let (source, watch, limits) = (source(bytes), watch(), limits());
-    let archive = ZipArchive::read(&source, &watch);
+    let (source, budget, limits) = (source(bytes), budget(), limits());
+    let archive = ZipArchive::read(&source, &budget);
     assert!(archive.entries.len() <= limits.entries);
     for region in &archive.regions {
         assert!(region.source.len() <= bytes.len() as u64);
@@ -18,7 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
         if let Some((at, len)) = entry.stored_range() {
             assert!(at.checked_add(len).is_some());
         }
-        let opened = entry.open(&watch);
+        let opened = entry.open(&budget);
         if let Some(content) = opened.source {
             assert!(content.len() <= limits.member_bytes, "{} bytes of one member", content.len());
             let _ = read_vec(&*content, content.len() / 2, 4096);

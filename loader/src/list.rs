@@ -7,10 +7,10 @@ use crate::open::Policy;
 use crate::walk::walk;
 use scanner::archive::directory::open_named;
 use scanner::examine::examine;
-use scanner::io::artifact::Watch;
+use scanner::io::artifact::ScanBudget;
 use scanner::io::limits::Limits;
 use scanner::observe::layout::Layout;
-use scanner::observe::observations::{Keep, Tensor};
+use scanner::observe::observations::{Retain, Tensor};
 use scanner::pickle::{End, Trace};
 use std::io;
 use std::path::Path;
@@ -33,26 +33,30 @@ pub struct Listing {
 pub fn list(path: &Path, limits: &Limits) -> io::Result<Listing> {
     let (file, name) = open_named(path)?;
     let limits = Policy { limits: limits.clone(), ..Policy::default() }.roomy();
-    let keep = Keep { events: false, layout: true };
-    let looked = examine(Arc::new(file), &name, &Watch::start(Arc::new(limits)), keep).looked;
-    let Some(root) = looked.first() else { return Ok(Listing::default()) };
+    let keep = Retain { events: false, layout: true };
+    let examined = examine(Arc::new(file), &name, &ScanBudget::start(Arc::new(limits)), keep).artifacts;
+    let Some(root) = examined.first() else { return Ok(Listing::default()) };
     let pickle = match (root.format, &root.layout) {
         (Some("torch-zip"), Some(Layout::TorchZip(zip))) => {
             let name = format!("{}/data.pkl", zip.root);
-            let member =
-                looked.iter().find(|looked| looked.chain.path().is_some_and(|p| p.eq_ignore_ascii_case(&name)));
-            member.and_then(|looked| looked.pickles.first())
+            let member = examined
+                .iter()
+                .find(|examined| examined.member_path.path().is_some_and(|p| p.eq_ignore_ascii_case(&name)));
+            member.and_then(|examined| examined.pickles.first())
         }
         (Some("torch-zip"), _) => None,
         // Magic number, protocol, system; then the object.
         (Some("torch-legacy"), _) => root.pickles.get(3),
         (Some("pickle"), _) => root.pickles.first(),
         _ => {
-            let complete = looked.iter().all(|looked| looked.unread.is_empty());
-            return Ok(Listing { tensors: looked.into_iter().flat_map(|looked| looked.tensors).collect(), complete });
+            let complete = examined.iter().all(|examined| examined.unread.is_empty());
+            return Ok(Listing {
+                tensors: examined.into_iter().flat_map(|examined| examined.tensors).collect(),
+                complete,
+            });
         }
     };
-    Ok(pickle.map_or_else(Listing::default, |heard| tensors(&heard.trace)))
+    Ok(pickle.map_or_else(Listing::default, |stream| tensors(&stream.trace)))
 }
 
 /// The tensors that the value of a pickle holds, in the order in which it names them.

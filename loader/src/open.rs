@@ -4,7 +4,7 @@ use crate::draft::{Drafts, LeftOut, Refused, Wanted};
 use crate::error::Error;
 use crate::plan::{PlanOptions, Planned, TensorPlan};
 use crate::source::Contents;
-use scanner::api::clearance::{Examined, Standing, clear, clear_opened};
+use scanner::api::clearance::{Clearance, Examined, clear, clear_opened};
 use scanner::io::limits::Limits;
 use scanner::io::source::FileSource;
 use scanner::judge::report::ArtifactReport;
@@ -107,12 +107,12 @@ pub(crate) fn admit(path: &Path, limits: &Limits, allow_unproven: bool) -> Resul
     let_in(clear(path, limits).map_err(Error::io(path))?, allow_unproven)
 }
 
-fn let_in(standing: Standing, allow_unproven: bool) -> Result<(Examined, bool), Error> {
+fn let_in(standing: Clearance, allow_unproven: bool) -> Result<(Examined, bool), Error> {
     match standing {
-        Standing::Cleared(cleared) => Ok((cleared.into_inner(), true)),
-        Standing::Unproven(unproven) if allow_unproven => Ok((unproven.into_inner(), false)),
-        Standing::Unproven(unproven) => Err(Error::NotCleared(Box::new(unproven.report().clone()))),
-        Standing::Refused(report) => Err(Error::NotCleared(report)),
+        Clearance::Cleared(cleared) => Ok((cleared.into_inner(), true)),
+        Clearance::Unproven(unproven) if allow_unproven => Ok((unproven.into_inner(), false)),
+        Clearance::Unproven(unproven) => Err(Error::NotCleared(Box::new(unproven.report().clone()))),
+        Clearance::Refused(report) => Err(Error::NotCleared(report)),
     }
 }
 

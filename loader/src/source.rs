@@ -11,11 +11,11 @@ use crate::strided::View;
 use crate::transform::Transform;
 use crate::zip_record::{self, big_endian};
 use scanner::api::clearance::Examined;
-use scanner::examine::Looked;
-use scanner::io::artifact::Watch;
+use scanner::examine::ExaminedArtifact;
+use scanner::io::artifact::ScanBudget;
 use scanner::io::limits::Limits;
 use scanner::io::source::SharedSource;
-use scanner::observe::fact::{Fact, Weight};
+use scanner::observe::fact::{Deviation, Fact};
 use scanner::observe::layout::{Layout, Npy, Placed};
 use scanner::pickle::{End, Trace};
 use std::collections::HashMap;
@@ -25,30 +25,30 @@ use std::time::Duration;
 
 /// Everything in a file, by its path in it.
 pub(crate) struct Contents<'a> {
-    looked: &'a [Looked],
-    by_path: HashMap<Option<&'a str>, &'a Looked>,
+    artifacts: &'a [ExaminedArtifact],
+    by_path: HashMap<Option<&'a str>, &'a ExaminedArtifact>,
     source: SharedSource,
-    watch: Watch,
+    budget: ScanBudget,
 }
 
 impl<'a> Contents<'a> {
     /// What was seen in a file.
     pub(crate) fn new(examined: &'a Examined, limits: &Limits) -> Self {
-        let looked = examined.examination().looked.as_slice();
+        let artifacts = examined.examination().artifacts.as_slice();
         // The clock of the scan has stopped: how long a copy takes is for the caller to say.
         let limits = Limits { time: Duration::MAX, ..limits.clone() };
-        let by_path = looked.iter().rev().map(|looked| (looked.chain.path(), looked)).collect();
-        Self { looked, by_path, source: examined.source(), watch: Watch::start(Arc::new(limits)) }
+        let by_path = artifacts.iter().rev().map(|examined| (examined.member_path.path(), examined)).collect();
+        Self { artifacts, by_path, source: examined.source(), budget: ScanBudget::start(Arc::new(limits)) }
     }
 
-    fn at(&self, path: Option<&str>) -> Option<&'a Looked> {
+    fn at(&self, path: Option<&str>) -> Option<&'a ExaminedArtifact> {
         self.by_path.get(&path).copied()
     }
 
     /// The tensors of the whole file; `path` names those that have no name of their own.
     pub(crate) fn drafts(&self, path: &Path, wanted: &Wanted<'_>) -> Drafts {
         let mut drafts = Drafts { framework: "pt", ..Drafts::default() };
-        let Some(root) = self.looked.first() else { return drafts };
+        let Some(root) = self.artifacts.first() else { return drafts };
         match root.format {
             Some("torch-zip") => self.torch_zip(None, wanted, &mut drafts),
             Some("torch-legacy") => self.torch_legacy(root, wanted, &mut drafts),
@@ -96,18 +96,20 @@ impl<'a> Contents<'a> {
     /// # Errors
     /// Why there are none.
     pub(crate) fn zip_storages(&self, item: Option<&str>) -> Result<Storages<'a>, String> {
-        let looked = self.at(item).ok_or("it is not there")?;
-        let Some(Layout::TorchZip(zip)) = &looked.layout else { return Err("it is no checkpoint of torch".to_owned()) };
+        let examined = self.at(item).ok_or("it is not there")?;
+        let Some(Layout::TorchZip(zip)) = &examined.layout else {
+            return Err("it is no checkpoint of torch".to_owned());
+        };
         // Whoever takes what is unproven takes unknown classes, and not an archive in which others read something else.
-        if let Some(what) = looked.facts.iter().find_map(|(_, fact)| differs(fact)) {
+        if let Some(what) = examined.facts.iter().find_map(|(_, fact)| differs(fact)) {
             return Err(format!("readers of its zip disagree: {what}"));
         }
         let name = &zip_record::find(zip, "data.pkl")?.ok_or("it has no data.pkl")?.name;
         let path = item.map_or_else(|| name.clone(), |item| format!("{item}::{name}"));
         let pickle = self.at(Some(&path)).ok_or("its data.pkl was not looked at")?;
         let trace = whole(pickle, 0)?;
-        let place = Place::Zip { zip, big: big_endian(zip, &self.watch)? };
-        Ok(Storages::new(trace, place, pickle.chain.path(), item.is_none(), &self.watch))
+        let place = Place::Zip { zip, big: big_endian(zip, &self.budget)? };
+        Ok(Storages::new(trace, place, pickle.member_path.path(), item.is_none(), &self.budget))
     }
 
     /// The storages of the zip that stands in this range of a file of zips in a row, or of a file that is one.
@@ -129,14 +131,14 @@ impl<'a> Contents<'a> {
 
     /// What a TorchScript archive holds beside its parameters.
     fn programs(&self, item: Option<&str>, drafts: &mut Drafts) {
-        if let Some(Layout::TorchZip(zip)) = self.at(item).and_then(|looked| looked.layout.as_ref())
+        if let Some(Layout::TorchZip(zip)) = self.at(item).and_then(|examined| examined.layout.as_ref())
             && zip.script
         {
             drafts.leave(format!("{}/code", zip.root), "the program of a TorchScript archive, and its constants");
         }
     }
 
-    fn torch_legacy(&self, root: &'a Looked, wanted: &Wanted<'_>, drafts: &mut Drafts) {
+    fn torch_legacy(&self, root: &'a ExaminedArtifact, wanted: &Wanted<'_>, drafts: &mut Drafts) {
         // Magic number, protocol, system; then the object.
         let trace = match whole(root, 3) {
             Ok(trace) => trace,
@@ -145,7 +147,7 @@ impl<'a> Contents<'a> {
         let Some(Layout::TorchLegacy { source, storages }) = &root.layout else {
             return drafts.refuse("", "its storages could not be found");
         };
-        let mut storages = Storages::new(trace, Place::Legacy { source, storages }, None, true, &self.watch);
+        let mut storages = Storages::new(trace, Place::Legacy { source, storages }, None, true, &self.budget);
         drafts.pickle(&mut storages, wanted);
     }
 
@@ -164,21 +166,21 @@ impl<'a> Contents<'a> {
             Ok(trace) => trace,
             Err(why) => return drafts.refuse("", why),
         };
-        let member = numbers.chain.path().unwrap_or_default().into();
+        let member = numbers.member_path.path().unwrap_or_default().into();
         let place = Place::Tar { source, storages, views, tensors, member };
-        let mut storages = Storages::new(trace, place, pickle.chain.path(), false, &self.watch);
+        let mut storages = Storages::new(trace, place, pickle.member_path.path(), false, &self.budget);
         drafts.pickle(&mut storages, wanted);
     }
 
-    fn pickle(&self, looked: &'a Looked, index: usize, wanted: &Wanted<'_>, drafts: &mut Drafts) {
+    fn pickle(&self, examined: &'a ExaminedArtifact, index: usize, wanted: &Wanted<'_>, drafts: &mut Drafts) {
         drafts.framework = "np";
-        match whole(looked, index) {
+        match whole(examined, index) {
             Ok(trace) => {
-                let path = looked.chain.path();
-                let mut storages = Storages::new(trace, Place::Nowhere, path, path.is_none(), &self.watch);
+                let path = examined.member_path.path();
+                let mut storages = Storages::new(trace, Place::Nowhere, path, path.is_none(), &self.budget);
                 drafts.pickle(&mut storages, wanted);
                 let end = trace.start + trace.length;
-                let more = looked.pickles.iter().filter(|heard| heard.trace.start >= end).count();
+                let more = examined.pickles.iter().filter(|stream| stream.trace.start >= end).count();
                 if more > 0 {
                     drafts.leave(format!("(behind {end})"), format!("{more} more pickles behind the first one"));
                 }
@@ -188,12 +190,12 @@ impl<'a> Contents<'a> {
     }
 
     fn compressed(&self, path: &Path, wanted: &Wanted<'_>, drafts: &mut Drafts) {
-        let inner = self.looked.get(1).filter(|looked| matches!(looked.format, Some("pickle" | "numpy")));
+        let inner = self.artifacts.get(1).filter(|examined| matches!(examined.format, Some("pickle" | "numpy")));
         match inner {
-            Some(looked) if looked.format == Some("pickle") => self.pickle(looked, 0, wanted, drafts),
-            Some(looked) => {
+            Some(examined) if examined.format == Some("pickle") => self.pickle(examined, 0, wanted, drafts),
+            Some(examined) => {
                 let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-                self.npy(looked, name, wanted, drafts);
+                self.npy(examined, name, wanted, drafts);
             }
             None => drafts.refuse("", "what is compressed in it is neither a pickle nor an array of numpy"),
         }
@@ -201,13 +203,16 @@ impl<'a> Contents<'a> {
 
     fn npz(&self, wanted: &Wanted<'_>, drafts: &mut Drafts) {
         drafts.framework = "np";
-        let members = self.looked.iter().filter(|looked| looked.chain.path().is_some_and(|path| !path.contains("::")));
+        let members = self
+            .artifacts
+            .iter()
+            .filter(|examined| examined.member_path.path().is_some_and(|path| !path.contains("::")));
         let mut any = false;
-        for looked in members {
-            let name = looked.chain.path().unwrap_or_default();
-            if looked.format == Some("numpy") {
+        for examined in members {
+            let name = examined.member_path.path().unwrap_or_default();
+            if examined.format == Some("numpy") {
                 any = true;
-                self.npy(looked, name.strip_suffix(".npy").unwrap_or(name).to_owned(), wanted, drafts);
+                self.npy(examined, name.strip_suffix(".npy").unwrap_or(name).to_owned(), wanted, drafts);
             } else {
                 drafts.leave(name, "a member that is no array of numpy");
             }
@@ -217,12 +222,12 @@ impl<'a> Contents<'a> {
         }
     }
 
-    fn npy(&self, looked: &'a Looked, name: String, wanted: &Wanted<'_>, drafts: &mut Drafts) {
+    fn npy(&self, examined: &'a ExaminedArtifact, name: String, wanted: &Wanted<'_>, drafts: &mut Drafts) {
         drafts.framework = "np";
-        let Some(Layout::Npy(npy)) = &looked.layout else {
+        let Some(Layout::Npy(npy)) = &examined.layout else {
             return drafts.refuse(name, "it is an array of objects");
         };
-        match array(npy, looked.chain.path()) {
+        match array(npy, examined.member_path.path()) {
             Ok((Some(dtype), data)) if dtype.held().is_some() => {
                 drafts.tensors.push(Draft { name, dtype, shape: npy.shape.clone(), data });
             }
@@ -242,7 +247,7 @@ impl<'a> Contents<'a> {
         }
     }
 
-    fn safetensors(&self, root: &'a Looked, drafts: &mut Drafts) {
+    fn safetensors(&self, root: &'a ExaminedArtifact, drafts: &mut Drafts) {
         let Some(Layout::Safetensors { source, tensors, metadata }) = &root.layout else {
             return drafts.refuse("", "its header could not be read");
         };
@@ -288,21 +293,21 @@ impl<'a> Contents<'a> {
     /// # Errors
     /// Why there is none.
     pub(crate) fn trace(&self) -> Result<&'a Trace, String> {
-        whole(self.looked.first().ok_or("it is empty")?, 0)
+        whole(self.artifacts.first().ok_or("it is empty")?, 0)
     }
 }
 
 /// What leads one reader of an archive elsewhere than another one: two entries of one name, or one over the other.
 fn differs(fact: &Fact) -> Option<&str> {
     match fact {
-        Fact::ArchiveMismatch { what, weight: Weight::Misleading } => Some(what),
+        Fact::ArchiveMismatch { what, deviation: Deviation::Misleading } => Some(what),
         _ => None,
     }
 }
 
 /// The stream of that number, which must end as it should.
-fn whole(looked: &Looked, index: usize) -> Result<&Trace, String> {
-    let trace = looked.pickles.get(index).map(|heard| &heard.trace).ok_or("its pickle was not found")?;
+fn whole(examined: &ExaminedArtifact, index: usize) -> Result<&Trace, String> {
+    let trace = examined.pickles.get(index).map(|stream| &stream.trace).ok_or("its pickle was not found")?;
     match &trace.end {
         End::Stop => Ok(trace),
         other => Err(format!("its pickle cannot be followed to its end: {}", other.text())),

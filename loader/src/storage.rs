@@ -12,7 +12,7 @@ use crate::transform::Transform;
 use crate::walk::KEY;
 use crate::zip_record;
 use scanner::format::torch_zip::{item_size, storage};
-use scanner::io::artifact::Watch;
+use scanner::io::artifact::ScanBudget;
 use scanner::io::source::SharedSource;
 use scanner::observe::layout::{Range, TarStorage, TarTensor, TarView, TorchZip};
 use scanner::pickle::Trace;
@@ -64,7 +64,7 @@ pub(crate) struct Storages<'a> {
     pub(crate) member: Option<Arc<str>>,
     /// Whether the file is what the ranges of the outermost records are ranges of.
     pub(crate) outermost: bool,
-    pub(crate) watch: Watch,
+    pub(crate) budget: ScanBudget,
     known: HashMap<Cow<'a, str>, Arc<Record>>,
     /// Keys that persistent ids of the stream do not agree on; found when the first one is asked for.
     disputed: Option<HashSet<Cow<'a, str>>>,
@@ -87,7 +87,7 @@ impl<'a> Storages<'a> {
         place: Place<'a>,
         member: Option<&str>,
         outermost: bool,
-        watch: &Watch,
+        budget: &ScanBudget,
     ) -> Self {
         let member = member.map(Arc::from);
         Self {
@@ -95,7 +95,7 @@ impl<'a> Storages<'a> {
             place,
             member,
             outermost,
-            watch: watch.clone(),
+            budget: budget.clone(),
             known: HashMap::new(),
             disputed: None,
             arrays: None,
@@ -211,7 +211,7 @@ impl<'a> Storages<'a> {
             Place::Zip { zip, big } => {
                 let name = format!("{}/data/{key}", zip.root);
                 match zip.entry(&name) {
-                    Some(entry) => zip_record::open(entry, self.member.as_deref(), self.outermost, *big, &self.watch)?,
+                    Some(entry) => zip_record::open(entry, self.member.as_deref(), self.outermost, *big, &self.budget)?,
                     // Records of no bytes may be left out.
                     None if bytes == 0 => Record::made(Arc::new([])),
                     None => return Err(format!("its record {name} is not there")),

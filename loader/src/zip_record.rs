@@ -3,7 +3,7 @@
 use crate::record::Record;
 use scanner::archive::Entry;
 use scanner::archive::zip::ZipEntry;
-use scanner::io::artifact::Watch;
+use scanner::io::artifact::ScanBudget;
 use scanner::io::source::{SharedSource, Source, read_vec};
 use scanner::observe::layout::TorchZip;
 use std::io;
@@ -18,7 +18,7 @@ pub(crate) fn open(
     prefix: Option<&str>,
     outermost: bool,
     big: bool,
-    watch: &Watch,
+    budget: &ScanBudget,
 ) -> Result<Record, String> {
     let cut = || format!("its record {} is cut off", entry.name);
     let mut record = match entry.stored_range() {
@@ -31,7 +31,7 @@ pub(crate) fn open(
         }
         _ if entry.encrypted => return Err(format!("its record {} is encrypted", entry.name)),
         _ => {
-            let source = Unpacked { entry: entry.clone(), watch: watch.clone(), opened: Mutex::new(None) };
+            let source = Unpacked { entry: entry.clone(), budget: budget.clone(), opened: Mutex::new(None) };
             Record::new(Arc::new(source), 0, entry.unpacked).ok_or_else(cut)?
         }
     };
@@ -48,9 +48,9 @@ pub(crate) fn open(
 ///
 /// # Errors
 /// When it says something else.
-pub(crate) fn big_endian(zip: &TorchZip, watch: &Watch) -> Result<bool, String> {
+pub(crate) fn big_endian(zip: &TorchZip, budget: &ScanBudget) -> Result<bool, String> {
     let Some(entry) = find(zip, "byteorder")? else { return Ok(false) };
-    let source = entry.open(watch).source.ok_or("its byteorder cannot be read")?;
+    let source = entry.open(budget).source.ok_or("its byteorder cannot be read")?;
     let word = read_vec(source.as_ref(), 0, 16).map_err(|error| error.to_string())?;
     match word.as_slice() {
         b"little" => Ok(false),
@@ -75,7 +75,7 @@ pub(crate) fn find<'a>(zip: &'a TorchZip, name: &str) -> Result<Option<&'a ZipEn
 /// A packed record: unpacked when it is read, and forgotten when it was read to its end. A checkpoint has thousands.
 struct Unpacked {
     entry: ZipEntry,
-    watch: Watch,
+    budget: ScanBudget,
     opened: Mutex<Option<SharedSource>>,
 }
 
@@ -89,7 +89,7 @@ impl Source for Unpacked {
         let source = match opened.take() {
             Some(source) => source,
             None => {
-                let opened = self.entry.open(&self.watch);
+                let opened = self.entry.open(&self.budget);
                 match (opened.source, opened.unread) {
                     (Some(source), None) => source,
                     (_, Some(why)) => return Err(io::Error::other(format!("{}: {why}", self.entry.name))),

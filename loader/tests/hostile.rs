@@ -1,6 +1,6 @@
 //! Pickles that no library writes: cycles, values shared without end, and shapes that are none.
 
-use scanner::io::artifact::Watch;
+use scanner::io::artifact::ScanBudget;
 use scanner::io::limits::Limits;
 use scanner::io::source::{Memory, SharedSource};
 use scanner::pickle::{self, Options, Reading, Trace};
@@ -10,8 +10,8 @@ use std::time::Instant;
 fn follow(assembly: &str) -> Trace {
     let bytes = fixtures::assemble(assembly).expect("the assembly is right");
     let source: SharedSource = Arc::new(Memory::new(bytes));
-    let watch = Watch::start(Arc::new(Limits { items: 1_000_000, heap_bytes: 256 << 20, ..Limits::default() }));
-    pickle::read(&source, 0, &Options { inline: None, reading: Reading::Transparent }, &watch, &mut |_, _| false)
+    let budget = ScanBudget::start(Arc::new(Limits { items: 1_000_000, heap_bytes: 256 << 20, ..Limits::default() }));
+    pickle::read(&source, 0, &Options { inline: None, reading: Reading::Transparent }, &budget, &mut |_, _| false)
 }
 
 /// A tensor of that shape, as torch writes it.

@@ -19,7 +19,7 @@ pub use lfs::{Lfs, LfsOptions};
 
 use client::{Ask, Client};
 use lfs::Objects;
-use scanner::api::providers::{Brought, Outside};
+use scanner::api::providers::{FetchedInput, InputProvider};
 use scanner::format::lfs_pointer::Pointer;
 use std::path::Path;
 use std::sync::Arc;
@@ -120,17 +120,17 @@ impl Remote {
     }
 }
 
-impl Outside for Remote {
-    fn places(&self) -> Vec<String> {
+impl InputProvider for Remote {
+    fn inputs(&self) -> Vec<String> {
         self.addresses.iter().map(Address::shown).collect()
     }
 
-    fn open(&self, place: usize, read: &Arc<AtomicU64>) -> Result<Brought, String> {
+    fn open(&self, place: usize, read: &Arc<AtomicU64>) -> Result<FetchedInput, String> {
         let address = self.addresses.get(place).ok_or("there is no such address")?;
         let ask = Ask { address: address.clone(), secret: Vec::new(), deadline: self.deadline() };
         let client = self.client.as_ref().ok_or("nothing may be fetched")?;
         let object = open::open(client, ask, self.hash, read)?;
-        Ok(Brought { source: object.source, name: address.file_name(), sha256: object.sha256, lfs: None })
+        Ok(FetchedInput { source: object.source, name: address.file_name(), sha256: object.sha256, lfs: None })
     }
 
     fn resolves(&self) -> bool {
@@ -147,7 +147,7 @@ impl Outside for Remote {
         }
     }
 
-    fn object(&self, path: &Path, pointer: &Pointer, read: &Arc<AtomicU64>) -> Result<Brought, String> {
+    fn object(&self, path: &Path, pointer: &Pointer, read: &Arc<AtomicU64>) -> Result<FetchedInput, String> {
         self.objects.open(self.client.as_ref(), path, pointer, read, self.deadline())
     }
 }

@@ -3,13 +3,13 @@
 use crate::client::{Answer, Ask, Client};
 use crate::range::{FIRST, RangeSource, Version, body, part};
 use crate::whole::WholeSource;
-use scanner::api::providers::Held;
+use scanner::api::providers::VerifiedSource;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 /// An object on a server.
 pub(crate) struct Object {
-    pub(crate) source: Arc<dyn Held>,
+    pub(crate) source: Arc<dyn VerifiedSource>,
     /// The SHA-256 of all of it, where all of it was fetched.
     pub(crate) sha256: Option<String>,
 }

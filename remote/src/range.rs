@@ -6,7 +6,7 @@
 
 use crate::client::{Answer, Ask, Client, io_reason};
 use crate::extents::{Extents, KEPT};
-use scanner::api::providers::Held;
+use scanner::api::providers::VerifiedSource;
 use scanner::io::source::Source;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -202,13 +202,13 @@ impl RangeSource {
     }
 }
 
-impl Held for RangeSource {
-    fn fault(&self) -> Option<String> {
+impl VerifiedSource for RangeSource {
+    fn integrity_error(&self) -> Option<String> {
         self.state().fault.clone()
     }
 
     /// A server may answer one reading in this way and another one in that.
-    fn settled(&self) -> bool {
+    fn is_stable(&self) -> bool {
         false
     }
 }

@@ -2,7 +2,7 @@
 //! scan. Its hash is taken on the way.
 
 use crate::client::{Answer, Client, io_reason};
-use scanner::api::providers::Held;
+use scanner::api::providers::VerifiedSource;
 use scanner::io::hash::hex;
 use scanner::io::source::{FileSource, Source};
 use sha2::{Digest, Sha256};
@@ -62,12 +62,12 @@ impl Source for WholeSource {
     }
 }
 
-impl Held for WholeSource {
-    fn fault(&self) -> Option<String> {
+impl VerifiedSource for WholeSource {
+    fn integrity_error(&self) -> Option<String> {
         None
     }
 
-    fn settled(&self) -> bool {
+    fn is_stable(&self) -> bool {
         true
     }
 }

@@ -6,13 +6,13 @@
 use crate::archive::Opened;
 use crate::format::all::FORMATS;
 use crate::format::{Format, Head, Recognition};
-use crate::io::artifact::{Artifact, Role, Watch};
-use crate::io::member_path::Chain;
+use crate::io::artifact::{Artifact, Role, ScanBudget};
+use crate::io::member_path::MemberPath;
 use crate::io::source::{SharedSource, gathered, read_vec};
 use crate::judge::rule::calls::Calls;
-use crate::observe::fact::{Fact, Unread, Weight};
+use crate::observe::fact::{Deviation, Fact, Unread};
 use crate::observe::layout::Layout;
-use crate::observe::observations::{Content, Heard, Keep, Member, NUMBERS, Seen, Tensor};
+use crate::observe::observations::{Content, Member, NUMBERS, Observations, PickleStream, Retain, Tensor};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,9 +20,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const GATHERED: usize = 2 << 20;
 
 /// What one artifact turned out to be.
-pub struct Looked {
+pub struct ExaminedArtifact {
     /// Where it stands.
-    pub chain: Chain,
+    pub member_path: MemberPath,
     /// Its size.
     pub size: u64,
     /// Its format, if any claims it.
@@ -32,60 +32,60 @@ pub struct Looked {
     /// What was not read.
     pub unread: Vec<(Option<u64>, Unread)>,
     /// Pickle streams.
-    pub pickles: Vec<Heard>,
+    pub pickles: Vec<PickleStream>,
     /// Tensors.
     pub tensors: Vec<Tensor>,
     /// Where its numbers stand, if that was asked for.
     pub layout: Option<Layout>,
     members: Vec<Member>,
-    mute: usize,
+    skipped: usize,
     unpacked: u64,
 }
 
 /// Everything that is to be seen in a file.
 pub struct Examination {
     /// The file itself first, then what is nested in it, level by level in order.
-    pub looked: Vec<Looked>,
+    pub artifacts: Vec<ExaminedArtifact>,
 }
 
 /// Examines a file.
-pub fn examine(source: SharedSource, name: &str, watch: &Watch, keep: Keep) -> Examination {
+pub fn examine(source: SharedSource, name: &str, budget: &ScanBudget, keep: Retain) -> Examination {
     let root = Artifact {
-        chain: Chain::root(),
+        member_path: MemberPath::root(),
         name: name.to_owned(),
         source,
         depth: 0,
         role: Role::Unknown,
-        watch: watch.clone(),
+        budget: budget.clone(),
     };
     let mut done = vec![look(&root, keep, None)];
     let (mut unpacked, mut members, mut heap) = (0u64, 0usize, 0usize);
     let mut parents = 0..done.len();
     for depth in 1.. {
-        let mut wave: Vec<(Chain, Member)> = Vec::new();
+        let mut wave: Vec<(MemberPath, Member)> = Vec::new();
         let mut count = 0;
-        for looked in done.get_mut(parents.clone()).unwrap_or_default() {
-            count += looked.members.len() + looked.mute;
-            let members = std::mem::take(&mut looked.members).into_iter();
-            wave.extend(members.map(|member| (looked.chain.member(&member.name), member)));
+        for examined in done.get_mut(parents.clone()).unwrap_or_default() {
+            count += examined.members.len() + examined.skipped;
+            let members = std::mem::take(&mut examined.members).into_iter();
+            wave.extend(members.map(|member| (examined.member_path.member(&member.name), member)));
         }
         if count == 0 {
             break;
         }
         members += count;
-        let stop = if depth > watch.limits.depth {
+        let stop = if depth > budget.limits.depth {
             Some("nesting of artifacts")
-        } else if members > watch.limits.members {
+        } else if members > budget.limits.members {
             Some("nested artifacts of one file")
-        } else if unpacked > watch.limits.unpacked_bytes {
+        } else if unpacked > budget.limits.unpacked_bytes {
             Some("bytes unpacked from one file")
-        } else if watch.expired() {
+        } else if budget.expired() {
             Some("time for one file")
         } else {
             None
         };
         if let (Some(what), Some(root)) = (stop, done.first_mut()) {
-            let first = wave.first().map_or_else(String::new, |(chain, _)| format!(" from {chain} on"));
+            let first = wave.first().map_or_else(String::new, |(member_path, _)| format!(" from {member_path} on"));
             root.unread.push((None, Unread::Limit(format!("{what}: {count} members{first}"))));
             break;
         }
@@ -98,41 +98,43 @@ pub fn examine(source: SharedSource, name: &str, watch: &Watch, keep: Keep) -> E
             if piece.is_empty() {
                 break;
             }
-            let results: Vec<Looked> =
-                piece.into_par_iter().map(|(chain, member)| open(chain, member, depth, watch, keep)).collect();
-            for mut looked in results {
-                unpacked += looked.unpacked;
-                looked.forget_over(&mut heap, watch.limits.heap_bytes);
+            let results: Vec<ExaminedArtifact> = piece
+                .into_par_iter()
+                .map(|(member_path, member)| open(member_path, member, depth, budget, keep))
+                .collect();
+            for mut examined in results {
+                unpacked += examined.unpacked;
+                examined.forget_over(&mut heap, budget.limits.heap_bytes);
                 // Raw numbers of which nothing is to be said are not kept: a checkpoint has thousands of them.
-                if keep.events || looked.matters() {
-                    done.push(looked);
+                if keep.events || examined.matters() {
+                    done.push(examined);
                 }
             }
         }
         parents = from..done.len();
     }
-    Examination { looked: done }
+    Examination { artifacts: done }
 }
 
-impl Looked {
+impl ExaminedArtifact {
     /// Keeps the values of its pickles as long as all together are no more than `limit` bytes.
     fn forget_over(&mut self, heap: &mut usize, limit: usize) {
-        for heard in &mut self.pickles {
-            *heap = heap.saturating_add(heard.trace.heap.bytes());
+        for stream in &mut self.pickles {
+            *heap = heap.saturating_add(stream.trace.heap.bytes());
             if *heap > limit {
-                heard.trace.forget();
+                stream.trace.forget();
             }
         }
     }
 
     fn matters(&self) -> bool {
         let nothing = self.facts.is_empty() && self.unread.is_empty() && self.pickles.is_empty();
-        !(nothing && self.members.is_empty() && self.mute == 0 && self.layout.is_none())
+        !(nothing && self.members.is_empty() && self.skipped == 0 && self.layout.is_none())
     }
 
-    fn nothing(chain: Chain, size: u64) -> Self {
+    fn nothing(member_path: MemberPath, size: u64) -> Self {
         Self {
-            chain,
+            member_path,
             size,
             format: None,
             facts: Vec::new(),
@@ -141,31 +143,31 @@ impl Looked {
             tensors: Vec::new(),
             layout: None,
             members: Vec::new(),
-            mute: 0,
+            skipped: 0,
             unpacked: 0,
         }
     }
 }
 
-fn open(chain: Chain, member: Member, depth: usize, watch: &Watch, keep: Keep) -> Looked {
+fn open(member_path: MemberPath, member: Member, depth: usize, budget: &ScanBudget, keep: Retain) -> ExaminedArtifact {
     let (opened, unpacked) = match member.content {
         Content::Source(source) => (Opened { source: Some(source), facts: Vec::new(), unread: None }, false),
-        Content::Entry(entry) => (entry.open(watch), true),
+        Content::Entry(entry) => (entry.open(budget), true),
     };
-    let mut looked = match opened.source {
+    let mut examined = match opened.source {
         Some(source) => {
             let size = source.len();
             let artifact =
-                Artifact { name: member.name, source, depth, role: member.role, watch: watch.clone(), chain };
-            let mut looked = look(&artifact, keep, member.heard);
-            looked.unpacked = if unpacked { size } else { 0 };
-            looked
+                Artifact { name: member.name, source, depth, role: member.role, budget: budget.clone(), member_path };
+            let mut examined = look(&artifact, keep, member.stream);
+            examined.unpacked = if unpacked { size } else { 0 };
+            examined
         }
-        None => Looked::nothing(chain, 0),
+        None => ExaminedArtifact::nothing(member_path, 0),
     };
-    looked.facts.extend(opened.facts.into_iter().map(|fact| (None, fact)));
-    looked.unread.extend(opened.unread.map(|why| (None, why)));
-    looked
+    examined.facts.extend(opened.facts.into_iter().map(|fact| (None, fact)));
+    examined.unread.extend(opened.unread.map(|why| (None, why)));
+    examined
 }
 
 /// Whether it is a pickle that a loader would take tensors from: the file itself, what is compressed in it, the `data.pkl` of
@@ -177,75 +179,77 @@ fn holds_weights(artifact: &Artifact) -> bool {
 }
 
 /// Looks at one artifact with every format that claims it. `heard` is the pickle at its start, where it was followed already.
-fn look(artifact: &Artifact, keep: Keep, heard: Option<Heard>) -> Looked {
-    let mut looked = Looked::nothing(artifact.chain.clone(), artifact.source.len());
+fn look(artifact: &Artifact, keep: Retain, stream: Option<PickleStream>) -> ExaminedArtifact {
+    let mut examined = ExaminedArtifact::nothing(artifact.member_path.clone(), artifact.source.len());
     // A checkpoint has thousands of records of raw numbers: their first bytes tell that they are no artifact. What else
     // is small is read at once.
-    let (length, most) = if artifact.role == Role::Numbers { (NUMBERS, 0) } else { (4096, GATHERED) };
+    let (length, most) = if artifact.role == Role::TensorData { (NUMBERS, 0) } else { (4096, GATHERED) };
     let source = match gathered(artifact.source.clone(), most) {
         Ok(source) => source,
         Err(error) => {
-            looked.unread.push((None, Unread::Io(error.to_string())));
-            return looked;
+            examined.unread.push((None, Unread::Io(error.to_string())));
+            return examined;
         }
     };
     let artifact = &Artifact { source, ..artifact.clone() };
     let head = match read_vec(artifact.source.as_ref(), 0, length) {
         Ok(head) => head,
         Err(error) => {
-            looked.unread.push((None, Unread::Io(error.to_string())));
-            return looked;
+            examined.unread.push((None, Unread::Io(error.to_string())));
+            return examined;
         }
     };
-    if artifact.role == Role::Numbers && crate::pickle::literal::look(&head, false).is_none() {
-        return looked;
+    if artifact.role == Role::TensorData && crate::pickle::literal::look(&head, false).is_none() {
+        return examined;
     }
-    let mut seen = Seen::new(Calls::listen, keep).having(heard);
+    let mut observations = Observations::new(Calls::listen, keep).having(stream);
     // A panic is a bug of ours; it must not take the other files' answers along, nor pass as clean.
     let run = catch_unwind(AssertUnwindSafe(|| {
         let formats = claim(&Head { start: &head, artifact });
         if let Some(fact) = polyglot(&formats) {
-            seen.fact(None, fact);
+            observations.fact(None, fact);
         }
-        formats.iter().for_each(|format| format.examine(artifact, &mut seen));
+        formats.iter().for_each(|format| format.examine(artifact, &mut observations));
         formats
     }));
     match run {
         Ok(formats) => {
-            let special = |id: &'static str| seen.turned_out.filter(|_| id == "zip").unwrap_or(id);
-            looked.format = formats.first().map(|format| special(format.id()));
-            let acts = formats.iter().any(|format| format.acts()) || seen.turned_out.is_some();
+            let special = |id: &'static str| observations.refined_format.filter(|_| id == "zip").unwrap_or(id);
+            examined.format = formats.first().map(|format| special(format.id()));
+            let acts = formats.iter().any(|format| format.acts()) || observations.refined_format.is_some();
             if artifact.role == Role::Unknown
-                && let Some(fact) = disagreement(&artifact.name, looked.format, acts)
+                && let Some(fact) = disagreement(&artifact.name, examined.format, acts)
             {
-                seen.fact(None, fact);
+                observations.fact(None, fact);
             }
             // A name that promises a format is a broken file of that format, not an unknown one.
             let promised = [(".safetensors", "safetensors"), (".npy", "numpy"), (".keras", "keras")];
             let promised = promised.iter().find(|(extension, _)| artifact.name.ends_with(extension));
             if let (None, Some((extension, format)), Role::Unknown, 1..) =
-                (looked.format, promised, artifact.role, looked.size)
+                (examined.format, promised, artifact.role, examined.size)
             {
-                looked.format = Some(format);
-                seen.unread(
+                examined.format = Some(format);
+                observations.unread(
                     None,
                     Unread::Broken(format!("the name ends in {extension}, the content is nothing of the kind")),
                 );
             }
         }
-        Err(_) => seen.unread(None, Unread::Broken("the scanner itself failed here; please report it".to_owned())),
+        Err(_) => {
+            observations.unread(None, Unread::Broken("the scanner itself failed here; please report it".to_owned()))
+        }
     }
     if !(keep.events || keep.layout && holds_weights(artifact)) {
-        seen.pickles.iter_mut().for_each(|heard| heard.trace.forget());
+        observations.pickles.iter_mut().for_each(|stream| stream.trace.forget());
     }
-    looked.facts = seen.facts;
-    looked.unread = seen.unread;
-    looked.pickles = seen.pickles;
-    looked.tensors = seen.tensors;
-    looked.layout = seen.layout;
-    looked.members = seen.members;
-    looked.mute = seen.mute;
-    looked
+    examined.facts = observations.facts;
+    examined.unread = observations.unread;
+    examined.pickles = observations.pickles;
+    examined.tensors = observations.tensors;
+    examined.layout = observations.layout;
+    examined.members = observations.members;
+    examined.skipped = observations.skipped;
+    examined
 }
 
 fn claim(head: &Head<'_>) -> Vec<&'static dyn Format> {
@@ -285,6 +289,6 @@ fn disagreement(name: &str, format: Option<&'static str>, acts: bool) -> Option<
         }
         _ => return None,
     };
-    let weight = if acts { Weight::Misleading } else { Weight::Wrong };
-    Some(Fact::NameDisagrees { claimed: claimed.to_owned(), found: format.to_owned(), weight })
+    let deviation = if acts { Deviation::Misleading } else { Deviation::Wrong };
+    Some(Fact::NameDisagrees { claimed: claimed.to_owned(), found: format.to_owned(), deviation })
 }

@@ -12,7 +12,7 @@ pub mod pickle;
 
 pub use api::inspect::{Error, disassemble, inspect};
 pub use api::not_followed::link_that_leaves;
-pub use api::providers::Outside;
+pub use api::providers::InputProvider;
 pub use api::scan::{Progress, ScanOptions, scan};
 pub use judge::rule::{Meta, rules};
 pub use judge::ruleset_id::rule_set;

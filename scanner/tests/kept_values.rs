@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
 use scanner::examine::{Examination, examine};
-use scanner::io::artifact::Watch;
+use scanner::io::artifact::ScanBudget;
 use scanner::io::limits::Limits;
 use scanner::io::source::{Memory, SharedSource};
-use scanner::observe::observations::Keep;
+use scanner::observe::observations::Retain;
 use scanner::pickle::{self, Options, Reading};
 use std::io::Write;
 use std::sync::Arc;
@@ -22,42 +22,42 @@ fn many(names: impl Iterator<Item = String>) -> Vec<u8> {
     writer.finish().unwrap().into_inner()
 }
 
-fn looked(bytes: Vec<u8>, layout: bool, heap_bytes: usize) -> Examination {
+fn examined(bytes: Vec<u8>, layout: bool, heap_bytes: usize) -> Examination {
     let limits = Limits { heap_bytes, items: 1_000_000, ..Limits::default() };
-    let watch = Watch::start(Arc::new(limits));
-    examine(Arc::new(Memory::new(bytes)), "a.zip", &watch, Keep { events: false, layout })
+    let budget = ScanBudget::start(Arc::new(limits));
+    examine(Arc::new(Memory::new(bytes)), "a.zip", &budget, Retain { events: false, layout })
 }
 
 fn kept(examination: &Examination) -> usize {
-    let heard = examination.looked.iter().flat_map(|looked| &looked.pickles);
-    heard.map(|heard| heard.trace.heap.bytes()).sum()
+    let stream = examination.artifacts.iter().flat_map(|examined| &examined.pickles);
+    stream.map(|stream| stream.trace.heap.bytes()).sum()
 }
 
 #[test]
 fn a_scan_keeps_no_values() {
-    let examination = looked(many((0..12).map(|index| format!("{index}/data.pkl"))), false, 128 << 20);
-    assert_eq!(examination.looked.iter().flat_map(|looked| &looked.pickles).count(), 12);
+    let examination = examined(many((0..12).map(|index| format!("{index}/data.pkl"))), false, 128 << 20);
+    assert_eq!(examination.artifacts.iter().flat_map(|examined| &examined.pickles).count(), 12);
     assert_eq!(kept(&examination), 0);
 }
 
 #[test]
 fn the_loader_gets_the_values_of_a_file_within_one_bound() {
     let limit = 64 << 20;
-    let examination = looked(many((0..12).map(|index| format!("{index}/data.pkl"))), true, limit);
+    let examination = examined(many((0..12).map(|index| format!("{index}/data.pkl"))), true, limit);
     let bytes = kept(&examination);
     assert!(bytes > 0 && bytes <= limit, "{bytes} bytes");
-    let forgotten = examination.looked.iter().flat_map(|looked| &looked.pickles);
-    assert!(forgotten.filter(|heard| heard.trace.heap.overflowed()).count() >= 8, "what was forgotten says so");
-    let others = looked(many((0..4).map(|index| format!("{index}/other.pkl"))), true, limit);
+    let forgotten = examination.artifacts.iter().flat_map(|examined| &examined.pickles);
+    assert!(forgotten.filter(|stream| stream.trace.heap.overflowed()).count() >= 8, "what was forgotten says so");
+    let others = examined(many((0..4).map(|index| format!("{index}/other.pkl"))), true, limit);
     assert_eq!(kept(&others), 0);
 }
 
 #[test]
 fn of_pickles_in_a_row_the_first_and_the_last_are_kept() {
     let one = [&b"\x80\x02]("[..], &b"]".repeat(1000), b"e."].concat();
-    let examination = looked(one.repeat(20), true, 64 << 20);
-    let pickles = &examination.looked.first().unwrap().pickles;
-    let kept: Vec<bool> = pickles.iter().map(|heard| heard.trace.heap.bytes() > 0).collect();
+    let examination = examined(one.repeat(20), true, 64 << 20);
+    let pickles = &examination.artifacts.first().unwrap().pickles;
+    let kept: Vec<bool> = pickles.iter().map(|stream| stream.trace.heap.bytes() > 0).collect();
     assert_eq!(kept.len(), 20);
     assert!(kept[0] && kept[19] && !kept[5], "{kept:?}");
 }
@@ -66,9 +66,9 @@ fn of_pickles_in_a_row_the_first_and_the_last_are_kept() {
 fn a_list_whose_items_are_set_is_not_known() {
     let bytes = b"\x80\x02](K\x01K\x02eK\x00K\x09s.".to_vec();
     let source: SharedSource = Arc::new(Memory::new(bytes));
-    let watch = Watch::start(Arc::new(Limits::default()));
+    let budget = ScanBudget::start(Arc::new(Limits::default()));
     let options = Options { inline: None, reading: Reading::Transparent };
-    let trace = pickle::read(&source, 0, &options, &watch, &mut |_, _| true);
+    let trace = pickle::read(&source, 0, &options, &budget, &mut |_, _| true);
     let (_, items) = trace.container(trace.root.unwrap()).unwrap();
     assert!(!items.complete(), "Python has [9, 2] there: {:?}", items.kept);
 }

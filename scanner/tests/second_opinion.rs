@@ -2,7 +2,7 @@
 
 use scanner::archive::Entry;
 use scanner::archive::zip::ZipArchive;
-use scanner::io::artifact::Watch;
+use scanner::io::artifact::ScanBudget;
 use scanner::io::limits::Limits;
 use scanner::io::source::{Memory, SharedSource, read_vec};
 use scanner::pickle::trace::End;
@@ -21,20 +21,20 @@ fn files(folder: &str, extensions: &[&str]) -> Vec<PathBuf> {
 
 #[test]
 fn the_zip_crate_finds_the_same_entries_with_the_same_bytes() {
-    let watch = Watch::start(Arc::new(Limits::default()));
+    let budget = ScanBudget::start(Arc::new(Limits::default()));
     let mut compared = 0;
     for path in files(".", &["npz", "pt", "pth", "bin"]) {
         let bytes = std::fs::read(&path).expect("a fixture can be read");
         let Ok(mut theirs) = zip::ZipArchive::new(std::io::Cursor::new(bytes.clone())) else { continue };
         let source: SharedSource = Arc::new(Memory::new(bytes));
-        let ours = ZipArchive::read(&source, &watch);
+        let ours = ZipArchive::read(&source, &budget);
         assert_eq!(ours.entries.len(), theirs.len(), "{}", path.display());
         for (index, entry) in ours.entries.iter().enumerate() {
             let mut file = theirs.by_index(index).expect("the zip crate opens what it lists");
             let mut expected = Vec::new();
             file.read_to_end(&mut expected).expect("the zip crate reads what it lists");
             assert_eq!(Some(entry.name.as_str()), file.name().ok().as_deref());
-            let content = entry.open(&watch).source.expect("we open what it opens");
+            let content = entry.open(&budget).source.expect("we open what it opens");
             assert_eq!(
                 read_vec(content.as_ref(), 0, expected.len() + 1).expect("it can be read"),
                 expected,
@@ -49,7 +49,7 @@ fn the_zip_crate_finds_the_same_entries_with_the_same_bytes() {
 
 #[test]
 fn what_serde_pickle_decodes_we_follow_to_its_end() {
-    let watch = Watch::start(Arc::new(Limits::default()));
+    let budget = ScanBudget::start(Arc::new(Limits::default()));
     let options = Options { inline: None, reading: Reading::Transparent };
     let mut compared = 0;
     for path in files("stdlib", &["pkl", "pickle"]) {
@@ -59,7 +59,7 @@ fn what_serde_pickle_decodes_we_follow_to_its_end() {
         }
         let length = bytes.len() as u64;
         let source: SharedSource = Arc::new(Memory::new(bytes));
-        let trace = pickle::read(&source, 0, &options, &watch, &mut |_, _| true);
+        let trace = pickle::read(&source, 0, &options, &budget, &mut |_, _| true);
         assert_eq!(trace.end, End::Stop, "{}", path.display());
         assert_eq!(trace.length, length, "{}", path.display());
         assert!(trace.oddities.is_empty(), "{}: {:?}", path.display(), trace.oddities);

@@ -126,7 +126,7 @@ fn scan(paths: &[PathBuf], config: &ConfigArgs, limits: &LimitArgs) -> Result<Re
         hash,
         policy: config.policy,
         jobs: config.jobs,
-        outside: Some(&outside),
+        input_provider: Some(&outside),
         ..ScanOptions::default()
     };
     Ok(scanner::scan(paths, &options))

@@ -13,7 +13,7 @@ use admit::deliver::{self, Delivery, Place};
 use admit::lock::{Lock, NAME};
 use admit::walk::Folder;
 use remote::Address;
-use scanner::api::providers::Outside;
+use scanner::api::providers::InputProvider;
 use scanner::io::limits::Limits;
 use std::fs::File;
 use std::io::{self, Write};
@@ -114,7 +114,7 @@ fn source(args: &KserveInitArgs, limits: &Limits, delivery: &Delivery) -> Result
 fn download(args: &KserveInitArgs, limits: &Limits, delivery: &Delivery) -> Result<Result<Found, Exit>, Stop> {
     let typed = [PathBuf::from(&args.source)];
     let (_, remote) = elsewhere::prepare(&typed, &args.remote, None, false, limits)?;
-    let shown = remote.places().into_iter().next().unwrap_or_default();
+    let shown = remote.inputs().into_iter().next().unwrap_or_default();
     let bring = || -> Result<Found, String> {
         let brought = remote.open(0, &Arc::default())?;
         let name = Path::new(&brought.name).file_name().ok_or("the address names no file")?;
@@ -132,7 +132,7 @@ fn download(args: &KserveInitArgs, limits: &Limits, delivery: &Delivery) -> Resu
             file.write_all(buffer.get(..count).unwrap_or_default()).map_err(|error| error.to_string())?;
             at = at.saturating_add(count as u64);
         }
-        match brought.source.fault() {
+        match brought.source.integrity_error() {
             Some(fault) => Err(fault),
             None if at != brought.source.len() => Err("the server cuts its answer short".to_owned()),
             None => Ok((path, Some(folder))),

@@ -84,7 +84,7 @@ fn scan(args: &ScanArgs, paths: &[PathBuf], config: &Config, changes: Option<&Ch
         policy: config.policy.clone(),
         once: true,
         jobs: if outside.reaches() && config.jobs == 0 { elsewhere::JOBS } else { config.jobs },
-        outside: Some(&outside),
+        input_provider: Some(&outside),
         verdicts: verdicts.as_ref(),
         progress: progress.as_ref().map(|progress| progress as &dyn scanner::Progress),
     };

@@ -1,7 +1,7 @@
 //! What the scanner says of the same streams: every name in the traces of both readings of frames.
 
 use crate::oracle::Name;
-use scanner::io::artifact::Watch;
+use scanner::io::artifact::ScanBudget;
 use scanner::io::limits::Limits;
 use scanner::io::source::{Memory, SharedSource};
 use scanner::pickle::{Options, Reading, read};
@@ -24,8 +24,8 @@ pub fn imports(stream: &[u8]) -> Imports {
     let source: SharedSource = Arc::new(Memory::new(stream));
     let mut found = Imports { names: BTreeSet::new(), computed: false, straddled: false, ends: Vec::new() };
     for reading in [Reading::Transparent, Reading::Lossy] {
-        let watch = Watch::start(Arc::new(Limits::default()));
-        let trace = read(&source, 0, &Options { inline: None, reading }, &watch, &mut |_, _| true);
+        let budget = ScanBudget::start(Arc::new(Limits::default()));
+        let trace = read(&source, 0, &Options { inline: None, reading }, &budget, &mut |_, _| true);
         for callable in &trace.callables {
             match (&callable.module, &callable.name) {
                 (Some(module), Some(name)) => drop(found.names.insert((module.clone(), name.clone()))),

@@ -2,7 +2,7 @@
 //! and every tensor of the plan is there.
 
 use loader::{Error, Policy, WriteOptions};
-use scanner::api::clearance::{Standing, clear};
+use scanner::api::clearance::{Clearance, clear};
 use scanner::io::limits::Limits;
 use scanner::judge::finding::Verdict;
 use std::path::Path;
@@ -47,9 +47,9 @@ fn check_with(path: &Path, len: u64, policy: &Policy) -> bool {
     // As the loader has it scanned: with room for the values of a state dict.
     let roomy = Limits { items: 1_000_000, heap_bytes: 256 << 20, events: 4_000_000, ..policy.limits.clone() };
     match clear(path, &roomy).expect("the file can be read") {
-        Standing::Cleared(_) => {}
-        Standing::Unproven(_) => assert!(policy.allow_unproven, "it was opened and not cleared"),
-        Standing::Refused(report) => unreachable!("it was opened and is {}", report.verdict.as_str()),
+        Clearance::Cleared(_) => {}
+        Clearance::Unproven(_) => assert!(policy.allow_unproven, "it was opened and not cleared"),
+        Clearance::Refused(report) => unreachable!("it was opened and is {}", report.verdict.as_str()),
     }
     for report in loaded.reports() {
         assert!(report.verdict == Verdict::Clean || policy.allow_unproven && report.verdict == Verdict::Unproven);

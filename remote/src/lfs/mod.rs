@@ -10,7 +10,7 @@ use crate::client::{Ask, Client};
 use crate::open;
 use batch::{Action, MOST};
 use repository::Repository;
-use scanner::api::providers::{Brought, Unchanged};
+use scanner::api::providers::{FetchedInput, Unchanged};
 use scanner::archive::directory::{Found, Kind};
 use scanner::format::lfs_pointer::Pointer;
 use scanner::io::source::Source;
@@ -136,7 +136,7 @@ impl Objects {
         pointer: &Pointer,
         read: &Arc<AtomicU64>,
         deadline: Instant,
-    ) -> Result<Brought, String> {
+    ) -> Result<FetchedInput, String> {
         let repository = self.repository(file);
         let missing = match repository.as_ref().and_then(|repository| repository.object(&pointer.oid)) {
             None => "it lies in no git repository".to_owned(),
@@ -170,7 +170,7 @@ impl Objects {
     }
 
     /// Opens an object of the local store.
-    fn local(&self, place: &Path, pointer: &Pointer, read: &Arc<AtomicU64>) -> Result<Brought, String> {
+    fn local(&self, place: &Path, pointer: &Pointer, read: &Arc<AtomicU64>) -> Result<FetchedInput, String> {
         let found = Found { path: place.to_owned(), shown_path: place.to_owned(), kind: Kind::File };
         let source = match Unchanged::open(&found, read.clone()) {
             Ok(source) => source,
@@ -194,11 +194,11 @@ impl Objects {
 }
 
 fn brought(
-    source: Arc<dyn scanner::api::providers::Held>,
+    source: Arc<dyn scanner::api::providers::VerifiedSource>,
     sha256: Option<String>,
     pointer: &Pointer,
     integrity: Integrity,
-) -> Brought {
+) -> FetchedInput {
     let lfs = LfsReport { oid: pointer.oid.clone(), size: pointer.size, integrity };
-    Brought { source, name: String::new(), sha256, lfs: Some(lfs) }
+    FetchedInput { source, name: String::new(), sha256, lfs: Some(lfs) }
 }

@@ -5,13 +5,13 @@
 
 use crate::archive::directory::open_named;
 use crate::examine::{Examination, examine};
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use crate::io::limits::Limits;
 use crate::io::source::{FileSource, SharedSource, Stamp};
 use crate::judge::finding::Verdict;
 use crate::judge::judgement::judge;
 use crate::judge::report::ArtifactReport;
-use crate::observe::observations::Keep;
+use crate::observe::observations::Retain;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub struct Cleared(Examined);
 pub struct Unproven(Examined);
 
 /// What may be done with a file.
-pub enum Standing {
+pub enum Clearance {
     /// It may be loaded.
     Cleared(Cleared),
     /// It may be loaded by somebody who says so, and only by what leaves the unknown alone.
@@ -64,7 +64,7 @@ impl Examined {
     /// Keeps the file and the report only: whoever took from the values and layouts what is to be loaded needs them no more,
     /// and of a checkpoint of thousands of tensors they are most of what there is in memory.
     pub fn forget(&mut self) {
-        self.examination.looked = Vec::new();
+        self.examination.artifacts = Vec::new();
     }
 
     /// Whether the file is still the one that was examined, as far as its length and times tell.
@@ -99,7 +99,7 @@ impl Unproven {
 ///
 /// # Errors
 /// When it cannot be opened or read, is no regular file, or changes meanwhile.
-pub fn clear(path: &Path, limits: &Limits) -> io::Result<Standing> {
+pub fn clear(path: &Path, limits: &Limits) -> io::Result<Clearance> {
     let (file, name) = open_named(path)?;
     clear_opened(file, &name, path, limits)
 }
@@ -108,20 +108,20 @@ pub fn clear(path: &Path, limits: &Limits) -> io::Result<Standing> {
 ///
 /// # Errors
 /// As [`clear`].
-pub fn clear_opened(file: FileSource, name: &str, path: &Path, limits: &Limits) -> io::Result<Standing> {
+pub fn clear_opened(file: FileSource, name: &str, path: &Path, limits: &Limits) -> io::Result<Clearance> {
     let file = Arc::new(file);
     let stamp = file.stamp()?;
     let limits = Arc::new(limits.clone());
-    let keep = Keep { events: false, layout: true };
-    let examination = examine(file.clone(), name, &Watch::start(limits.clone()), keep);
+    let keep = Retain { events: false, layout: true };
+    let examination = examine(file.clone(), name, &ScanBudget::start(limits.clone()), keep);
     let report = judge(&examination, &path.to_string_lossy(), &limits);
     let examined = Examined { file, stamp, examination, report };
     if !examined.unchanged()? {
         return Err(io::Error::other("the file changed while it was read; try again when nobody writes to it"));
     }
     Ok(match examined.report.verdict {
-        Verdict::Clean if examined.report.not_read.is_empty() => Standing::Cleared(Cleared(examined)),
-        Verdict::Clean | Verdict::Unproven => Standing::Unproven(Unproven(examined)),
-        Verdict::NotScanned | Verdict::Dangerous => Standing::Refused(Box::new(examined.report)),
+        Verdict::Clean if examined.report.not_read.is_empty() => Clearance::Cleared(Cleared(examined)),
+        Verdict::Clean | Verdict::Unproven => Clearance::Unproven(Unproven(examined)),
+        Verdict::NotScanned | Verdict::Dangerous => Clearance::Refused(Box::new(examined.report)),
     })
 }

@@ -3,12 +3,12 @@
 
 use crate::archive::directory;
 use crate::examine::{Examination, examine};
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use crate::io::limits::Limits;
 use crate::judge::report::{
     CallReport, ImportReport, InspectReport, MemberReport, NotRead, PickleReport, UNKNOWN_FORMAT,
 };
-use crate::observe::observations::Keep;
+use crate::observe::observations::Retain;
 use crate::pickle::trace::{Action, Trace};
 use crate::pickle::{listing, opcode, preview, value::Value};
 use std::io::{self, Write};
@@ -37,8 +37,8 @@ impl std::error::Error for Error {}
 
 fn examine_path(path: &Path, limits: &Limits) -> Result<Examination, Error> {
     let (file, name) = directory::open_named(path).map_err(Error::Io)?;
-    let watch = Watch::start(Arc::new(limits.clone()));
-    Ok(examine(Arc::new(file), &name, &watch, Keep { events: true, layout: false }))
+    let budget = ScanBudget::start(Arc::new(limits.clone()));
+    Ok(examine(Arc::new(file), &name, &budget, Retain { events: true, layout: false }))
 }
 
 /// Says what is inside a file or one of its members.
@@ -48,9 +48,9 @@ fn examine_path(path: &Path, limits: &Limits) -> Result<Examination, Error> {
 pub fn inspect(path: &Path, member: Option<&str>, limits: &Limits) -> Result<InspectReport, Error> {
     let examination = examine_path(path, limits)?;
     let chosen: Vec<_> = examination
-        .looked
+        .artifacts
         .iter()
-        .filter(|looked| match (member, looked.chain.path()) {
+        .filter(|examined| match (member, examined.member_path.path()) {
             (None, _) => true,
             (Some(wanted), Some(path)) => {
                 path == wanted || path.strip_prefix(wanted).is_some_and(|rest| rest.starts_with("::"))
@@ -64,23 +64,23 @@ pub fn inspect(path: &Path, member: Option<&str>, limits: &Limits) -> Result<Ins
     let mut report = InspectReport {
         schema: InspectReport::SCHEMA,
         path: path.to_string_lossy().into_owned(),
-        format: examination.looked.first().and_then(|root| root.format).unwrap_or(UNKNOWN_FORMAT),
+        format: examination.artifacts.first().and_then(|root| root.format).unwrap_or(UNKNOWN_FORMAT),
         members: Vec::new(),
         pickles: Vec::new(),
         tensors: Vec::new(),
         not_read: Vec::new(),
     };
-    for looked in chosen {
-        let member = looked.chain.path().map(str::to_owned);
+    for examined in chosen {
+        let member = examined.member_path.path().map(str::to_owned);
         if let Some(member) = &member {
-            let format = looked.format.unwrap_or(UNKNOWN_FORMAT);
-            report.members.push(MemberReport { member: member.clone(), size: looked.size, format });
+            let format = examined.format.unwrap_or(UNKNOWN_FORMAT);
+            report.members.push(MemberReport { member: member.clone(), size: examined.size, format });
         }
-        for heard in &looked.pickles {
-            pickles(&heard.trace, member.as_deref(), &mut report.pickles);
+        for stream in &examined.pickles {
+            pickles(&stream.trace, member.as_deref(), &mut report.pickles);
         }
-        report.tensors.extend(looked.tensors.iter().cloned());
-        report.not_read.extend(looked.unread.iter().map(|(offset, why)| NotRead {
+        report.tensors.extend(examined.tensors.iter().cloned());
+        report.not_read.extend(examined.unread.iter().map(|(offset, why)| NotRead {
             member: member.clone(),
             offset: *offset,
             reason: why.to_string(),
@@ -151,28 +151,30 @@ fn pickle(trace: &Trace, member: Option<&str>) -> PickleReport {
 pub fn disassemble(path: &Path, member: Option<&str>, limits: &Limits, out: &mut dyn Write) -> Result<(), Error> {
     let examination = examine_path(path, limits)?;
     let mut any = member.is_none();
-    for looked in &examination.looked {
-        if member.is_some() && looked.chain.path() != member {
+    for examined in &examination.artifacts {
+        if member.is_some() && examined.member_path.path() != member {
             continue;
         }
         any = true;
         let mut last = None;
-        for heard in &looked.pickles {
-            if last == Some(heard.trace.start) {
+        for stream in &examined.pickles {
+            if last == Some(stream.trace.start) {
                 continue;
             }
-            last = Some(heard.trace.start);
-            let place = looked.chain.path().unwrap_or("the file itself");
-            writeln!(out, "; {place}, pickle at {:#x}, {} bytes", heard.trace.start, heard.trace.length)
+            last = Some(stream.trace.start);
+            let place = examined.member_path.path().unwrap_or("the file itself");
+            writeln!(out, "; {place}, pickle at {:#x}, {} bytes", stream.trace.start, stream.trace.length)
                 .map_err(Error::Io)?;
             let notes = |at: u64| {
-                let here = heard.concerns.iter().filter(|concern| concern.at == Some(at));
+                let here = stream.raw_findings.iter().filter(|raw_finding| raw_finding.at == Some(at));
                 let texts: Vec<String> = here
-                    .map(|concern| format!("{}[{}]: {}", concern.severity.as_str(), concern.rule, concern.message))
+                    .map(|raw_finding| {
+                        format!("{}[{}]: {}", raw_finding.severity.as_str(), raw_finding.rule, raw_finding.message)
+                    })
                     .collect();
                 (!texts.is_empty()).then(|| texts.join("; "))
             };
-            listing::list(&heard.trace.source, heard.trace.start, &notes, out).map_err(Error::Io)?;
+            listing::list(&stream.trace.source, stream.trace.start, &notes, out).map_err(Error::Io)?;
         }
     }
     match (any, member) {

@@ -2,13 +2,13 @@
 //! that came with a change are not.
 
 use crate::examine::examine;
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use crate::io::limits::Limits;
 use crate::io::source::Memory;
 use crate::judge::judgement::judge;
 use crate::judge::report::ArtifactReport;
 use crate::observe::fact::{Fact, Unread};
-use crate::observe::observations::Keep;
+use crate::observe::observations::Retain;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,9 +20,9 @@ pub fn link_that_leaves(path: &str, target: &Path, limits: &Limits) -> ArtifactR
 
 /// The report of something that was not opened, for the reason that `fact` states.
 pub(crate) fn report(path: &str, fact: Fact, limits: &Limits) -> ArtifactReport {
-    let watch = Watch::start(Arc::new(limits.clone()));
-    let mut examination = examine(Arc::new(Memory::new(Vec::new())), "", &watch, Keep::default());
-    if let Some(root) = examination.looked.first_mut() {
+    let budget = ScanBudget::start(Arc::new(limits.clone()));
+    let mut examination = examine(Arc::new(Memory::new(Vec::new())), "", &budget, Retain::default());
+    if let Some(root) = examination.artifacts.first_mut() {
         root.format = Some("special-file");
         root.facts.push((None, fact));
         root.unread.push((None, Unread::Unsupported("it was not opened".to_owned())));

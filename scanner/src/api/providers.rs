@@ -13,19 +13,19 @@ use std::time::{Duration, SystemTime};
 
 /// A source that knows what went wrong while it was read. Readers are forgiving, and a read that failed somewhere deep
 /// may only have made them see less: whatever failed must come up again at the end.
-pub trait Held: Source {
+pub trait VerifiedSource: Source {
     /// Why what was read is not to be relied upon: it changed meanwhile, or a read failed.
-    fn fault(&self) -> Option<String>;
+    fn integrity_error(&self) -> Option<String>;
 
     /// Whether all readings of it are sure to have seen the same bytes, as long as there is no fault. What is said of them
     /// may then be said of their hash.
-    fn settled(&self) -> bool;
+    fn is_stable(&self) -> bool;
 }
 
 /// Bytes that somebody brought.
-pub struct Brought {
+pub struct FetchedInput {
     /// The bytes.
-    pub source: Arc<dyn Held>,
+    pub source: Arc<dyn VerifiedSource>,
     /// Their name: a hint like any file's.
     pub name: String,
     /// Their SHA-256, where it was taken on the way.
@@ -35,15 +35,15 @@ pub struct Brought {
 }
 
 /// Whoever brings bytes from elsewhere.
-pub trait Outside: Sync {
+pub trait InputProvider: Sync {
     /// What is to be scanned beside files, as reports call it.
-    fn places(&self) -> Vec<String>;
+    fn inputs(&self) -> Vec<String>;
 
     /// Opens one of these places, by its number. `read` counts the bytes that come.
     ///
     /// # Errors
     /// Why it cannot be had, for people; nothing secret.
-    fn open(&self, place: usize, read: &Arc<AtomicU64>) -> Result<Brought, String>;
+    fn open(&self, place: usize, read: &Arc<AtomicU64>) -> Result<FetchedInput, String>;
 
     /// Whether it looks for the objects of pointers at all.
     fn resolves(&self) -> bool;
@@ -60,7 +60,7 @@ pub trait Outside: Sync {
     ///
     /// # Errors
     /// Why it cannot be had.
-    fn object(&self, path: &Path, pointer: &Pointer, read: &Arc<AtomicU64>) -> Result<Brought, String>;
+    fn object(&self, path: &Path, pointer: &Pointer, read: &Arc<AtomicU64>) -> Result<FetchedInput, String>;
 }
 
 /// A file of this machine, and how it was when it was opened.
@@ -96,8 +96,8 @@ impl Source for Unchanged {
     }
 }
 
-impl Held for Unchanged {
-    fn fault(&self) -> Option<String> {
+impl VerifiedSource for Unchanged {
+    fn integrity_error(&self) -> Option<String> {
         match self.file.stamp() {
             Ok(stamp) if stamp == self.stamp => None,
             Ok(_) => Some("the file changed while it was read".to_owned()),
@@ -105,7 +105,7 @@ impl Held for Unchanged {
         }
     }
 
-    fn settled(&self) -> bool {
+    fn is_stable(&self) -> bool {
         self.old
     }
 }
@@ -144,12 +144,12 @@ impl Source for Gathered {
     }
 }
 
-impl Held for Gathered {
-    fn fault(&self) -> Option<String> {
-        self.file.fault()
+impl VerifiedSource for Gathered {
+    fn integrity_error(&self) -> Option<String> {
+        self.file.integrity_error()
     }
 
-    fn settled(&self) -> bool {
+    fn is_stable(&self) -> bool {
         true
     }
 }

@@ -1,12 +1,12 @@
 //! The face of the scanner: files and folders in, reports out. What is inside a single file is told in `inspect`.
 
 use crate::api::not_followed;
-use crate::api::providers::{Brought, Gathered, Outside, Unchanged};
+use crate::api::providers::{FetchedInput, Gathered, InputProvider, Unchanged};
 use crate::archive::directory::{self, Found, Kind};
 use crate::examine::{Examination, examine};
 use crate::format::Format;
 use crate::format::lfs_pointer::{self, LfsPointer, Pointer};
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use crate::io::hash;
 use crate::io::limits::Limits;
 use crate::io::source::Source;
@@ -15,7 +15,7 @@ use crate::judge::policy::Policy;
 use crate::judge::report::{ArtifactReport, Integrity, LfsReport, NotRead, Report, ScanError};
 use crate::judge::verdict_cache::{Key, Verdicts};
 use crate::observe::fact::{Fact, Unread};
-use crate::observe::observations::Keep;
+use crate::observe::observations::Retain;
 use rayon::prelude::*;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ pub struct ScanOptions<'a> {
     /// Whether the SHA-256 of each file stands in the report.
     pub hash: bool,
     /// Who brings what is no file of this machine.
-    pub outside: Option<&'a dyn Outside>,
+    pub input_provider: Option<&'a dyn InputProvider>,
     /// What was said of bytes that were seen before.
     pub verdicts: Option<&'a Verdicts>,
 }
@@ -58,14 +58,14 @@ pub trait Progress: Sync {
 /// Scans files and folders, and what is to be brought from elsewhere.
 pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
     let found = directory::list(paths, &options.limits);
-    let elsewhere = options.outside.map(Outside::places).unwrap_or_default();
+    let elsewhere = options.input_provider.map(InputProvider::inputs).unwrap_or_default();
     if let Some(progress) = options.progress {
         let bytes = found.iter().map(size).sum();
         progress.found((found.len() + elsewhere.len()) as u64, bytes);
     }
     let scan = Scan { options, limits: Arc::new(options.limits.clone()), read: Arc::default() };
-    if let Some(outside) = options.outside.filter(|outside| outside.gathers()) {
-        outside.expect(&scan.pointers(&found));
+    if let Some(provider) = options.input_provider.filter(|provider| provider.gathers()) {
+        provider.expect(&scan.pointers(&found));
     }
     let small = found.len() + elsewhere.len() == 1 && found.iter().all(|one| size(one) < 1 << 20);
     let elsewhere = elsewhere.into_iter().enumerate().map(|(number, shown)| Place::Elsewhere(number, shown));
@@ -144,8 +144,8 @@ impl Scan<'_> {
                 (path, result)
             }
             Place::Elsewhere(number, shown) => {
-                let brought = self.options.outside.ok_or_else(|| "nobody brings it".to_owned());
-                let brought = brought.and_then(|outside| outside.open(*number, &self.read));
+                let brought = self.options.input_provider.ok_or_else(|| "nobody brings it".to_owned());
+                let brought = brought.and_then(|provider| provider.open(*number, &self.read));
                 (shown.clone(), brought.and_then(|brought| self.look(&brought, shown)))
             }
         };
@@ -167,16 +167,16 @@ impl Scan<'_> {
         }
         let file = self.open(found).map_err(|error| error.to_string())?;
         let mut report = self.look(&file, path)?;
-        let resolves = |outside: &&dyn Outside| report.format == LfsPointer.id() && outside.resolves();
-        let Some(outside) = self.options.outside.filter(resolves) else { return Ok(report) };
+        let resolves = |provider: &&dyn InputProvider| report.format == LfsPointer.id() && provider.resolves();
+        let Some(provider) = self.options.input_provider.filter(resolves) else { return Ok(report) };
         let pointer = Pointer::read(file.source.as_ref()).map_err(|error| error.to_string())?;
         let Some(pointer) = pointer else { return Ok(report) };
         if let Some(remembered) = self.remembered(&pointer, &file.name, path) {
             return Ok(remembered);
         }
         // The object takes the pointer's place in the report. Where it cannot be had, the pointer stays there unscanned.
-        let object = outside.object(&found.path, &pointer, &self.read);
-        let object = object.and_then(|brought| self.look(&Brought { name: file.name, ..brought }, path));
+        let object = provider.object(&found.path, &pointer, &self.read);
+        let object = object.and_then(|brought| self.look(&FetchedInput { name: file.name, ..brought }, path));
         object.or_else(|why| {
             let reason = format!("the object of this pointer was not scanned: {why}");
             report.not_read.push(NotRead { member: None, offset: None, reason });
@@ -185,15 +185,15 @@ impl Scan<'_> {
     }
 
     /// Opens a file. Where verdicts are remembered, a small one is hashed: that takes less time than a look.
-    fn open(&self, found: &Found) -> io::Result<Brought> {
+    fn open(&self, found: &Found) -> io::Result<FetchedInput> {
         let file = Unchanged::open(found, self.read.clone())?;
         let name = file_name(found);
         if self.options.verdicts.is_none() || file.len() > CHEAP {
-            return Ok(Brought { source: Arc::new(file), name, sha256: None, lfs: None });
+            return Ok(FetchedInput { source: Arc::new(file), name, sha256: None, lfs: None });
         }
         let source = Gathered::read(file)?;
         let sha256 = Some(hash::of(&source)?);
-        Ok(Brought { source: Arc::new(source), name, sha256, lfs: None })
+        Ok(FetchedInput { source: Arc::new(source), name, sha256, lfs: None })
     }
 
     /// What was said of an object when all of it was read: neither it nor its server is needed.
@@ -205,9 +205,9 @@ impl Scan<'_> {
     }
 
     /// Looks at bytes, wherever they come from.
-    fn look(&self, brought: &Brought, path: &str) -> Result<ArtifactReport, String> {
+    fn look(&self, brought: &FetchedInput, path: &str) -> Result<ArtifactReport, String> {
         let (source, mut sha256, mut faults) = (&brought.source, brought.sha256.clone(), Vec::new());
-        let verdicts = self.options.verdicts.filter(|_| source.settled());
+        let verdicts = self.options.verdicts.filter(|_| source.is_stable());
         let mut take = |sha256: &mut Option<String>| match hash::of(source.as_ref()) {
             Ok(hash) => *sha256 = Some(hash),
             Err(error) => faults.push(error.to_string()),
@@ -219,16 +219,16 @@ impl Scan<'_> {
         let key = verdicts.zip(sha256.as_ref());
         let key = key.map(|(verdicts, sha256)| (verdicts, Key::new(sha256, source.len(), &brought.name, &self.limits)));
         let known = key.as_ref().and_then(|(verdicts, key)| verdicts.get(key, path));
-        let report = match known.filter(|_| source.fault().is_none()) {
+        let report = match known.filter(|_| source.integrity_error().is_none()) {
             Some(report) => report,
             None => {
-                let watch = Watch::start(self.limits.clone());
-                let mut examination = examine(source.clone(), &brought.name, &watch, Keep::default());
+                let budget = ScanBudget::start(self.limits.clone());
+                let mut examination = examine(source.clone(), &brought.name, &budget, Retain::default());
                 // Last, so that a read that fails here takes nothing from what is seen.
                 if wanted && verdicts.is_none() {
                     take(&mut sha256);
                 }
-                faults.extend(source.fault());
+                faults.extend(source.integrity_error());
                 let sound = faults.is_empty();
                 faults.pop().map_or(Ok(()), |fault| unreliable(&mut examination, fault))?;
                 let report = judge(&examination, path, &self.limits);
@@ -245,7 +245,7 @@ impl Scan<'_> {
 
 /// States that a read failed, somewhere. Of no known format nothing can be said: that read may be the one that would have told.
 fn unreliable(examination: &mut Examination, fault: String) -> Result<(), String> {
-    let root = examination.looked.first_mut().filter(|root| root.format.is_some());
+    let root = examination.artifacts.first_mut().filter(|root| root.format.is_some());
     let Some(root) = root else { return Err(fault) };
     let known = root.unread.iter().any(|(_, why)| matches!(why, Unread::Io(said) if *said == fault));
     root.unread.extend((!known).then_some((None, Unread::Io(fault))));

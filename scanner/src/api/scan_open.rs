@@ -5,14 +5,14 @@
 //! threads did not come with it.
 
 use crate::examine::{Examination, examine};
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use crate::io::hash;
 use crate::io::limits::Limits;
 use crate::io::source::{FileSource, SharedSource, Window};
 use crate::judge::judgement::judge;
 use crate::judge::report::ArtifactReport;
 use crate::observe::fact::Unread;
-use crate::observe::observations::Keep;
+use crate::observe::observations::Retain;
 use crate::pickle::trace::Trace;
 use std::collections::BTreeSet;
 use std::io;
@@ -64,10 +64,10 @@ impl Opened {
         };
         let name = Path::new(path).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let before = stamp()?;
-        let watch = Watch::start(Arc::new(limits.clone()));
-        let mut examination = apart(source.len(), || examine(source.clone(), &name, &watch, Keep::default()))?;
+        let budget = ScanBudget::start(Arc::new(limits.clone()));
+        let mut examination = apart(source.len(), || examine(source.clone(), &name, &budget, Retain::default()))?;
         if before != stamp()?
-            && let Some(root) = examination.looked.first_mut()
+            && let Some(root) = examination.artifacts.first_mut()
         {
             root.unread.push((None, Unread::Io("the file changed while it was read".to_owned())));
         }
@@ -97,7 +97,7 @@ pub fn apart<T: Send>(len: u64, work: impl FnOnce() -> T + Send) -> io::Result<T
 
 fn imports(examination: &Examination) -> BTreeSet<(String, String)> {
     let mut todo: Vec<&Trace> =
-        examination.looked.iter().flat_map(|looked| looked.pickles.iter().map(|heard| &heard.trace)).collect();
+        examination.artifacts.iter().flat_map(|examined| examined.pickles.iter().map(|stream| &stream.trace)).collect();
     let mut pairs = BTreeSet::new();
     while let Some(trace) = todo.pop() {
         pairs.extend(trace.callables.iter().filter_map(|one| Some((one.module.clone()?, one.name.clone()?))));

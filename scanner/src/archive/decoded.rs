@@ -6,7 +6,7 @@
 
 use super::Opened;
 use super::codec::{Codec, Unpacker};
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use crate::io::source::{Memory, SharedSource, Source};
 use crate::observe::fact::{Fact, Unread};
 use std::io::{self, Read};
@@ -74,15 +74,15 @@ const WINDOW: usize = 256 << 10;
 /// How often a large content may be unpacked again from the start.
 const RESTARTS: u32 = 256;
 
-/// Unpacks `packed` once, within the bounds of `watch`.
-pub fn decode(packed: &SharedSource, codec: Codec, watch: &Watch) -> Decoding {
-    let memory = watch.limits.decoder_memory;
-    decode_with(Arc::new(Packed { source: packed.clone(), codec, memory }), watch)
+/// Unpacks `packed` once, within the bounds of `budget`.
+pub fn decode(packed: &SharedSource, codec: Codec, budget: &ScanBudget) -> Decoding {
+    let memory = budget.limits.decoder_memory;
+    decode_with(Arc::new(Packed { source: packed.clone(), codec, memory }), budget)
 }
 
-/// Unpacks once, within the bounds of `watch`.
-pub fn decode_with(packed: Arc<dyn Restart>, watch: &Watch) -> Decoding {
-    let limits = &watch.limits;
+/// Unpacks once, within the bounds of `budget`.
+pub fn decode_with(packed: Arc<dyn Restart>, budget: &ScanBudget) -> Decoding {
+    let limits = &budget.limits;
     let mut unpacker = packed.start();
     let mut kept = Some(Vec::new());
     let mut block = vec![0; BLOCK];
@@ -90,7 +90,7 @@ pub fn decode_with(packed: Arc<dyn Restart>, watch: &Watch) -> Decoding {
     let mut length: u64 = 0;
     let mut facts = Vec::new();
     let unread = loop {
-        if watch.expired() {
+        if budget.expired() {
             break Some(Unread::Limit(format!("time ran out while unpacking {}", packed.name())));
         }
         let count = match unpacker.read(&mut block) {
@@ -120,7 +120,7 @@ pub fn decode_with(packed: Arc<dyn Restart>, watch: &Watch) -> Decoding {
     };
     let source: SharedSource = match kept {
         Some(bytes) => Arc::new(Memory::new(bytes)),
-        None => Arc::new(Decoded::new(packed, length, watch.clone())),
+        None => Arc::new(Decoded::new(packed, length, budget.clone())),
     };
     let source = (length > 0 || unread.is_none()).then_some(source);
     let opened = Opened { source, facts, unread };
@@ -140,7 +140,7 @@ fn refusal(name: &str, error: &io::Error) -> Unread {
 pub struct Decoded {
     packed: Arc<dyn Restart>,
     len: u64,
-    watch: Watch,
+    budget: ScanBudget,
     state: Mutex<State>,
 }
 
@@ -161,8 +161,8 @@ struct Cursor {
 }
 
 impl Decoded {
-    fn new(packed: Arc<dyn Restart>, len: u64, watch: Watch) -> Self {
-        Self { packed, len, watch, state: Mutex::default() }
+    fn new(packed: Arc<dyn Restart>, len: u64, budget: ScanBudget) -> Self {
+        Self { packed, len, budget, state: Mutex::default() }
     }
 
     /// The cursor that reaches `at` with the least work: the furthest of those that have not passed it.
@@ -248,7 +248,7 @@ impl Source for Decoded {
             if count > 0 {
                 continue;
             }
-            if self.watch.expired() {
+            if self.budget.expired() {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "time ran out while unpacking"));
             }
             if !cursor.advance()? {
@@ -266,8 +266,8 @@ mod tests {
     use crate::io::source::read_vec;
     use std::io::Write;
 
-    fn watch() -> Watch {
-        Watch::start(Arc::new(Limits::default()))
+    fn budget() -> ScanBudget {
+        ScanBudget::start(Arc::new(Limits::default()))
     }
 
     fn noise(len: usize) -> Vec<u8> {
@@ -288,7 +288,7 @@ mod tests {
 
     fn decode_gzip(bytes: Vec<u8>) -> Decoding {
         let packed: SharedSource = Arc::new(Memory::new(bytes));
-        decode(&packed, Codec::Gzip, &watch())
+        decode(&packed, Codec::Gzip, &budget())
     }
 
     #[test]

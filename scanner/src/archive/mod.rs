@@ -2,7 +2,7 @@
 //!
 //! A container states its own oddities as facts and hands its entries on; it never decides what an entry is.
 
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use crate::io::source::SharedSource;
 use crate::observe::fact::{Fact, Unread};
 
@@ -12,7 +12,7 @@ pub trait Entry: Send + Sync {
     ///
     /// # Errors
     /// Why the content cannot be had; what could be unpacked before that is in [`Opened::source`] when there is any.
-    fn open(&self, watch: &Watch) -> Opened;
+    fn open(&self, budget: &ScanBudget) -> Opened;
 }
 
 /// What came of opening an entry.

@@ -6,9 +6,9 @@
 use super::decoded::{Restart, Unpacking, decode_with};
 use super::entry_name;
 use super::{Entry, Opened};
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use crate::io::source::{Memory, SharedSource, read_vec};
-use crate::observe::fact::{Fact, Unread, Weight};
+use crate::observe::fact::{Deviation, Fact, Unread};
 use sevenz_rust2::{Archive, BlockDecoder, Error, Password};
 use std::collections::HashSet;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -60,9 +60,9 @@ const WAITING: usize = 4;
 
 impl SevenZipArchive {
     /// Reads the headers, and the small files in front of the large ones of each block.
-    pub fn read(source: &SharedSource, watch: &Watch) -> Self {
+    pub fn read(source: &SharedSource, budget: &ScanBudget) -> Self {
         let mut seven = Self { end: end(source), ..Self::default() };
-        let memory_kib = usize::try_from(watch.limits.decoder_memory >> 10).unwrap_or(usize::MAX);
+        let memory_kib = usize::try_from(budget.limits.decoder_memory >> 10).unwrap_or(usize::MAX);
         let mut cursor = Cursor::new(source.clone());
         let archive = match Archive::read_with_memory_limit(&mut cursor, &Password::empty(), memory_kib) {
             Ok(archive) => Arc::new(archive),
@@ -71,19 +71,19 @@ impl SevenZipArchive {
                 return seven;
             }
         };
-        if archive.files.len() > watch.limits.entries {
+        if archive.files.len() > budget.limits.entries {
             seven.unread.push(Unread::Limit(format!("{} entries", archive.files.len())));
             return seven;
         }
         seven.look_at_names(&archive);
-        let mut budget = KEPT;
+        let mut kept_budget = KEPT;
         for block in 0..archive.blocks.len() {
-            if watch.expired() {
+            if budget.expired() {
                 seven.unread.push(Unread::Limit("time ran out in a 7z archive".into()));
                 break;
             }
             let place = Place { source: source.clone(), archive: archive.clone(), block, file: 0, memory_kib };
-            seven.block(&place, &mut budget);
+            seven.block(&place, &mut kept_budget);
         }
         seven
     }
@@ -101,7 +101,7 @@ impl SevenZipArchive {
             }
             if !file.is_directory() && !names.insert(entry_name::plain(name)) {
                 let what = format!("two entries are named {name}");
-                self.facts.push(Fact::ArchiveMismatch { what, weight: Weight::Wrong });
+                self.facts.push(Fact::ArchiveMismatch { what, deviation: Deviation::Wrong });
             }
             if self.facts.len() >= MAX_FACTS {
                 return;
@@ -109,7 +109,7 @@ impl SevenZipArchive {
         }
     }
 
-    fn block(&mut self, place: &Place, budget: &mut u64) {
+    fn block(&mut self, place: &Place, kept_budget: &mut u64) {
         let password = Password::empty();
         let mut cursor = Cursor::new(place.source.clone());
         let decoder = place.decoder(&password, &mut cursor);
@@ -121,12 +121,12 @@ impl SevenZipArchive {
         });
         let mut kept = Vec::new();
         let outcome = decoder.for_each_entries(&mut |file, reader| {
-            if encrypted || file.size > SMALL.min(*budget) {
+            if encrypted || file.size > SMALL.min(*kept_budget) {
                 return Ok(false);
             }
             let mut content = Vec::new();
             reader.take(file.size.saturating_add(1)).read_to_end(&mut content)?;
-            *budget = budget.saturating_sub(content.len() as u64);
+            *kept_budget = kept_budget.saturating_sub(content.len() as u64);
             kept.push(content);
             Ok(true)
         });
@@ -150,14 +150,14 @@ impl Place {
 }
 
 impl Entry for SevenZipEntry {
-    fn open(&self, watch: &Watch) -> Opened {
+    fn open(&self, budget: &ScanBudget) -> Opened {
         if self.encrypted {
             return Opened { source: None, facts: Vec::new(), unread: Some(Unread::Encrypted) };
         }
         if let Some(kept) = &self.kept {
             return Opened { source: Some(kept.clone()), facts: Vec::new(), unread: None };
         }
-        decode_with(Arc::new(self.place.clone()), watch).opened
+        decode_with(Arc::new(self.place.clone()), budget).opened
     }
 }
 

@@ -7,9 +7,9 @@
 use super::entry_name;
 use super::tar_header::{BLOCK, Extended, Header, NoHeader, decimal_of, has_magic, pair_up, pairs};
 use super::tar_sparse::Sparse;
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use crate::io::source::{SharedSource, Window, read_vec};
-use crate::observe::fact::{Fact, Unread, Weight};
+use crate::observe::fact::{Deviation, Fact, Unread};
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
@@ -55,17 +55,17 @@ const MAX_PARTS: usize = 100_000;
 
 impl TarArchive {
     /// Walks a tar file; reads headers only.
-    pub fn read(source: &SharedSource, watch: &Watch) -> Self {
+    pub fn read(source: &SharedSource, budget: &ScanBudget) -> Self {
         let mut walk = Walk {
             source,
-            watch,
+            budget,
             archive: Self::default(),
             pending: VecDeque::from([0]),
-            seen: HashSet::new(),
+            observations: HashSet::new(),
             names: HashSet::new(),
             global: Extended::default(),
             name_bytes: NAME_BYTES,
-            scannable: watch.limits.resync_bytes,
+            scannable: budget.limits.resync_bytes,
         };
         while let Some(at) = walk.pending.pop_front() {
             if let Err(error) = walk.run(at) {
@@ -78,12 +78,12 @@ impl TarArchive {
 
 struct Walk<'a> {
     source: &'a SharedSource,
-    watch: &'a Watch,
+    budget: &'a ScanBudget,
     archive: TarArchive,
     /// Places where some reader finds the next header.
     pending: VecDeque<u64>,
     /// Headers that were read: two views often meet again.
-    seen: HashSet<u64>,
+    observations: HashSet<u64>,
     names: HashSet<String>,
     global: Extended,
     name_bytes: usize,
@@ -109,21 +109,21 @@ impl Walk<'_> {
         }
     }
 
-    fn odd(&mut self, at: u64, what: impl Into<String>, weight: Weight) {
-        self.fact(at, Fact::ArchiveMismatch { what: what.into(), weight });
+    fn odd(&mut self, at: u64, what: impl Into<String>, deviation: Deviation) {
+        self.fact(at, Fact::ArchiveMismatch { what: what.into(), deviation });
     }
 
     /// Follows headers from `at` until they end or were seen before.
     fn run(&mut self, mut at: u64) -> io::Result<()> {
         let mut before = Before::default();
-        while self.seen.insert(at) {
-            if self.seen.len() > self.watch.limits.entries {
-                let why = format!("more than {} headers", self.watch.limits.entries);
+        while self.observations.insert(at) {
+            if self.observations.len() > self.budget.limits.entries {
+                let why = format!("more than {} headers", self.budget.limits.entries);
                 self.archive.unread.push((Some(at), Unread::Limit(why)));
                 self.pending.clear();
                 return Ok(());
             }
-            if self.seen.len().is_multiple_of(1024) && self.watch.expired() {
+            if self.observations.len().is_multiple_of(1024) && self.budget.expired() {
                 self.archive.unread.push((Some(at), Unread::Limit("time ran out in a tar".into())));
                 self.pending.clear();
                 return Ok(());
@@ -166,7 +166,7 @@ impl Walk<'_> {
             }
         };
         if malformed {
-            self.odd(at, "extended records are malformed or given twice", Weight::Misleading);
+            self.odd(at, "extended records are malformed or given twice", Deviation::Misleading);
         }
         Ok(next)
     }
@@ -177,7 +177,7 @@ impl Walk<'_> {
         if let (Some(path), Some(long)) = (&extended.path, &before.long_name)
             && path != long
         {
-            self.odd(at, "an entry has two long names", Weight::Misleading);
+            self.odd(at, "an entry has two long names", Deviation::Misleading);
         }
         let named = [extended.sparse_name.as_ref(), extended.path.as_ref(), before.long_name.as_ref()];
         let name = entry_name::text(named.into_iter().flatten().next().unwrap_or(&header.name));
@@ -196,13 +196,17 @@ impl Walk<'_> {
         // Writers leave the header at zero where the size does not fit in its eleven octal digits.
         if size != header.size && (header.size != 0 || size < 1 << 33) {
             let what = format!("{name} has {} bytes by its header and {size} by its extended size", header.size);
-            self.odd(at, what, Weight::Misleading);
+            self.odd(at, what, Deviation::Misleading);
             self.pending.push_back(data.saturating_add(padded(header.size)));
         }
         let folder = header.kind == b'5' || (header.kind == 0 && name.ends_with('/'));
         let has_data = !folder && !matches!(header.kind, b'1' | b'2' | b'3' | b'4' | b'6');
         if !has_data && size != 0 {
-            self.odd(at, format!("{name} is no file and has {size} bytes: readers differ on them"), Weight::Misleading);
+            self.odd(
+                at,
+                format!("{name} is no file and has {size} bytes: readers differ on them"),
+                Deviation::Misleading,
+            );
             self.pending.push_back(next);
             next = data;
         }
@@ -240,7 +244,7 @@ impl Walk<'_> {
         }
         self.name_bytes -= name.len() + plain.len();
         if !self.names.insert(plain) {
-            self.odd(at, format!("two entries are named {name}: the last one counts"), Weight::Wrong);
+            self.odd(at, format!("two entries are named {name}: the last one counts"), Deviation::Wrong);
         }
         if data.saturating_add(size) > self.source.len() {
             let why = format!("{name} of {size} bytes runs over the end of the file");
@@ -253,7 +257,7 @@ impl Walk<'_> {
         }
         if let Some(real) = real.filter(|_| !map.is_empty() || skip > 0) {
             let stored: SharedSource = Arc::new(Window::new(source.clone(), skip, size));
-            let within = real <= self.watch.limits.member_bytes;
+            let within = real <= self.budget.limits.member_bytes;
             match Sparse::new(stored, &map, real).filter(|_| within) {
                 Some(sparse) => source = Arc::new(sparse),
                 None => {
@@ -318,7 +322,7 @@ impl Walk<'_> {
         let mut other = None;
         let mut here = at;
         while here < len {
-            if self.scannable == 0 || self.watch.expired() {
+            if self.scannable == 0 || self.budget.expired() {
                 let why = format!("{} bytes behind the end were not searched", len - here);
                 self.archive.unread.push((Some(here), Unread::Limit(why)));
                 break;
@@ -333,8 +337,9 @@ impl Walk<'_> {
                 if block.iter().any(|byte| *byte != 0) && place > at {
                     other.get_or_insert(place);
                 }
-                if place > at && has_magic(block) && Header::parse(block).is_ok() && !self.seen.contains(&place) {
-                    self.odd(place, "an entry stands behind the end of the archive", Weight::Misleading);
+                if place > at && has_magic(block) && Header::parse(block).is_ok() && !self.observations.contains(&place)
+                {
+                    self.odd(place, "an entry stands behind the end of the archive", Deviation::Misleading);
                     self.pending.push_back(place);
                     return Ok(());
                 }

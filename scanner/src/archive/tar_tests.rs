@@ -42,7 +42,7 @@ fn tar(parts: &[Vec<u8>]) -> Vec<u8> {
 
 fn read(bytes: &[u8]) -> TarArchive {
     let source: SharedSource = Arc::new(Memory::new(bytes));
-    TarArchive::read(&source, &Watch::start(Arc::new(Limits::default())))
+    TarArchive::read(&source, &ScanBudget::start(Arc::new(Limits::default())))
 }
 
 fn listed(archive: &TarArchive) -> Vec<(String, Vec<u8>)> {
@@ -57,7 +57,7 @@ fn names(archive: &TarArchive) -> Vec<&str> {
 #[track_caller]
 fn misleads(archive: &TarArchive, part: &str) {
     let said = archive.facts.iter().any(
-        |(_, fact)| matches!(fact, Fact::ArchiveMismatch { what, weight: Weight::Misleading } if what.contains(part)),
+        |(_, fact)| matches!(fact, Fact::ArchiveMismatch { what, deviation: Deviation::Misleading } if what.contains(part)),
     );
     assert!(said, "{:?}", archive.facts);
 }

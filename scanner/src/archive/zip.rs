@@ -8,9 +8,9 @@
 use super::codec::Codec;
 use super::decoded::decode;
 use super::{Entry, Opened, zip_walk};
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use crate::io::source::{SharedSource, Source, Start, Window, gathered};
-use crate::observe::fact::{Fact, Unread, Weight};
+use crate::observe::fact::{Deviation, Fact, Unread};
 use std::sync::Arc;
 
 /// A zip file: its entries, what is odd about it, and what of it could not be read.
@@ -76,8 +76,8 @@ const CHECKED: u64 = 1 << 20;
 
 impl ZipArchive {
     /// Walks a zip file; reads headers only.
-    pub fn read(source: &SharedSource, watch: &Watch) -> Self {
-        zip_walk::walk(source, watch)
+    pub fn read(source: &SharedSource, budget: &ScanBudget) -> Self {
+        zip_walk::walk(source, budget)
     }
 }
 
@@ -125,7 +125,7 @@ impl ZipEntry {
         }))
     }
 
-    fn open_stored(&self, packed: SharedSource, watch: &Watch) -> Opened {
+    fn open_stored(&self, packed: SharedSource, budget: &ScanBudget) -> Opened {
         // What is read for its checksum is looked at next: one read serves both.
         let packed = match gathered(packed, CHECKED as usize) {
             Ok(packed) => packed,
@@ -135,7 +135,7 @@ impl ZipEntry {
         };
         let mut opened = Opened { source: Some(packed.clone()), facts: Vec::new(), unread: None };
         if self.encrypted || (self.crc32 != 0 && packed.len() <= CHECKED) {
-            match checksum(&*packed, watch) {
+            match checksum(&*packed, budget) {
                 Ok(found) if found == self.crc32 => {
                     opened.facts.extend(self.encrypted.then(|| self.readable_though_encrypted()));
                 }
@@ -149,8 +149,8 @@ impl ZipEntry {
         opened
     }
 
-    fn open_packed(&self, packed: &SharedSource, codec: Codec, watch: &Watch) -> Opened {
-        let decoding = decode(packed, codec, watch);
+    fn open_packed(&self, packed: &SharedSource, codec: Codec, budget: &ScanBudget) -> Opened {
+        let decoding = decode(packed, codec, budget);
         let mut opened = decoding.opened;
         let whole = opened.unread.is_none();
         if self.encrypted && !(whole && (decoding.crc32 == self.crc32 || self.crc32 == 0)) {
@@ -165,7 +165,7 @@ impl ZipEntry {
         }
         if whole && decoding.length != self.unpacked {
             let what = format!("{} unpacks to {} bytes and says {}", self.name, decoding.length, self.unpacked);
-            opened.facts.push(Fact::ArchiveMismatch { what, weight: Weight::Misleading });
+            opened.facts.push(Fact::ArchiveMismatch { what, deviation: Deviation::Misleading });
         }
         if whole && decoding.consumed < packed.len() {
             let what = format!("the compressed stream of {} ends before its data does", self.name);
@@ -180,18 +180,18 @@ impl ZipEntry {
     /// CPython refuses the flag, torch does not look at it.
     fn readable_though_encrypted(&self) -> Fact {
         let what = format!("{} says that it is encrypted and is not", self.name);
-        Fact::ArchiveMismatch { what, weight: Weight::Misleading }
+        Fact::ArchiveMismatch { what, deviation: Deviation::Misleading }
     }
 
     /// CPython refuses such an entry, torch reads it.
     fn checksum_differs(&self, found: u32) -> Fact {
         let what = format!("the checksum of {} is {found:08x} and its header says {:08x}", self.name, self.crc32);
-        Fact::ArchiveMismatch { what, weight: Weight::Misleading }
+        Fact::ArchiveMismatch { what, deviation: Deviation::Misleading }
     }
 }
 
 impl Entry for ZipEntry {
-    fn open(&self, watch: &Watch) -> Opened {
+    fn open(&self, budget: &ScanBudget) -> Opened {
         let nothing = |why| Opened { source: None, facts: Vec::new(), unread: Some(why) };
         let Some(data) = self.data else {
             return nothing(Unread::Broken("its local header is missing".into()));
@@ -201,8 +201,8 @@ impl Entry for ZipEntry {
         let cut = packed.len() < self.packed;
         let mut opened = match self.codec() {
             Err(why) => nothing(why),
-            Ok(None) => self.open_stored(packed, watch),
-            Ok(Some(codec)) => self.open_packed(&packed, codec, watch),
+            Ok(None) => self.open_stored(packed, budget),
+            Ok(Some(codec)) => self.open_packed(&packed, codec, budget),
         };
         if cut {
             let why = format!("{} of its {} bytes are there", self.source.len().saturating_sub(data), self.packed);
@@ -212,12 +212,12 @@ impl Entry for ZipEntry {
     }
 }
 
-fn checksum(source: &dyn Source, watch: &Watch) -> Result<u32, Unread> {
+fn checksum(source: &dyn Source, budget: &ScanBudget) -> Result<u32, Unread> {
     let mut hasher = crc32fast::Hasher::new();
     let mut block = vec![0; 64 << 10];
     let mut at = 0;
     loop {
-        if watch.expired() {
+        if budget.expired() {
             return Err(Unread::Limit("time ran out while checking an entry".into()));
         }
         match source.read_at(at, &mut block) {

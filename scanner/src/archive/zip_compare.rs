@@ -8,7 +8,7 @@ use super::entry_name;
 use super::zip::ZipEntry;
 use super::zip_record::{Central, Local};
 use super::zip_walk::Walk;
-use crate::observe::fact::{Fact, Weight};
+use crate::observe::fact::{Deviation, Fact};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -26,24 +26,24 @@ impl Walk<'_> {
             self.compare_local(entry, central, local);
         } else {
             let what = format!("{name} has no local header where the central directory says");
-            self.odd(at, what, Weight::Misleading);
+            self.odd(at, what, Deviation::Misleading);
         }
         if central.flags & STRANGE_FLAGS != 0 {
             let what = format!("{name} has flags {:#06x}, which only some readers refuse", central.flags);
-            self.odd(at, what, Weight::Misleading);
+            self.odd(at, what, Deviation::Misleading);
         }
         if central.zip64_lacking {
-            self.odd(at, format!("{name} refers to a zip64 field that it lacks"), Weight::Wrong);
+            self.odd(at, format!("{name} refers to a zip64 field that it lacks"), Deviation::Wrong);
         }
         if central.method == 0 && central.packed != central.unpacked && central.flags & 1 == 0 {
             let what = format!("{name} is stored and has two lengths, {} and {}", central.packed, central.unpacked);
-            self.odd(at, what, Weight::Misleading);
+            self.odd(at, what, Deviation::Misleading);
         }
         if central.unicode_name.as_ref().is_some_and(|other| *other != central.name) {
-            self.odd(at, format!("{name} has another name in a Unicode path field"), Weight::Misleading);
+            self.odd(at, format!("{name} has another name in a Unicode path field"), Deviation::Misleading);
         }
         if entry.data.is_some_and(|data| data.saturating_add(entry.packed) > self.source.len()) {
-            self.odd(at, format!("{name} runs over the end of the file"), Weight::Wrong);
+            self.odd(at, format!("{name} runs over the end of the file"), Deviation::Wrong);
         }
         self.path(at, name);
         if let Some(other) = &entry.local_name {
@@ -55,17 +55,17 @@ impl Walk<'_> {
     fn compare_local(&mut self, entry: &ZipEntry, central: &Central, local: &Local<'_>) {
         let (at, name) = (entry.header, &entry.name);
         if let Some(other) = &entry.local_name {
-            self.odd(at, format!("{name} is named {other} in its local header"), Weight::Misleading);
+            self.odd(at, format!("{name} is named {other} in its local header"), Deviation::Misleading);
         }
         if local.method != central.method {
             let what = format!("{name} has method {} and, in its local header, {}", central.method, local.method);
-            self.odd(at, what, Weight::Misleading);
+            self.odd(at, what, Deviation::Misleading);
         }
         let differing = (local.flags ^ central.flags) & !FREE_FLAGS;
         if differing & 1 != 0 {
-            self.odd(at, format!("{name} is encrypted by one of its headers only"), Weight::Misleading);
+            self.odd(at, format!("{name} is encrypted by one of its headers only"), Deviation::Misleading);
         } else if differing & !0x0800 != 0 {
-            self.odd(at, format!("{name} has other flags in its local header"), Weight::Wrong);
+            self.odd(at, format!("{name} has other flags in its local header"), Deviation::Wrong);
         }
         let later = (local.flags | central.flags) & 8 != 0;
         let same = local.packed == central.packed && local.unpacked == central.unpacked;
@@ -73,10 +73,10 @@ impl Walk<'_> {
         // Streaming writers reserve a zip64 field and leave it, or the numbers that refer to it, unset.
         let reserved = later && local.packed == 0xffff_ffff;
         if !same && !left_out && !reserved {
-            self.odd(at, format!("{name} has other lengths in its local header"), Weight::Misleading);
+            self.odd(at, format!("{name} has other lengths in its local header"), Deviation::Misleading);
         }
         if local.crc32 != central.crc32 && !(later && local.crc32 == 0) {
-            self.odd(at, format!("{name} has another checksum in its local header"), Weight::Wrong);
+            self.odd(at, format!("{name} has another checksum in its local header"), Deviation::Wrong);
         }
     }
 
@@ -84,7 +84,7 @@ impl Walk<'_> {
     pub(super) fn path(&mut self, at: u64, name: &str) {
         if let Some(what) = entry_name::escape(name) {
             let fact = Fact::PathEscapes { path: name.to_owned(), what: what.to_owned() };
-            self.state(at, Weight::Misleading, fact);
+            self.state(at, Deviation::Misleading, fact);
         }
     }
 
@@ -94,7 +94,7 @@ impl Walk<'_> {
         let kind = match (central.external >> 28, unix) {
             (0xa, _) => {
                 let what = "is a symbolic link".to_owned();
-                return self.state(at, Weight::Misleading, Fact::PathEscapes { path: name.to_owned(), what });
+                return self.state(at, Deviation::Misleading, Fact::PathEscapes { path: name.to_owned(), what });
             }
             (0x1, true) => "FIFO",
             (0x2, true) => "character device",
@@ -102,7 +102,7 @@ impl Walk<'_> {
             (0xc, true) => "socket",
             _ => return,
         };
-        self.state(at, Weight::Wrong, Fact::SpecialFile { kind });
+        self.state(at, Deviation::Wrong, Fact::SpecialFile { kind });
     }
 
     /// Looks for entries that are one name to some reader.
@@ -114,7 +114,7 @@ impl Walk<'_> {
         for (index, entry) in self.archive.entries.iter().enumerate() {
             if entry.name.contains('\0') {
                 let what = format!("{} holds a NUL, where some readers end it", entry.name);
-                remarks.push((entry.header, what, Weight::Misleading));
+                remarks.push((entry.header, what, Deviation::Misleading));
             }
             if entry.only_local {
                 continue;
@@ -127,20 +127,20 @@ impl Walk<'_> {
                 }
             };
             let Some(other) = other else { continue };
-            let (what, weight) = if entry.name == other.name {
-                let weight = if entry.folder { Weight::Odd } else { Weight::Misleading };
-                (format!("two entries are named {}", entry.name), weight)
+            let (what, deviation) = if entry.name == other.name {
+                let deviation = if entry.folder { Deviation::Unusual } else { Deviation::Misleading };
+                (format!("two entries are named {}", entry.name), deviation)
             } else if entry_name::plain(&entry.name) == entry_name::plain(&other.name) {
-                (format!("{} and {} are one name to some readers", other.name, entry.name), Weight::Misleading)
+                (format!("{} and {} are one name to some readers", other.name, entry.name), Deviation::Misleading)
             } else if torch {
-                (format!("{} and {} differ in case only", other.name, entry.name), Weight::Misleading)
+                (format!("{} and {} differ in case only", other.name, entry.name), Deviation::Misleading)
             } else {
                 continue;
             };
-            remarks.push((entry.header, what, weight));
+            remarks.push((entry.header, what, deviation));
         }
-        for (at, what, weight) in remarks {
-            self.odd(at, what, weight);
+        for (at, what, deviation) in remarks {
+            self.odd(at, what, deviation);
         }
     }
 }

@@ -5,9 +5,9 @@
 //! them could land on different directories, all are read.
 
 use super::zip_record::{Central, End};
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use crate::io::source::{SharedSource, read_vec};
-use crate::observe::fact::{Unread, Weight};
+use crate::observe::fact::{Deviation, Unread};
 use std::collections::BTreeSet;
 use std::io;
 
@@ -33,7 +33,7 @@ pub(super) struct Directory {
 }
 
 /// A remark that becomes a fact: where, what, how much it matters.
-pub(super) type Remark = (u64, String, Weight);
+pub(super) type Remark = (u64, String, Deviation);
 
 /// What a file holds in directories.
 #[derive(Default)]
@@ -55,14 +55,14 @@ pub(super) fn find(source: &SharedSource) -> io::Result<Directories> {
     let mut directories = Directories::default();
     let tail_at = source.len().saturating_sub(TAIL);
     let tail = read_vec(&**source, tail_at, usize::try_from(TAIL).unwrap_or(0))?;
-    let mut seen = BTreeSet::new();
+    let mut observations = BTreeSet::new();
     let hits = (0..tail.len()).rev().filter(|at| tail.get(*at..).is_some_and(|rest| rest.starts_with(b"PK\x05\x06")));
     for hit in hits.take(MAX_ENDS) {
         let Some(end) = tail.get(hit..).and_then(End::parse) else {
             continue;
         };
         for directory in candidates(source, tail_at + hit as u64, end, &mut directories.remarks)? {
-            if seen.insert((directory.start, directory.base)) {
+            if observations.insert((directory.start, directory.base)) {
                 directories.found.push(directory);
             }
         }
@@ -78,14 +78,14 @@ fn candidates(source: &SharedSource, at: u64, end: End, remarks: &mut Vec<Remark
     let mut readings: Vec<(End, u64, Option<u64>)> =
         wide.iter().map(|(wide_at, wide)| (*wide, *wide_at, Some(*wide_at))).collect();
     if wide.len() > 1 {
-        remarks.push((at, "two zip64 end records, found in two ways, differ in place".into(), Weight::Misleading));
+        remarks.push((at, "two zip64 end records, found in two ways, differ in place".into(), Deviation::Misleading));
     }
     let disagrees = wide.iter().any(|(_, wide)| !end.agrees(wide));
     if disagrees {
-        remarks.push((at, "the end record and its zip64 form disagree".into(), Weight::Misleading));
+        remarks.push((at, "the end record and its zip64 form disagree".into(), Deviation::Misleading));
     }
     if wide.is_empty() && end.needs_zip64() && !(end.entries == 0xffff && end.size < 0xffff_ffff) {
-        remarks.push((at, "the zip64 end record that is referred to is missing".into(), Weight::Wrong));
+        remarks.push((at, "the zip64 end record that is referred to is missing".into(), Deviation::Wrong));
     }
     if wide.is_empty() || disagrees {
         readings.push((end, at, None));
@@ -104,7 +104,7 @@ fn candidates(source: &SharedSource, at: u64, end: End, remarks: &mut Vec<Remark
         }
         if places.len() > 1 {
             let what = "the central directory is at another place by its offset than by its size".to_owned();
-            remarks.push((at, what, Weight::Misleading));
+            remarks.push((at, what, Deviation::Misleading));
         }
         found.extend(places.into_iter().map(|(start, base)| Directory {
             end_at: at,
@@ -144,13 +144,13 @@ fn zip64_ends(source: &SharedSource, end_at: u64) -> io::Result<Vec<(u64, End)>>
 pub(super) fn records(
     source: &SharedSource,
     directory: &mut Directory,
-    watch: &Watch,
-    budget: &mut Budget,
+    budget: &ScanBudget,
+    entry_budget: &mut EntryBudget,
 ) -> io::Result<(Records, Option<Unread>)> {
     let limit = directory.zip64_at.unwrap_or(directory.end_at);
     let fits = limit.saturating_sub(directory.start).min(directory.size) / Central::FIXED as u64;
     let announced = usize::try_from(fits.min(directory.entries)).unwrap_or(0);
-    let mut records = Vec::with_capacity(announced.min(budget.entries));
+    let mut records = Vec::with_capacity(announced.min(entry_budget.entries));
     let mut block = Block { source, at: 0, bytes: Vec::new() };
     let mut at = directory.start;
     let unread = loop {
@@ -165,14 +165,14 @@ pub(super) fn records(
         let Some(record) = Central::parse(block.get(at, there)?) else {
             break None;
         };
-        if budget.entries == 0 || budget.name_bytes < record.name.len() {
-            break Some(Unread::Limit(format!("more than {} entries", watch.limits.entries)));
+        if entry_budget.entries == 0 || entry_budget.name_bytes < record.name.len() {
+            break Some(Unread::Limit(format!("more than {} entries", budget.limits.entries)));
         }
-        if records.len().is_multiple_of(4096) && watch.expired() {
+        if records.len().is_multiple_of(4096) && budget.expired() {
             break Some(Unread::Limit("time ran out in the central directory".into()));
         }
-        budget.entries -= 1;
-        budget.name_bytes -= record.name.len();
+        entry_budget.entries -= 1;
+        entry_budget.name_bytes -= record.name.len();
         records.push((at, record));
         if after > limit {
             // CPython takes such a record as it is.
@@ -186,7 +186,7 @@ pub(super) fn records(
 }
 
 /// What all directories of one file may hold together.
-pub(super) struct Budget {
+pub(super) struct EntryBudget {
     pub(super) entries: usize,
     pub(super) name_bytes: usize,
 }

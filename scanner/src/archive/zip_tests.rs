@@ -2,10 +2,10 @@
 
 use super::Entry;
 use super::zip::ZipArchive;
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use crate::io::limits::Limits;
 use crate::io::source::{Memory, SharedSource, read_vec};
-use crate::observe::fact::{Fact, Unread, Weight};
+use crate::observe::fact::{Deviation, Fact, Unread};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -148,23 +148,23 @@ fn zip_with(items: &[Item], zip64: bool, comment: &[u8]) -> Vec<u8> {
     out
 }
 
-fn watch() -> Watch {
-    Watch::start(Arc::new(Limits::default()))
+fn budget() -> ScanBudget {
+    ScanBudget::start(Arc::new(Limits::default()))
 }
 
 fn read(bytes: Vec<u8>) -> ZipArchive {
     let source: SharedSource = Arc::new(Memory::new(bytes));
-    ZipArchive::read(&source, &watch())
+    ZipArchive::read(&source, &budget())
 }
 
 fn content(archive: &ZipArchive, index: usize) -> Vec<u8> {
-    let opened = archive.entries[index].open(&watch());
+    let opened = archive.entries[index].open(&budget());
     opened.source.map(|source| read_vec(&*source, 0, 1 << 20).expect("memory reads")).unwrap_or_default()
 }
 
 fn misleading(archive: &ZipArchive) -> Vec<&str> {
     let told = archive.facts.iter().filter_map(|(_, fact)| match fact {
-        Fact::ArchiveMismatch { what, weight: Weight::Misleading } => Some(what.as_str()),
+        Fact::ArchiveMismatch { what, deviation: Deviation::Misleading } => Some(what.as_str()),
         _ => None,
     });
     told.collect()
@@ -197,7 +197,7 @@ fn honest_writers_raise_nothing() {
         let archive = read(zip_with(&mixed, zip64, b""));
         honest(&archive);
         assert_eq!(content(&archive, 2), [5; 5000]);
-        assert!(archive.entries[2].open(&watch()).facts.is_empty());
+        assert!(archive.entries[2].open(&budget()).facts.is_empty());
     }
     honest(&read(zip(&[])));
 }
@@ -275,20 +275,20 @@ fn an_encryption_flag_on_plain_data_does_not_hide_it() {
     let flagged = Item { flags: 1, ..deflated("a", b"content content") };
     let archive = read(zip(&[flagged, Item { flags: 1, ..item("b", b"plain") }]));
     for index in [0, 1] {
-        let opened = archive.entries[index].open(&watch());
+        let opened = archive.entries[index].open(&budget());
         assert_eq!(opened.unread, None);
-        assert!(matches!(opened.facts.as_slice(), [Fact::ArchiveMismatch { weight: Weight::Misleading, .. }]));
+        assert!(matches!(opened.facts.as_slice(), [Fact::ArchiveMismatch { deviation: Deviation::Misleading, .. }]));
     }
     assert_eq!(content(&archive, 0), b"content content");
     let sealed = Item { flags: 1, crc32: 77, ..item("c", b"\x01\x02\x03") };
-    assert_eq!(read(zip(&[sealed])).entries[0].open(&watch()).unread, Some(Unread::Encrypted));
+    assert_eq!(read(zip(&[sealed])).entries[0].open(&budget()).unread, Some(Unread::Encrypted));
 }
 
 #[test]
 fn checksums_are_compared_on_opening() {
-    let opened = read(zip(&[Item { crc32: 5, ..item("a", b"1") }])).entries[0].open(&watch());
+    let opened = read(zip(&[Item { crc32: 5, ..item("a", b"1") }])).entries[0].open(&budget());
     assert!(matches!(opened.facts.as_slice(), [Fact::ArchiveMismatch { .. }]));
-    let opened = read(zip(&[Item { crc32: 5, ..deflated("a", b"1") }])).entries[0].open(&watch());
+    let opened = read(zip(&[Item { crc32: 5, ..deflated("a", b"1") }])).entries[0].open(&budget());
     assert!(matches!(opened.facts.as_slice(), [Fact::ArchiveMismatch { .. }]));
 }
 

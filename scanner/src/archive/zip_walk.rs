@@ -5,19 +5,19 @@
 
 use super::entry_name;
 use super::zip::{ZipArchive, ZipEntry, ZipRegion};
-use super::zip_directory::{Budget, Directory, find, records};
+use super::zip_directory::{Directory, EntryBudget, find, records};
 use super::zip_headers::{BATCH, DESCRIPTOR, Headers, PIECE, Wanted};
 use super::zip_record::{Central, Descriptor, End, Local};
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use crate::io::source::{SharedSource, Start, Window, read_vec};
-use crate::observe::fact::{Fact, Unread, Weight};
+use crate::observe::fact::{Deviation, Fact, Unread};
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
 /// Bytes of names that are kept of one archive.
 const NAME_BYTES: usize = 16 << 20;
-/// Facts of one weight that are kept; the others are counted.
+/// Facts of one deviation that are kept; the others are counted.
 const MAX_FACTS: usize = 1000;
 /// Bytes of a gap that are looked at together.
 const BLOCK: usize = 64 << 10;
@@ -36,24 +36,24 @@ struct Span {
 /// The walk and what it has found.
 pub(super) struct Walk<'a> {
     pub(super) source: &'a SharedSource,
-    pub(super) watch: &'a Watch,
+    pub(super) budget: &'a ScanBudget,
     pub(super) archive: ZipArchive,
     spans: Vec<Span>,
     stated: [usize; 3],
-    budget: Budget,
+    entry_budget: EntryBudget,
     scannable: u64,
 }
 
 /// Walks the whole file.
-pub(super) fn walk(source: &SharedSource, watch: &Watch) -> ZipArchive {
+pub(super) fn walk(source: &SharedSource, budget: &ScanBudget) -> ZipArchive {
     let mut walk = Walk {
         source,
-        watch,
+        budget,
         archive: ZipArchive::default(),
         spans: Vec::new(),
         stated: [0; 3],
-        budget: Budget { entries: watch.limits.entries, name_bytes: NAME_BYTES },
-        scannable: watch.limits.resync_bytes,
+        entry_budget: EntryBudget { entries: budget.limits.entries, name_bytes: NAME_BYTES },
+        scannable: budget.limits.resync_bytes,
     };
     if let Err(error) = walk.run() {
         walk.archive.unread.push((None, Unread::Io(error.to_string())));
@@ -62,7 +62,7 @@ pub(super) fn walk(source: &SharedSource, watch: &Watch) -> ZipArchive {
     for (count, what) in walk.stated.into_iter().zip(["odd", "wrong", "misleading"]) {
         if count > MAX_FACTS {
             let what = format!("{} more places are {what}", count - MAX_FACTS);
-            walk.archive.facts.push((None, Fact::ArchiveMismatch { what, weight: Weight::Odd }));
+            walk.archive.facts.push((None, Fact::ArchiveMismatch { what, deviation: Deviation::Unusual }));
         }
     }
     walk.archive
@@ -70,17 +70,17 @@ pub(super) fn walk(source: &SharedSource, watch: &Watch) -> ZipArchive {
 
 impl Walk<'_> {
     /// States a disagreement.
-    pub(super) fn odd(&mut self, at: u64, what: String, weight: Weight) {
-        self.state(at, weight, Fact::ArchiveMismatch { what, weight });
+    pub(super) fn odd(&mut self, at: u64, what: String, deviation: Deviation) {
+        self.state(at, deviation, Fact::ArchiveMismatch { what, deviation });
     }
 
-    /// States a fact, unless very many of its weight are stated.
-    pub(super) fn state(&mut self, at: u64, weight: Weight, fact: Fact) {
+    /// States a fact, unless very many of its deviation are stated.
+    pub(super) fn state(&mut self, at: u64, deviation: Deviation, fact: Fact) {
         let [odd, wrong, misleading] = &mut self.stated;
-        let count = match weight {
-            Weight::Odd => odd,
-            Weight::Wrong => wrong,
-            Weight::Misleading => misleading,
+        let count = match deviation {
+            Deviation::Unusual => odd,
+            Deviation::Wrong => wrong,
+            Deviation::Misleading => misleading,
         };
         *count += 1;
         if *count <= MAX_FACTS {
@@ -90,8 +90,8 @@ impl Walk<'_> {
 
     fn run(&mut self) -> io::Result<()> {
         let directories = find(self.source)?;
-        for (at, what, weight) in directories.remarks {
-            self.odd(at, what, weight);
+        for (at, what, deviation) in directories.remarks {
+            self.odd(at, what, deviation);
         }
         let mut first_end = None;
         for directory in directories.found {
@@ -101,7 +101,7 @@ impl Walk<'_> {
             }
             if *first_end.get_or_insert(directory.end_at) != directory.end_at {
                 let what = "there is another end record: readers may differ on which is the archive's".to_owned();
-                self.odd(directory.end_at, what, Weight::Misleading);
+                self.odd(directory.end_at, what, Deviation::Misleading);
             }
             self.directory(directory)?;
         }
@@ -117,20 +117,20 @@ impl Walk<'_> {
     }
 
     fn directory(&mut self, mut directory: Directory) -> io::Result<()> {
-        let (found, unread) = records(self.source, &mut directory, self.watch, &mut self.budget)?;
+        let (found, unread) = records(self.source, &mut directory, self.budget, &mut self.entry_budget)?;
         let cut = unread.is_some();
         self.archive.unread.extend(unread.map(|why| (Some(directory.after), why)));
         let (at, count) = (directory.start, found.len() as u64);
         if !cut && count != directory.entries {
             // Writers that know no zip64 count modulo 65,536.
             let wraps = count & 0xffff == directory.entries;
-            let weight = if wraps { Weight::Odd } else { Weight::Misleading };
-            self.odd(at, format!("{} entries are announced and {count} are there", directory.entries), weight);
+            let deviation = if wraps { Deviation::Unusual } else { Deviation::Misleading };
+            self.odd(at, format!("{} entries are announced and {count} are there", directory.entries), deviation);
         }
         let size = directory.after - directory.start;
         if !cut && size != directory.size {
             let what = format!("the central directory is announced with {} bytes and has {size}", directory.size);
-            self.odd(at, what, Weight::Misleading);
+            self.odd(at, what, Deviation::Misleading);
         }
         let known: HashSet<(u64, String)> =
             self.archive.entries.iter().map(|entry| (entry.header, entry.name.clone())).collect();
@@ -154,7 +154,7 @@ impl Walk<'_> {
             let all = Headers::all(self.source, batch);
             for (piece, headers) in batch.chunks(PIECE).zip(all) {
                 for (turn, (at, header, central)) in piece.iter().enumerate() {
-                    if turn == 0 && self.watch.expired() {
+                    if turn == 0 && self.budget.expired() {
                         let why = Unread::Limit("time ran out while walking the entries".into());
                         self.archive.unread.push((Some(*at), why));
                         return Ok(());
@@ -233,7 +233,7 @@ impl Walk<'_> {
             } else if span.start < covered {
                 let name = span.entry.and_then(|entry| self.archive.entries.get(entry)).map(|entry| &entry.name);
                 let what = format!("{} overlaps what stands before it", name.map_or("the central directory", |n| n));
-                self.odd(span.start, what, Weight::Misleading);
+                self.odd(span.start, what, Deviation::Misleading);
             }
             if span.end > covered {
                 covered = span.end;
@@ -266,21 +266,21 @@ impl Walk<'_> {
         }
         let length = end - start;
         let hidden = self.archive.entries.len() - before;
-        let (name, what, weight) = if start == 0 {
+        let (name, what, deviation) = if start == 0 {
             let what =
                 format!("{length} bytes stand before the first entry: torch takes that for no zip, others for one");
-            ("(prefix)".to_owned(), what, Weight::Misleading)
+            ("(prefix)".to_owned(), what, Deviation::Misleading)
         } else if end == self.source.len() {
-            let weight = if zeros { Weight::Odd } else { Weight::Wrong };
-            ("(suffix)".to_owned(), format!("{length} bytes stand behind the end of the archive"), weight)
+            let deviation = if zeros { Deviation::Unusual } else { Deviation::Wrong };
+            ("(suffix)".to_owned(), format!("{length} bytes stand behind the end of the archive"), deviation)
         } else {
             if zeros {
                 return Ok(());
             }
-            let weight = if length > SMALL_GAP { Weight::Wrong } else { Weight::Odd };
-            (format!("(gap at {start})"), format!("{length} bytes between the entries belong to none"), weight)
+            let deviation = if length > SMALL_GAP { Deviation::Wrong } else { Deviation::Unusual };
+            (format!("(gap at {start})"), format!("{length} bytes between the entries belong to none"), deviation)
         };
-        self.odd(start, what, if hidden > 0 { Weight::Misleading } else { weight });
+        self.odd(start, what, if hidden > 0 { Deviation::Misleading } else { deviation });
         if !zeros {
             let source = Arc::new(Window::new(self.source.clone(), start, length));
             self.archive.regions.push(ZipRegion { name, source });
@@ -318,10 +318,10 @@ impl Walk<'_> {
         };
         if found.packed != packed || found.unpacked != unpacked {
             let what = format!("the lengths of {name} behind its data are not those of the central directory");
-            self.odd(start, what, Weight::Misleading);
+            self.odd(start, what, Deviation::Misleading);
         } else if found.crc32 != crc32 && found.crc32 != 0 && crc32 != 0 {
             let what = format!("the checksum of {name} behind its data is not that of the central directory");
-            self.odd(start, what, Weight::Wrong);
+            self.odd(start, what, Deviation::Wrong);
         }
         Ok(found.length)
     }
@@ -331,7 +331,7 @@ impl Walk<'_> {
         let mut zeros = true;
         let mut at = start;
         while at < end {
-            if self.scannable == 0 || self.watch.expired() {
+            if self.scannable == 0 || self.budget.expired() {
                 let why = format!("{} bytes outside of the entries were not searched", end - at);
                 self.archive.unread.push((Some(at), Unread::Limit(why)));
                 return Ok(false);
@@ -363,17 +363,18 @@ impl Walk<'_> {
         };
         let known = matches!(local.method, 0 | 8 | 9 | 12 | 14 | 20 | 93 | 95 | 99);
         let data = at.saturating_add(local.length);
-        if !known || local.version & 0xff > 100 || local.name.is_empty() || data > end || self.budget.entries == 0 {
+        if !known || local.version & 0xff > 100 || local.name.is_empty() || data > end || self.entry_budget.entries == 0
+        {
             return Ok(on);
         }
-        self.budget.entries -= 1;
+        self.entry_budget.entries -= 1;
         let rest = end - data;
         let sized = local.flags & 8 == 0 || local.packed > 0;
         let packed = if sized { local.packed.min(rest) } else { rest };
         let name = entry_name::text(local.name);
         if has_directory {
             let what = format!("{name} has a local header and is in no central directory");
-            self.odd(at, what, Weight::Misleading);
+            self.odd(at, what, Deviation::Misleading);
         }
         self.path(at, &name);
         self.archive.entries.push(ZipEntry {

@@ -10,7 +10,7 @@ use crate::archive::decoded::decode;
 use crate::io::artifact::{Artifact, Role};
 use crate::io::source::{SharedSource, Window, read_vec};
 use crate::observe::fact::Fact;
-use crate::observe::observations::Seen;
+use crate::observe::observations::Observations;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -32,22 +32,22 @@ pub struct Lz4;
 pub struct JoblibZf;
 
 /// Unwraps one stream that starts at `at`.
-fn unwrap(artifact: &Artifact, at: u64, codec: Codec, name: &str, seen: &mut Seen) -> Option<u64> {
+fn unwrap(artifact: &Artifact, at: u64, codec: Codec, name: &str, observations: &mut Observations) -> Option<u64> {
     let rest = artifact.source.len().saturating_sub(at);
     let packed: SharedSource = Arc::new(Window::new(artifact.source.clone(), at, rest));
-    let decoding = decode(&packed, codec, &artifact.watch);
+    let decoding = decode(&packed, codec, &artifact.budget);
     let Opened { source, facts, unread } = decoding.opened;
     let whole = unread.is_none();
-    seen.facts.extend(facts.into_iter().map(|fact| (None, fact)));
-    seen.unread.extend(unread.map(|why| (Some(at), why)));
+    observations.facts.extend(facts.into_iter().map(|fact| (None, fact)));
+    observations.unread.extend(unread.map(|why| (Some(at), why)));
     if let Some(source) = source {
-        seen.member(format!("({name})"), source, Role::Unknown);
+        observations.member(format!("({name})"), source, Role::Unknown);
     }
     let end = at.saturating_add(decoding.consumed);
     let length = artifact.source.len().saturating_sub(end);
     if whole && length > 0 {
-        seen.fact(end, Fact::TrailingData { length, what: format!("bytes behind the {name} stream") });
-        seen.member("(trailing)", Arc::new(Window::new(artifact.source.clone(), end, length)), Role::Unknown);
+        observations.fact(end, Fact::TrailingData { length, what: format!("bytes behind the {name} stream") });
+        observations.member("(trailing)", Arc::new(Window::new(artifact.source.clone(), end, length)), Role::Unknown);
     }
     whole.then_some(decoding.length)
 }
@@ -64,8 +64,8 @@ macro_rules! stream {
                 recognize(head)
             }
 
-            fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
-                unwrap(artifact, 0, $codec, $id, seen);
+            fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
+                unwrap(artifact, 0, $codec, $id, observations);
             }
         }
     };
@@ -136,7 +136,7 @@ fn recognize_zlib(head: &Head<'_>) -> Recognition {
 
 /// Whether something unpacks from the start.
 fn decodes(head: &Head<'_>, codec: Codec) -> bool {
-    let memory = head.artifact.watch.limits.decoder_memory;
+    let memory = head.artifact.budget.limits.decoder_memory;
     let mut reader = crate::archive::codec::reader(head.artifact.source.clone(), codec, memory);
     let mut some = [0; 64];
     // The end of an empty content is an end too.
@@ -152,14 +152,14 @@ impl Format for JoblibZf {
         certain(zf_start(head.start).is_some())
     }
 
-    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+    fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
         let Some((at, told)) = read_vec(&*artifact.source, 0, 22).ok().and_then(|start| zf_start(&start)) else {
             return;
         };
-        let found = unwrap(artifact, at, Codec::Zlib, "zlib", seen);
+        let found = unwrap(artifact, at, Codec::Zlib, "zlib", observations);
         if let Some(found) = found.filter(|found| *found != told) {
             let what = format!("the header announces {told} bytes and {found} are there");
-            seen.fact(0, Fact::StructureViolation { what, weight: crate::observe::fact::Weight::Wrong });
+            observations.fact(0, Fact::StructureViolation { what, deviation: crate::observe::fact::Deviation::Wrong });
         }
     }
 }

@@ -1,9 +1,9 @@
 //! One small content in every wrapping, as Python's libraries and the usual tools write it.
 
 use super::*;
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use crate::io::limits::Limits;
-use crate::io::member_path::Chain;
+use crate::io::member_path::MemberPath;
 use crate::io::source::Memory;
 use crate::observe::fact::Unread;
 use crate::observe::observations::Content;
@@ -33,19 +33,19 @@ const FORMATS: [(&dyn Format, &[u8]); 9] = [
 ];
 
 fn artifact(bytes: &[u8]) -> Artifact {
-    let watch = Watch::start(Arc::new(Limits::default()));
-    let (chain, source) = (Chain::root(), Arc::new(Memory::new(bytes)));
-    Artifact { chain, name: "x".into(), source, depth: 0, role: Role::Unknown, watch }
+    let budget = ScanBudget::start(Arc::new(Limits::default()));
+    let (member_path, source) = (MemberPath::root(), Arc::new(Memory::new(bytes)));
+    Artifact { member_path, name: "x".into(), source, depth: 0, role: Role::Unknown, budget }
 }
 
-fn examine(format: &dyn Format, bytes: &[u8]) -> Seen {
-    let mut seen = Seen::default();
-    format.examine(&artifact(bytes), &mut seen);
-    seen
+fn examine(format: &dyn Format, bytes: &[u8]) -> Observations {
+    let mut observations = Observations::default();
+    format.examine(&artifact(bytes), &mut observations);
+    observations
 }
 
-fn content(seen: &Seen, index: usize) -> Vec<u8> {
-    match seen.members.get(index).map(|member| &member.content) {
+fn content(observations: &Observations, index: usize) -> Vec<u8> {
+    match observations.members.get(index).map(|member| &member.content) {
         Some(Content::Source(source)) => read_vec(&**source, 0, 4096).expect("memory reads"),
         _ => Vec::new(),
     }
@@ -63,25 +63,31 @@ fn each_stream_is_recognized_by_its_own_format_and_unwrapped() {
             let alone = other.id() == format.id() || recognized(other, bytes) == Recognition::No;
             assert!(alone, "{} is taken for {}", format.id(), other.id());
         }
-        let seen = examine(format, bytes);
-        assert!(seen.facts.is_empty() && seen.unread.is_empty(), "{}: {:?} {:?}", format.id(), seen.facts, seen.unread);
-        assert_eq!(content(&seen, 0), CONTENT, "{}", format.id());
-        assert_eq!(seen.members.len(), 1);
+        let observations = examine(format, bytes);
+        assert!(
+            observations.facts.is_empty() && observations.unread.is_empty(),
+            "{}: {:?} {:?}",
+            format.id(),
+            observations.facts,
+            observations.unread
+        );
+        assert_eq!(content(&observations, 0), CONTENT, "{}", format.id());
+        assert_eq!(observations.members.len(), 1);
     }
 }
 
 #[test]
 fn bytes_behind_a_stream_are_stated_and_handed_on() {
     for (format, bytes) in FORMATS {
-        let seen = examine(format, &[bytes, b"\x80\x02N."].concat());
+        let observations = examine(format, &[bytes, b"\x80\x02N."].concat());
         // A legacy lz4 frame has no end mark: what stands behind it is a broken block of it.
         if bytes == LZ4_LEGACY {
-            assert!(!seen.unread.is_empty());
+            assert!(!observations.unread.is_empty());
             continue;
         }
-        let stated = matches!(seen.facts.as_slice(), [(Some(_), Fact::TrailingData { length: 4, .. })]);
-        assert!(stated, "{}: {:?} {:?}", format.id(), seen.facts, seen.unread);
-        assert_eq!(content(&seen, 1), b"\x80\x02N.", "{}", format.id());
+        let stated = matches!(observations.facts.as_slice(), [(Some(_), Fact::TrailingData { length: 4, .. })]);
+        assert!(stated, "{}: {:?} {:?}", format.id(), observations.facts, observations.unread);
+        assert_eq!(content(&observations, 1), b"\x80\x02N.", "{}", format.id());
     }
 }
 
@@ -90,32 +96,32 @@ fn streams_in_a_row_are_one_content() {
     let twice = [CONTENT, CONTENT].concat();
     for (format, bytes) in FORMATS {
         if matches!(format.id(), "gzip" | "bzip2" | "xz" | "zstd") || bytes == LZ4 {
-            let seen = examine(format, &[bytes, bytes].concat());
-            assert_eq!(content(&seen, 0), twice, "{}", format.id());
-            assert!(seen.facts.is_empty() && seen.unread.is_empty(), "{}", format.id());
+            let observations = examine(format, &[bytes, bytes].concat());
+            assert_eq!(content(&observations, 0), twice, "{}", format.id());
+            assert!(observations.facts.is_empty() && observations.unread.is_empty(), "{}", format.id());
         }
     }
     let skipped = [b"\x50\x2a\x4d\x18\x03\0\0\0xyz".as_slice(), ZSTD].concat();
     assert_eq!(recognized(&Zstd, &skipped), Recognition::Certain);
     assert_eq!(content(&examine(&Zstd, &skipped), 0), CONTENT);
     let padded = [GZIP, &[0; 10], GZIP, &[0; 6]].concat();
-    let seen = examine(&Gzip, &padded);
-    assert_eq!((content(&seen, 0), seen.facts.len()), (twice, 0));
+    let observations = examine(&Gzip, &padded);
+    assert_eq!((content(&observations, 0), observations.facts.len()), (twice, 0));
 }
 
 #[test]
 fn a_cut_stream_is_not_read_to_its_end_and_says_so() {
     for (format, bytes) in FORMATS {
         for cut in 8..bytes.len() {
-            let seen = examine(format, &bytes[..cut]);
-            let whole = content(&seen, 0) == CONTENT;
-            let told = seen.unread.iter().any(|(_, why)| matches!(why, Unread::Broken(_)));
+            let observations = examine(format, &bytes[..cut]);
+            let whole = content(&observations, 0) == CONTENT;
+            let told = observations.unread.iter().any(|(_, why)| matches!(why, Unread::Broken(_)));
             // The old header is only known when it is there; a legacy frame may end behind any block.
             assert!(
                 told || whole || bytes == ZF || bytes == LZ4_LEGACY,
                 "{} cut at {cut}: {:?}",
                 format.id(),
-                seen.unread
+                observations.unread
             );
         }
     }
@@ -128,8 +134,8 @@ fn no_changed_byte_makes_it_fail() {
             for value in [0, 0x7f, 0xff] {
                 let mut bytes = bytes.to_vec();
                 bytes[at] = value;
-                let seen = examine(format, &bytes);
-                assert!(seen.members.len() <= 2);
+                let observations = examine(format, &bytes);
+                assert!(observations.members.len() <= 2);
             }
         }
     }
@@ -140,11 +146,11 @@ fn decoders_that_want_too_much_memory_are_refused() {
     // A dictionary of 1 GiB.
     let mut bytes = LZMA.to_vec();
     bytes[1..5].copy_from_slice(&(1_u32 << 30).to_le_bytes());
-    let seen = examine(&Lzma, &bytes);
-    assert!(matches!(seen.unread.as_slice(), [(_, Unread::Limit(_))]), "{:?}", seen.unread);
+    let observations = examine(&Lzma, &bytes);
+    assert!(matches!(observations.unread.as_slice(), [(_, Unread::Limit(_))]), "{:?}", observations.unread);
     // A frame without a single segment, and the largest window there is.
-    let seen = examine(&Zstd, b"\x28\xb5\x2f\xfd\x00\xff\x01\0\0");
-    assert!(matches!(seen.unread.as_slice(), [(_, Unread::Limit(_))]), "{:?}", seen.unread);
+    let observations = examine(&Zstd, b"\x28\xb5\x2f\xfd\x00\xff\x01\0\0");
+    assert!(matches!(observations.unread.as_slice(), [(_, Unread::Limit(_))]), "{:?}", observations.unread);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{Format, Head, Recognition};
 use crate::io::artifact::Artifact;
 use crate::io::source::{Source, read_vec};
 use crate::observe::fact::Fact;
-use crate::observe::observations::Seen;
+use crate::observe::observations::Observations;
 
 /// Programs.
 pub struct Executable;
@@ -21,10 +21,10 @@ impl Format for Executable {
         if kind(head.start, &*head.artifact.source).is_some() { Recognition::Certain } else { Recognition::No }
     }
 
-    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+    fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
         let start = read_vec(&*artifact.source, 0, 4096).unwrap_or_default();
         if let Some(kind) = kind(&start, &*artifact.source) {
-            seen.fact(0, Fact::Executable { kind });
+            observations.fact(0, Fact::Executable { kind });
         }
     }
 

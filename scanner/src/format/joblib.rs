@@ -88,7 +88,7 @@ pub fn item_size(trace: &Trace, dtype: Value) -> Option<Option<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::artifact::Watch;
+    use crate::io::artifact::ScanBudget;
     use crate::io::limits::Limits;
     use crate::io::source::{Memory, SharedSource};
     use crate::pickle::{self, Options, Reading};
@@ -103,7 +103,7 @@ mod tests {
         bytes.extend_from_slice(b"ubNN.");
         let source: SharedSource = Arc::new(Memory::new(bytes));
         let options = Options { inline: Some(&inline), reading: Reading::Transparent };
-        pickle::read(&source, 0, &options, &Watch::start(Arc::new(Limits::default())), &mut |_, _| true)
+        pickle::read(&source, 0, &options, &ScanBudget::start(Arc::new(Limits::default())), &mut |_, _| true)
     }
 
     const BYTES: &[u8] = b"X\x02\0\0\0u1\x89\x88\x87R";

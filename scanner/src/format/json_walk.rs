@@ -4,7 +4,7 @@
 //! bounds, halves of surrogate pairs, keys that stand twice. Nothing is refused that it takes; where the structure breaks
 //! it stops as Python does, which then makes nothing of the text at all.
 
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use crate::io::source::Source;
 use crate::observe::fact::Unread;
 
@@ -61,8 +61,12 @@ const DEPTH: usize = 4_000;
 const BLOCK: usize = 64 << 10;
 
 /// Walks the whole text. `hear` gets each event with its place and says whether to go on.
-pub(super) fn walk(source: &dyn Source, watch: &Watch, hear: &mut dyn FnMut(u64, Event) -> bool) -> Result<(), Stop> {
-    let mut bytes = Bytes { source, watch, block: Vec::new(), next: 0, at: 0 };
+pub(super) fn walk(
+    source: &dyn Source,
+    budget: &ScanBudget,
+    hear: &mut dyn FnMut(u64, Event) -> bool,
+) -> Result<(), Stop> {
+    let mut bytes = Bytes { source, budget, block: Vec::new(), next: 0, at: 0 };
     bytes.skip_mark()?;
     let mut open: Vec<u8> = Vec::new();
     // What may stand here: a value, a key, or a comma and an end.
@@ -134,7 +138,7 @@ enum Expected {
 
 struct Bytes<'a> {
     source: &'a dyn Source,
-    watch: &'a Watch,
+    budget: &'a ScanBudget,
     block: Vec<u8>,
     next: usize,
     /// Place of the next byte.
@@ -144,10 +148,10 @@ struct Bytes<'a> {
 impl Bytes<'_> {
     fn peek(&mut self) -> Result<Option<u8>, Stop> {
         if self.next >= self.block.len() {
-            if self.watch.expired() {
+            if self.budget.expired() {
                 return Err(Stop::Unread(Unread::Limit("time ran out while reading JSON".into())));
             }
-            if self.at >= self.watch.limits.header_bytes && self.at < self.source.len() {
+            if self.at >= self.budget.limits.header_bytes && self.at < self.source.len() {
                 return Err(Stop::Unread(Unread::Limit("length of a text header".into())));
             }
             self.block.resize(BLOCK, 0);
@@ -289,10 +293,10 @@ mod tests {
     use crate::io::source::Memory;
     use std::sync::Arc;
 
-    fn heard(text: &[u8]) -> (Vec<Event>, Result<(), Stop>) {
+    fn stream(text: &[u8]) -> (Vec<Event>, Result<(), Stop>) {
         let mut events = Vec::new();
-        let watch = Watch::start(Arc::new(Limits::default()));
-        let outcome = walk(&Memory::new(text), &watch, &mut |_, event| {
+        let budget = ScanBudget::start(Arc::new(Limits::default()));
+        let outcome = walk(&Memory::new(text), &budget, &mut |_, event| {
             events.push(event);
             true
         });
@@ -300,7 +304,7 @@ mod tests {
     }
 
     fn texts(text: &str) -> Vec<String> {
-        let texts = heard(text.as_bytes()).0.into_iter();
+        let texts = stream(text.as_bytes()).0.into_iter();
         texts.filter_map(|event| if let Event::Text(text) = event { Some(text.start) } else { None }).collect()
     }
 
@@ -309,7 +313,7 @@ mod tests {
         for text in
             ["[]", " {} ", "\u{feff}[1]", "[NaN, -Infinity, 1e999, null]", r#"{"a": {"a": [[], ""]}, "a": 1}"#, "3"]
         {
-            assert_eq!(heard(text.as_bytes()).1, Ok(()), "{text}");
+            assert_eq!(stream(text.as_bytes()).1, Ok(()), "{text}");
         }
     }
 
@@ -331,9 +335,9 @@ mod tests {
             "[}",
             "{]",
         ] {
-            assert!(matches!(heard(text.as_bytes()).1, Err(Stop::Broken(..))), "{text}");
+            assert!(matches!(stream(text.as_bytes()).1, Err(Stop::Broken(..))), "{text}");
         }
-        let (events, _) = heard(br#"{"a": "b", nothing"#);
+        let (events, _) = stream(br#"{"a": "b", nothing"#);
         assert_eq!(events.len(), 3);
     }
 
@@ -348,8 +352,8 @@ mod tests {
     #[test]
     fn depth_and_length_are_bounded() {
         let deep = "[".repeat(DEPTH + 1);
-        assert!(matches!(heard(deep.as_bytes()).1, Err(Stop::Unread(Unread::Limit(_)))));
-        let (events, outcome) = heard(format!("[\"{}\"]", "x".repeat(1 << 20)).as_bytes());
+        assert!(matches!(stream(deep.as_bytes()).1, Err(Stop::Unread(Unread::Limit(_)))));
+        let (events, outcome) = stream(format!("[\"{}\"]", "x".repeat(1 << 20)).as_bytes());
         assert_eq!(outcome, Ok(()));
         assert!(events.iter().any(|event| matches!(event, Event::Text(text) if text.cut && text.start.len() == KEPT)));
     }
@@ -357,7 +361,7 @@ mod tests {
     #[test]
     fn other_encodings_are_told() {
         for text in [&b"\xff\xfe{\0}\0"[..], b"{\0}\0", b"\0{\0}", b"\xfe\xff\0{"] {
-            assert_eq!(heard(text).1, Err(Stop::Encoding));
+            assert_eq!(stream(text).1, Err(Stop::Encoding));
         }
     }
 }

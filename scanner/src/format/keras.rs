@@ -9,20 +9,20 @@ use super::json_walk::{self, Event, Stop, Text};
 use super::{Format, Head, Recognition};
 use crate::archive::Entry;
 use crate::archive::zip::{ZipArchive, ZipEntry};
-use crate::io::artifact::{Artifact, Role, Watch};
-use crate::observe::fact::{Fact, Unread, Weight};
-use crate::observe::observations::Seen;
+use crate::io::artifact::{Artifact, Role, ScanBudget};
+use crate::observe::fact::{Deviation, Fact, Unread};
+use crate::observe::observations::Observations;
 use std::collections::HashSet;
 
 /// What reports call such a model.
 pub const ID: &str = "keras";
 
 /// The parts of a Keras model among the entries of a zip, by their index; `None` where the zip is no such model.
-pub fn parts(archive: &ZipArchive, watch: &Watch) -> Option<Vec<(usize, Role)>> {
+pub fn parts(archive: &ZipArchive, budget: &ScanBudget) -> Option<Vec<(usize, Role)>> {
     let entries = || archive.entries.iter().enumerate();
     let configs: Vec<(usize, &ZipEntry)> = entries().filter(|(_, entry)| is(entry, "config.json")).collect();
     let weights = || entries().any(|(_, entry)| is(entry, "model.weights.h5") || is(entry, "model.weights.npz"));
-    if configs.is_empty() || !(weights() || configs.iter().any(|(_, entry)| may_name(entry, watch))) {
+    if configs.is_empty() || !(weights() || configs.iter().any(|(_, entry)| may_name(entry, budget))) {
         return None;
     }
     let mut parts: Vec<(usize, Role)> = configs.into_iter().map(|(index, _)| (index, Role::KerasConfig)).collect();
@@ -49,11 +49,11 @@ fn ends(name: &str, ending: &str) -> bool {
 }
 
 /// Whether a configuration names a class, or nobody here can tell. What breaks Python does not take for JSON either.
-fn may_name(entry: &ZipEntry, watch: &Watch) -> bool {
-    let Some(source) = entry.open(watch).source else { return false };
+fn may_name(entry: &ZipEntry, budget: &ScanBudget) -> bool {
+    let Some(source) = entry.open(budget).source else { return false };
     let walked = json_walk::walk(
         source.as_ref(),
-        watch,
+        budget,
         &mut |_, event| !matches!(event, Event::Key(key) if key.is("class_name")),
     );
     !matches!(walked, Ok(()) | Err(Stop::Broken(..)))
@@ -71,9 +71,9 @@ impl Format for KerasWeights {
         if head.artifact.role == Role::KerasWeights { Recognition::Certain } else { Recognition::No }
     }
 
-    fn examine(&self, _: &Artifact, seen: &mut Seen) {
+    fn examine(&self, _: &Artifact, observations: &mut Observations) {
         let why = "HDF5 is not looked into: it may refer to other files, by links and by data that stand elsewhere";
-        seen.unread(None, Unread::Unsupported(why.to_owned()));
+        observations.unread(None, Unread::Unsupported(why.to_owned()));
     }
 }
 
@@ -100,28 +100,29 @@ impl Format for KerasConfig {
         if found { Recognition::Certain } else { Recognition::No }
     }
 
-    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
-        let limits = &artifact.watch.limits;
+    fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
+        let limits = &artifact.budget.limits;
         let most = (limits.names, limits.findings);
-        let mut names = Names { seen, open: Vec::new(), said: HashSet::new(), bytes: 0, odd: 0, most };
-        let walked = json_walk::walk(artifact.source.as_ref(), &artifact.watch, &mut |at, event| names.hear(at, event));
-        let violation = |what: &str, weight| Fact::StructureViolation { what: what.to_owned(), weight };
+        let mut names = Names { observations, open: Vec::new(), said: HashSet::new(), bytes: 0, odd: 0, most };
+        let walked =
+            json_walk::walk(artifact.source.as_ref(), &artifact.budget, &mut |at, event| names.hear(at, event));
+        let violation = |what: &str, deviation| Fact::StructureViolation { what: what.to_owned(), deviation };
         match walked {
             Ok(()) => {}
             Err(Stop::Broken(at, why)) => {
-                seen.unread(at, Unread::Broken(format!("the configuration is no JSON: {why}")));
+                observations.unread(at, Unread::Broken(format!("the configuration is no JSON: {why}")));
             }
             Err(Stop::Encoding) => {
                 let what = "the configuration is UTF-16 or UTF-32, which Keras reads and other readers do not";
-                seen.fact(None, violation(what, Weight::Misleading));
-                seen.unread(None, Unread::Unsupported("JSON in UTF-16 or UTF-32".to_owned()));
+                observations.fact(None, violation(what, Deviation::Misleading));
+                observations.unread(None, Unread::Unsupported("JSON in UTF-16 or UTF-32".to_owned()));
             }
-            Err(Stop::Unread(Unread::Io(why))) => seen.unread(None, Unread::Io(why)),
+            Err(Stop::Unread(Unread::Io(why))) => observations.unread(None, Unread::Io(why)),
             Err(why) => {
                 let what = "the configuration is longer or deeper, or names more, than any that Keras writes";
-                seen.fact(None, violation(what, Weight::Wrong));
+                observations.fact(None, violation(what, Deviation::Wrong));
                 let names = || Unread::Limit("names in a configuration".to_owned());
-                seen.unread(None, if let Stop::Unread(why) = why { why } else { names() });
+                observations.unread(None, if let Stop::Unread(why) = why { why } else { names() });
             }
         }
     }
@@ -186,7 +187,7 @@ impl Object {
 
 /// Collects the names.
 struct Names<'a> {
-    seen: &'a mut Seen,
+    observations: &'a mut Observations,
     /// What is open: objects, and arrays as `None`.
     open: Vec<Option<Box<Object>>>,
     said: HashSet<(Option<String>, String, Option<String>)>,
@@ -232,7 +233,7 @@ impl Names<'_> {
     fn odd(&mut self, at: u64, fact: Fact) {
         if self.odd < self.most.1 {
             self.odd += 1;
-            self.seen.fact(at, fact);
+            self.observations.fact(at, fact);
         }
     }
 
@@ -251,7 +252,7 @@ impl Names<'_> {
         if twice {
             let what =
                 format!("the key {} stands twice in one object: Keras takes the last, others the first", key.start);
-            self.odd(at, Fact::StructureViolation { what, weight: Weight::Misleading });
+            self.odd(at, Fact::StructureViolation { what, deviation: Deviation::Misleading });
         }
     }
 
@@ -268,7 +269,7 @@ impl Names<'_> {
         };
         let Some(name) = named.text() else {
             let what = "an object whose class or function has no name".to_owned();
-            return self.odd(object.at, Fact::StructureViolation { what, weight: Weight::Wrong });
+            return self.odd(object.at, Fact::StructureViolation { what, deviation: Deviation::Wrong });
         };
         let of = |field| object.value(field).text().map(str::to_owned);
         let (module, registered) = (of(Field::Module), of(Field::Registered));
@@ -277,7 +278,7 @@ impl Names<'_> {
             let (module, name, registered) = said;
             let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
             self.bytes += name.len() + length(&module) + length(&registered);
-            self.seen.fact(object.at, Fact::Configured { module, name, registered });
+            self.observations.fact(object.at, Fact::Configured { module, name, registered });
         }
     }
 }
@@ -286,18 +287,18 @@ impl Names<'_> {
 mod tests {
     use super::*;
     use crate::io::limits::Limits;
-    use crate::io::member_path::Chain;
+    use crate::io::member_path::MemberPath;
     use crate::io::source::Memory;
     use std::sync::Arc;
 
-    fn looked_at(text: &[u8]) -> Seen {
-        let watch = Watch::start(Arc::new(Limits::default()));
-        let (chain, source) = (Chain::root(), Arc::new(Memory::new(text)));
+    fn looked_at(text: &[u8]) -> Observations {
+        let budget = ScanBudget::start(Arc::new(Limits::default()));
+        let (member_path, source) = (MemberPath::root(), Arc::new(Memory::new(text)));
         let role = Role::KerasConfig;
-        let artifact = Artifact { chain, name: "config.json".into(), source, depth: 1, role, watch };
-        let mut seen = Seen::default();
-        KerasConfig.examine(&artifact, &mut seen);
-        seen
+        let artifact = Artifact { member_path, name: "config.json".into(), source, depth: 1, role, budget };
+        let mut observations = Observations::default();
+        KerasConfig.examine(&artifact, &mut observations);
+        observations
     }
 
     fn named(text: &str) -> Vec<(Option<String>, String)> {
@@ -333,8 +334,8 @@ mod tests {
 
     #[test]
     fn what_stands_before_a_break_counts() {
-        let seen = looked_at(br#"{"a": {"class_name": "Lambda"}, ..."#);
-        assert!(matches!(seen.facts[..], [(_, Fact::Configured { .. })]) && seen.unread.len() == 1);
+        let observations = looked_at(br#"{"a": {"class_name": "Lambda"}, ..."#);
+        assert!(matches!(observations.facts[..], [(_, Fact::Configured { .. })]) && observations.unread.len() == 1);
     }
 
     #[test]
@@ -350,11 +351,11 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded_and_what_is_beyond_is_unread() {
         let references = r#"{"url": "a"},"#.repeat(5_000);
-        let seen = looked_at(format!("[{references}{{\"class_name\": \"Lambda\"}}]").as_bytes());
-        assert_eq!(seen.facts.len(), 1_001);
+        let observations = looked_at(format!("[{references}{{\"class_name\": \"Lambda\"}}]").as_bytes());
+        assert_eq!(observations.facts.len(), 1_001);
         let many: String = (0..30_000).map(|number| format!(r#"{{"class_name": "a{number}"}},"#)).collect();
-        let seen = looked_at(format!("[{many}1]").as_bytes());
-        assert!(seen.facts.len() < 20_010 && matches!(seen.unread[..], [(None, Unread::Limit(_))]));
+        let observations = looked_at(format!("[{many}1]").as_bytes());
+        assert!(observations.facts.len() < 20_010 && matches!(observations.unread[..], [(None, Unread::Limit(_))]));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{Format, Head, Recognition};
 use crate::io::artifact::Artifact;
 use crate::io::source::{Source, read_vec};
 use crate::observe::fact::Unread;
-use crate::observe::observations::Seen;
+use crate::observe::observations::Observations;
 use std::io;
 
 /// Git LFS pointers.
@@ -47,10 +47,10 @@ impl Format for LfsPointer {
         if short && parse(head.start).is_some() { Recognition::Certain } else { Recognition::No }
     }
 
-    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+    fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
         let text = read_vec(&*artifact.source, 0, MAX).unwrap_or_default();
         if let Some((oid, size)) = parse(&text) {
-            seen.unread(0, Unread::LfsPointer { oid, size });
+            observations.unread(0, Unread::LfsPointer { oid, size });
         }
     }
 }

@@ -12,7 +12,7 @@ pub mod tar;
 pub mod zip;
 
 use crate::io::artifact::Artifact;
-use crate::observe::observations::Seen;
+use crate::observe::observations::Observations;
 
 /// How sure a format is that the bytes are its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,7 +42,7 @@ pub trait Format: Sync {
     fn recognize(&self, head: &Head<'_>) -> Recognition;
 
     /// States everything that is to be seen in them.
-    fn examine(&self, artifact: &Artifact, seen: &mut Seen);
+    fn examine(&self, artifact: &Artifact, observations: &mut Observations);
 
     /// The more general format whose part this one takes where both claim the bytes.
     fn instead_of(&self) -> Option<&'static str> {

@@ -7,9 +7,9 @@ use super::npy_header::{Descr, Literal, describe, dimensions, parse, product};
 use super::{Format, Head, Recognition};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::source::{Window, read_vec};
-use crate::observe::fact::{Fact, Unread, Weight};
+use crate::observe::fact::{Deviation, Fact, Unread};
 use crate::observe::layout::{Layout, Npy, Range};
-use crate::observe::observations::{Seen, Tensor};
+use crate::observe::observations::{Observations, Tensor};
 use std::sync::Arc;
 
 /// `.npy` files.
@@ -28,36 +28,36 @@ impl Format for Numpy {
         if head.start.starts_with(MAGIC) { Recognition::Certain } else { Recognition::No }
     }
 
-    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+    fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
         let Some((text_at, length)) = place(artifact) else {
-            return seen.unread(0, Unread::Broken("the header is cut or of an unknown version".into()));
+            return observations.unread(0, Unread::Broken("the header is cut or of an unknown version".into()));
         };
         let data = text_at.saturating_add(length);
-        if length > MAX_HEADER.min(artifact.watch.limits.header_bytes) {
-            return seen.unread(text_at, Unread::Limit(format!("a header of {length} bytes")));
+        if length > MAX_HEADER.min(artifact.budget.limits.header_bytes) {
+            return observations.unread(text_at, Unread::Limit(format!("a header of {length} bytes")));
         }
         let text = read_vec(&*artifact.source, text_at, usize::try_from(length).unwrap_or(0)).unwrap_or_default();
         if (text.len() as u64) < length {
-            return seen.unread(text_at, Unread::Broken("the header is cut".into()));
+            return observations.unread(text_at, Unread::Broken("the header is cut".into()));
         }
-        let Some((descr, shape, fortran)) = header(&text, text_at, seen) else {
-            seen.unread(text_at, Unread::Broken("the header is not understood".into()));
+        let Some((descr, shape, fortran)) = header(&text, text_at, observations) else {
+            observations.unread(text_at, Unread::Broken("the header is not understood".into()));
             // What it stands before may be anything.
-            return hand_on(artifact, "(data)", data, seen);
+            return hand_on(artifact, "(data)", data, observations);
         };
         if descr.object {
-            seen.fact(text_at, Fact::ObjectArray);
-            return hand_on(artifact, "(objects)", data, seen);
+            observations.fact(text_at, Fact::ObjectArray);
+            return hand_on(artifact, "(objects)", data, observations);
         }
-        compare_length(artifact, data, &descr, &shape, seen);
+        compare_length(artifact, data, &descr, &shape, observations);
         let len = artifact.source.len().saturating_sub(data);
-        seen.layout(|| {
+        observations.layout(|| {
             let (source, range) = (artifact.source.clone(), Range { at: data, len });
             Layout::Npy(Npy { source, descr: descr.text.clone(), shape: shape.clone(), fortran, range })
         });
         let name = artifact.name.rsplit('/').next().unwrap_or_default();
         let name = name.strip_suffix(".npy").unwrap_or(name).to_owned();
-        seen.tensors.push(Tensor { name, dtype: descr.dtype, shape });
+        observations.tensors.push(Tensor { name, dtype: descr.dtype, shape });
     }
 }
 
@@ -72,9 +72,10 @@ fn place(artifact: &Artifact) -> Option<(u64, u64)> {
 }
 
 /// Type, shape, and whether the first index runs fastest; states what numpy would refuse.
-fn header(text: &[u8], at: u64, seen: &mut Seen) -> Option<(Descr, Vec<u64>, bool)> {
+fn header(text: &[u8], at: u64, observations: &mut Observations) -> Option<(Descr, Vec<u64>, bool)> {
     let Literal::Dict(pairs) = parse(text)? else { return None };
-    let mut odd = |what: &str, weight| seen.fact(at, Fact::StructureViolation { what: what.to_owned(), weight });
+    let mut odd =
+        |what: &str, deviation| observations.fact(at, Fact::StructureViolation { what: what.to_owned(), deviation });
     // Of a key that stands there twice, the last one counts in Python.
     let of = |wanted: &str| {
         let named = |pair: &&(Literal, Literal)| pair.0 == Literal::Text(wanted.into());
@@ -84,46 +85,46 @@ fn header(text: &[u8], at: u64, seen: &mut Seen) -> Option<(Descr, Vec<u64>, boo
     if pairs.len() > 3 {
         let known = ["descr", "shape", "fortran_order"].map(|key| Literal::Text(key.into()));
         let foreign = pairs.iter().any(|(key, _)| !known.contains(key));
-        let weight = if foreign { Weight::Wrong } else { Weight::Misleading };
-        odd("the header has other keys than the three, or one of them twice", weight);
+        let deviation = if foreign { Deviation::Wrong } else { Deviation::Misleading };
+        odd("the header has other keys than the three, or one of them twice", deviation);
     }
     if !matches!(order, Literal::Bool(_)) || !matches!(shape, Literal::Row(_)) {
-        odd("order or shape is of another type", Weight::Wrong);
+        odd("order or shape is of another type", Deviation::Wrong);
     }
     Some((describe(descr)?, dimensions(shape)?, *order == Literal::Bool(true)))
 }
 
-fn compare_length(artifact: &Artifact, data: u64, descr: &Descr, shape: &[u64], seen: &mut Seen) {
+fn compare_length(artifact: &Artifact, data: u64, descr: &Descr, shape: &[u64], observations: &mut Observations) {
     let there = artifact.source.len().saturating_sub(data);
     match product(shape).and_then(|items| items.checked_mul(descr.size)) {
         Some(length) if length == there => {}
         Some(length) if length < there => {
             let end = data + length;
             let what = "bytes behind the array".to_owned();
-            seen.fact(end, Fact::TrailingData { length: there - length, what });
-            hand_on(artifact, "(trailing)", end, seen);
+            observations.fact(end, Fact::TrailingData { length: there - length, what });
+            hand_on(artifact, "(trailing)", end, observations);
         }
         found => {
             let length = found.map_or_else(|| "more than 2^64".to_owned(), |length| length.to_string());
-            seen.unread(data, Unread::Broken(format!("the array has {length} bytes and {there} are there")));
-            hand_on(artifact, "(data)", data, seen);
+            observations.unread(data, Unread::Broken(format!("the array has {length} bytes and {there} are there")));
+            hand_on(artifact, "(data)", data, observations);
         }
     }
 }
 
-fn hand_on(artifact: &Artifact, name: &str, at: u64, seen: &mut Seen) {
+fn hand_on(artifact: &Artifact, name: &str, at: u64, observations: &mut Observations) {
     let length = artifact.source.len().saturating_sub(at);
     if length > 0 {
-        seen.member(name, Arc::new(Window::new(artifact.source.clone(), at, length)), Role::Unknown);
+        observations.member(name, Arc::new(Window::new(artifact.source.clone(), at, length)), Role::Unknown);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::artifact::Watch;
+    use crate::io::artifact::ScanBudget;
     use crate::io::limits::Limits;
-    use crate::io::member_path::Chain;
+    use crate::io::member_path::MemberPath;
     use crate::io::source::Memory;
 
     fn npy(header: &str, data: &[u8]) -> Vec<u8> {
@@ -131,39 +132,39 @@ mod tests {
         [MAGIC, &[1, 0], &length, header.as_bytes(), data].concat()
     }
 
-    fn examine(bytes: &[u8]) -> Seen {
-        let watch = Watch::start(Arc::new(Limits::default()));
-        let (chain, source) = (Chain::root(), Arc::new(Memory::new(bytes)));
-        let artifact = Artifact { chain, name: "d/W.npy".into(), source, depth: 0, role: Role::Unknown, watch };
-        let mut seen = Seen::default();
-        Numpy.examine(&artifact, &mut seen);
-        seen
+    fn examine(bytes: &[u8]) -> Observations {
+        let budget = ScanBudget::start(Arc::new(Limits::default()));
+        let (member_path, source) = (MemberPath::root(), Arc::new(Memory::new(bytes)));
+        let artifact = Artifact { member_path, name: "d/W.npy".into(), source, depth: 0, role: Role::Unknown, budget };
+        let mut observations = Observations::default();
+        Numpy.examine(&artifact, &mut observations);
+        observations
     }
 
     const FLOATS: &str = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), }   \n";
 
     #[test]
     fn an_array_of_numbers_is_a_tensor() {
-        let seen = examine(&npy(FLOATS, &[0; 8]));
-        assert!(seen.facts.is_empty() && seen.unread.is_empty() && seen.members.is_empty());
-        assert_eq!(seen.tensors, [Tensor { name: "W".into(), dtype: "F32".into(), shape: vec![2, 1] }]);
+        let observations = examine(&npy(FLOATS, &[0; 8]));
+        assert!(observations.facts.is_empty() && observations.unread.is_empty() && observations.members.is_empty());
+        assert_eq!(observations.tensors, [Tensor { name: "W".into(), dtype: "F32".into(), shape: vec![2, 1] }]);
     }
 
     #[test]
     fn an_array_of_objects_hands_its_pickle_on() {
         for descr in ["'|O'", "[('a', '<f4'), ('b', '|O')]"] {
             let header = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (1,)}}\n");
-            let seen = examine(&npy(&header, b"\x80\x02N."));
-            assert_eq!(seen.facts.iter().map(|(_, fact)| fact).collect::<Vec<_>>(), [&Fact::ObjectArray]);
-            assert_eq!(seen.members.first().map(|member| member.name.as_str()), Some("(objects)"));
+            let observations = examine(&npy(&header, b"\x80\x02N."));
+            assert_eq!(observations.facts.iter().map(|(_, fact)| fact).collect::<Vec<_>>(), [&Fact::ObjectArray]);
+            assert_eq!(observations.members.first().map(|member| member.name.as_str()), Some("(objects)"));
         }
     }
 
     #[test]
     fn the_length_is_exact() {
-        let seen = examine(&npy(FLOATS, &[0; 12]));
-        assert!(matches!(seen.facts.as_slice(), [(_, Fact::TrailingData { length: 4, .. })]));
-        assert_eq!(seen.members.len(), 1);
+        let observations = examine(&npy(FLOATS, &[0; 12]));
+        assert!(matches!(observations.facts.as_slice(), [(_, Fact::TrailingData { length: 4, .. })]));
+        assert_eq!(observations.members.len(), 1);
         assert!(matches!(examine(&npy(FLOATS, &[0; 7])).unread.as_slice(), [(_, Unread::Broken(_))]));
         let huge = "{'descr': '<f8', 'fortran_order': False, 'shape': (9999999999, 9999999999)}";
         assert_eq!(examine(&npy(huge, &[0; 7])).unread.len(), 1);
@@ -172,10 +173,10 @@ mod tests {
     #[test]
     fn a_key_given_twice_misleads() {
         let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'descr': '|O'}";
-        let seen = examine(&npy(header, b"N..."));
-        let misleads = |fact: &Fact| matches!(fact, Fact::StructureViolation { weight: Weight::Misleading, .. });
-        assert!(seen.facts.iter().any(|(_, fact)| misleads(fact)));
-        assert!(seen.facts.iter().any(|(_, fact)| *fact == Fact::ObjectArray));
+        let observations = examine(&npy(header, b"N..."));
+        let misleads = |fact: &Fact| matches!(fact, Fact::StructureViolation { deviation: Deviation::Misleading, .. });
+        assert!(observations.facts.iter().any(|(_, fact)| misleads(fact)));
+        assert!(observations.facts.iter().any(|(_, fact)| *fact == Fact::ObjectArray));
     }
 
     #[test]

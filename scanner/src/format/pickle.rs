@@ -5,10 +5,10 @@
 //! waits for just that.
 
 use super::{Format, Head, Recognition, joblib};
-use crate::io::artifact::{Artifact, Role, Watch};
+use crate::io::artifact::{Artifact, Role, ScanBudget};
 use crate::io::source::{Memory, Recent, SharedSource, Window, read_vec};
 use crate::observe::fact::{Fact, Unread};
-use crate::observe::observations::Seen;
+use crate::observe::observations::Observations;
 use crate::pickle::literal::{self, Look, unbase64};
 use crate::pickle::trace::{End, Literal, Trace};
 use crate::pickle::{self, Action, Options, Reading};
@@ -44,21 +44,22 @@ impl Format for Pickle {
         if claimed && opcode { Recognition::Possible } else { Recognition::No }
     }
 
-    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+    fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
         let head = read_vec(artifact.source.as_ref(), 0, 4096).unwrap_or_default();
         let start = match recognize(artifact, &head, 0) {
             Recognition::No => late_start(artifact, &head),
             _ => None,
         };
         if let Some(start) = start {
-            seen.fact(0, Fact::TrailingData { length: start, what: "bytes of no format before a pickle".to_owned() });
+            observations
+                .fact(0, Fact::TrailingData { length: start, what: "bytes of no format before a pickle".to_owned() });
         }
         if artifact.source.known(0, 1).is_some() {
-            return streams(artifact, seen, start.unwrap_or(0));
+            return streams(artifact, observations, start.unwrap_or(0));
         }
         let recent = Arc::new(Recent::new(artifact.source.clone()));
         let read = Artifact { source: recent.clone(), ..artifact.clone() };
-        streams(&read, seen, start.unwrap_or(0));
+        streams(&read, observations, start.unwrap_or(0));
         recent.forget();
     }
 }
@@ -130,45 +131,45 @@ fn late_start(artifact: &Artifact, head: &[u8]) -> Option<u64> {
 
 /// Follows the first opcodes only: a stream of 65,536 good ones is a pickle whatever comes behind.
 fn probe(artifact: &Artifact, start: u64) -> Trace {
-    let mut limits = (*artifact.watch.limits).clone();
+    let mut limits = (*artifact.budget.limits).clone();
     limits.opcodes = 1;
     limits.heap_bytes = 1 << 20;
     limits.memo_bytes = 1 << 20;
-    let watch = Watch::start(Arc::new(limits));
-    pickle::read(&artifact.source, start, &FIRST, &watch, &mut |trace, _| trace.events.len() < 16)
+    let budget = ScanBudget::start(Arc::new(limits));
+    pickle::read(&artifact.source, start, &FIRST, &budget, &mut |trace, _| trace.events.len() < 16)
 }
 
 /// Follows all streams from `start` on; what is behind the last one is stated as a fact.
-pub fn streams(artifact: &Artifact, seen: &mut Seen, start: u64) {
+pub fn streams(artifact: &Artifact, observations: &mut Observations, start: u64) {
     let end = artifact.source.len();
     let mut at = start;
     let mut count = 0;
     loop {
-        if count == artifact.watch.limits.streams {
+        if count == artifact.budget.limits.streams {
             // Handed on as what is behind, the rest would be as many streams again, at every depth.
-            return seen.unread(at, Unread::Limit(format!("more than {count} pickles in a row")));
+            return observations.unread(at, Unread::Limit(format!("more than {count} pickles in a row")));
         }
         count += 1;
-        at = stream(artifact, seen, at);
+        at = stream(artifact, observations, at);
         if at >= end {
             return;
         }
         let head = read_vec(artifact.source.as_ref(), at, 32).unwrap_or_default();
-        let broken = seen.pickles.last().is_some_and(|heard| heard.trace.end != End::Stop);
+        let broken = observations.pickles.last().is_some_and(|stream| stream.trace.end != End::Stop);
         if broken || recognize(artifact, &head, at) != Recognition::Certain {
             break;
         }
     }
-    let stopped = seen.pickles.last().is_none_or(|heard| heard.trace.end == End::Stop);
+    let stopped = observations.pickles.last().is_none_or(|stream| stream.trace.end == End::Stop);
     match resync(artifact, at) {
         Some(next) if next != at => {
-            stream(artifact, seen, next);
+            stream(artifact, observations, next);
             let what = format!("bytes of no format, then another pickle at {next}");
-            seen.fact(at, Fact::TrailingData { length: end - at, what });
+            observations.fact(at, Fact::TrailingData { length: end - at, what });
         }
         _ if stopped && !padding(artifact, at) => {
-            seen.fact(at, Fact::TrailingData { length: end - at, what: "no pickle".to_owned() });
-            seen.member(
+            observations.fact(at, Fact::TrailingData { length: end - at, what: "no pickle".to_owned() });
+            observations.member(
                 format!("(behind {at})"),
                 Arc::new(Window::new(artifact.source.clone(), at, end - at)),
                 Role::Literal,
@@ -182,41 +183,41 @@ pub fn streams(artifact: &Artifact, seen: &mut Seen, start: u64) {
 pub const FIRST: Options<'static> = Options { inline: Some(&joblib::inline), reading: Reading::Transparent };
 
 /// Follows one stream under every reading there is of it; returns where it ends.
-pub fn stream(artifact: &Artifact, seen: &mut Seen, start: u64) -> u64 {
-    let index = seen.pickle(artifact, start, &FIRST);
-    let Some(heard) = seen.pickles.get(index) else { return artifact.source.len() };
-    let trace = &heard.trace;
+pub fn stream(artifact: &Artifact, observations: &mut Observations, start: u64) -> u64 {
+    let index = observations.pickle(artifact, start, &FIRST);
+    let Some(stream) = observations.pickles.get(index) else { return artifact.source.len() };
+    let trace = &stream.trace;
     let next = start + trace.length.max(1);
     let (straddled, arrays) = (trace.straddled.is_some(), !trace.arrays.is_empty() || !trace.nested.is_empty());
     match &trace.end {
         End::Stop => {}
-        End::Broken(why) => seen.unread.push((Some(next), Unread::Broken(why.clone()))),
-        End::Limit(what) => seen.unread.push((Some(next), Unread::Limit(what.clone()))),
-        End::Io(error) => seen.unread.push((Some(next), Unread::Io(error.clone()))),
+        End::Broken(why) => observations.unread.push((Some(next), Unread::Broken(why.clone()))),
+        End::Limit(what) => observations.unread.push((Some(next), Unread::Limit(what.clone()))),
+        End::Io(error) => observations.unread.push((Some(next), Unread::Io(error.clone()))),
     }
     // What no unpickler takes is as good as broken, though reading goes on for those that are not known.
     let refused = trace.oddities.iter().find(|oddity| !oddity.splits).map(|oddity| (oddity.at, oddity.what.clone()));
-    seen.unread.extend(refused.map(|(at, what)| (Some(at), Unread::Broken(what))));
-    literals(artifact, seen, index);
+    observations.unread.extend(refused.map(|(at, what)| (Some(at), Unread::Broken(what))));
+    literals(artifact, observations, index);
     if straddled {
-        seen.pickle(artifact, start, &Options { reading: Reading::Lossy, ..FIRST });
+        observations.pickle(artifact, start, &Options { reading: Reading::Lossy, ..FIRST });
     }
     if arrays {
         // What plain pickle.load makes of the arrays: it breaks at once on honest ones, and that is no news.
-        let plain = seen.pickle(artifact, start, &Options { inline: None, ..FIRST });
-        let broke = seen.pickles.get(plain).is_some_and(|heard| matches!(heard.trace.end, End::Broken(_)));
-        if broke && let Some(heard) = seen.pickles.get_mut(plain) {
-            heard.concerns.retain(|concern| concern.rule != "malformed-pickle");
+        let plain = observations.pickle(artifact, start, &Options { inline: None, ..FIRST });
+        let broke = observations.pickles.get(plain).is_some_and(|stream| matches!(stream.trace.end, End::Broken(_)));
+        if broke && let Some(stream) = observations.pickles.get_mut(plain) {
+            stream.raw_findings.retain(|raw_finding| raw_finding.rule != "malformed-pickle");
         }
     }
     next
 }
 
-fn literals(artifact: &Artifact, seen: &mut Seen, index: usize) {
-    let Some(heard) = seen.pickles.get(index) else { return };
-    let found: Vec<Literal> = heard.trace.literals.clone();
+fn literals(artifact: &Artifact, observations: &mut Observations, index: usize) {
+    let Some(stream) = observations.pickles.get(index) else { return };
+    let found: Vec<Literal> = stream.trace.literals.clone();
     for Literal { at, len, look } in found {
-        let max = artifact.watch.limits.member_memory;
+        let max = artifact.budget.limits.member_memory;
         let text = || {
             read_vec(artifact.source.as_ref(), at, usize::try_from(len).unwrap_or(usize::MAX).min(max))
                 .unwrap_or_default()
@@ -232,20 +233,20 @@ fn literals(artifact: &Artifact, seen: &mut Seen, index: usize) {
             Look::Base64 => Arc::new(Memory::new(unbase64(&text()))),
             Look::Code => {
                 let what = "a marshalled code object inside a pickle".to_owned();
-                seen.fact(at, Fact::EmbeddedProgram { what });
+                observations.fact(at, Fact::EmbeddedProgram { what });
                 continue;
             }
         };
-        seen.member(format!("(literal at {at})"), source, Role::Literal);
+        observations.member(format!("(literal at {at})"), source, Role::Literal);
     }
 }
 
 /// Where the next stream could start: a PROTO opcode that a stream follows, within the bytes that are searched.
 fn resync(artifact: &Artifact, from: u64) -> Option<u64> {
-    let end = artifact.source.len().min(from.saturating_add(artifact.watch.limits.resync_bytes));
+    let end = artifact.source.len().min(from.saturating_add(artifact.budget.limits.resync_bytes));
     let mut at = from;
     let mut tried = 0;
-    while at < end && !artifact.watch.expired() {
+    while at < end && !artifact.budget.expired() {
         let chunk = read_vec(artifact.source.as_ref(), at, 1 << 16).ok()?;
         for (index, window) in chunk.windows(3).enumerate() {
             let [0x80, 2..=5, next] = window else { continue };

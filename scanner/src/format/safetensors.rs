@@ -8,9 +8,9 @@ use super::safetensors_header::{Entry, Header, read};
 use super::{Format, Head, Recognition};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::source::{SharedSource, Window, read_vec};
-use crate::observe::fact::{Fact, Unread, Weight};
+use crate::observe::fact::{Deviation, Fact, Unread};
 use crate::observe::layout::{Layout, Placed, Range};
-use crate::observe::observations::{Seen, Tensor};
+use crate::observe::observations::{Observations, Tensor};
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
@@ -43,49 +43,55 @@ impl Format for Safetensors {
         }
     }
 
-    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+    fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
         let source = &artifact.source;
         let start = read_vec(&**source, 0, 9).unwrap_or_default();
         let Some((length, first)) = start.split_first_chunk() else {
-            return seen.unread(0, Unread::Broken("the length of the header is cut".into()));
+            return observations.unread(0, Unread::Broken("the length of the header is cut".into()));
         };
         let length = u64::from_le_bytes(*length);
         if length > source.len().saturating_sub(8) {
-            return seen.unread(8, Unread::Broken(format!("a header of {length} bytes is announced and not there")));
+            return observations
+                .unread(8, Unread::Broken(format!("a header of {length} bytes is announced and not there")));
         }
-        if length > artifact.watch.limits.header_bytes.min(MAX_HEADER) {
-            return seen.unread(8, Unread::Limit(format!("a header of {length} bytes")));
+        if length > artifact.budget.limits.header_bytes.min(MAX_HEADER) {
+            return observations.unread(8, Unread::Limit(format!("a header of {length} bytes")));
         }
         if length > LARGE {
-            violates(seen, 0, format!("the header has {length} bytes"), Weight::Odd);
+            violates(observations, 0, format!("the header has {length} bytes"), Deviation::Unusual);
         }
         if first != b"{" {
-            violates(seen, 8, "the header does not start with a brace".into(), Weight::Wrong);
+            violates(observations, 8, "the header does not start with a brace".into(), Deviation::Wrong);
         }
         let stream = Cursor { source: source.clone(), at: 8, end: length + 8 };
-        let (header, outcome) = read(BufReader::with_capacity(64 << 10, stream), artifact.watch.limits.entries);
-        say(&header, seen);
+        let (header, outcome) = read(BufReader::with_capacity(64 << 10, stream), artifact.budget.limits.entries);
+        say(&header, observations);
         let data = length + 8;
         if let Err(why) = outcome {
             let why = header.over.map_or(Unread::Broken(format!("the header: {why}")), Unread::Limit);
-            seen.unread(8, why);
-            return hand_on(source, "(data)", data, source.len(), seen);
+            observations.unread(8, why);
+            return hand_on(source, "(data)", data, source.len(), observations);
         }
-        check(header.entries, header.metadata, source, data, seen);
+        check(header.entries, header.metadata, source, data, observations);
     }
 }
 
-fn violates(seen: &mut Seen, at: u64, what: String, weight: Weight) {
-    seen.fact(at, Fact::StructureViolation { what, weight });
+fn violates(observations: &mut Observations, at: u64, what: String, deviation: Deviation) {
+    observations.fact(at, Fact::StructureViolation { what, deviation });
 }
 
 /// States what is odd about keys.
-fn say(header: &Header, seen: &mut Seen) {
+fn say(header: &Header, observations: &mut Observations) {
     for key in &header.duplicates {
-        violates(seen, 8, format!("{key} is given twice: readers differ on which counts"), Weight::Misleading);
+        violates(
+            observations,
+            8,
+            format!("{key} is given twice: readers differ on which counts"),
+            Deviation::Misleading,
+        );
     }
     for key in &header.unknown {
-        violates(seen, 8, format!("{key} is no key of the format"), Weight::Wrong);
+        violates(observations, 8, format!("{key} is no key of the format"), Deviation::Wrong);
     }
 }
 
@@ -95,17 +101,22 @@ fn check(
     metadata: Option<BTreeMap<String, String>>,
     source: &SharedSource,
     data: u64,
-    seen: &mut Seen,
+    observations: &mut Observations,
 ) {
     for entry in &entries {
         if let Some(what) = wrong(entry) {
-            violates(seen, 8, format!("{:?}: {what}", entry.name), Weight::Misleading);
+            violates(observations, 8, format!("{:?}: {what}", entry.name), Deviation::Misleading);
         }
         if entry.name.chars().any(char::is_control) {
-            violates(seen, 8, format!("the name {:?} holds control characters", entry.name), Weight::Wrong);
+            violates(observations, 8, format!("the name {:?} holds control characters", entry.name), Deviation::Wrong);
         }
         if entry.name.starts_with('/') || entry.name.split('/').any(|part| part == "..") {
-            violates(seen, 8, format!("the name {:?} is a path that leaves its folder", entry.name), Weight::Odd);
+            violates(
+                observations,
+                8,
+                format!("the name {:?} is a path that leaves its folder", entry.name),
+                Deviation::Unusual,
+            );
         }
     }
     let (length, mut covered) = (source.len().saturating_sub(data), 0);
@@ -114,7 +125,12 @@ fn check(
     let mut holes = Vec::new();
     for (start, end, name) in order {
         if start < covered && start < end {
-            violates(seen, data.saturating_add(start), format!("{name:?} overlaps another tensor"), Weight::Misleading);
+            violates(
+                observations,
+                data.saturating_add(start),
+                format!("{name:?} overlaps another tensor"),
+                Deviation::Misleading,
+            );
         }
         if start > covered {
             holes.push((covered, start.min(length)));
@@ -123,19 +139,19 @@ fn check(
     }
     if covered > length {
         let why = format!("the tensors have {covered} bytes and {length} are there");
-        seen.unread(data, Unread::Broken(why));
+        observations.unread(data, Unread::Broken(why));
     }
     for (start, end) in holes.into_iter().filter(|(start, end)| start < end) {
         let at = data + start;
-        violates(seen, at, format!("{} bytes belong to no tensor", end - start), Weight::Wrong);
-        hand_on(source, &format!("(hole at {at})"), at, data + end, seen);
+        violates(observations, at, format!("{} bytes belong to no tensor", end - start), Deviation::Wrong);
+        hand_on(source, &format!("(hole at {at})"), at, data + end, observations);
     }
     if covered < length {
         let what = "bytes behind the last tensor".to_owned();
-        seen.fact(data + covered, Fact::TrailingData { length: length - covered, what });
-        hand_on(source, "(trailing)", data + covered, source.len(), seen);
+        observations.fact(data + covered, Fact::TrailingData { length: length - covered, what });
+        hand_on(source, "(trailing)", data + covered, source.len(), observations);
     }
-    seen.layout(|| {
+    observations.layout(|| {
         let placed = |entry: &Entry| {
             let Entry { name, dtype, shape, start, end } = entry.clone();
             let range = Range { at: data.saturating_add(start), len: end.saturating_sub(start) };
@@ -144,7 +160,7 @@ fn check(
         Layout::Safetensors { source: source.clone(), tensors: entries.iter().map(placed).collect(), metadata }
     });
     let tensors = entries.drain(..).map(|Entry { name, dtype, shape, .. }| Tensor { name, dtype, shape });
-    seen.tensors.extend(tensors);
+    observations.tensors.extend(tensors);
 }
 
 /// What is wrong with a tensor by itself.
@@ -173,9 +189,9 @@ fn bits(dtype: &str) -> Option<u64> {
     })
 }
 
-fn hand_on(source: &SharedSource, name: &str, from: u64, to: u64, seen: &mut Seen) {
+fn hand_on(source: &SharedSource, name: &str, from: u64, to: u64, observations: &mut Observations) {
     if from < to {
-        seen.member(name, Arc::new(Window::new(source.clone(), from, to - from)), Role::Unknown);
+        observations.member(name, Arc::new(Window::new(source.clone(), from, to - from)), Role::Unknown);
     }
 }
 

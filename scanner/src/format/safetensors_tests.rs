@@ -1,9 +1,9 @@
 //! Headers built by hand, each next to what the reference says of it.
 
 use super::*;
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use crate::io::limits::Limits;
-use crate::io::member_path::Chain;
+use crate::io::member_path::MemberPath;
 use crate::io::source::Memory;
 
 fn file(header: &str, data: &[u8]) -> Vec<u8> {
@@ -11,28 +11,28 @@ fn file(header: &str, data: &[u8]) -> Vec<u8> {
 }
 
 fn artifact(bytes: &[u8]) -> Artifact {
-    let watch = Watch::start(Arc::new(Limits::default()));
-    let (chain, source) = (Chain::root(), Arc::new(Memory::new(bytes)));
-    Artifact { chain, name: "x".into(), source, depth: 0, role: Role::Unknown, watch }
+    let budget = ScanBudget::start(Arc::new(Limits::default()));
+    let (member_path, source) = (MemberPath::root(), Arc::new(Memory::new(bytes)));
+    Artifact { member_path, name: "x".into(), source, depth: 0, role: Role::Unknown, budget }
 }
 
-fn examine(bytes: &[u8]) -> Seen {
-    let mut seen = Seen::default();
-    Safetensors.examine(&artifact(bytes), &mut seen);
-    seen
+fn examine(bytes: &[u8]) -> Observations {
+    let mut observations = Observations::default();
+    Safetensors.examine(&artifact(bytes), &mut observations);
+    observations
 }
 
-fn sound(seen: &Seen) -> bool {
-    seen.facts.is_empty() && seen.unread.is_empty() && seen.members.is_empty()
+fn sound(observations: &Observations) -> bool {
+    observations.facts.is_empty() && observations.unread.is_empty() && observations.members.is_empty()
 }
 
 #[track_caller]
-fn says(header: &str, data: &[u8], part: &str) -> Seen {
+fn says(header: &str, data: &[u8], part: &str) -> Observations {
     let bytes = file(header, data);
-    let seen = examine(&bytes);
-    let said = format!("{:?} {:?}", seen.facts, seen.unread);
+    let observations = examine(&bytes);
+    let said = format!("{:?} {:?}", observations.facts, observations.unread);
     assert!(said.contains(part), "{said}");
-    seen
+    observations
 }
 
 const TWO: &str = r#"{"__metadata__":{"format":"pt"},"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]},
@@ -41,9 +41,9 @@ const TWO: &str = r#"{"__metadata__":{"format":"pt"},"b":{"dtype":"F32","shape":
 #[test]
 fn a_sound_file_raises_nothing_and_lists_its_tensors() {
     let bytes = file(TWO, &[0; 6]);
-    let seen = examine(&bytes);
-    assert!(sound(&seen), "{:?} {:?}", seen.facts, seen.unread);
-    let names: Vec<_> = seen.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    let observations = examine(&bytes);
+    assert!(sound(&observations), "{:?} {:?}", observations.facts, observations.unread);
+    let names: Vec<_> = observations.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
     assert_eq!(names, ["b", "a", "e"]);
     assert!(::safetensors::SafeTensors::deserialize(&bytes).is_ok());
     assert_eq!(Safetensors.recognize(&Head { start: &bytes, artifact: &artifact(&bytes) }), Recognition::Certain);
@@ -90,8 +90,8 @@ fn what_the_reference_refuses_is_stated() {
 fn bytes_of_no_tensor_are_handed_on() {
     let hole =
         r#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[3,4]}}"#;
-    let seen = says(hole, b"xNN.y..", "belong to no tensor");
-    let lengths: Vec<_> = seen
+    let observations = says(hole, b"xNN.y..", "belong to no tensor");
+    let lengths: Vec<_> = observations
         .members
         .iter()
         .map(|member| match &member.content {

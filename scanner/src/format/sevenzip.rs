@@ -8,7 +8,7 @@ use crate::archive::sevenz::SevenZipArchive;
 use crate::io::artifact::{Artifact, Role};
 use crate::io::source::Window;
 use crate::observe::fact::Fact;
-use crate::observe::observations::{Content, Member, Seen};
+use crate::observe::observations::{Content, Member, Observations};
 use std::sync::Arc;
 
 /// 7z archives.
@@ -23,24 +23,24 @@ impl Format for SevenZip {
         if head.start.starts_with(b"7z\xbc\xaf\x27\x1c") { Recognition::Certain } else { Recognition::No }
     }
 
-    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
-        let archive = SevenZipArchive::read(&artifact.source, &artifact.watch);
-        seen.facts.extend(archive.facts.into_iter().map(|fact| (None, fact)));
-        seen.unread.extend(archive.unread.into_iter().map(|why| (None, why)));
+    fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
+        let archive = SevenZipArchive::read(&artifact.source, &artifact.budget);
+        observations.facts.extend(archive.facts.into_iter().map(|fact| (None, fact)));
+        observations.unread.extend(archive.unread.into_iter().map(|why| (None, why)));
         for entry in archive.entries {
             let name = entry.name.clone();
-            seen.members.push(Member {
+            observations.members.push(Member {
                 name,
                 content: Content::Entry(Box::new(entry)),
                 role: Role::Unknown,
-                heard: None,
+                stream: None,
             });
         }
         let length = artifact.source.len().saturating_sub(archive.end);
         if length > 0 {
-            seen.fact(archive.end, Fact::TrailingData { length, what: "bytes behind the 7z archive".into() });
+            observations.fact(archive.end, Fact::TrailingData { length, what: "bytes behind the 7z archive".into() });
             let rest = Window::new(artifact.source.clone(), archive.end, length);
-            seen.member("(trailing)", Arc::new(rest), Role::Unknown);
+            observations.member("(trailing)", Arc::new(rest), Role::Unknown);
         }
     }
 }

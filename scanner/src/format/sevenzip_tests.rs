@@ -1,9 +1,9 @@
 //! Archives as py7zr writes them.
 
 use super::*;
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use crate::io::limits::Limits;
-use crate::io::member_path::Chain;
+use crate::io::member_path::MemberPath;
 use crate::io::source::{Memory, read_vec};
 use crate::observe::fact::Unread;
 
@@ -12,72 +12,78 @@ const LARGE: &[u8] = b"7z\xbc\xaf'\x1c\x00\x04\xdc{\xd4A\x8d\x02\x00\x00\x00\x00
 const SEALED: &[u8] = b"7z\xbc\xaf'\x1c\x00\x04G\xb8x\xceq\x00\x00\x00\x00\x00\x00\x00\x14\x00\x00\x00\x00\x00\x00\x00.\xaeL/\x14\xb3\xa5;\xb3\x81$9\xac\xf3R6FU\xb7C\x01\x00\x5c\x01\x04\x06\x00\x01\x09\x10\x0a\x01^\xe8\xc5A\x00\x07\x0b\x01\x00\x02$\x06\xf1\x07\x01\x12S\x0f.O\xff\xbb\xfe\xb6\xedn\x8b\x96\xcf\xbf\x1f(i\xc3!!\x01\x18\x01\x00\x0c\x0a\x06\x00\x08\x0a\x01\xe5\xe8\xa2\x5c\x00\x00\x05\x01\x11\x05\x00a\x00\x00\x00\x14\x0a\x01\x00\xd0u\xc8\xd3>{\xdd\x01\x15\x06\x01\x00 \x80\x80\x81\x00\x00\x00\x17\x06\x10\x01\x09a\x00\x07\x0b\x01\x00\x01!!\x01\x18\x0c]\x00\x00";
 const SEALED_HEADER: &[u8] = b"7z\xbc\xaf'\x1c\x00\x04\xe9#\xc1ip\x00\x00\x00\x00\x00\x00\x00(\x00\x00\x00\x00\x00\x00\x00\x83;\x99\x7f\xd6\xf2\xdf\xb6\xdb\xd3%\x07\xe2\x13Jw\xea\x1c\x06T\xe8l\xf0\xae\x02\xc9\x8b\xfe\x99Dt\xba\xb2V\xf7kY\x95\x11\xa3L\xd1\xeb\x85\x84\x8f\xf98\xe5g%\xb1J\xce\xa5\x97*\x07Y\xcb\x14\xf3eE\x1d\xff\xca\xa69\xb7\x7f/\x1d\xef\xbfAX\x15,c\x0c\xfa\x1b\x9c\xb0\x0d\xe2\x94\x9b\x01:20\xcdv\x9b\xe9\xe5\x11\xbe\x08\xee\xaa\x9e\x84^6]\x130\x89\xe3\xde\xe2\xf4\x17\x17\x06\x10\x01\x09`\x00\x07\x0b\x01\x00\x01$\x06\xf1\x07\x01\x12S\x0fI\xc2~$M\x99\x14:\xdc:\xb4|\xc9h\x83v\x0c]\x00\x00";
 const ESCAPES: &[u8] = b"7z\xbc\xaf'\x1c\x00\x04}C1\x90\x05\x00\x00\x00\x00\x00\x00\x00J\x00\x00\x00\x00\x00\x00\x00[\xa0F\x8a\x01\x00\x001\x00\x01\x04\x06\x00\x01\x09\x05\x00\x07\x0b\x01\x00\x02!!\x01\x18\x04\x03\x03\x01\x03\x01\x00\x0c\x01\x01\x00\x08\x0a\x01\xb7\xef\xdc\x83\x00\x00\x05\x01\x11\x0b\x00.\x00.\x00/\x00x\x00\x00\x00\x14\x0a\x01\x00P\xe2\xd3\xf8>{\xdd\x01\x15\x06\x01\x00 \x80\x80\x81\x00\x00";
-fn examine(bytes: &[u8]) -> (Seen, Watch) {
-    let watch = Watch::start(Arc::new(Limits { ratio: 20_000, member_memory: 1 << 20, ..Limits::default() }));
-    let (chain, source) = (Chain::root(), Arc::new(Memory::new(bytes)));
-    let artifact = Artifact { chain, name: "x".into(), source, depth: 0, role: Role::Unknown, watch: watch.clone() };
-    let mut seen = Seen::default();
-    SevenZip.examine(&artifact, &mut seen);
-    (seen, watch)
+fn examine(bytes: &[u8]) -> (Observations, ScanBudget) {
+    let budget = ScanBudget::start(Arc::new(Limits { ratio: 20_000, member_memory: 1 << 20, ..Limits::default() }));
+    let (member_path, source) = (MemberPath::root(), Arc::new(Memory::new(bytes)));
+    let artifact =
+        Artifact { member_path, name: "x".into(), source, depth: 0, role: Role::Unknown, budget: budget.clone() };
+    let mut observations = Observations::default();
+    SevenZip.examine(&artifact, &mut observations);
+    (observations, budget)
 }
 
-fn opened(seen: &Seen, watch: &Watch, index: usize) -> crate::archive::Opened {
-    match &seen.members[index].content {
-        Content::Entry(entry) => entry.open(watch),
+fn opened(observations: &Observations, budget: &ScanBudget, index: usize) -> crate::archive::Opened {
+    match &observations.members[index].content {
+        Content::Entry(entry) => entry.open(budget),
         Content::Source(_) => unreachable!("files are entries"),
     }
 }
 
 #[test]
 fn files_are_unpacked_small_or_large() {
-    let (seen, watch) = examine(SOLID);
-    assert!(seen.facts.is_empty() && seen.unread.is_empty());
-    let names: Vec<_> = seen.members.iter().map(|member| member.name.as_str()).collect();
+    let (observations, budget) = examine(SOLID);
+    assert!(observations.facts.is_empty() && observations.unread.is_empty());
+    let names: Vec<_> = observations.members.iter().map(|member| member.name.as_str()).collect();
     assert_eq!(names, ["a.pkl", "dir/b.txt"]);
-    let source = opened(&seen, &watch, 1).source.expect("it unpacks");
+    let source = opened(&observations, &budget, 1).source.expect("it unpacks");
     assert_eq!(read_vec(&*source, 0, 99).expect("it reads"), b"second ".repeat(9));
 
-    let (seen, watch) = examine(LARGE);
-    let large = opened(&seen, &watch, 0);
+    let (observations, budget) = examine(LARGE);
+    let large = opened(&observations, &budget, 0);
     assert_eq!(large.unread, None);
     let source = large.source.expect("it unpacks");
     assert_eq!(source.len(), 3 << 20);
     for at in [0, (3 << 20) - 4, 1 << 20, 0] {
         assert_eq!(read_vec(&*source, at, 8).expect("it reads").get(..4), Some(b"zero".as_slice()));
     }
-    let source = opened(&seen, &watch, 1).source.expect("it unpacks");
+    let source = opened(&observations, &budget, 1).source.expect("it unpacks");
     assert_eq!(read_vec(&*source, 0, 8).expect("it reads"), b"last");
 }
 
 #[test]
 fn encryption_is_said() {
-    let (seen, watch) = examine(SEALED);
-    assert_eq!(opened(&seen, &watch, 0).unread, Some(Unread::Encrypted));
-    let (seen, _) = examine(SEALED_HEADER);
-    assert_eq!(seen.unread, [(None, Unread::Encrypted)]);
+    let (observations, budget) = examine(SEALED);
+    assert_eq!(opened(&observations, &budget, 0).unread, Some(Unread::Encrypted));
+    let (observations, _) = examine(SEALED_HEADER);
+    assert_eq!(observations.unread, [(None, Unread::Encrypted)]);
 }
 
 #[test]
 fn names_that_escape_and_bytes_behind_are_said() {
-    let (seen, _) = examine(ESCAPES);
-    assert!(matches!(seen.facts.as_slice(), [(_, Fact::PathEscapes { .. })]), "{:?} {:?}", seen.facts, seen.unread);
-    let (seen, _) = examine(&[SOLID, b"more"].concat());
-    assert!(matches!(seen.facts.as_slice(), [(_, Fact::TrailingData { length: 4, .. })]));
+    let (observations, _) = examine(ESCAPES);
+    assert!(
+        matches!(observations.facts.as_slice(), [(_, Fact::PathEscapes { .. })]),
+        "{:?} {:?}",
+        observations.facts,
+        observations.unread
+    );
+    let (observations, _) = examine(&[SOLID, b"more"].concat());
+    assert!(matches!(observations.facts.as_slice(), [(_, Fact::TrailingData { length: 4, .. })]));
 }
 
 #[test]
 fn no_cut_and_no_changed_byte_makes_it_fail() {
     for cut in 0..SOLID.len() {
-        let (seen, _) = examine(&SOLID[..cut]);
-        assert!(!seen.unread.is_empty(), "cut at {cut}");
+        let (observations, _) = examine(&SOLID[..cut]);
+        assert!(!observations.unread.is_empty(), "cut at {cut}");
     }
     for at in 0..SOLID.len() {
         let mut bytes = SOLID.to_vec();
         bytes[at] ^= 0x21;
-        let (seen, watch) = examine(&bytes);
-        for index in 0..seen.members.len() {
-            if matches!(seen.members[index].content, Content::Entry(_)) {
-                let _ = opened(&seen, &watch, index);
+        let (observations, budget) = examine(&bytes);
+        for index in 0..observations.members.len() {
+            if matches!(observations.members[index].content, Content::Entry(_)) {
+                let _ = opened(&observations, &budget, index);
             }
         }
     }

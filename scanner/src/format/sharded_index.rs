@@ -3,8 +3,8 @@
 use super::{Format, Head, Recognition};
 use crate::io::artifact::Artifact;
 use crate::io::source::read_vec;
-use crate::observe::fact::{Fact, Unread, Weight};
-use crate::observe::observations::Seen;
+use crate::observe::fact::{Deviation, Fact, Unread};
+use crate::observe::observations::Observations;
 use std::collections::BTreeSet;
 
 /// `pytorch_model.bin.index.json`, `model.safetensors.index.json`.
@@ -22,29 +22,29 @@ impl Format for ShardedIndex {
         if json && index { Recognition::Certain } else { Recognition::No }
     }
 
-    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+    fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
         let length = artifact.source.len();
-        if length > artifact.watch.limits.header_bytes {
-            seen.unread(None, Unread::Limit("length of a text header".to_owned()));
+        if length > artifact.budget.limits.header_bytes {
+            observations.unread(None, Unread::Limit("length of a text header".to_owned()));
             return;
         }
         let bytes = match read_vec(artifact.source.as_ref(), 0, usize::try_from(length).unwrap_or(usize::MAX)) {
             Ok(bytes) => bytes,
-            Err(error) => return seen.unread(None, Unread::Io(error.to_string())),
+            Err(error) => return observations.unread(None, Unread::Io(error.to_string())),
         };
         let index: serde_json::Value = match serde_json::from_slice(&bytes) {
             Ok(index) => index,
-            Err(error) => return seen.unread(None, Unread::Broken(format!("the index is no JSON: {error}"))),
+            Err(error) => return observations.unread(None, Unread::Broken(format!("the index is no JSON: {error}"))),
         };
         let Some(map) = index.get("weight_map").and_then(serde_json::Value::as_object) else {
             let what = "the index has no weight_map".to_owned();
-            return seen.fact(None, Fact::StructureViolation { what, weight: Weight::Wrong });
+            return observations.fact(None, Fact::StructureViolation { what, deviation: Deviation::Wrong });
         };
         let files: BTreeSet<&str> = map.values().map(|file| file.as_str().unwrap_or_default()).collect();
         for file in files {
             if file.is_empty() || file == "." || file == ".." || file.contains(['/', '\\', ':', '\0']) {
                 let what = "the index names a file that does not stand beside it".to_owned();
-                seen.fact(None, Fact::PathEscapes { path: file.to_owned(), what });
+                observations.fact(None, Fact::PathEscapes { path: file.to_owned(), what });
             }
         }
     }

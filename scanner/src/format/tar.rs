@@ -6,7 +6,7 @@
 use super::{Format, Head, Recognition};
 use crate::archive::tar::{TarArchive, recognize};
 use crate::io::artifact::{Artifact, Role};
-use crate::observe::observations::Seen;
+use crate::observe::observations::Observations;
 
 /// Any tar file.
 pub struct Tar;
@@ -24,21 +24,21 @@ impl Format for Tar {
         }
     }
 
-    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
-        examine(artifact, seen, |_| Role::Unknown);
+    fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
+        examine(artifact, observations, |_| Role::Unknown);
     }
 }
 
 /// Puts what the walk finds into `seen`, all entries as members; `role` says what each of them is for, by its name.
-pub fn examine(artifact: &Artifact, seen: &mut Seen, role: impl Fn(&str) -> Role) {
-    let archive = TarArchive::read(&artifact.source, &artifact.watch);
-    seen.facts.extend(archive.facts);
-    seen.unread.extend(archive.unread);
+pub fn examine(artifact: &Artifact, observations: &mut Observations, role: impl Fn(&str) -> Role) {
+    let archive = TarArchive::read(&artifact.source, &artifact.budget);
+    observations.facts.extend(archive.facts);
+    observations.unread.extend(archive.unread);
     for entry in archive.entries {
         let role = role(&entry.name);
-        seen.member(entry.name, entry.source, role);
+        observations.member(entry.name, entry.source, role);
     }
     if let Some(trailing) = archive.trailing {
-        seen.member("(trailing)", trailing, Role::Unknown);
+        observations.member("(trailing)", trailing, Role::Unknown);
     }
 }

@@ -6,8 +6,8 @@
 use super::{Format, Head, Recognition};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::source::{Source, Window, read_vec};
-use crate::observe::fact::{Fact, Weight};
-use crate::observe::observations::Seen;
+use crate::observe::fact::{Deviation, Fact};
+use crate::observe::observations::Observations;
 use std::sync::Arc;
 
 const END_RECORD: u64 = 22;
@@ -37,13 +37,13 @@ impl Format for TorchDistcp {
         if several && zips(source).is_some() { Recognition::Certain } else { Recognition::No }
     }
 
-    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+    fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
         let what =
             "zips in a row, as a distributed checkpoint is: readers of one zip see the first or the last".to_owned();
-        seen.fact(None, Fact::ArchiveMismatch { what, weight: Weight::Odd });
+        observations.fact(None, Fact::ArchiveMismatch { what, deviation: Deviation::Unusual });
         for (start, end) in zips(artifact.source.as_ref()).unwrap_or_default() {
             let item = Window::new(artifact.source.clone(), start, end - start);
-            seen.member(format!("(item at {start})"), Arc::new(item), Role::Unknown);
+            observations.member(format!("(item at {start})"), Arc::new(item), Role::Unknown);
         }
     }
 }

@@ -4,11 +4,11 @@
 use super::pickle::stream;
 use super::torch_zip::{Storage, item_size, storage};
 use super::{Format, Head, Recognition};
-use crate::io::artifact::{Artifact, Watch};
+use crate::io::artifact::{Artifact, ScanBudget};
 use crate::io::source::read_vec;
-use crate::observe::fact::{Fact, Unread, Weight};
+use crate::observe::fact::{Deviation, Fact, Unread};
 use crate::observe::layout::{Layout, Range};
-use crate::observe::observations::Seen;
+use crate::observe::observations::Observations;
 use crate::pickle::trace::End;
 use crate::pickle::value::Value;
 use crate::pickle::{self, Options, Reading};
@@ -42,32 +42,32 @@ impl Format for TorchLegacy {
         if binary || start.starts_with(DIGITS) { Recognition::Certain } else { Recognition::No }
     }
 
-    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
+    fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
         let mut at = 0;
         let mut keys_at = 0;
         for _ in 0..5 {
             keys_at = at;
-            at = stream(artifact, seen, at);
-            if seen.pickles.last().is_none_or(|heard| heard.trace.end != End::Stop) {
+            at = stream(artifact, observations, at);
+            if observations.pickles.last().is_none_or(|stream| stream.trace.end != End::Stop) {
                 return;
             }
         }
         let mut sizes: HashMap<String, (u64, u64)> = HashMap::new();
-        for heard in &seen.pickles {
-            for id in &heard.trace.persistent {
-                if let Some(Storage { key, bytes: Some(bytes), .. }) = storage(&heard.trace, *id) {
-                    let item = class_size(&heard.trace, *id).unwrap_or(1);
+        for stream in &observations.pickles {
+            for id in &stream.trace.persistent {
+                if let Some(Storage { key, bytes: Some(bytes), .. }) = storage(&stream.trace, *id) {
+                    let item = class_size(&stream.trace, *id).unwrap_or(1);
                     sizes.insert(key.into_owned(), (bytes, item));
                 }
             }
         }
         let mut storages = HashMap::new();
-        let end = numbers(artifact, seen, keys(artifact, keys_at), &sizes, at, &mut storages);
-        seen.layout(|| Layout::TorchLegacy { source: artifact.source.clone(), storages });
+        let end = numbers(artifact, observations, keys(artifact, keys_at), &sizes, at, &mut storages);
+        observations.layout(|| Layout::TorchLegacy { source: artifact.source.clone(), storages });
         if let Some(end) = end
             && end < artifact.source.len()
         {
-            super::pickle::streams(artifact, seen, end);
+            super::pickle::streams(artifact, observations, end);
         }
     }
 }
@@ -80,11 +80,11 @@ fn class_size(trace: &pickle::Trace, id: Value) -> Option<u64> {
 
 /// The keys in the order of their storages: read again with room for all of them.
 fn keys(artifact: &Artifact, at: u64) -> Vec<String> {
-    let mut limits = (*artifact.watch.limits).clone();
+    let mut limits = (*artifact.budget.limits).clone();
     limits.items = 1_000_000;
-    let watch = Watch::start(Arc::new(limits));
+    let budget = ScanBudget::start(Arc::new(limits));
     let options = Options { inline: None, reading: Reading::Transparent };
-    let trace = pickle::read(&artifact.source, at, &options, &watch, &mut |_, _| false);
+    let trace = pickle::read(&artifact.source, at, &options, &budget, &mut |_, _| false);
     let Some((_, items)) = trace.root.and_then(|root| trace.container(root)) else { return Vec::new() };
     items.kept.iter().filter_map(|key| trace.text(*key, 256)).collect()
 }
@@ -92,7 +92,7 @@ fn keys(artifact: &Artifact, at: u64) -> Vec<String> {
 /// Walks the storages and notes where each stands; gives where the last one ends.
 fn numbers(
     artifact: &Artifact,
-    seen: &mut Seen,
+    observations: &mut Observations,
     keys: Vec<String>,
     sizes: &HashMap<String, (u64, u64)>,
     start: u64,
@@ -102,22 +102,22 @@ fn numbers(
     for key in keys {
         let Some((bytes, item)) = sizes.get(&key) else {
             let what = format!("storage {key} is in the list of keys and in no tensor");
-            seen.fact(at, Fact::StructureViolation { what, weight: Weight::Wrong });
+            observations.fact(at, Fact::StructureViolation { what, deviation: Deviation::Wrong });
             return None;
         };
         let count = read_vec(artifact.source.as_ref(), at, 8).ok().and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
         let Some(count) = count.map(u64::from_le_bytes) else {
-            seen.unread(at, Unread::Broken(format!("storage {key} is missing")));
+            observations.unread(at, Unread::Broken(format!("storage {key} is missing")));
             return None;
         };
         if count.checked_mul(*item) != Some(*bytes) {
             let what = format!("storage {key} is said to have {bytes} bytes, its count is {count} elements of {item}");
-            seen.fact(at, Fact::StructureViolation { what, weight: Weight::Misleading });
+            observations.fact(at, Fact::StructureViolation { what, deviation: Deviation::Misleading });
             return None;
         }
         at = at.checked_add(8)?.checked_add(*bytes)?;
         if at > artifact.source.len() {
-            seen.unread(at, Unread::Broken(format!("storage {key} is cut off")));
+            observations.unread(at, Unread::Broken(format!("storage {key} is cut off")));
             return None;
         }
         storages.insert(key, Range { at: at - bytes, len: *bytes });

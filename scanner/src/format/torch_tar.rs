@@ -10,9 +10,9 @@ use super::{Format, Head, Recognition};
 use crate::archive::tar::{TarArchive, recognize};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::source::read_vec;
-use crate::observe::fact::{Fact, Unread, Weight};
+use crate::observe::fact::{Deviation, Fact, Unread};
 use crate::observe::layout::{Layout, Range, TarStorage, TarTensor, TarView};
-use crate::observe::observations::Seen;
+use crate::observe::observations::Observations;
 use crate::pickle::trace::{End, Trace};
 use crate::pickle::value::Value;
 use std::collections::HashMap;
@@ -42,13 +42,13 @@ impl Format for TorchTar {
         if recognize(head.start) != Some(true) {
             return Recognition::No;
         }
-        let archive = TarArchive::read(&head.artifact.source, &head.artifact.watch);
+        let archive = TarArchive::read(&head.artifact.source, &head.artifact.budget);
         let has = |name: &str| archive.entries.iter().any(|entry| plain(&entry.name) == name);
         if has("storages") && has("tensors") && has("pickle") { Recognition::Certain } else { Recognition::No }
     }
 
-    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
-        super::tar::examine(artifact, seen, |name| match plain(name) {
+    fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
+        super::tar::examine(artifact, observations, |name| match plain(name) {
             "storages" => Role::TarStorages,
             "tensors" => Role::TarTensors,
             _ => Role::Unknown,
@@ -74,8 +74,8 @@ impl Format for TorchTarPart {
         if part { Recognition::Certain } else { Recognition::No }
     }
 
-    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
-        let mut walk = Walk { artifact, seen, at: 0 };
+    fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
+        let mut walk = Walk { artifact, observations, at: 0 };
         let outcome = match artifact.role {
             Role::TarStorages => walk.storages(),
             _ => walk.tensors(),
@@ -83,15 +83,15 @@ impl Format for TorchTarPart {
         let at = walk.at;
         match outcome {
             Some(layout) if at < artifact.source.len() => {
-                seen.layout(|| layout);
-                streams(artifact, seen, at);
+                observations.layout(|| layout);
+                streams(artifact, observations, at);
             }
-            Some(layout) => seen.layout(|| layout),
+            Some(layout) => observations.layout(|| layout),
             // What torch would read next cannot be told: whatever stands there may be a pickle.
             None => {
-                seen.unread(at, Unread::Broken("it is not laid out as torch reads it".to_owned()));
+                observations.unread(at, Unread::Broken("it is not laid out as torch reads it".to_owned()));
                 if at < artifact.source.len() {
-                    streams(artifact, seen, at);
+                    streams(artifact, observations, at);
                 }
             }
         }
@@ -100,19 +100,19 @@ impl Format for TorchTarPart {
 
 struct Walk<'a> {
     artifact: &'a Artifact,
-    seen: &'a mut Seen,
+    observations: &'a mut Observations,
     at: u64,
 }
 
 impl Walk<'_> {
     /// Judges the next pickle and asks something of it.
     fn next<T>(&mut self, ask: impl FnOnce(&Trace) -> Option<T>) -> Option<T> {
-        let index = self.seen.pickles.len();
-        if index >= self.artifact.watch.limits.streams {
+        let index = self.observations.pickles.len();
+        if index >= self.artifact.budget.limits.streams {
             return None;
         }
-        self.at = stream(self.artifact, self.seen, self.at);
-        let trace = &self.seen.pickles.get(index)?.trace;
+        self.at = stream(self.artifact, self.observations, self.at);
+        let trace = &self.observations.pickles.get(index)?.trace;
         if trace.end == End::Stop { ask(trace) } else { None }
     }
 
@@ -153,7 +153,7 @@ impl Walk<'_> {
             let range = Range { at: self.at, len };
             let end = self.at.checked_add(len).filter(|end| *end <= self.artifact.source.len());
             if end.is_none() {
-                self.seen.unread(self.at, Unread::Broken(format!("storage {key} is cut off")));
+                self.observations.unread(self.at, Unread::Broken(format!("storage {key} is cut off")));
                 return None;
             }
             self.at = end?;
@@ -195,7 +195,7 @@ impl Walk<'_> {
     fn once(&mut self, key: &str, there: bool) {
         if there {
             let what = format!("{key} is there twice");
-            self.seen.fact(self.at, Fact::StructureViolation { what, weight: Weight::Misleading });
+            self.observations.fact(self.at, Fact::StructureViolation { what, deviation: Deviation::Misleading });
         }
     }
 }

@@ -11,9 +11,9 @@ use crate::archive::Entry;
 use crate::archive::zip::{ZipArchive, ZipEntry};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::source::{Recent, gathered, read_vec};
-use crate::observe::fact::{Fact, Unread, Weight};
+use crate::observe::fact::{Deviation, Fact, Unread};
 use crate::observe::layout::{self, Layout};
-use crate::observe::observations::{Heard, Seen};
+use crate::observe::observations::{Observations, PickleStream};
 use crate::pickle::value::Value;
 use crate::pickle::{self, Trace};
 use std::borrow::Cow;
@@ -50,33 +50,33 @@ impl Format for TorchZip {
         if named(head.start) || named(&tail()) { Recognition::Certain } else { Recognition::No }
     }
 
-    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
-        let mut archive = ZipArchive::read(&artifact.source, &artifact.watch);
+    fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
+        let mut archive = ZipArchive::read(&artifact.source, &artifact.budget);
         let root = archive.entries.first().map_or("", |entry| folder(&entry.name)).to_owned();
         let name = format!("{root}/data.pkl");
         if let Some(entry) = archive.entries.iter_mut().find(|entry| entry.name.eq_ignore_ascii_case(&name)) {
             // What is followed for the sizes of the records is judged when its turn comes.
             entry.gather(GATHERED);
         }
-        let (records, heard) = records(artifact, seen, &archive, &root);
-        let script = programs(&archive.entries, &root, seen);
+        let (records, stream) = records(artifact, observations, &archive, &root);
+        let script = programs(&archive.entries, &root, observations);
         let others: HashSet<&str> =
             archive.entries.iter().map(|entry| folder(&entry.name)).filter(|name| *name != root).collect();
         if !others.is_empty() {
             let what = format!("a torch archive has one folder, this one has {}", others.len() + 1);
-            seen.fact(None, Fact::ArchiveMismatch { what, weight: Weight::Misleading });
+            observations.fact(None, Fact::ArchiveMismatch { what, deviation: Deviation::Misleading });
         }
         let number = |index: usize| records.get(index).copied().unwrap_or(false);
-        let role = |index| if number(index) { Role::Numbers } else { Role::Unknown };
-        if let Some(other) = hand_on(&mut archive, seen, &artifact.watch, role) {
-            seen.fact(None, Fact::Polyglot { formats: vec![self.id(), other] });
+        let role = |index| if number(index) { Role::TensorData } else { Role::Unknown };
+        if let Some(other) = hand_on(&mut archive, observations, &artifact.budget, role) {
+            observations.fact(None, Fact::Polyglot { formats: vec![self.id(), other] });
         }
-        if let Some((name, heard)) = heard
-            && let Some(member) = seen.members.iter_mut().find(|member| member.name == name)
+        if let Some((name, stream)) = stream
+            && let Some(member) = observations.members.iter_mut().find(|member| member.name == name)
         {
-            member.heard = Some(heard);
+            member.stream = Some(stream);
         }
-        seen.layout(|| Layout::TorchZip(layout::TorchZip::new(root, archive.entries, script)));
+        observations.layout(|| Layout::TorchZip(layout::TorchZip::new(root, archive.entries, script)));
     }
 }
 
@@ -90,7 +90,7 @@ fn key<'a>(entry: &'a ZipEntry, root: &str) -> Option<&'a str> {
 }
 
 /// Whether it is a TorchScript archive.
-fn programs(entries: &[ZipEntry], root: &str, seen: &mut Seen) -> bool {
+fn programs(entries: &[ZipEntry], root: &str, observations: &mut Observations) -> bool {
     let program = entries.iter().find(|entry| {
         let rest = entry.name.strip_prefix(root).unwrap_or(&entry.name);
         let known = ["/constants.pkl", "/bytecode.pkl", "/attributes.pkl", "/model.json"];
@@ -101,7 +101,7 @@ fn programs(entries: &[ZipEntry], root: &str, seen: &mut Seen) -> bool {
             "TorchScript ({}): a program that runs when the model is used, and torch before 2.6 loads it even with weights_only=True",
             entry.name
         );
-        seen.fact(None, Fact::EmbeddedProgram { what });
+        observations.fact(None, Fact::EmbeddedProgram { what });
     }
     program.is_some()
 }
@@ -110,10 +110,10 @@ fn programs(entries: &[ZipEntry], root: &str, seen: &mut Seen) -> bool {
 /// its name.
 fn records(
     artifact: &Artifact,
-    seen: &mut Seen,
+    observations: &mut Observations,
     archive: &ZipArchive,
     root: &str,
-) -> (Vec<bool>, Option<(String, Heard)>) {
+) -> (Vec<bool>, Option<(String, PickleStream)>) {
     let entries = &archive.entries;
     // Of a cut archive the records behind the cut are missing, and of one that could not be read on: that is said already.
     let cut = archive.unread.iter().any(|(_, why)| matches!(why, Unread::Broken(_) | Unread::Io(_)));
@@ -134,15 +134,15 @@ fn records(
         .collect();
     let mut judged = None;
     for entry in entries.iter().filter(|entry| entry.name.eq_ignore_ascii_case(&name)) {
-        let heard = followed(artifact, seen, entry);
+        let stream = followed(artifact, observations, entry);
         let alone;
-        let trace = match &heard {
-            Some(heard) if tells_all(&heard.trace) => &heard.trace,
+        let trace = match &stream {
+            Some(stream) if tells_all(&stream.trace) => &stream.trace,
             _ => {
-                let opened = entry.open(&artifact.watch).source.map(|source| gathered(source, GATHERED));
+                let opened = entry.open(&artifact.budget).source.map(|source| gathered(source, GATHERED));
                 let Some(Ok(source)) = opened else { continue };
                 let source = if source.known(0, 1).is_some() { source } else { Arc::new(Recent::new(source)) };
-                alone = pickle::persistent_ids(&source, &artifact.watch);
+                alone = pickle::persistent_ids(&source, &artifact.budget);
                 &alone
             }
         };
@@ -153,33 +153,33 @@ fn records(
                 (Some((record, _)), Some(bytes)) if *record != bytes => {
                     let what =
                         format!("storage {} is said to have {bytes} bytes, its record has {record}", storage.key);
-                    seen.fact(None, Fact::StructureViolation { what, weight: Weight::Misleading });
+                    observations.fact(None, Fact::StructureViolation { what, deviation: Deviation::Misleading });
                 }
                 (None, Some(1..)) if !storage.meta && !cut => {
                     let what = format!("storage {} has no record", storage.key);
-                    seen.fact(None, Fact::StructureViolation { what, weight: Weight::Wrong });
+                    observations.fact(None, Fact::StructureViolation { what, deviation: Deviation::Wrong });
                 }
                 (Some((_, good)), _) => *good = true,
                 _ => {}
             }
         }
-        judged = judged.or(heard.map(|heard| (entry.name.clone(), heard)));
+        judged = judged.or(stream.map(|stream| (entry.name.clone(), stream)));
     }
     let good = |place: &Option<usize>| place.and_then(|place| sizes.get(place)).is_some_and(|(_, good)| *good);
     (place_of.iter().map(good).collect(), judged)
 }
 
 /// What is heard of a `data.pkl`: read once, it serves for its persistent ids and for judging.
-fn followed(artifact: &Artifact, seen: &Seen, entry: &ZipEntry) -> Option<Heard> {
+fn followed(artifact: &Artifact, observations: &Observations, entry: &ZipEntry) -> Option<PickleStream> {
     let member = Artifact {
-        chain: artifact.chain.member(&entry.name),
+        member_path: artifact.member_path.member(&entry.name),
         name: entry.name.clone(),
         source: entry.kept()?,
         depth: artifact.depth + 1,
         role: Role::Unknown,
-        watch: artifact.watch.clone(),
+        budget: artifact.budget.clone(),
     };
-    Some(seen.hear(&member, 0, &FIRST))
+    Some(observations.hear(&member, 0, &FIRST))
 }
 
 /// Whether the persistent ids are those that torch asks for: it knows no arrays between the opcodes, and what is not kept

@@ -5,9 +5,9 @@
 
 use super::{Format, Head, Recognition, keras};
 use crate::archive::zip::ZipArchive;
-use crate::io::artifact::{Artifact, Role, Watch};
+use crate::io::artifact::{Artifact, Role, ScanBudget};
 use crate::io::source::read_vec;
-use crate::observe::observations::{Content, Member, Seen};
+use crate::observe::observations::{Content, Member, Observations};
 use std::collections::HashMap;
 
 /// Any zip file.
@@ -25,9 +25,9 @@ impl Format for Zip {
         if ends_as_zip(head.artifact) { Recognition::Possible } else { Recognition::No }
     }
 
-    fn examine(&self, artifact: &Artifact, seen: &mut Seen) {
-        let mut archive = ZipArchive::read(&artifact.source, &artifact.watch);
-        seen.turned_out = hand_on(&mut archive, seen, &artifact.watch, |_| Role::Unknown);
+    fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
+        let mut archive = ZipArchive::read(&artifact.source, &artifact.budget);
+        observations.refined_format = hand_on(&mut archive, observations, &artifact.budget, |_| Role::Unknown);
     }
 }
 
@@ -35,33 +35,33 @@ impl Format for Zip {
 /// more special format that its entries show it to be: the parts of that have their roles whatever `role` says.
 pub fn hand_on(
     archive: &mut ZipArchive,
-    seen: &mut Seen,
-    watch: &Watch,
+    observations: &mut Observations,
+    budget: &ScanBudget,
     role: impl Fn(usize) -> Role,
 ) -> Option<&'static str> {
-    let parts = keras::parts(archive, watch);
-    let turned_out = parts.as_ref().map(|_| keras::ID);
+    let parts = keras::parts(archive, budget);
+    let refined_format = parts.as_ref().map(|_| keras::ID);
     let parts: HashMap<usize, Role> = parts.into_iter().flatten().collect();
-    seen.facts.append(&mut archive.facts);
-    seen.unread.append(&mut archive.unread);
+    observations.facts.append(&mut archive.facts);
+    observations.unread.append(&mut archive.unread);
     for (index, entry) in archive.entries.iter().enumerate() {
         if entry.folder && entry.packed == 0 {
             continue;
         }
         let role = parts.get(&index).copied().unwrap_or_else(|| role(index));
         // Thousands of tensors make gigabytes: reading them for a checksum that torch ignores is not worth it.
-        match entry.unchecked().filter(|_| role == Role::Numbers) {
-            Some(numbers) => seen.numbers(&entry.name, numbers),
+        match entry.unchecked().filter(|_| role == Role::TensorData) {
+            Some(numbers) => observations.numbers(&entry.name, numbers),
             None => {
                 let content = Content::Entry(Box::new(entry.clone()));
-                seen.members.push(Member { name: entry.name.clone(), content, role, heard: None });
+                observations.members.push(Member { name: entry.name.clone(), content, role, stream: None });
             }
         }
     }
     for region in archive.regions.drain(..) {
-        seen.member(region.name, region.source, Role::Unknown);
+        observations.member(region.name, region.source, Role::Unknown);
     }
-    turned_out
+    refined_format
 }
 
 /// Whether an end record stands where readers look for one, with a directory in front of it.
@@ -88,14 +88,14 @@ fn ends_as_zip(artifact: &Artifact) -> bool {
 mod tests {
     use super::*;
     use crate::io::limits::Limits;
-    use crate::io::member_path::Chain;
+    use crate::io::member_path::MemberPath;
     use crate::io::source::Memory;
     use std::sync::Arc;
 
     fn artifact(bytes: &[u8]) -> Artifact {
-        let watch = Watch::start(Arc::new(Limits::default()));
-        let (chain, source) = (Chain::root(), Arc::new(Memory::new(bytes)));
-        Artifact { chain, name: "x".into(), source, depth: 0, role: Role::Unknown, watch }
+        let budget = ScanBudget::start(Arc::new(Limits::default()));
+        let (member_path, source) = (MemberPath::root(), Arc::new(Memory::new(bytes)));
+        Artifact { member_path, name: "x".into(), source, depth: 0, role: Role::Unknown, budget }
     }
 
     const ONE: &[u8] = b"PK\x03\x04\x14\0\0\0\0\0\0\0\0\0\x83\x16\xdc\x8c\x01\0\0\0\x01\0\0\0\x01\0\0\0ax\
@@ -115,12 +115,15 @@ mod tests {
 
     #[test]
     fn entries_and_prefix_become_members() {
-        let mut seen = Seen::default();
-        Zip.examine(&artifact(ONE), &mut seen);
-        assert!(seen.facts.is_empty(), "{:?}", seen.facts);
-        assert_eq!(seen.members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>(), ["a"]);
-        let mut seen = Seen::default();
-        Zip.examine(&artifact(&[b"prefix", ONE].concat()), &mut seen);
-        assert_eq!(seen.members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>(), ["a", "(prefix)"]);
+        let mut observations = Observations::default();
+        Zip.examine(&artifact(ONE), &mut observations);
+        assert!(observations.facts.is_empty(), "{:?}", observations.facts);
+        assert_eq!(observations.members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>(), ["a"]);
+        let mut observations = Observations::default();
+        Zip.examine(&artifact(&[b"prefix", ONE].concat()), &mut observations);
+        assert_eq!(
+            observations.members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>(),
+            ["a", "(prefix)"]
+        );
     }
 }

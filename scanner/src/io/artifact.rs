@@ -1,7 +1,7 @@
 //! One thing to look at: some bytes, where they stand, and what is already known about their part in a larger whole.
 
 use crate::io::limits::Limits;
-use crate::io::member_path::Chain;
+use crate::io::member_path::MemberPath;
 use crate::io::source::SharedSource;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use std::time::Instant;
 #[derive(Clone)]
 pub struct Artifact {
     /// Where it stands inside the file.
-    pub chain: Chain,
+    pub member_path: MemberPath,
     /// The name by which a loader would know it: file name or member path. A hint, never a verdict.
     pub name: String,
     /// The bytes.
@@ -20,7 +20,7 @@ pub struct Artifact {
     /// What the whole around it says it is.
     pub role: Role,
     /// The bounds and the clock of the whole file.
-    pub watch: Watch,
+    pub budget: ScanBudget,
 }
 
 /// What the artifact around a member says the member is for.
@@ -30,7 +30,7 @@ pub enum Role {
     #[default]
     Unknown,
     /// Raw numbers of a tensor: a pickle by chance is no news there, a real header is.
-    Numbers,
+    TensorData,
     /// The `storages` of torch's tar: small pickles with raw numbers between them.
     TarStorages,
     /// The `tensors` of torch's tar: likewise.
@@ -45,13 +45,13 @@ pub enum Role {
 
 /// The bounds of a scan and when this file's time is up.
 #[derive(Debug, Clone)]
-pub struct Watch {
+pub struct ScanBudget {
     /// All bounds.
     pub limits: Arc<Limits>,
     deadline: Option<Instant>,
 }
 
-impl Watch {
+impl ScanBudget {
     /// Starts the clock of one file.
     pub fn start(limits: Arc<Limits>) -> Self {
         let deadline = Instant::now().checked_add(limits.time);

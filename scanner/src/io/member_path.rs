@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 /// The path inside an artifact, `::` between nested containers (`inner.zip::archive/data.pkl`). Empty for the file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Chain(Option<Arc<str>>);
+pub struct MemberPath(Option<Arc<str>>);
 
-impl Chain {
+impl MemberPath {
     /// The file itself.
     pub const fn root() -> Self {
         Self(None)
@@ -33,7 +33,7 @@ impl Chain {
     }
 }
 
-impl fmt::Display for Chain {
+impl fmt::Display for MemberPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.path().unwrap_or(""))
     }

@@ -127,7 +127,7 @@ const fn is_zero(count: &u64) -> bool {
 
 /// A finding in the making: not yet tied to a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Concern {
+pub struct RawFinding {
     /// Offset in the member.
     pub at: Option<u64>,
     /// Id of the rule.
@@ -146,7 +146,7 @@ pub struct Concern {
     pub count: u64,
 }
 
-impl Concern {
+impl RawFinding {
     /// A concern of that rule, its texts still empty.
     pub fn at(at: impl Into<Option<u64>>, rule: &'static str, severity: Severity, verdict: Verdict) -> Self {
         Self {

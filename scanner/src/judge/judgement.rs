@@ -1,8 +1,8 @@
 //! From what was seen to what is said: findings, a verdict, and what was not read.
 
-use crate::examine::{Examination, Looked};
+use crate::examine::{Examination, ExaminedArtifact};
 use crate::io::limits::Limits;
-use crate::judge::finding::{Concern, Finding, Verdict, fingerprint};
+use crate::judge::finding::{Finding, RawFinding, Verdict, fingerprint};
 use crate::judge::report::{ArtifactReport, NotRead, UNKNOWN_FORMAT};
 use crate::judge::rule::{facts, rules};
 use crate::pickle::listing;
@@ -12,23 +12,23 @@ const EXCERPTS: usize = 8;
 
 /// Judges a file. The findings are raw: what the user's policy says of them comes after.
 pub fn judge(examination: &Examination, path: &str, limits: &Limits) -> ArtifactReport {
-    let root = examination.looked.first();
+    let root = examination.artifacts.first();
     let size = root.map_or(0, |root| root.size);
     let mut findings = Vec::new();
     let mut not_read = Vec::new();
-    for looked in &examination.looked {
-        let member = looked.chain.path();
+    for examined in &examination.artifacts {
+        let member = examined.member_path.path();
         let mut shown = 0;
-        for (concern, stream) in concerns(looked) {
-            let mut finding = finding(concern, path, member, stream);
+        for (raw_finding, stream) in raw_findings(examined) {
+            let mut finding = finding(raw_finding, path, member, stream);
             // Each excerpt decodes from the start of its stream: the first ones of a member are what people read.
             if shown < EXCERPTS {
                 shown += 1;
-                excerpt(looked, stream, &mut finding);
+                excerpt(examined, stream, &mut finding);
             }
             findings.push(finding);
         }
-        not_read.extend(looked.unread.iter().map(|(offset, why)| NotRead {
+        not_read.extend(examined.unread.iter().map(|(offset, why)| NotRead {
             member: member.map(str::to_owned),
             offset: *offset,
             reason: why.to_string(),
@@ -48,48 +48,50 @@ pub fn judge(examination: &Examination, path: &str, limits: &Limits) -> Artifact
     ArtifactReport { path: path.to_owned(), format, size, verdict, sha256: None, lfs: None, findings, not_read }
 }
 
-fn concerns(looked: &Looked) -> Vec<(Concern, Option<u64>)> {
-    let facts = looked.facts.iter().filter_map(|(at, fact)| Some((facts::fact(*at, fact)?, None)));
-    let unread = looked.unread.iter().map(|(at, why)| (facts::unread(*at, why), None));
+fn raw_findings(examined: &ExaminedArtifact) -> Vec<(RawFinding, Option<u64>)> {
+    let facts = examined.facts.iter().filter_map(|(at, fact)| Some((facts::fact(*at, fact)?, None)));
+    let unread = examined.unread.iter().map(|(at, why)| (facts::unread(*at, why), None));
     let mut first = (0, 0);
-    let streams = looked.pickles.iter().enumerate().flat_map(|(index, heard)| {
+    let streams = examined.pickles.iter().enumerate().flat_map(|(index, stream)| {
         // The lossy and the plain reading of a stream start where the first one did, and say mostly the same.
-        if heard.trace.start > first.1 {
-            first = (index, heard.trace.start);
+        if stream.trace.start > first.1 {
+            first = (index, stream.trace.start);
         }
         let index = first.0;
-        heard.concerns.iter().map(move |concern| (concern.clone(), Some(index as u64)))
+        stream.raw_findings.iter().map(move |raw_finding| (raw_finding.clone(), Some(index as u64)))
     });
     let mut said = HashSet::new();
     facts.chain(unread).chain(streams).filter(|one| said.insert(one.clone())).collect()
 }
 
-fn finding(concern: Concern, path: &str, member: Option<&str>, stream: Option<u64>) -> Finding {
-    let help = rules().iter().find(|rule| rule.id == concern.rule).map(|rule| rule.help.to_owned());
+fn finding(raw_finding: RawFinding, path: &str, member: Option<&str>, stream: Option<u64>) -> Finding {
+    let help = rules().iter().find(|rule| rule.id == raw_finding.rule).map(|rule| rule.help.to_owned());
     Finding {
-        fingerprint: fingerprint(concern.rule, path, member, concern.callable.as_deref(), stream),
-        rule: concern.rule,
-        severity: concern.severity,
+        fingerprint: fingerprint(raw_finding.rule, path, member, raw_finding.callable.as_deref(), stream),
+        rule: raw_finding.rule,
+        severity: raw_finding.severity,
         member: member.map(str::to_owned),
         stream,
-        offset: concern.at,
-        callable: concern.callable,
-        evidence: concern.evidence,
-        message: concern.message,
+        offset: raw_finding.at,
+        callable: raw_finding.callable,
+        evidence: raw_finding.evidence,
+        message: raw_finding.message,
         help,
-        verdict: concern.verdict,
+        verdict: raw_finding.verdict,
         suppressed: None,
-        count: concern.count,
+        count: raw_finding.count,
         lines: Vec::new(),
     }
 }
 
 /// The listing around a finding in a pickle.
-fn excerpt(looked: &Looked, stream: Option<u64>, finding: &mut Finding) {
+fn excerpt(examined: &ExaminedArtifact, stream: Option<u64>, finding: &mut Finding) {
     let (Some(_), Some(at)) = (stream, finding.offset) else { return };
     let within = |start: u64, length: u64| start <= at && at < start + length.max(1);
-    let Some(heard) = looked.pickles.iter().find(|heard| within(heard.trace.start, heard.trace.length)) else { return };
-    let lines = listing::excerpt(&heard.trace.source, heard.trace.start, at, 3, 1);
+    let Some(stream) = examined.pickles.iter().find(|stream| within(stream.trace.start, stream.trace.length)) else {
+        return;
+    };
+    let lines = listing::excerpt(&stream.trace.source, stream.trace.start, at, 3, 1);
     finding.lines = lines
         .into_iter()
         .map(|(offset, text)| {

@@ -219,13 +219,13 @@ mod tests {
 
     #[test]
     fn every_condition_of_an_ignore_must_hold_and_none_is_not_enough() {
-        let seen = finding("a.b", Verdict::Unproven);
+        let ignored = finding("a.b", Verdict::Unproven);
         let rule = Some("unknown-callable".to_owned());
         let both = Ignore { rule: rule.clone(), sha256: Some("AB".into()), ..Ignore::default() };
-        assert!(both.covers(&seen, "x", Some("ab")));
-        assert!(!both.covers(&seen, "x", Some("cd")) && !both.covers(&seen, "x", None));
-        assert!(!Ignore { rule, path: Some("y".into()), ..Ignore::default() }.covers(&seen, "x", None));
-        assert!(!Ignore::default().covers(&seen, "x", None));
+        assert!(both.covers(&ignored, "x", Some("ab")));
+        assert!(!both.covers(&ignored, "x", Some("cd")) && !both.covers(&ignored, "x", None));
+        assert!(!Ignore { rule, path: Some("y".into()), ..Ignore::default() }.covers(&ignored, "x", None));
+        assert!(!Ignore::default().covers(&ignored, "x", None));
     }
 
     #[test]

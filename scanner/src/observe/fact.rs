@@ -9,7 +9,7 @@ pub enum Fact {
         /// What disagrees, as a sentence without a full stop.
         what: String,
         /// How much this matters: a reader is led elsewhere, or it is only odd.
-        weight: Weight,
+        deviation: Deviation,
     },
     /// An entry or reference whose path leaves the folder it belongs to, or is no plain file name.
     PathEscapes {
@@ -32,7 +32,7 @@ pub enum Fact {
         /// What the bytes are.
         found: String,
         /// Whether what was found acts when loaded.
-        weight: Weight,
+        deviation: Deviation,
     },
     /// Several formats claim the same bytes, so that different programs would load different things.
     Polyglot {
@@ -63,7 +63,7 @@ pub enum Fact {
         /// What is wrong.
         what: String,
         /// Whether a reader may be led to wrong or foreign bytes.
-        weight: Weight,
+        deviation: Deviation,
     },
     /// Bytes behind the end of the format that no reader of it looks at.
     TrailingData {
@@ -88,9 +88,9 @@ pub enum Fact {
 
 /// How much a disagreement matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Weight {
-    /// Seen in honest files; worth knowing.
-    Odd,
+pub enum Deviation {
+    /// Observations in honest files; worth knowing.
+    Unusual,
     /// No honest writer does it, but no reader is led elsewhere.
     Wrong,
     /// One reader sees something else than another, or something acts.

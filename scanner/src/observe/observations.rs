@@ -4,7 +4,7 @@ use crate::archive::Entry;
 use crate::io::artifact::Artifact;
 use crate::io::artifact::Role;
 use crate::io::source::SharedSource;
-use crate::judge::finding::Concern;
+use crate::judge::finding::RawFinding;
 use crate::observe::fact::{Fact, Unread};
 use crate::observe::layout::Layout;
 use crate::pickle::{self, Event, Options, Reading, Trace};
@@ -19,18 +19,18 @@ pub trait Listener: Send {
     /// Hears an event.
     fn event(&mut self, trace: &Trace, event: &Event);
     /// What is of concern in the stream.
-    fn finish(self: Box<Self>, trace: &Trace) -> Vec<Concern>;
+    fn finish(self: Box<Self>, trace: &Trace) -> Vec<RawFinding>;
 }
 
 /// One pickle stream and what was of concern in it.
-pub struct Heard {
+pub struct PickleStream {
     /// What it would do.
     pub trace: Trace,
     /// What is of concern.
-    pub concerns: Vec<Concern>,
+    pub raw_findings: Vec<RawFinding>,
 }
 
-impl Heard {
+impl PickleStream {
     /// Whether it is what following the pickle at `start` of `source` in the first of its readings would give: the one with
     /// arrays between the opcodes, of the very same bytes.
     fn is_of(&self, source: &SharedSource, start: u64, options: &Options<'_>) -> bool {
@@ -41,7 +41,7 @@ impl Heard {
 
 /// What is kept beside the findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Keep {
+pub struct Retain {
     /// All events of the traces: for `inspect`.
     pub events: bool,
     /// Where the numbers stand: for the loader.
@@ -49,27 +49,27 @@ pub struct Keep {
 }
 
 /// Collects what a format sees in an artifact.
-pub struct Seen {
+pub struct Observations {
     listen: fn(&Artifact) -> Box<dyn Listener>,
-    keep: Keep,
+    keep: Retain,
     /// The stream at the start of the artifact, where it was followed already.
-    heard: Option<Heard>,
+    stream: Option<PickleStream>,
     /// Facts, with the byte offset inside the artifact where there is one.
     pub facts: Vec<(Option<u64>, Fact)>,
     /// What was not read: the offset and length where they are known, and why.
     pub unread: Vec<(Option<u64>, Unread)>,
     /// The pickle streams.
-    pub pickles: Vec<Heard>,
+    pub pickles: Vec<PickleStream>,
     /// What is nested and is to be looked at next.
     pub members: Vec<Member>,
     /// Members that are none of [`Self::members`]: raw numbers of which nothing is to be said.
-    pub mute: usize,
+    pub skipped: usize,
     /// Tensors that the headers name.
     pub tensors: Vec<Tensor>,
     /// Where the numbers stand, if that is asked for.
     pub layout: Option<Layout>,
     /// The format that a general container turned out to be when its entries were seen; one that acts when it is loaded.
-    pub turned_out: Option<&'static str>,
+    pub refined_format: Option<&'static str>,
 }
 
 /// Something nested in an artifact.
@@ -81,7 +81,7 @@ pub struct Member {
     /// What the artifact says it is.
     pub role: Role,
     /// The pickle at its start, where whoever hands it on had to follow it.
-    pub heard: Option<Heard>,
+    pub stream: Option<PickleStream>,
 }
 
 /// How to get at the bytes of a member.
@@ -103,46 +103,46 @@ pub struct Tensor {
     pub shape: Vec<u64>,
 }
 
-impl Seen {
+impl Observations {
     /// Nothing seen yet. `listen` makes the listener of a stream.
-    pub fn new(listen: fn(&Artifact) -> Box<dyn Listener>, keep: Keep) -> Self {
+    pub fn new(listen: fn(&Artifact) -> Box<dyn Listener>, keep: Retain) -> Self {
         Self {
             listen,
             keep,
-            heard: None,
+            stream: None,
             facts: Vec::new(),
             unread: Vec::new(),
             pickles: Vec::new(),
             members: Vec::new(),
-            mute: 0,
+            skipped: 0,
             tensors: Vec::new(),
             layout: None,
-            turned_out: None,
+            refined_format: None,
         }
     }
 
     /// As [`Self::new`], where the stream at the start was followed already.
     #[must_use]
-    pub fn having(self, heard: Option<Heard>) -> Self {
-        Self { heard, ..self }
+    pub fn having(self, stream: Option<PickleStream>) -> Self {
+        Self { stream, ..self }
     }
 
     /// Follows the pickle at `start` of an artifact.
-    pub fn hear(&self, artifact: &Artifact, start: u64, options: &Options<'_>) -> Heard {
+    pub fn hear(&self, artifact: &Artifact, start: u64, options: &Options<'_>) -> PickleStream {
         let mut listener = (self.listen)(artifact);
         let keep = self.keep.events;
-        let trace = pickle::read(&artifact.source, start, options, &artifact.watch, &mut |trace, event| {
+        let trace = pickle::read(&artifact.source, start, options, &artifact.budget, &mut |trace, event| {
             listener.event(trace, event);
             keep
         });
-        let concerns = listener.finish(&trace);
-        Heard { trace, concerns }
+        let raw_findings = listener.finish(&trace);
+        PickleStream { trace, raw_findings }
     }
 
     /// Follows the pickle at `start` of an artifact, and keeps what was heard. Gives the index in `pickles`.
     pub fn pickle(&mut self, artifact: &Artifact, start: u64, options: &Options<'_>) -> usize {
-        let heard = match self.heard.take() {
-            Some(heard) if heard.is_of(&artifact.source, start, options) => heard,
+        let stream = match self.stream.take() {
+            Some(stream) if stream.is_of(&artifact.source, start, options) => stream,
             _ => self.hear(artifact, start, options),
         };
         // A file may be many pickles in a row, each with as many values as are kept of one. Whoever asks for them asks for
@@ -151,7 +151,7 @@ impl Seen {
         if let Some(old) = old.and_then(|old| self.pickles.get_mut(old)) {
             old.trace.forget();
         }
-        self.pickles.push(heard);
+        self.pickles.push(stream);
         self.pickles.len() - 1
     }
 
@@ -174,7 +174,7 @@ impl Seen {
 
     /// Hands on nested bytes.
     pub fn member(&mut self, name: impl Into<String>, source: SharedSource, role: Role) {
-        self.members.push(Member { name: name.into(), content: Content::Source(source), role, heard: None });
+        self.members.push(Member { name: name.into(), content: Content::Source(source), role, stream: None });
     }
 
     /// Hands on raw numbers. A checkpoint has thousands of them: where their first bytes are known already and tell that
@@ -182,17 +182,17 @@ impl Seen {
     pub fn numbers(&mut self, name: &str, source: SharedSource) {
         let head = source.known(0, NUMBERS.min(usize::try_from(source.len()).unwrap_or(NUMBERS)));
         if !self.keep.events && head.is_some_and(|head| pickle::literal::look(head, false).is_none()) {
-            self.mute += 1;
+            self.skipped += 1;
         } else {
-            self.member(name, source, Role::Numbers);
+            self.member(name, source, Role::TensorData);
         }
     }
 }
 
 /// Hears nothing: for the tests of formats that hold no pickle.
 #[cfg(test)]
-impl Default for Seen {
+impl Default for Observations {
     fn default() -> Self {
-        Self::new(crate::judge::rule::calls::Calls::listen, Keep::default())
+        Self::new(crate::judge::rule::calls::Calls::listen, Retain::default())
     }
 }

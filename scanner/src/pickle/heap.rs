@@ -27,7 +27,7 @@ pub struct Heap {
 #[derive(Debug)]
 struct Slot {
     node: Node,
-    weight: u64,
+    deviation: u64,
 }
 
 const CHUNK: usize = 512;
@@ -106,17 +106,18 @@ impl Heap {
         self.heaviest
     }
 
-    fn weight(&self, values: &[Value]) -> u64 {
+    fn deviation(&self, values: &[Value]) -> u64 {
         values.iter().fold(0, |sum: u64, value| {
-            let weight = if let Value::Node(id) = value { self.slot(*id).map_or(1, |slot| slot.weight) } else { 1 };
-            sum.saturating_add(weight)
+            let deviation =
+                if let Value::Node(id) = value { self.slot(*id).map_or(1, |slot| slot.deviation) } else { 1 };
+            sum.saturating_add(deviation)
         })
     }
 
-    fn push(&mut self, node: Node, weight: u64) -> Option<Value> {
+    fn push(&mut self, node: Node, deviation: u64) -> Option<Value> {
         let id = NodeId::try_from(self.len).ok()?;
-        self.heaviest = self.heaviest.max(weight);
-        let slot = Slot { node, weight };
+        self.heaviest = self.heaviest.max(deviation);
+        let slot = Slot { node, deviation };
         match self.chunks.last_mut().filter(|chunk| chunk.len() < CHUNK) {
             Some(chunk) => chunk.push(slot),
             None => {
@@ -139,9 +140,9 @@ impl Heap {
         if !self.take(NODE + kept.len() * VALUE) {
             return Value::Opaque(kind);
         }
-        let weight = self.weight(items).saturating_add(1);
+        let deviation = self.deviation(items).saturating_add(1);
         let items = Items { kept: kept.to_vec(), total };
-        self.push(Node::Container { kind, items }, weight).unwrap_or(Value::Opaque(kind))
+        self.push(Node::Container { kind, items }, deviation).unwrap_or(Value::Opaque(kind))
     }
 
     /// The result of a call.
@@ -154,9 +155,9 @@ impl Heap {
         if self.ids_only || !self.take(NODE + size_of::<Call>() + more) {
             return plain;
         }
-        let weight = self.weight(&[call.args, call.kwargs()]).saturating_add(1);
+        let deviation = self.deviation(&[call.args, call.kwargs()]).saturating_add(1);
         self.take_items(call.args);
-        self.push(Node::Call(Box::new(call)), weight).unwrap_or(plain)
+        self.push(Node::Call(Box::new(call)), deviation).unwrap_or(plain)
     }
 
     /// Adds items to a container or to what a call made; `more` counts those that are no longer known.
@@ -165,10 +166,10 @@ impl Heap {
         if self.taken.contains_key(&id) {
             self.late.insert(id);
         }
-        let weight = self.weight(added);
+        let deviation = self.deviation(added);
         if let Some(slot) = self.slot_mut(id) {
-            slot.weight = slot.weight.saturating_add(weight);
-            let heaviest = slot.weight;
+            slot.deviation = slot.deviation.saturating_add(deviation);
+            let heaviest = slot.deviation;
             self.heaviest = self.heaviest.max(heaviest);
         }
         self.charge_more(id);

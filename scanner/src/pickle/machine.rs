@@ -12,7 +12,7 @@ use super::opcode::{self as op, Argument};
 use super::stack::{Full, Stack};
 use super::trace::{Action, End, Event, Oddity, Trace};
 use super::value::{Call, CallableId, Encoding, How, Kind, Node, Value};
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use std::collections::HashMap;
 
 /// Keys of a state dict that change what an object does when it is used or given another state.
@@ -53,7 +53,7 @@ pub(super) struct Machine<'a> {
     pub(super) protocol: u8,
     pub(super) at: u64,
     pub(super) code: u8,
-    pub(super) watch: &'a Watch,
+    pub(super) budget: &'a ScanBudget,
     pub(super) options: &'a Options<'a>,
     pub(super) filter: &'a mut dyn FnMut(&Trace, &Event) -> bool,
 }
@@ -82,11 +82,11 @@ impl<'a> Machine<'a> {
     pub(super) fn new(
         reader: Reader<'a>,
         trace: Trace,
-        watch: &'a Watch,
+        budget: &'a ScanBudget,
         options: &'a Options<'a>,
         filter: &'a mut dyn FnMut(&Trace, &Event) -> bool,
     ) -> Self {
-        let limits = &watch.limits;
+        let limits = &budget.limits;
         Self {
             stack: Stack::new(limits.stack, limits.marks),
             memo: Memo::new(limits.memo_bytes),
@@ -102,7 +102,7 @@ impl<'a> Machine<'a> {
             code: 0,
             reader,
             trace,
-            watch,
+            budget,
             options,
             filter,
         }
@@ -157,7 +157,7 @@ impl<'a> Machine<'a> {
             return;
         }
         let event = Event { at: self.at, opcode: self.code, action };
-        if (self.filter)(&self.trace, &event) && self.trace.events.len() < self.watch.limits.events {
+        if (self.filter)(&self.trace, &event) && self.trace.events.len() < self.budget.limits.events {
             self.trace.events.push(event);
         } else {
             self.trace.dropped += 1;
@@ -177,10 +177,10 @@ impl<'a> Machine<'a> {
         self.code = self.reader.opcode()?;
         self.trace.opcodes += 1;
         if self.trace.opcodes & 0xffff == 0 {
-            if self.trace.opcodes > self.watch.limits.opcodes {
+            if self.trace.opcodes > self.budget.limits.opcodes {
                 return Err(End::Limit("opcodes of one pickle".to_owned()));
             }
-            if self.watch.expired() {
+            if self.budget.expired() {
                 return Err(End::Limit("time for one file".to_owned()));
             }
         }
@@ -376,7 +376,7 @@ impl<'a> Machine<'a> {
 }
 
 /// An empty trace of what starts at `start`.
-pub(super) fn empty_trace(source: crate::io::source::SharedSource, start: u64, watch: &Watch) -> Trace {
+pub(super) fn empty_trace(source: crate::io::source::SharedSource, start: u64, budget: &ScanBudget) -> Trace {
     Trace {
         source,
         start,
@@ -386,7 +386,7 @@ pub(super) fn empty_trace(source: crate::io::source::SharedSource, start: u64, w
         callables: Vec::new(),
         events: Vec::new(),
         dropped: 0,
-        heap: Heap::new(watch.limits.heap_bytes, watch.limits.items),
+        heap: Heap::new(budget.limits.heap_bytes, budget.limits.items),
         root: None,
         oddities: Vec::new(),
         persistent_ids: 0,

@@ -35,7 +35,7 @@ impl RecentNames {
 
 impl Machine<'_> {
     pub(super) fn name(&mut self, range: (u64, u64)) -> Option<Vec<u8>> {
-        let max = self.watch.limits.name_bytes;
+        let max = self.budget.limits.name_bytes;
         (range.1 <= max as u64).then(|| self.reader.bytes(range.0, range.1, max))
     }
 
@@ -47,8 +47,8 @@ impl Machine<'_> {
             Err(reason) => End::from(reason),
         };
         let rest = self.reader.end().saturating_sub(start);
-        if rest <= self.watch.limits.name_bytes as u64 {
-            let bytes = self.reader.bytes(start, rest, self.watch.limits.name_bytes);
+        if rest <= self.budget.limits.name_bytes as u64 {
+            let bytes = self.reader.bytes(start, rest, self.budget.limits.name_bytes);
             let cut = |part: &[u8]| text::decode(Encoding::Native, part.split_last().map_or(&[][..], |(_, rest)| rest));
             let (module, name) = match bytes.iter().position(|byte| *byte == b'\n') {
                 Some(newline) => {
@@ -103,7 +103,7 @@ impl Machine<'_> {
         let id = match self.names.get(&key) {
             Some(id) => *id,
             None => {
-                if self.trace.callables.len() >= self.watch.limits.names {
+                if self.trace.callables.len() >= self.budget.limits.names {
                     return Err(End::Limit("different names imported by one pickle".to_owned()));
                 }
                 let id = CallableId::try_from(self.trace.callables.len()).unwrap_or(CallableId::MAX);
@@ -191,7 +191,7 @@ impl Machine<'_> {
                 Inline::Pickle => {
                     let plain = Options { inline: None, reading: self.options.reading };
                     let source = self.trace.source.clone();
-                    let inner = super::read(&source, self.reader.pos, &plain, self.watch, self.filter);
+                    let inner = super::read(&source, self.reader.pos, &plain, self.budget, self.filter);
                     self.reader.pos += inner.length;
                     let stopped = inner.end == End::Stop;
                     self.trace.nested.push(inner);
@@ -206,7 +206,7 @@ impl Machine<'_> {
 
     pub(super) fn persistent(&mut self, id: Value) -> Result<(), End> {
         self.trace.persistent_ids += 1;
-        if self.trace.persistent.len() < self.watch.limits.events {
+        if self.trace.persistent.len() < self.budget.limits.events {
             self.trace.persistent.push(id);
         }
         self.call(How::Persistent, Value::None, id, Value::None)

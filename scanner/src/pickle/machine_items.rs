@@ -197,7 +197,7 @@ impl Machine<'_> {
             Value::Node(id) => {
                 let called = match self.trace.heap.get(id) {
                     Some(Node::Container { kind: Kind::Dict, items }) => {
-                        let room = self.watch.limits.items.saturating_sub(items.kept.len());
+                        let room = self.budget.limits.items.saturating_sub(items.kept.len());
                         self.unseen_keys(pairs.get(room.min(pairs.len())..).unwrap_or_default(), forgotten);
                         false
                     }

@@ -27,7 +27,7 @@ pub use machine::risky_key;
 pub use trace::{Action, Callable, End, Event, Oddity, Trace};
 pub use value::NodeId;
 
-use crate::io::artifact::Watch;
+use crate::io::artifact::ScanBudget;
 use crate::io::source::SharedSource;
 
 /// What stands between the opcodes after a BUILD, for loaders that put raw bytes there (joblib).
@@ -63,22 +63,22 @@ pub fn read(
     source: &SharedSource,
     start: u64,
     options: &Options<'_>,
-    watch: &Watch,
+    budget: &ScanBudget,
     keep: &mut dyn FnMut(&Trace, &Event) -> bool,
 ) -> Trace {
     let reader = decode::Reader::new(source.as_ref(), start, options.reading);
-    let trace = machine::empty_trace(source.clone(), start, watch);
-    machine::Machine::new(reader, trace, watch, options, keep).run()
+    let trace = machine::empty_trace(source.clone(), start, budget);
+    machine::Machine::new(reader, trace, budget, options, keep).run()
 }
 
 /// Follows the pickle at the start of `source` for the persistent ids that it asks for, as torch writes them, and for
 /// nothing else: values that cannot be such an id are not kept, and nobody hears of imports and calls. A second look for
 /// what a first one needs to know; it judges nothing.
-pub fn persistent_ids(source: &SharedSource, watch: &Watch) -> Trace {
+pub fn persistent_ids(source: &SharedSource, budget: &ScanBudget) -> Trace {
     let options = Options { inline: None, reading: Reading::Transparent };
     let reader = decode::Reader::new(source.as_ref(), 0, options.reading);
-    let mut trace = machine::empty_trace(source.clone(), 0, watch);
+    let mut trace = machine::empty_trace(source.clone(), 0, budget);
     trace.heap = trace.heap.of_ids();
     let keep = &mut |_: &Trace, _: &Event| false;
-    machine::Machine { silent: true, ..machine::Machine::new(reader, trace, watch, &options, keep) }.run()
+    machine::Machine { silent: true, ..machine::Machine::new(reader, trace, budget, &options, keep) }.run()
 }

@@ -1,7 +1,7 @@
 //! What the imports and calls of a pickle mean: asked of every event, at the moment it happens in the machine.
 
 use super::arguments::{self, Problem};
-use super::{Concern, Place};
+use super::{Place, RawFinding};
 use crate::io::artifact::Artifact;
 use crate::judge::effect::{self, Effect, Judgement, Use};
 use crate::judge::finding::{Severity, Verdict};
@@ -17,9 +17,9 @@ pub struct Calls {
     names: Vec<Option<Option<Judgement>>>,
     stream: Option<u64>,
     /// Importers by argument: where each was imported first, how often, and how often it imported something inert.
-    importers: HashMap<String, (Concern, u64, u64)>,
+    importers: HashMap<String, (RawFinding, u64, u64)>,
     /// What is of concern, each with the name as it stands in the stream.
-    concerns: Vec<(Option<String>, Concern)>,
+    raw_findings: Vec<(Option<String>, RawFinding)>,
     /// Where something was said first: a name imported ten thousand times is one concern with a count.
     said: HashMap<(&'static str, Option<String>, bool), usize>,
     limit: usize,
@@ -50,22 +50,22 @@ impl Calls {
 
     /// The listener of one stream.
     pub fn listen(artifact: &Artifact) -> Box<dyn Listener> {
-        Box::new(Self::new(artifact.watch.limits.findings))
+        Box::new(Self::new(artifact.budget.limits.findings))
     }
 
-    fn add(&mut self, trace: &Trace, mut concern: Concern) {
+    fn add(&mut self, trace: &Trace, mut raw_finding: RawFinding) {
         // A call replaces the import before it: it says more.
-        let called = concern.evidence.is_some();
-        let raw = concern.callable.clone();
-        let key = (concern.rule, raw.clone(), called);
-        if let Some((_, first)) = self.said.get(&key).and_then(|index| self.concerns.get_mut(*index)) {
+        let called = raw_finding.evidence.is_some();
+        let raw = raw_finding.callable.clone();
+        let key = (raw_finding.rule, raw.clone(), called);
+        if let Some((_, first)) = self.said.get(&key).and_then(|index| self.raw_findings.get_mut(*index)) {
             first.count += 1;
-        } else if self.concerns.len() < self.limit {
+        } else if self.raw_findings.len() < self.limit {
             // Under the name that Python 3 has for it: that is what people look up and allow.
             let named = raw.as_deref().and_then(|name| trace.callables.iter().find(|callable| callable.is_named(name)));
-            concern.callable = named.and_then(effect::canonical).or(concern.callable);
-            self.said.insert(key, self.concerns.len());
-            self.concerns.push((raw, concern));
+            raw_finding.callable = named.and_then(effect::canonical).or(raw_finding.callable);
+            self.said.insert(key, self.raw_findings.len());
+            self.raw_findings.push((raw, raw_finding));
         }
     }
 
@@ -80,22 +80,22 @@ impl Calls {
         if name == "." {
             return;
         }
-        let concern = match judgement {
-            None => Concern {
+        let raw_finding = match judgement {
+            None => RawFinding {
                 message: "pickle imports a name that it computes, so nothing says what it is".to_owned(),
-                ..Concern::at(event.at, "computed-callable", Severity::Critical, Verdict::Unproven)
+                ..RawFinding::at(event.at, "computed-callable", Severity::Critical, Verdict::Unproven)
             },
             Some(judgement) => match name_concern(event.at, &name, judgement, "imports") {
-                Some(concern) if trace.callables.get(id as usize).is_some_and(arguments::is_importer) => {
-                    let concern = Concern { callable: Some(name.clone()), ..concern };
-                    self.importers.entry(name).or_insert((concern, 0, 0)).1 += 1;
+                Some(raw_finding) if trace.callables.get(id as usize).is_some_and(arguments::is_importer) => {
+                    let raw_finding = RawFinding { callable: Some(name.clone()), ..raw_finding };
+                    self.importers.entry(name).or_insert((raw_finding, 0, 0)).1 += 1;
                     return;
                 }
-                Some(concern) => concern,
+                Some(raw_finding) => raw_finding,
                 None => return,
             },
         };
-        self.add(trace, Concern { callable: Some(name), ..concern });
+        self.add(trace, RawFinding { callable: Some(name), ..raw_finding });
     }
 
     fn call(&mut self, trace: &Trace, event: &Event, how: How, callee: Value, args: Value) {
@@ -133,10 +133,10 @@ impl Calls {
             Ok(()) | Err(Problem::Unknown) => {}
             Err(Problem::Wrong(what)) => self.add(
                 place.trace,
-                Concern {
+                RawFinding {
                     evidence: Some(place.preview()),
                     message: format!("pickle asks the loader for an object by {what}"),
-                    ..Concern::at(place.at, "unexpected-arguments", Severity::High, Verdict::Unproven)
+                    ..RawFinding::at(place.at, "unexpected-arguments", Severity::High, Verdict::Unproven)
                 },
             ),
         }
@@ -147,11 +147,11 @@ impl Calls {
         let Some(judgement) = self.judgement(place.trace, id) else {
             self.add(
                 place.trace,
-                Concern {
+                RawFinding {
                     callable: Some(name()),
                     evidence: Some(place.preview()),
                     message: "pickle calls something whose name it computes".to_owned(),
-                    ..Concern::at(place.at, "computed-callable", Severity::Critical, Verdict::Unproven)
+                    ..RawFinding::at(place.at, "computed-callable", Severity::Critical, Verdict::Unproven)
                 },
             );
             return;
@@ -159,11 +159,11 @@ impl Calls {
         if matches!(place.how, How::Build | How::Append | How::Add | How::SetItem) {
             self.add(
                 place.trace,
-                Concern {
+                RawFinding {
                     evidence: Some(place.preview()),
                     message: format!("pickle changes the imported object {} for the whole process", name()),
                     callable: Some(name()),
-                    ..Concern::at(place.at, "implicit-call", Severity::Critical, Verdict::Dangerous)
+                    ..RawFinding::at(place.at, "implicit-call", Severity::Critical, Verdict::Dangerous)
                 },
             );
             return;
@@ -178,9 +178,12 @@ impl Calls {
             return;
         }
         if !matches!(judgement.effect, Effect::Inert(_))
-            && let Some(concern) = name_concern(place.at, &name(), judgement, "calls")
+            && let Some(raw_finding) = name_concern(place.at, &name(), judgement, "calls")
         {
-            self.add(place.trace, Concern { callable: Some(name()), evidence: Some(place.preview()), ..concern });
+            self.add(
+                place.trace,
+                RawFinding { callable: Some(name()), evidence: Some(place.preview()), ..raw_finding },
+            );
             return;
         }
         let bare = matches!(place.how, How::Instance)
@@ -189,11 +192,11 @@ impl Calls {
         if judgement.effect < Effect::Inert(needed) {
             self.add(
                 place.trace,
-                Concern {
+                RawFinding {
                     evidence: Some(place.preview()),
                     message: format!("pickle calls {}, which is known to be inert only when it is not called", name()),
                     callable: Some(name()),
-                    ..Concern::at(place.at, "unknown-callable", Severity::Medium, Verdict::Unproven)
+                    ..RawFinding::at(place.at, "unknown-callable", Severity::Medium, Verdict::Unproven)
                 },
             );
             return;
@@ -210,11 +213,11 @@ impl Calls {
         };
         self.add(
             place.trace,
-            Concern {
+            RawFinding {
                 evidence: Some(place.preview()),
                 message: format!("pickle gives {} arguments that no pickler writes: {what}", name()),
                 callable: Some(name()),
-                ..Concern::at(place.at, "unexpected-arguments", severity, Verdict::Unproven)
+                ..RawFinding::at(place.at, "unexpected-arguments", severity, Verdict::Unproven)
             },
         );
     }
@@ -248,7 +251,7 @@ impl Calls {
         let container = matches!(made_by, How::New | How::NewEx | How::Instance)
             && judgement.is_some_and(|judgement| judgement.why.is_empty())
             || last.is_some_and(|last| CONTAINERS.contains(&last) || last == "_reconstructor");
-        let concern = match place.how {
+        let raw_finding = match place.how {
             How::Reduce | How::Instance | How::New | How::NewEx => Some((
                 "computed-callable",
                 Severity::Critical,
@@ -290,14 +293,14 @@ impl Calls {
             }
             _ => None,
         };
-        if let Some((rule, severity, message)) = concern {
+        if let Some((rule, severity, message)) = raw_finding {
             self.add(
                 place.trace,
-                Concern {
+                RawFinding {
                     callable: name,
                     evidence: Some(place.preview()),
                     message,
-                    ..Concern::at(place.at, rule, severity, Verdict::Unproven)
+                    ..RawFinding::at(place.at, rule, severity, Verdict::Unproven)
                 },
             );
         }
@@ -314,10 +317,10 @@ impl Calls {
         };
         self.add(
             place.trace,
-            Concern {
+            RawFinding {
                 evidence: Some(place.preview()),
                 message: message.to_owned(),
-                ..Concern::at(place.at, "computed-callable", severity, Verdict::Unproven)
+                ..RawFinding::at(place.at, "computed-callable", severity, Verdict::Unproven)
             },
         );
     }
@@ -368,16 +371,19 @@ impl Listener for Calls {
         }
     }
 
-    fn finish(self: Box<Self>, trace: &Trace) -> Vec<Concern> {
-        let Self { concerns, said, importers, .. } = *self;
-        let spare = |raw: &Option<String>, concern: &Concern| {
-            concern.evidence.is_none() && said.contains_key(&(concern.rule, raw.clone(), true))
+    fn finish(self: Box<Self>, trace: &Trace) -> Vec<RawFinding> {
+        let Self { raw_findings, said, importers, .. } = *self;
+        let spare = |raw: &Option<String>, raw_finding: &RawFinding| {
+            raw_finding.evidence.is_none() && said.contains_key(&(raw_finding.rule, raw.clone(), true))
         };
-        let mut kept: Vec<Concern> =
-            concerns.into_iter().filter(|(raw, concern)| !spare(raw, concern)).map(|(_, concern)| concern).collect();
+        let mut kept: Vec<RawFinding> = raw_findings
+            .into_iter()
+            .filter(|(raw, raw_finding)| !spare(raw, raw_finding))
+            .map(|(_, raw_finding)| raw_finding)
+            .collect();
         // An importer that was kept rather than called could be called by the program, with anything.
         let unused = importers.into_values().filter(|(_, imported, resolved)| resolved < imported);
-        kept.extend(unused.map(|(concern, _, _)| concern));
+        kept.extend(unused.map(|(raw_finding, _, _)| raw_finding));
         kept.extend(super::facts::stream(trace));
         kept
     }
@@ -402,7 +408,7 @@ fn quiet(trace: &Trace, value: Value) -> bool {
     }
 }
 
-fn name_concern(at: u64, name: &str, judgement: Judgement, verb: &str) -> Option<Concern> {
+fn name_concern(at: u64, name: &str, judgement: Judgement, verb: &str) -> Option<RawFinding> {
     let why = if judgement.why.is_empty() { String::new() } else { format!(": {}", judgement.why) };
     let (rule, severity, verdict) = match judgement.effect {
         Effect::Inert(_) => return None,
@@ -416,5 +422,5 @@ fn name_concern(at: u64, name: &str, judgement: Judgement, verb: &str) -> Option
     } else {
         format!("pickle {verb} {name}, which is not known to be inert")
     };
-    Some(Concern { message, ..Concern::at(at, rule, severity, verdict) })
+    Some(RawFinding { message, ..RawFinding::at(at, rule, severity, verdict) })
 }

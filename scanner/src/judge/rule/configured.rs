@@ -3,7 +3,7 @@
 //! `data/keras.tsv` says what Keras itself makes of its own parts and nothing else. Anything that a pickle must not call, a
 //! configuration must not name either, and what no table knows is unknown.
 
-use super::Concern;
+use super::RawFinding;
 use crate::judge::effect::{self, Effect, Judgement, Use};
 use crate::judge::finding::{Severity, Verdict};
 use crate::pickle::Callable;
@@ -44,7 +44,12 @@ const HOMES: [&str; 3] = ["keras.layers", "keras.utils", "keras.models"];
 
 /// The opinion on a name in a configuration, and on the name under which the loading program may have registered something else
 /// in its place. `None` where Keras makes a part of its own.
-pub(super) fn concern(at: Option<u64>, module: Option<&str>, name: &str, registered: Option<&str>) -> Option<Concern> {
+pub(super) fn raw_finding(
+    at: Option<u64>,
+    module: Option<&str>,
+    name: &str,
+    registered: Option<&str>,
+) -> Option<RawFinding> {
     let judgement = judge(module, name);
     // A class of the program that was loaded from has no module, and mostly a name under which it is registered.
     let full = match (module, registered) {
@@ -57,11 +62,11 @@ pub(super) fn concern(at: Option<u64>, module: Option<&str>, name: &str, registe
         Effect::Inert(_) => {
             // What is registered under a name of its own is found before Keras's own part is.
             let other = registered.filter(|registered| *registered != name && *registered != "function")?;
-            return Some(Concern {
+            return Some(RawFinding {
                 message: format!("the configuration asks for {other}, which the loading program must have registered"),
                 callable: Some(other.to_owned()),
                 evidence: Some(full),
-                ..Concern::at(at, "unknown-callable", Severity::Medium, Verdict::Unproven)
+                ..RawFinding::at(at, "unknown-callable", Severity::Medium, Verdict::Unproven)
             });
         }
         Effect::Critical => ("unsafe-callable", Severity::Critical, Verdict::Dangerous),
@@ -79,7 +84,7 @@ pub(super) fn concern(at: Option<u64>, module: Option<&str>, name: &str, registe
         (None, _) if full != name => Some(name.to_owned()),
         _ => None,
     };
-    Some(Concern { message, callable: Some(full), evidence, ..Concern::at(at, rule, severity, verdict) })
+    Some(RawFinding { message, callable: Some(full), evidence, ..RawFinding::at(at, rule, severity, verdict) })
 }
 
 /// What the loader of a model calls when a configuration names this.
@@ -169,7 +174,7 @@ mod tests {
 
     #[test]
     fn what_is_registered_comes_first() {
-        let of = |registered| concern(None, Some("keras.layers"), "Dense", registered);
+        let of = |registered| raw_finding(None, Some("keras.layers"), "Dense", registered);
         assert_eq!(of(None), None);
         assert_eq!(of(Some("Dense")), None);
         let other = of(Some("Mine>Dense")).expect("it is unknown");

@@ -9,7 +9,7 @@ pub mod pages;
 
 pub use pages::{Meta, rules};
 
-pub use crate::judge::finding::Concern;
+pub use crate::judge::finding::RawFinding;
 use crate::pickle::preview;
 use crate::pickle::trace::Trace;
 use crate::pickle::value::{How, Value};

@@ -187,7 +187,7 @@ not. No writer does this by accident.",
         why: "\
 The unpicklers of CPython (C and Python, old and new), PyPy and the tools that list pickles do not agree on
 some odd notations. There a file can do harm in one of them and look harmless in another. No pickler writes
-these. Critical where a frame is cut so that whole opcodes are seen by some readers only.",
+these. Critical where a frame is cut so that whole opcodes are observations by some readers only.",
         example: "\
 I0x10 is 16 in one reader and an error in another
 an argument that crosses the end of its frame",
@@ -277,7 +277,7 @@ class Payload:
 mod tests {
     use super::*;
     use crate::judge::rule::facts;
-    use crate::observe::fact::{Fact, Unread, Weight};
+    use crate::observe::fact::{Deviation, Fact, Unread};
 
     /// Everything that makes a concern.
     const SOURCES: [&str; 4] =
@@ -288,13 +288,13 @@ mod tests {
         id.split('-').all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()))
     }
 
-    /// The literals of a source that are rule ids: those of several words, and the first of each `Concern`.
+    /// The literals of a source that are rule ids: those of several words, and the first of each `RawFinding`.
     fn ids(source: &str) -> Vec<&str> {
         let code = source.split("#[cfg(test)]").next().unwrap_or_default();
         let mut found = Vec::new();
         for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
             let literals: Vec<_> = line.split('"').skip(1).step_by(2).filter(|text| kebab(text)).collect();
-            let made = line.contains("make(\"") || line.contains("Concern::at(");
+            let made = line.contains("make(\"") || line.contains("RawFinding::at(");
             let known = literals.iter().enumerate().filter(|(index, id)| id.contains('-') || (made && *index == 0));
             found.extend(known.map(|(_, id)| *id));
         }
@@ -329,21 +329,21 @@ mod tests {
         for id in used {
             assert!(rules().iter().any(|page| page.id == id), "{id} has no page");
         }
-        assert!(!include_str!("arguments.rs").contains("Concern"), "then it belongs to SOURCES");
+        assert!(!include_str!("arguments.rs").contains("RawFinding"), "then it belongs to SOURCES");
     }
 
     #[test]
     fn a_page_says_how_bad_the_findings_are() {
         let text = String::new;
         let facts = [
-            Fact::ArchiveMismatch { what: text(), weight: Weight::Misleading },
+            Fact::ArchiveMismatch { what: text(), deviation: Deviation::Misleading },
             Fact::PathEscapes { path: text(), what: text() },
             Fact::ExternalReference { target: text(), what: text() },
-            Fact::NameDisagrees { claimed: text(), found: text(), weight: Weight::Wrong },
+            Fact::NameDisagrees { claimed: text(), found: text(), deviation: Deviation::Wrong },
             Fact::Polyglot { formats: vec![] },
             Fact::Executable { kind: "ELF" },
             Fact::EmbeddedProgram { what: text() },
-            Fact::StructureViolation { what: text(), weight: Weight::Wrong },
+            Fact::StructureViolation { what: text(), deviation: Deviation::Wrong },
             Fact::TrailingData { length: 1, what: text() },
             Fact::ObjectArray,
             Fact::Configured { module: None, name: "__lambda__".to_owned(), registered: None },
@@ -351,11 +351,11 @@ mod tests {
             Fact::Bomb { what: text() },
             Fact::SpecialFile { kind: "FIFO" },
         ];
-        let concerns =
+        let raw_findings =
             facts.iter().filter_map(|fact| facts::fact(None, fact)).chain([facts::unread(None, &Unread::Encrypted)]);
-        for concern in concerns {
-            let page = rules().iter().find(|page| page.id == concern.rule);
-            assert_eq!(page.map(|page| page.severity), Some(concern.severity), "{}", concern.rule);
+        for raw_finding in raw_findings {
+            let page = rules().iter().find(|page| page.id == raw_finding.rule);
+            assert_eq!(page.map(|page| page.severity), Some(raw_finding.severity), "{}", raw_finding.rule);
         }
     }
 }
