@@ -9,9 +9,9 @@ use crate::cli::{ConfigArgs, Level, LimitArgs};
 use crate::date::Date;
 use crate::decision::Decisions;
 use crate::limit::LIMITS;
-use scanner::io::limits::Limits;
-use scanner::judge::finding::Severity;
-use scanner::judge::policy::{AllowCallable, Ignore, Policy};
+use scanner::Limits;
+use scanner::Severity;
+use scanner::policy::{AllowCallable, Ignore, Policy};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! The exit codes. Where several hold, usage goes first, then findings: an error never hides a finding.
 
-use scanner::judge::policy::Policy;
-use scanner::judge::report::Report;
+use scanner::policy::Policy;
+use scanner::report::Report;
 use std::process::ExitCode;
 
 /// How a run of the command ends.
@@ -58,8 +58,8 @@ impl From<Exit> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use scanner::judge::finding::{Finding, Severity, Verdict};
-    use scanner::judge::report::{ArtifactReport, NotRead, ScanError, UNKNOWN_FORMAT};
+    use scanner::report::{ArtifactReport, NotRead, ScanError, UNKNOWN_FORMAT};
+    use scanner::{Finding, Severity, Verdict};
 
     fn finding(severity: Severity, suppressed: bool) -> Finding {
         Finding {

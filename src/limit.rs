@@ -1,7 +1,7 @@
 //! The public limits by name: one row gives the flag `--limit-NAME` and the key `NAME` under `[limits]`.
 
 use crate::quantity;
-use scanner::io::limits::Limits;
+use scanner::Limits;
 use std::time::Duration;
 
 /// One limit that can be set from outside.

@@ -6,12 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it breaks")]
 
 use fixtures::Corpus;
-use scanner::examine::examine;
-use scanner::io::artifact::ScanBudget;
-use scanner::io::limits::Limits;
-use scanner::io::source::Memory;
-use scanner::judge::judgement::judge;
-use scanner::observe::observations::Retain;
+use scanner::Limits;
+use scanner::internal::examine::examine;
+use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::judge::judgement::judge;
+use scanner::internal::observe::observations::Retain;
+use scanner::source::Memory;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@ use crate::hash;
 use crate::lock::Lock;
 use crate::look::{Standing, look};
 use crate::walk::{Folder, Listing, Problem};
-use scanner::io::limits::Limits;
+use scanner::Limits;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;

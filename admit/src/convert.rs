@@ -129,6 +129,6 @@ impl Work<'_> {
 
 /// How what was admitted is converted: what is clean, and what is unproven where that is admitted, as far as its tensors are
 /// reached by inert constructors only.
-pub fn policy(limits: &scanner::io::limits::Limits, unproven: bool) -> Policy {
+pub fn policy(limits: &scanner::Limits, unproven: bool) -> Policy {
     Policy { limits: limits.clone(), allow_unproven: unproven, ..Policy::default() }
 }

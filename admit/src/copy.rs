@@ -2,7 +2,7 @@
 
 use crate::hash::{self, Hasher};
 use rustix::fs::ioctl_ficlone;
-use scanner::io::source::FileSource;
+use scanner::source::FileSource;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;

@@ -7,7 +7,7 @@
 use crate::check::{Checked, check};
 use crate::lock::{self, Lock, Seen, see};
 use crate::walk::Folder;
-use scanner::io::limits::Limits;
+use scanner::Limits;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;

@@ -1,6 +1,6 @@
 //! SHA-256 of an open file.
 
-use scanner::io::hash::hex;
+use scanner::hash::hex;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io;

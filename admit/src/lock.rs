@@ -6,7 +6,7 @@
 use crate::look::look_and_hash;
 use crate::look::{Looked, Standing};
 use crate::walk::{Folder, Listing, Problem};
-use scanner::io::limits::Limits;
+use scanner::Limits;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 

@@ -1,14 +1,15 @@
 //! What may be done with one file, by its content alone.
 //!
-//! The user's settings have no say here, as they have none in `scanner::api::clearance`: what is admitted beyond what is clean is
+//! The user's settings have no say here, as they have none in `scanner::clearance`: what is admitted beyond what is clean is
 //! what the caller names, by [`Allowed`]. What would do harm is never admitted.
 
 use crate::hash;
-use scanner::api::scan_open::Opened;
-use scanner::io::limits::Limits;
-use scanner::io::source::FileSource;
-use scanner::judge::finding::Severity;
-use scanner::judge::report::{ArtifactReport, Verdict};
+use scanner::Limits;
+use scanner::Severity;
+use scanner::Verdict;
+use scanner::report::ArtifactReport;
+use scanner::scan_open::Opened;
+use scanner::source::FileSource;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
@@ -130,10 +131,8 @@ pub fn look_and_hash(file: &File, path: &str, limits: &Limits) -> io::Result<(Lo
 }
 
 fn standing(report: &ArtifactReport, program: bool, plain: bool) -> Standing {
-    let fails = report
-        .findings
-        .iter()
-        .any(|finding| finding.severity >= GATE && finding.rule != scanner::judge::policy::NOT_READ);
+    let fails =
+        report.findings.iter().any(|finding| finding.severity >= GATE && finding.rule != scanner::policy::NOT_READ);
     if report.verdict == Verdict::Dangerous {
         Standing::Dangerous
     } else if fails {

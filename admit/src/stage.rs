@@ -10,7 +10,7 @@ use crate::hash;
 use crate::lock::Lock;
 use crate::look::{Allowed, Looked, Standing, look};
 use crate::walk::{Entry, Folder, Listing, Problem};
-use scanner::io::limits::Limits;
+use scanner::Limits;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;

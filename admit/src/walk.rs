@@ -6,8 +6,8 @@
 //! folder, leads elsewhere, or has a name that no text can hold, is a problem and never silently left out.
 
 use rustix::fs::{Mode, OFlags, open, openat};
-use scanner::archive::directory::{Kind, boundary, kind};
-use scanner::io::limits::Limits;
+use scanner::Limits;
+use scanner::directory::{Kind, boundary, kind};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;

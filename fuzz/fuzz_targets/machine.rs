@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use modelscan_fuzz::{source, budget};
-use scanner::pickle::{Options, Reading, listing, read};
+use scanner::internal::pickle::{Options, Reading, listing, read};
 
 fuzz_target!(|bytes: &[u8]| {
     let source = source(bytes);

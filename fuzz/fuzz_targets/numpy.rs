@@ -3,10 +3,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use modelscan_fuzz::artifact;
-use scanner::format::Format;
-use scanner::format::numpy::Numpy;
-use scanner::judge::rule::calls::Calls;
-use scanner::observe::observations::{Content, Retain, Observations};
+use scanner::internal::format::Format;
+use scanner::internal::format::numpy::Numpy;
+use scanner::internal::judge::rule::calls::Calls;
+use scanner::internal::observe::observations::{Content, Retain, Observations};
 
 fuzz_target!(|bytes: &[u8]| {
     let look = |bytes: &[u8]| {

@@ -3,9 +3,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use modelscan_fuzz::{limits, source, budget};
-use scanner::examine::examine;
-use scanner::judge::judgement::judge;
-use scanner::observe::observations::Retain;
+use scanner::internal::examine::examine;
+use scanner::internal::judge::judgement::judge;
+use scanner::internal::observe::observations::Retain;
 
 fuzz_target!(|bytes: &[u8]| {
     let report = || judge(&examine(source(bytes), "input", &budget(), Retain::default()), "input", &limits());

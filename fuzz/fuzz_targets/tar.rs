@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use modelscan_fuzz::{limits, source, budget};
-use scanner::archive::tar::{TarArchive, recognize};
-use scanner::io::source::read_vec;
+use scanner::internal::archive::tar::{TarArchive, recognize};
+use scanner::source::read_vec;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = recognize(bytes);

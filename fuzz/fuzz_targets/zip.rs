@@ -3,9 +3,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use modelscan_fuzz::{limits, source, budget};
-use scanner::archive::Entry;
-use scanner::archive::zip::ZipArchive;
-use scanner::io::source::read_vec;
+use scanner::internal::archive::Entry;
+use scanner::internal::archive::zip::ZipArchive;
+use scanner::source::read_vec;
 
 fuzz_target!(|bytes: &[u8]| {
     let (source, budget, limits) = (source(bytes), budget(), limits());

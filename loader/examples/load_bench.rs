@@ -2,7 +2,7 @@
 //! `benches/convert.py` runs it beside what Python readers take for the same file.
 
 use loader::{Loaded, Policy};
-use scanner::api::clearance::clear;
+use scanner::clearance::clear;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::hint::black_box;

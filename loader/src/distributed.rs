@@ -11,9 +11,9 @@ use crate::reading::{call, field, name, shape};
 use crate::sharded::is_plain;
 use crate::source::Contents;
 use crate::walk::walk;
-use scanner::api::clearance::Examined;
-use scanner::pickle::Trace;
-use scanner::pickle::value::{Items, Kind, Value};
+use scanner::clearance::Examined;
+use scanner::internal::pickle::Trace;
+use scanner::internal::pickle::value::{Items, Kind, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 

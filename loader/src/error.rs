@@ -1,8 +1,8 @@
 //! Why nothing was loaded or written: the file would do something, cannot be read, or holds what cannot be converted.
 
 use crate::draft::Refused;
-use scanner::judge::finding::{Finding, Verdict};
-use scanner::judge::report::ArtifactReport;
+use scanner::report::ArtifactReport;
+use scanner::{Finding, Verdict};
 use std::path::PathBuf;
 
 /// Why nothing was loaded or written.

@@ -1,7 +1,7 @@
 //! SHA-256 of whole files, beside the copy: in a thread of its own.
 
-use scanner::io::hash::hex;
-use scanner::io::source::SharedSource;
+use scanner::hash::hex;
+use scanner::source::SharedSource;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io;

@@ -1,8 +1,8 @@
 //! Keys of a dict as Python compares them: of equal ones the last value stays, under the first key.
 
 use crate::walk::KEY;
-use scanner::pickle::Trace;
-use scanner::pickle::value::Value;
+use scanner::internal::pickle::Trace;
+use scanner::internal::pickle::value::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

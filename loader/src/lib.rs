@@ -1,6 +1,6 @@
 //! Weights out of model files, by reading and never by unpickling.
 //!
-//! The loader parses no pickle of its own: it walks the [`scanner::pickle::Trace`] that the scanner judged, over the very
+//! The loader parses no pickle of its own: it walks the [`scanner::internal::pickle::Trace`] that the scanner judged, over the very
 //! bytes that were judged. What a callable means for tensors is known here, in a closed set: `torch` for torch's
 //! constructors, `numpy` for arrays. The story in order: [`open`] has a file cleared, `source` finds its pickle and its
 //! numbers, `walk` follows the values from the root and `names` names them, `storage` binds each tensor to its bytes,

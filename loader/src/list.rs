@@ -5,13 +5,13 @@
 
 use crate::open::Policy;
 use crate::walk::walk;
-use scanner::archive::directory::open_named;
-use scanner::examine::examine;
-use scanner::io::artifact::ScanBudget;
-use scanner::io::limits::Limits;
-use scanner::observe::layout::Layout;
-use scanner::observe::observations::{Retain, Tensor};
-use scanner::pickle::{End, Trace};
+use scanner::Limits;
+use scanner::directory::open_named;
+use scanner::internal::examine::examine;
+use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::observe::layout::Layout;
+use scanner::internal::observe::observations::{Retain, Tensor};
+use scanner::internal::pickle::{End, Trace};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

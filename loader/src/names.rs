@@ -4,8 +4,8 @@
 
 use crate::tensor::Tensor;
 use crate::walk::{Blocked, Found, Part, Walk};
-use scanner::pickle::preview;
-use scanner::pickle::value::{Kind, Node, Value};
+use scanner::internal::pickle::preview;
+use scanner::internal::pickle::value::{Kind, Node, Value};
 use std::borrow::Cow;
 
 /// Bytes of all names together.

@@ -5,9 +5,9 @@ use crate::dtype::Dtype;
 use crate::reading::{call, field, import, row, shape};
 use crate::tensor::{Beside, Numbers, Order, Tensor};
 use crate::walk::Meaning;
-use scanner::format::joblib;
-use scanner::pickle::Trace;
-use scanner::pickle::value::{Call, NodeId, Value};
+use scanner::internal::format::joblib;
+use scanner::internal::pickle::Trace;
+use scanner::internal::pickle::value::{Call, NodeId, Value};
 
 /// What a call of numpy's or joblib's makes; `None` where it makes no array.
 pub(crate) fn meaning(trace: &Trace, node: NodeId, made: &Call) -> Option<Meaning> {

@@ -5,9 +5,9 @@ use crate::keys::settled;
 use crate::reading::{call, container, field, name, row};
 use crate::tensor::{Numbers, Tensor};
 use crate::walk::{Blocked, KEY, Part, Walk, key_part, pairs_of};
-use scanner::judge::effect::{Effect, judge};
-use scanner::pickle::Trace;
-use scanner::pickle::value::{Call, How, Items, Kind, Value};
+use scanner::internal::judge::effect::{Effect, judge};
+use scanner::internal::pickle::Trace;
+use scanner::internal::pickle::value::{Call, How, Items, Kind, Value};
 use std::collections::HashSet;
 
 /// Makers of empty objects: what they are made of is a class, and no part of the value.

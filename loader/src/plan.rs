@@ -6,7 +6,7 @@ use crate::data::{Data, Identity};
 use crate::draft::{Draft, Drafts, Refused};
 use crate::dtype::Dtype;
 use crate::header;
-use scanner::io::limits::Limits;
+use scanner::Limits;
 use std::collections::{BTreeMap, HashMap};
 
 /// safetensors files start their numbers, and all tensors whose length allows it, at multiples of this.

@@ -1,7 +1,7 @@
 //! Reading the values of a trace: the few questions that every constructor asks of its arguments.
 
-use scanner::pickle::Trace;
-use scanner::pickle::value::{Call, Items, Kind, Value};
+use scanner::internal::pickle::Trace;
+use scanner::internal::pickle::value::{Call, Items, Kind, Value};
 
 /// The longest name of a key that is read.
 const KEY: usize = 1024;

@@ -2,9 +2,9 @@
 //!
 //! A text of gigabytes is turned back as it is read: a mark for every block tells where in the text it starts.
 
-use scanner::io::source::{Memory, SharedSource, Source, read_vec};
-use scanner::pickle::text;
-use scanner::pickle::value::Encoding;
+use scanner::internal::pickle::text;
+use scanner::internal::pickle::value::Encoding;
+use scanner::source::{Memory, SharedSource, Source, read_vec};
 use std::io;
 use std::sync::Arc;
 

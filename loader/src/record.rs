@@ -1,6 +1,6 @@
 //! A run of bytes that numbers are read from: a record of an archive, a range of a file, a literal, or bytes made here.
 
-use scanner::io::source::{Memory, SharedSource};
+use scanner::source::{Memory, SharedSource};
 use std::io;
 use std::sync::Arc;
 

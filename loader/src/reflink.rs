@@ -13,7 +13,7 @@ use crate::record::Record;
 use crate::strided::View;
 use crate::transform::Transform;
 use rustix::fs::{copy_file_range, ftruncate, ioctl_ficlone};
-use scanner::io::source::SharedSource;
+use scanner::source::SharedSource;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;

@@ -4,8 +4,9 @@ use crate::convert::{Content, Done, Jobs};
 use crate::draft::{LeftOut, Refused};
 use crate::error::Error;
 use crate::plan::Planned;
-use scanner::judge::finding::Finding;
-use scanner::judge::report::{ArtifactReport, Tool, Verdict};
+use scanner::Finding;
+use scanner::Verdict;
+use scanner::report::{ArtifactReport, Tool};
 use serde::Serialize;
 
 /// Name and version of the layout.

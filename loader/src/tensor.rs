@@ -2,7 +2,7 @@
 //! the plan's part, which knows the bytes.
 
 use crate::dtype::Dtype;
-use scanner::pickle::value::{NodeId, Value};
+use scanner::internal::pickle::value::{NodeId, Value};
 use std::borrow::Cow;
 use std::sync::Arc;
 

@@ -4,8 +4,8 @@ use crate::dtype::Dtype;
 use crate::reading::{call, container, field, import, row, shape};
 use crate::tensor::{Beside, Numbers, Stored, Tensor};
 use crate::walk::{Meaning, pairs_of};
-use scanner::pickle::Trace;
-use scanner::pickle::value::{Call, How, Kind, Value};
+use scanner::internal::pickle::Trace;
+use scanner::internal::pickle::value::{Call, How, Kind, Value};
 
 /// What the call of a function of torch gives; `None` where it is none that makes tensors.
 pub(crate) fn meaning(trace: &Trace, function: Value, args: Value) -> Option<Meaning> {

@@ -10,8 +10,8 @@ use crate::keys::settled;
 use crate::reading::{call, container, import, name};
 use crate::tensor::{Beside, Numbers, Tensor};
 use crate::{numpy, torch};
-use scanner::pickle::Trace;
-use scanner::pickle::value::{Call, Items, Kind, NodeId, Value};
+use scanner::internal::pickle::Trace;
+use scanner::internal::pickle::value::{Call, Items, Kind, NodeId, Value};
 
 /// Values looked at. The largest checkpoints hold some hundred thousand tensors of some thirty values each.
 const VALUES: usize = 20_000_000;

@@ -1,11 +1,11 @@
 //! A record of a torch zip: the bytes of the file where it is stored, else what it unpacks to.
 
 use crate::record::Record;
-use scanner::archive::Entry;
-use scanner::archive::zip::ZipEntry;
-use scanner::io::artifact::ScanBudget;
-use scanner::io::source::{SharedSource, Source, read_vec};
-use scanner::observe::layout::TorchZip;
+use scanner::internal::archive::Entry;
+use scanner::internal::archive::zip::ZipEntry;
+use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::observe::layout::TorchZip;
+use scanner::source::{SharedSource, Source, read_vec};
 use std::io;
 use std::sync::{Arc, Mutex};
 

@@ -1,9 +1,9 @@
 //! Pickles that no library writes: cycles, values shared without end, and shapes that are none.
 
-use scanner::io::artifact::ScanBudget;
-use scanner::io::limits::Limits;
-use scanner::io::source::{Memory, SharedSource};
-use scanner::pickle::{self, Options, Reading, Trace};
+use scanner::Limits;
+use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::pickle::{self, Options, Reading, Trace};
+use scanner::source::{Memory, SharedSource};
 use std::sync::Arc;
 use std::time::Instant;
 

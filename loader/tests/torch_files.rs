@@ -1,7 +1,7 @@
 //! The names, types and shapes of the tensors in files that torch wrote, compared with what torch itself says of them:
 //! `torch_files.tsv` was written by loading these very files with torch 2.15.
 
-use scanner::io::limits::Limits;
+use scanner::Limits;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ fn folder() -> PathBuf {
 /// Name, type and shape as they stand in the table.
 fn listed(file: &str) -> (Vec<String>, bool) {
     let listing = loader::list(&folder().join(file), &Limits::default()).expect(file);
-    let row = |tensor: &scanner::observe::observations::Tensor| {
+    let row = |tensor: &scanner::internal::observe::observations::Tensor| {
         let shape: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
         format!("{}\t{}\t{}", tensor.name, tensor.dtype, shape.join(","))
     };

@@ -11,7 +11,7 @@ use loader::report::ConvertReport;
 use loader::{Dtype, PlanOptions, Policy, WriteOptions};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
-use scanner::judge::report::Report;
+use scanner::report::Report;
 use scanner::{ScanOptions, scan};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -73,7 +73,7 @@ fn convert(
 }
 
 fn apart<T: Send>(len: u64, work: impl FnOnce() -> T + Send) -> PyResult<T> {
-    scanner::api::scan_open::apart(len, work).map_err(|error| PyOSError::new_err(error.to_string()))
+    scanner::scan_open::apart(len, work).map_err(|error| PyOSError::new_err(error.to_string()))
 }
 
 fn json<T: Serialize>(value: &T) -> PyResult<String> {
@@ -81,6 +81,6 @@ fn json<T: Serialize>(value: &T) -> PyResult<String> {
 }
 
 /// The report about one artifact, in the words of a scan of many.
-fn report_of(artifact: scanner::judge::report::ArtifactReport, read: u64) -> Report {
+fn report_of(artifact: scanner::report::ArtifactReport, read: u64) -> Report {
     Report::new(vec![artifact], Vec::new(), read)
 }

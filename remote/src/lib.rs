@@ -19,8 +19,8 @@ pub use lfs::{Lfs, LfsOptions};
 
 use client::{Ask, Client};
 use lfs::Objects;
-use scanner::api::providers::{FetchedInput, InputProvider};
-use scanner::format::lfs_pointer::Pointer;
+use scanner::internal::format::lfs_pointer::Pointer;
+use scanner::providers::{FetchedInput, InputProvider};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

@@ -3,7 +3,7 @@
 use crate::client::{Answer, Ask, Client};
 use crate::range::{FIRST, RangeSource, Version, body, part};
 use crate::whole::WholeSource;
-use scanner::api::providers::VerifiedSource;
+use scanner::providers::VerifiedSource;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 

@@ -6,8 +6,8 @@
 
 use crate::client::{Answer, Ask, Client, io_reason};
 use crate::extents::{Extents, KEPT};
-use scanner::api::providers::VerifiedSource;
-use scanner::io::source::Source;
+use scanner::providers::VerifiedSource;
+use scanner::source::Source;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};

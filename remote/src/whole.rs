@@ -2,9 +2,9 @@
 //! scan. Its hash is taken on the way.
 
 use crate::client::{Answer, Client, io_reason};
-use scanner::api::providers::VerifiedSource;
-use scanner::io::hash::hex;
-use scanner::io::source::{FileSource, Source};
+use scanner::hash::hex;
+use scanner::providers::VerifiedSource;
+use scanner::source::{FileSource, Source};
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Write};
 use std::sync::Arc;

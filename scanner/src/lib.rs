@@ -1,18 +1,50 @@
 //! Reads model files from strangers, says what loading them would do, and judges it. Executes nothing.
 #![forbid(unsafe_code)]
 
-pub mod api;
-pub mod archive;
-pub mod examine;
-pub mod format;
-pub mod io;
-pub mod judge;
-pub mod observe;
-pub mod pickle;
+mod api;
+mod archive;
+mod examine;
+mod format;
+mod io;
+mod judge;
+mod observe;
+mod pickle;
 
 pub use api::inspect::{Error, disassemble, inspect};
 pub use api::not_followed::link_that_leaves;
-pub use api::providers::InputProvider;
 pub use api::scan::{Progress, ScanOptions, scan};
+pub use api::{clearance, providers, scan_open};
+pub use archive::directory;
+pub use io::limits::Limits;
+pub use io::{hash, source};
+pub use judge::finding::{Finding, Severity, Verdict};
 pub use judge::rule::{Meta, rules};
 pub use judge::ruleset_id::rule_set;
+pub use judge::{finding, policy, report, verdict_cache};
+
+/// Parts of the scanner that the other crates of this workspace, its fuzzers and its tests use. No promise of stability.
+#[doc(hidden)]
+#[allow(missing_docs, reason = "each is documented where it is defined")]
+pub mod internal {
+    pub mod archive {
+        pub use crate::archive::*;
+    }
+    pub mod examine {
+        pub use crate::examine::*;
+    }
+    pub mod format {
+        pub use crate::format::*;
+    }
+    pub mod io {
+        pub use crate::io::*;
+    }
+    pub mod judge {
+        pub use crate::judge::*;
+    }
+    pub mod observe {
+        pub use crate::observe::*;
+    }
+    pub mod pickle {
+        pub use crate::pickle::*;
+    }
+}

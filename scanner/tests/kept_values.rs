@@ -2,12 +2,12 @@
 //! one bound for a file.
 #![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
-use scanner::examine::{Examination, examine};
-use scanner::io::artifact::ScanBudget;
-use scanner::io::limits::Limits;
-use scanner::io::source::{Memory, SharedSource};
-use scanner::observe::observations::Retain;
-use scanner::pickle::{self, Options, Reading};
+use scanner::Limits;
+use scanner::internal::examine::{Examination, examine};
+use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::observe::observations::Retain;
+use scanner::internal::pickle::{self, Options, Reading};
+use scanner::source::{Memory, SharedSource};
 use std::io::Write;
 use std::sync::Arc;
 

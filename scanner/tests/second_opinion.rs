@@ -1,12 +1,12 @@
 //! Second opinions of well-kept libraries on files that real libraries wrote: where they can read a file, so can we, and the same.
 
-use scanner::archive::Entry;
-use scanner::archive::zip::ZipArchive;
-use scanner::io::artifact::ScanBudget;
-use scanner::io::limits::Limits;
-use scanner::io::source::{Memory, SharedSource, read_vec};
-use scanner::pickle::trace::End;
-use scanner::pickle::{self, Options, Reading};
+use scanner::Limits;
+use scanner::internal::archive::Entry;
+use scanner::internal::archive::zip::ZipArchive;
+use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::pickle::trace::End;
+use scanner::internal::pickle::{self, Options, Reading};
+use scanner::source::{Memory, SharedSource, read_vec};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -5,9 +5,9 @@
 
 use super::{Row, compared, split};
 use crate::git::Git;
-use scanner::archive::directory::open_named;
-use scanner::format::lfs_pointer::{self, Pointer};
-use scanner::io::source::{Memory, Source};
+use scanner::directory::open_named;
+use scanner::internal::format::lfs_pointer::{self, Pointer};
+use scanner::source::{Memory, Source};
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
@@ -57,5 +57,5 @@ fn is_the_object(git: &Git, row: &Row) -> Option<bool> {
     let pointer = Pointer::read(&Memory::new(blob)).ok()??;
     let (file, _) = open_named(&git.top().join(&row.path)).ok()?;
     let alike = file.len() == pointer.size;
-    Some(alike && scanner::io::hash::of(&file).ok()? == pointer.oid)
+    Some(alike && scanner::hash::of(&file).ok()? == pointer.oid)
 }

@@ -12,9 +12,9 @@ use crate::file;
 use crate::render::baseline::{Baseline, Known};
 use crate::terminal::say;
 use scanner::ScanOptions;
-use scanner::judge::finding::Verdict;
-use scanner::judge::policy::NOT_READ;
-use scanner::judge::report::Report;
+use scanner::Verdict;
+use scanner::policy::NOT_READ;
+use scanner::report::Report;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -51,7 +51,7 @@ fn create(args: &CreateArgs) -> Result<Exit, Stop> {
         return Err(Stop::Usage(format!("{} is there already; --force replaces it", args.output.display())));
     }
     let report = scan(&args.paths, &args.config, &args.limits)?;
-    let wanted = |finding: &scanner::judge::finding::Finding| finding.suppressed.is_none() && finding.rule != NOT_READ;
+    let wanted = |finding: &scanner::Finding| finding.suppressed.is_none() && finding.rule != NOT_READ;
     let baseline = Baseline::of(&report, wanted);
     let all = report.artifacts.iter().flat_map(|artifact| &artifact.findings);
     let dangerous = all.filter(|finding| wanted(finding) && finding.verdict == Verdict::Dangerous).count();

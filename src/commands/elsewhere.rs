@@ -5,8 +5,8 @@ use crate::cli::remote::{From, ObjectArgs, RemoteArgs};
 use crate::config;
 use crate::decision::Decisions;
 use remote::{Address, Credentials, Lfs, LfsOptions, Options, Remote};
-use scanner::io::limits::Limits;
-use scanner::judge::verdict_cache::Verdicts;
+use scanner::Limits;
+use scanner::verdict_cache::Verdicts;
 use std::path::{Path, PathBuf};
 
 /// Files that are scanned at once where each read is a journey.

@@ -13,7 +13,7 @@ use admit::lock::Lock;
 use admit::look::Allowed;
 use admit::stage::{Options, Refusal, Staged, stage};
 use admit::walk::Folder;
-use scanner::io::limits::Limits;
+use scanner::Limits;
 use signal_hook::consts;
 use std::ffi::{OsStr, OsString};
 use std::io;

@@ -6,8 +6,8 @@ use crate::config;
 use crate::exit::Exit;
 use crate::render::{escape, inspection};
 use crate::terminal::say;
-use scanner::io::limits::Limits;
-use scanner::judge::report::InspectReport;
+use scanner::Limits;
+use scanner::report::InspectReport;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 

@@ -13,7 +13,7 @@ use admit::check::check;
 use admit::lock::{self, Lock};
 use admit::look::Standing;
 use admit::walk::{Folder, Problem};
-use scanner::io::limits::Limits;
+use scanner::Limits;
 use std::path::{Path, PathBuf};
 
 /// Does what was asked for.

@@ -10,7 +10,7 @@ use crate::file;
 use crate::render::{self, Look};
 use crate::terminal::{self, Progress, say};
 use scanner::ScanOptions;
-use scanner::judge::report::Report;
+use scanner::report::Report;
 use std::io;
 use std::path::PathBuf;
 

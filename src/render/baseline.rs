@@ -1,7 +1,7 @@
 //! A baseline as it stands in its file: what was found, with enough beside each fingerprint for a person to review it.
 
 use super::escape;
-use scanner::judge::report::Report;
+use scanner::report::Report;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -38,7 +38,7 @@ pub(crate) struct Known {
 
 impl Baseline {
     /// Of the findings that `wanted` chooses.
-    pub(crate) fn of(report: &Report, wanted: impl Fn(&scanner::judge::finding::Finding) -> bool) -> Self {
+    pub(crate) fn of(report: &Report, wanted: impl Fn(&scanner::Finding) -> bool) -> Self {
         let mut known: BTreeMap<String, Known> = BTreeMap::new();
         for artifact in &report.artifacts {
             for finding in artifact.findings.iter().filter(|finding| wanted(finding)) {

@@ -1,8 +1,8 @@
 //! The paths of clean files and nothing else, for programs that go on with these. Each ends with a NUL, which no name can
 //! hold, so no name can pass for two.
 
-use scanner::judge::finding::Verdict;
-use scanner::judge::report::Report;
+use scanner::Verdict;
+use scanner::report::Report;
 use std::io::{self, Write};
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {

@@ -3,8 +3,8 @@
 //! No time and no random serial number stand in it: the same files give the same bytes.
 
 use super::escape;
-use scanner::judge::finding::{Finding, Severity};
-use scanner::judge::report::{ArtifactReport, Report};
+use scanner::report::{ArtifactReport, Report};
+use scanner::{Finding, Severity};
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 

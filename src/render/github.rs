@@ -3,8 +3,8 @@
 //! The runner shows ten of each kind for a step and drops the others without a word, so the tenth line is ours.
 
 use super::{Look, escape, place};
-use scanner::judge::finding::Severity;
-use scanner::judge::report::Report;
+use scanner::Severity;
+use scanner::report::Report;
 use std::io::{self, Write};
 
 /// Annotations of one kind that a step may have.

@@ -5,8 +5,8 @@
 //! through `text`, so that even without the policy it stays text.
 
 use super::{Look, escape, place};
-use scanner::judge::finding::Finding;
-use scanner::judge::report::{ArtifactReport, Report};
+use scanner::Finding;
+use scanner::report::{ArtifactReport, Report};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -83,7 +83,7 @@ fn table(findings: &[(&ArtifactReport, &Finding)], out: &mut dyn Write) -> io::R
         let (severity, rule) = (finding.severity.as_str(), finding.rule);
         let accepted = if finding.suppressed.is_some() { " (accepted)" } else { "" };
         // From the gravest, when it goes up.
-        let key = scanner::judge::finding::Severity::Critical as u8 - finding.severity as u8;
+        let key = scanner::Severity::Critical as u8 - finding.severity as u8;
         let place = html(&place::shown(&artifact.path, finding.member.as_deref()));
         let (number, message) = (index + 1, html(&escape::text(&finding.message)));
         writeln!(

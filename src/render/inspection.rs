@@ -1,7 +1,7 @@
 //! What is inside an artifact: one line of JSON, or a page for people.
 
 use super::escape::{self, text};
-use scanner::judge::report::{InspectReport, PickleReport};
+use scanner::report::{InspectReport, PickleReport};
 use std::io::{self, Write};
 
 /// One line of JSON.
@@ -52,8 +52,8 @@ fn write_pickle(pickle: &PickleReport, out: &mut dyn Write) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use scanner::judge::report::{CallReport, ImportReport, MemberReport, NotRead};
-    use scanner::observe::observations::Tensor;
+    use scanner::internal::observe::observations::Tensor;
+    use scanner::report::{CallReport, ImportReport, MemberReport, NotRead};
 
     #[test]
     fn a_page_lists_everything_and_a_name_that_cannot_be_known() {

@@ -1,7 +1,7 @@
 //! A scan report as one JSON object, as the contract lays it out.
 
 use super::escape;
-use scanner::judge::report::Report;
+use scanner::report::Report;
 use std::io::{self, Write};
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {

@@ -1,7 +1,8 @@
 //! A scan report as lines of JSON: one for each file, one for each error, and one that sums up at the end.
 
 use super::escape;
-use scanner::judge::report::{ArtifactReport, Report, ScanError, Summary, Tool, Verdict};
+use scanner::Verdict;
+use scanner::report::{ArtifactReport, Report, ScanError, Summary, Tool};
 use serde::Serialize;
 use std::io::{self, Write};
 

@@ -2,7 +2,7 @@
 //! fails the gate, is an error when something of it could not be read, and is skipped when no format claims it.
 
 use super::{Look, escape, place};
-use scanner::judge::report::{ArtifactReport, Report};
+use scanner::report::{ArtifactReport, Report};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -39,9 +39,7 @@ enum State {
 impl State {
     /// As with the exit code, a finding goes before what could not be read.
     fn of(artifact: &ArtifactReport, look: Look<'_>) -> Self {
-        let fails = |finding: &scanner::judge::finding::Finding| {
-            finding.suppressed.is_none() && finding.severity >= look.fail_on
-        };
+        let fails = |finding: &scanner::Finding| finding.suppressed.is_none() && finding.severity >= look.fail_on;
         if artifact.findings.iter().any(fails) {
             Self::Failed
         } else if artifact.is_incomplete() {

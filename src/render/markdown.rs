@@ -3,8 +3,8 @@
 //! All that comes from a file stands in code, where neither links nor mentions nor HTML are made of it.
 
 use super::{Look, escape, place};
-use scanner::judge::finding::{Finding, Severity};
-use scanner::judge::report::Report;
+use scanner::report::Report;
+use scanner::{Finding, Severity};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 

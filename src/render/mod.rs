@@ -20,8 +20,8 @@ pub(crate) mod schema;
 mod text;
 
 use crate::cli::Format;
-use scanner::judge::finding::Severity;
-use scanner::judge::report::Report;
+use scanner::Severity;
+use scanner::report::Report;
 use std::io::{self, Write};
 
 /// How a report looks. JSON and lines of JSON do not depend on it.

@@ -1,8 +1,8 @@
 //! Where a file stands, as programs that know a checkout want it: below the working directory, as a relative URI.
 
 use super::escape;
-use scanner::judge::finding::Finding;
-use scanner::judge::report::{ArtifactReport, Integrity, Report};
+use scanner::Finding;
+use scanner::report::{ArtifactReport, Integrity, Report};
 use std::fmt::Write as _;
 
 /// The path below the working directory, or as it is. Addresses of other machines become a path too: code scanning

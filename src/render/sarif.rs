@@ -6,8 +6,8 @@
 //! number that belongs to the rule, and knows them again by a fingerprint, which otherwise it would make of source lines.
 
 use super::{Look, escape, place};
-use scanner::judge::finding::{Finding, Severity};
-use scanner::judge::report::{ArtifactReport, NotRead, Report};
+use scanner::report::{ArtifactReport, NotRead, Report};
+use scanner::{Finding, Severity};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -279,7 +279,7 @@ fn notification(id: &str, level: &str, text: String, location: Option<Value>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use scanner::judge::finding::Verdict;
+    use scanner::Verdict;
 
     #[test]
     fn the_gravest_results_are_kept_and_the_others_counted() {

@@ -4,8 +4,9 @@
 
 use super::{Look, escape, place};
 use anstyle::{AnsiColor, Style};
-use scanner::judge::finding::{Finding, Line, Severity};
-use scanner::judge::report::{ArtifactReport, NotRead, Report};
+use scanner::finding::Line;
+use scanner::report::{ArtifactReport, NotRead, Report};
+use scanner::{Finding, Severity};
 use std::io::{self, Write};
 
 pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -178,7 +179,7 @@ impl Paint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use scanner::judge::finding::Verdict;
+    use scanner::Verdict;
 
     fn finding() -> Finding {
         Finding {

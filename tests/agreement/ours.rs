@@ -1,10 +1,10 @@
 //! What the scanner says of the same streams: every name in the traces of both readings of frames.
 
 use crate::oracle::Name;
-use scanner::io::artifact::ScanBudget;
-use scanner::io::limits::Limits;
-use scanner::io::source::{Memory, SharedSource};
-use scanner::pickle::{Options, Reading, read};
+use scanner::Limits;
+use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::pickle::{Options, Reading, read};
+use scanner::source::{Memory, SharedSource};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

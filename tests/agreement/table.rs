@@ -1,6 +1,6 @@
 //! The scanner's opcode table beside that of CPython's pickletools: names, bytes, arguments, protocols.
 
-use scanner::pickle::opcode::{Argument, OPCODES};
+use scanner::internal::pickle::opcode::{Argument, OPCODES};
 use std::path::Path;
 use std::process::Command;
 

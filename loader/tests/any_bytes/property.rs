@@ -2,9 +2,9 @@
 //! and every tensor of the plan is there.
 
 use loader::{Error, Policy, WriteOptions};
-use scanner::api::clearance::{Clearance, clear};
-use scanner::io::limits::Limits;
-use scanner::judge::finding::Verdict;
+use scanner::Limits;
+use scanner::Verdict;
+use scanner::clearance::{Clearance, clear};
 use std::path::Path;
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 
 use crate::address::Address;
 use crate::client::{Ask, Client, io_reason};
-use scanner::format::lfs_pointer::Pointer;
+use scanner::internal::format::lfs_pointer::Pointer;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::io::Read;

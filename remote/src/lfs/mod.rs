@@ -10,11 +10,11 @@ use crate::client::{Ask, Client};
 use crate::open;
 use batch::{Action, MOST};
 use repository::Repository;
-use scanner::api::providers::{FetchedInput, Unchanged};
-use scanner::archive::directory::{Found, Kind};
-use scanner::format::lfs_pointer::Pointer;
-use scanner::io::source::Source;
-use scanner::judge::report::{Integrity, LfsReport};
+use scanner::directory::{Found, Kind};
+use scanner::internal::format::lfs_pointer::Pointer;
+use scanner::providers::{FetchedInput, Unchanged};
+use scanner::report::{Integrity, LfsReport};
+use scanner::source::Source;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
@@ -185,7 +185,7 @@ impl Objects {
         if !self.options.verify {
             return Ok(brought(Arc::new(source), None, pointer, Integrity::Size));
         }
-        let sha256 = scanner::io::hash::of(&source).map_err(|error| error.to_string())?;
+        let sha256 = scanner::hash::of(&source).map_err(|error| error.to_string())?;
         if sha256 != pointer.oid {
             return Err(format!("its object in the local store has the SHA-256 {sha256}"));
         }
@@ -194,7 +194,7 @@ impl Objects {
 }
 
 fn brought(
-    source: Arc<dyn scanner::api::providers::VerifiedSource>,
+    source: Arc<dyn scanner::providers::VerifiedSource>,
     sha256: Option<String>,
     pointer: &Pointer,
     integrity: Integrity,

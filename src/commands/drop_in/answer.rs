@@ -3,8 +3,8 @@
 use super::settings::Settings;
 use crate::date;
 use crate::exit::Exit;
-use scanner::judge::finding::{Finding, Severity, Verdict};
-use scanner::judge::report::{ArtifactReport, Report};
+use scanner::report::{ArtifactReport, Report};
+use scanner::{Finding, Severity, Verdict};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::path::Path;
