@@ -109,7 +109,7 @@ impl Lock {
         Self {
             schema: SCHEMA.to_owned(),
             tool: Tool { name: "modelscan".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
-            rules: scanner::rule_set().to_owned(),
+            rules: scanner::ruleset_id().to_owned(),
             files,
         }
     }
@@ -157,7 +157,7 @@ impl Lock {
 
     /// Whether its verdicts were made by the rules of this program.
     pub fn is_current(&self) -> bool {
-        self.rules == scanner::rule_set()
+        self.rules == scanner::ruleset_id()
     }
 }
 

@@ -18,8 +18,8 @@ pub use archive::directory;
 pub use io::limits::Limits;
 pub use io::{hash, source};
 pub use judge::finding::{Finding, Severity, Verdict};
-pub use judge::rule::{Meta, rules};
-pub use judge::ruleset_id::rule_set;
+pub use judge::rule::{RuleInfo, rules};
+pub use judge::ruleset_id::ruleset_id;
 pub use judge::{finding, policy, report, verdict_cache};
 
 /// Parts of the scanner that the other crates of this workspace, its fuzzers and its tests use. No promise of stability.

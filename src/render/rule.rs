@@ -1,6 +1,6 @@
 //! The rules: a list, a page for one of them, and the whole book as JSON or markdown (`docs/rules.md`).
 
-use scanner::Meta;
+use scanner::RuleInfo;
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -15,17 +15,17 @@ struct Page {
 }
 
 /// One line a rule.
-pub(crate) fn list(rules: &[Meta], out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn list(rules: &[RuleInfo], out: &mut dyn Write) -> io::Result<()> {
     let width = rules.iter().map(|rule| rule.id.len()).max().unwrap_or(0);
-    for Meta { id, severity, summary, .. } in rules {
+    for RuleInfo { id, severity, summary, .. } in rules {
         writeln!(out, "{id:width$}  {:8}  {summary}", severity.as_str())?;
     }
     Ok(())
 }
 
 /// All there is to say about one rule.
-pub(crate) fn page(rule: &Meta, out: &mut dyn Write) -> io::Result<()> {
-    let Meta { id, severity, summary, why, example, help } = rule;
+pub(crate) fn page(rule: &RuleInfo, out: &mut dyn Write) -> io::Result<()> {
+    let RuleInfo { id, severity, summary, why, example, help } = rule;
     writeln!(out, "{id} ({}): {summary}\n\n{why}\n\nExample:", severity.as_str())?;
     for line in example.lines() {
         writeln!(out, "{}", format!("    {line}").trim_end())?;
@@ -34,18 +34,18 @@ pub(crate) fn page(rule: &Meta, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// A JSON array.
-pub(crate) fn json(rules: &[Meta], out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn json(rules: &[RuleInfo], out: &mut dyn Write) -> io::Result<()> {
     let pages = rules.iter().map(|rule| {
-        let Meta { id, severity, summary, why, example, help } = *rule;
+        let RuleInfo { id, severity, summary, why, example, help } = *rule;
         Page { id, severity: severity.as_str(), summary, why, example, help }
     });
     writeln!(out, "{}", serde_json::to_string_pretty(&pages.collect::<Vec<_>>())?)
 }
 
 /// The book.
-pub(crate) fn markdown(rules: &[Meta], out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn markdown(rules: &[RuleInfo], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "# Rules\n\n<!-- Made by `modelscan rule --format markdown`; do not edit. -->")?;
-    for Meta { id, severity, summary, why, example, help } in rules {
+    for RuleInfo { id, severity, summary, why, example, help } in rules {
         writeln!(out, "\n## {id}\n\nSeverity: {}. In short: {summary}.\n\n{why}\n", severity.as_str())?;
         writeln!(out, "```text\n{}\n```\n\n**What to do.** {help}", example.trim_end())?;
     }

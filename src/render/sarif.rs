@@ -75,8 +75,8 @@ fn level(severity: Severity) -> &'static str {
     }
 }
 
-fn rule(meta: &scanner::Meta) -> Value {
-    let scanner::Meta { id, severity, summary, why, example, help } = meta;
+fn rule(meta: &scanner::RuleInfo) -> Value {
+    let scanner::RuleInfo { id, severity, summary, why, example, help } = meta;
     let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
     // What the scanner does not know may well be harmless; what it names does what it says.
     let precision = if *severity >= Severity::High { "high" } else { "medium" };

@@ -68,14 +68,14 @@ pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
         provider.expect(&scan.pointers(&found));
     }
     let small = found.len() + elsewhere.len() == 1 && found.iter().all(|one| size(one) < 1 << 20);
-    let elsewhere = elsewhere.into_iter().enumerate().map(|(number, shown)| Place::Elsewhere(number, shown));
-    let places: Vec<Place> = found.into_iter().map(Place::Here).chain(elsewhere).collect();
-    let one = |place: &Place| {
+    let elsewhere = elsewhere.into_iter().enumerate().map(|(number, shown)| ScanInput::Elsewhere(number, shown));
+    let places: Vec<ScanInput> = found.into_iter().map(ScanInput::Here).chain(elsewhere).collect();
+    let one = |place: &ScanInput| {
         let result = scan.place(place);
         if let Some(progress) = options.progress {
             match place {
-                Place::Here(found) => progress.done(&found.path, size(found)),
-                Place::Elsewhere(_, shown) => progress.done(Path::new(shown), 0),
+                ScanInput::Here(found) => progress.done(&found.path, size(found)),
+                ScanInput::Elsewhere(_, shown) => progress.done(Path::new(shown), 0),
             }
         }
         result
@@ -110,7 +110,7 @@ fn in_pool<T: Send>(jobs: usize, here: bool, work: impl FnOnce() -> T + Send) ->
 }
 
 /// Something that is to be scanned.
-enum Place {
+enum ScanInput {
     /// A file of this machine.
     Here(Found),
     /// Something that is to be brought, by its number, and what reports call it.
@@ -136,14 +136,14 @@ impl Scan<'_> {
         pointers.map(|(found, pointer)| (found.path.as_path(), pointer)).collect()
     }
 
-    fn place(&self, place: &Place) -> Result<ArtifactReport, ScanError> {
+    fn place(&self, place: &ScanInput) -> Result<ArtifactReport, ScanError> {
         let (path, result) = match place {
-            Place::Here(found) => {
+            ScanInput::Here(found) => {
                 let path = found.shown_path.to_string_lossy().into_owned();
                 let result = self.file(found, &path);
                 (path, result)
             }
-            Place::Elsewhere(number, shown) => {
+            ScanInput::Elsewhere(number, shown) => {
                 let brought = self.options.input_provider.ok_or_else(|| "nobody brings it".to_owned());
                 let brought = brought.and_then(|provider| provider.open(*number, &self.read));
                 (shown.clone(), brought.and_then(|brought| self.look(&brought, shown)))

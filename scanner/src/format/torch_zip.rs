@@ -179,7 +179,7 @@ fn followed(artifact: &Artifact, observations: &Observations, entry: &ZipEntry) 
         role: Role::Unknown,
         budget: artifact.budget.clone(),
     };
-    Some(observations.hear(&member, 0, &FIRST))
+    Some(observations.follow(&member, 0, &FIRST))
 }
 
 /// Whether the persistent ids are those that torch asks for: it knows no arrays between the opcodes, and what is not kept

@@ -35,7 +35,7 @@ static DIGEST: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The SHA-256 of the version, all tables and all rules: two releases for which it is the same say the same of a file.
-pub fn rule_set() -> &'static str {
+pub fn ruleset_id() -> &'static str {
     &DIGEST
 }
 
@@ -45,8 +45,8 @@ mod tests {
 
     #[test]
     fn it_is_a_digest_and_stays_the_same() {
-        assert_eq!(rule_set().len(), 64);
-        assert_eq!(rule_set(), rule_set());
+        assert_eq!(ruleset_id().len(), 64);
+        assert_eq!(ruleset_id(), ruleset_id());
         assert!(effect::texts().count() > 4 && effect::texts().all(|table| table.lines().count() > 1));
     }
 }

@@ -128,7 +128,7 @@ impl Observations {
     }
 
     /// Follows the pickle at `start` of an artifact.
-    pub fn hear(&self, artifact: &Artifact, start: u64, options: &Options<'_>) -> PickleStream {
+    pub fn follow(&self, artifact: &Artifact, start: u64, options: &Options<'_>) -> PickleStream {
         let mut listener = (self.listen)(artifact);
         let keep = self.keep.events;
         let trace = pickle::read(&artifact.source, start, options, &artifact.budget, &mut |trace, event| {
@@ -136,14 +136,14 @@ impl Observations {
             keep
         });
         let raw_findings = listener.finish(&trace);
-        PickleStream { trace, raw_findings }
+        PickleStream { trace, raw_findings: raw_findings }
     }
 
     /// Follows the pickle at `start` of an artifact, and keeps what was heard. Gives the index in `pickles`.
     pub fn pickle(&mut self, artifact: &Artifact, start: u64, options: &Options<'_>) -> usize {
         let stream = match self.stream.take() {
             Some(stream) if stream.is_of(&artifact.source, start, options) => stream,
-            _ => self.hear(artifact, start, options),
+            _ => self.follow(artifact, start, options),
         };
         // A file may be many pickles in a row, each with as many values as are kept of one. Whoever asks for them asks for
         // those of the first or of the last ones.

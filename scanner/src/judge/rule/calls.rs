@@ -1,7 +1,7 @@
 //! What the imports and calls of a pickle mean: asked of every event, at the moment it happens in the machine.
 
 use super::arguments::{self, Problem};
-use super::{Place, RawFinding};
+use super::{CallSite, RawFinding};
 use crate::io::artifact::Artifact;
 use crate::judge::effect::{self, Effect, Judgement, Use};
 use crate::judge::finding::{Severity, Verdict};
@@ -99,7 +99,7 @@ impl Calls {
     }
 
     fn call(&mut self, trace: &Trace, event: &Event, how: How, callee: Value, args: Value) {
-        let place = Place { trace, at: event.at, how, callee, args };
+        let place = CallSite { trace, at: event.at, how, callee, args };
         match callee {
             _ if how == How::Persistent => self.persistent(&place),
             Value::Global(id) => self.call_global(&place, id),
@@ -115,7 +115,9 @@ impl Calls {
                     let named =
                         (made_by == How::Persistent).then(|| arguments::persistent_class(trace, call.args)).flatten();
                     match named {
-                        Some(Value::Global(id)) => self.call_global(&Place { callee: Value::Global(id), ..place }, id),
+                        Some(Value::Global(id)) => {
+                            self.call_global(&CallSite { callee: Value::Global(id), ..place }, id)
+                        }
                         _ => self.call_result(&place, made_by, class),
                     }
                 }
@@ -128,7 +130,7 @@ impl Calls {
         }
     }
 
-    fn persistent(&mut self, place: &Place<'_>) {
+    fn persistent(&mut self, place: &CallSite<'_>) {
         match arguments::persistent_id(place.trace, place.args) {
             Ok(()) | Err(Problem::Unknown) => {}
             Err(Problem::Wrong(what)) => self.add(
@@ -142,7 +144,7 @@ impl Calls {
         }
     }
 
-    fn call_global(&mut self, place: &Place<'_>, id: CallableId) {
+    fn call_global(&mut self, place: &CallSite<'_>, id: CallableId) {
         let name = || place.trace.callable_name(id);
         let Some(judgement) = self.judgement(place.trace, id) else {
             self.add(
@@ -223,7 +225,7 @@ impl Calls {
     }
 
     /// A call on what an importer by argument gave. Whether that settles it.
-    fn call_imported(&mut self, place: &Place<'_>, imported: &Callable) -> bool {
+    fn call_imported(&mut self, place: &CallSite<'_>, imported: &Callable) -> bool {
         let Some(judgement) = effect::judge(imported) else { return false };
         let needed = match place.how {
             How::Reduce => Use::Call,
@@ -240,7 +242,7 @@ impl Calls {
     }
 
     /// A call on what an earlier call made.
-    fn call_result(&mut self, place: &Place<'_>, made_by: How, class: Value) {
+    fn call_result(&mut self, place: &CallSite<'_>, made_by: How, class: Value) {
         let id = id_of(class);
         let judgement = id.and_then(|id| self.judgement(place.trace, id));
         let name = id.map(|id| place.trace.callable_name(id));
@@ -306,7 +308,7 @@ impl Calls {
         }
     }
 
-    fn call_unknown(&mut self, place: &Place<'_>) {
+    fn call_unknown(&mut self, place: &CallSite<'_>) {
         let (severity, message) = match place.how {
             How::Hash => (Severity::Medium, "pickle uses something unknown as a key"),
             How::Extension => (Severity::High, "pickle asks for an object of the loader's extension table"),
@@ -326,7 +328,7 @@ impl Calls {
     }
 
     /// A key of the state that makes Python call something later, with a value that could be called.
-    fn risky_state(&self, place: &Place<'_>) -> Option<String> {
+    fn risky_state(&self, place: &CallSite<'_>) -> Option<String> {
         let trace = place.trace;
         let mut dicts = vec![place.args];
         if let Value::Node(id) = place.args

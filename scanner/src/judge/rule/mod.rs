@@ -7,7 +7,7 @@ mod configured;
 pub mod facts;
 pub mod pages;
 
-pub use pages::{Meta, rules};
+pub use pages::{RuleInfo, rules};
 
 pub use crate::judge::finding::RawFinding;
 use crate::pickle::preview;
@@ -15,7 +15,7 @@ use crate::pickle::trace::Trace;
 use crate::pickle::value::{How, Value};
 
 /// A call and where it stands.
-struct Place<'a> {
+struct CallSite<'a> {
     trace: &'a Trace,
     at: u64,
     how: How,
@@ -23,7 +23,7 @@ struct Place<'a> {
     args: Value,
 }
 
-impl Place<'_> {
+impl CallSite<'_> {
     fn preview(&self) -> String {
         preview::call(self.trace, self.how, self.callee, self.args)
     }

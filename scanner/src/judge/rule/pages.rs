@@ -5,7 +5,7 @@ use crate::judge::finding::Severity;
 
 /// The page of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Meta {
+pub struct RuleInfo {
     /// Its name, which never changes.
     pub id: &'static str,
     /// How bad it usually is; the page says when a finding is milder or worse.
@@ -21,12 +21,12 @@ pub struct Meta {
 }
 
 /// All pages, sorted by id.
-pub fn rules() -> &'static [Meta] {
+pub fn rules() -> &'static [RuleInfo] {
     PAGES
 }
 
-const PAGES: &[Meta] = &[
-    Meta {
+const PAGES: &[RuleInfo] = &[
+    RuleInfo {
         id: "archive-mismatch",
         severity: Severity::High,
         summary: "readers of this archive see different contents",
@@ -40,7 +40,7 @@ the directory at the end says   archive/data.pkl  at byte 4096
 the header at byte 0 says       archive/data.pkl  too, with other bytes behind it",
         help: "do not load the archive as it is; if its source is trusted, unpack it, compare the entries with the original and pack them again with an ordinary tool",
     },
-    Meta {
+    RuleInfo {
         id: "computed-callable",
         severity: Severity::Critical,
         summary: "a pickle imports or calls something that it computes",
@@ -53,7 +53,7 @@ getattr(posix, 'sys' + 'tem')('id')
 a STACK_GLOBAL whose name is the result of a REDUCE",
         help: "do not load it; ask the publisher for the weights as safetensors. If it has to be loaded, contain it: modelscan run -- python load.py",
     },
-    Meta {
+    RuleInfo {
         id: "decompression-bomb",
         severity: Severity::High,
         summary: "a few packed bytes unpack to very many",
@@ -63,7 +63,7 @@ memory or the disk of whoever loads it. Unpacking stopped at the limit, so what 
         example: "a gzip stream of 10 KB that unpacks to 10 GB of zeros",
         help: "do not unpack or load it; if so many equal bytes are expected, scan again with a higher --limit-ratio",
     },
-    Meta {
+    RuleInfo {
         id: "embedded-code",
         severity: Severity::High,
         summary: "a pickle holds a compiled Python function",
@@ -74,7 +74,7 @@ from strangers, and this scanner does not judge bytecode.",
         example: "cloudpickle.dumps(lambda x: x + 1)",
         help: "do not load it; ask the publisher for weights without code, or save the model again with its functions in a module and only its state in the file",
     },
-    Meta {
+    RuleInfo {
         id: "embedded-program",
         severity: Severity::Medium,
         summary: "the model brings a program of its own",
@@ -84,7 +84,7 @@ used. It is no Python, but it can read and write files, and no scanner proves wh
         example: "model.pt::model/code/__torch__/net.py",
         help: "take it from a source you trust, or ask for plain weights; run it contained: modelscan run -- python predict.py",
     },
-    Meta {
+    RuleInfo {
         id: "executable-content",
         severity: Severity::Critical,
         summary: "machine code or a script among the weights",
@@ -94,7 +94,7 @@ does not need one; something else in the artifact may start it.",
         example: "model.zip::archive/data/0 starts with 7f 45 4c 46 (ELF)",
         help: "do not load or run it, and find out who put it there; weights are data and need no program beside them",
     },
-    Meta {
+    RuleInfo {
         id: "external-reference",
         severity: Severity::High,
         summary: "the model reads something outside of itself",
@@ -104,7 +104,7 @@ may later give away, whatever stands there on your machine; and what was scanned
         example: "an ONNX tensor with external data at ../../etc/passwd",
         help: "look at the target: if it is a file that belongs to the model, put it beside the model and scan both; otherwise do not load it",
     },
-    Meta {
+    RuleInfo {
         id: "format-mismatch",
         severity: Severity::Medium,
         summary: "the name says one format and the content is another",
@@ -115,7 +115,7 @@ acts when it is loaded, info where it is a common habit.",
         example: "model.safetensors starts with 80 04 95: it is a pickle",
         help: "find out why the name is wrong; give the file the name of its content and scan it again before anything loads it",
     },
-    Meta {
+    RuleInfo {
         id: "implicit-call",
         severity: Severity::High,
         summary: "a pickle makes Python call something without calling it",
@@ -128,7 +128,7 @@ an object of argparse.Namespace gets the attribute `append` = os.system,
 then APPENDS 'id' calls it",
         help: "do not load it; no pickler writes this. Ask the publisher for the weights as safetensors",
     },
-    Meta {
+    RuleInfo {
         id: "malformed-pickle",
         severity: Severity::Low,
         summary: "a pickle breaks, or is written as no pickler writes it",
@@ -139,7 +139,7 @@ nothing. All up to that place was judged.",
         example: "cos\\nsystem\\n(S'id'\\ntR followed by no STOP",
         help: "fetch the file again and compare its checksum with the publisher's; if it is the same, it was made so, and should not be loaded",
     },
-    Meta {
+    RuleInfo {
         id: "not-fully-read",
         severity: Severity::Low,
         summary: "part of the file was not read",
@@ -149,7 +149,7 @@ LFS pointer). Nothing is known about what was not read, so the file is not calle
         example: "model.zip::archive/data.pkl is encrypted",
         help: "remove the reason that the message gives (decrypt, repack, fetch with `git lfs pull`, raise the limit: modelscan scan --help lists them) and scan again; until then treat the file as unknown",
     },
-    Meta {
+    RuleInfo {
         id: "object-array",
         severity: Severity::Info,
         summary: "an array of Python objects",
@@ -159,7 +159,7 @@ pickle inside was judged like any other; this line says only that it is there.",
         example: "numpy.save('names.npy', numpy.array(['a', None], dtype=object))",
         help: "never give allow_pickle=True for files from strangers; store texts and numbers as arrays of their own type",
     },
-    Meta {
+    RuleInfo {
         id: "path-escape",
         severity: Severity::High,
         summary: "a path leads out of its folder",
@@ -170,7 +170,7 @@ keys get replaced.",
         example: "model.zip::../../.bashrc",
         help: "do not unpack it; if its source is trusted, ask for an archive with plain relative paths and without links",
     },
-    Meta {
+    RuleInfo {
         id: "polyglot",
         severity: Severity::Critical,
         summary: "the same bytes are several formats at once",
@@ -180,7 +180,7 @@ not. No writer does this by accident.",
         example: "a pickle with a zip archive behind it: pickle.load reads the first, zipfile the second",
         help: "do not load it with any program; ask the publisher for a file of one format",
     },
-    Meta {
+    RuleInfo {
         id: "reader-disagreement",
         severity: Severity::High,
         summary: "different Pythons read this pickle differently",
@@ -193,7 +193,7 @@ I0x10 is 16 in one reader and an error in another
 an argument that crosses the end of its frame",
         help: "do not load it; if you made it yourself, load it where it was made and save it again with pickle or torch.save",
     },
-    Meta {
+    RuleInfo {
         id: "special-file",
         severity: Severity::Medium,
         summary: "a socket, FIFO or device among the files",
@@ -203,7 +203,7 @@ contains one.",
         example: "models/weights.bin is a FIFO",
         help: "remove it, or leave it out of what is scanned; do not let a loader open the folder as it is",
     },
-    Meta {
+    RuleInfo {
         id: "structure-violation",
         severity: Severity::Medium,
         summary: "a header breaks the rules of its format",
@@ -214,7 +214,7 @@ where honest files do it too.",
         example: "two tensors of a safetensors file that share bytes",
         help: "fetch the file again and compare its checksum with the publisher's; if it is the same, do not give it to a native loader",
     },
-    Meta {
+    RuleInfo {
         id: "trailing-data",
         severity: Severity::Medium,
         summary: "bytes behind the end that no reader looks at",
@@ -224,7 +224,7 @@ another part fetches, or what a copying tool left over.",
         example: "4096 bytes behind the last tensor of model.safetensors",
         help: "look at the bytes from the place that is named; rewrite the file without them, for example with modelscan convert",
     },
-    Meta {
+    RuleInfo {
         id: "unexpected-arguments",
         severity: Severity::High,
         summary: "a harmless function with arguments that no pickler gives it",
@@ -235,7 +235,7 @@ others. Medium where there were too many to keep and check.",
         example: "collections.defaultdict(os.system)",
         help: "do not load it unless the evidence is explained; if an ordinary library wrote this file, please report it as a false alarm with the evidence line",
     },
-    Meta {
+    RuleInfo {
         id: "unknown-callable",
         severity: Severity::Medium,
         summary: "a pickle or configuration uses a name not known to be inert",
@@ -254,7 +254,7 @@ name = \"Net\"
 reason = \"our own class; __init__ and __setstate__ only keep values\"",
         help: "ask for safetensors, or read the code of that name; if loading it is harmless, add these four lines to modelscan.toml: `[[allow]]`, `module = \"the.module\"`, `name = \"TheName\"`, `reason = \"why it is harmless\"` (it then passes the gate, and stays unproven)",
     },
-    Meta {
+    RuleInfo {
         id: "unsafe-callable",
         severity: Severity::Critical,
         summary: "a pickle or configuration uses a function that does harm",
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn no_text_is_empty_and_each_fits_where_it_is_shown() {
-        for Meta { id, summary, why, example, help, .. } in rules() {
+        for RuleInfo { id, summary, why, example, help, .. } in rules() {
             for text in [summary, why, example, help] {
                 assert!(!text.is_empty() && text.trim() == *text && !text.contains("```"), "{id}: {text:?}");
             }
