@@ -88,8 +88,10 @@ def convert(
 
 
 def public_error(error: ValueError, path: str) -> Exception:
-    """The public exception for a `ValueError` of the native module, which has a kind, a text and a report as JSON or
-    None."""
+    """The public exception for a `ValueError` of the native module.
+
+    Its arguments are a kind, a text, and a report as JSON or None.
+    """
     if len(error.args) != 3:
         return error
     kind, text, report = error.args

@@ -31,8 +31,7 @@ def loader_class() -> type:
     from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
 
     class ModelscanModelLoader(DefaultModelLoader):  # type: ignore[misc]
-        """The default loader, without unpickling: other weights are converted, and files that are not clean are
-        refused."""
+        """The default loader without unpickling: converts other weights, and refuses files that are not clean."""
 
         def __init__(self, load_config: Any) -> None:
             inner = copy.copy(load_config)

@@ -86,18 +86,18 @@ class Modes(FolderTest):
         torch.save(value, self.path("flat.pt"))
         torch.save({"model": value, "epoch": 3}, self.path("deep.pt"))
         torch.save({"model.a": {"b": torch.ones(1)}}, self.path("dots.pt"))
-        asked = []
+        calls = []
         original = torch.serialization.__dict__["load"]
         with guard.install("convert"):
             wrapped = torch.load
             inner = wrapped.__wrapped__
-            wrapped.__wrapped__ = lambda *args, **options: asked.append(1) or inner(*args, **options)
+            wrapped.__wrapped__ = lambda *args, **options: calls.append(1) or inner(*args, **options)
             try:
                 found = torch.load(self.path("flat.pt"))
-                self.assertEqual(asked, [])
+                self.assertEqual(calls, [])
                 self.assertEqual(torch.load(self.path("deep.pt"))["epoch"], 3)
                 self.assertEqual(list(torch.load(self.path("dots.pt"))), ["model.a"])
-                self.assertEqual(len(asked), 2)
+                self.assertEqual(len(calls), 2)
             finally:
                 wrapped.__wrapped__ = inner
             self.write("evil.pt", self.payload())

@@ -19,7 +19,7 @@ def modules():
 
 
 def imports(name, tree, known):
-    """The modules of the package that a module imports when it is imported itself, or only for type checkers."""
+    """The modules of the package that a module imports at the top, in functions, or for type checkers only."""
     is_package = (PACKAGE.parent / name.replace(".", "/")).is_dir()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level:

@@ -110,7 +110,7 @@ class Environment(FolderTest):
     def test_nothing_starts_where_the_guard_is_not_installed(self):
         os.symlink(os.path.dirname(modelscan_rs.__file__), os.path.join(self.folder, "modelscan_rs"))
         # The package is on the path of that Python, but its `.pth` file is in another environment.
-        other = getattr(sys, "_base_executable", None) or sys.executable
+        other = os.path.realpath(sys.executable)
         line = [other, "-m", "modelscan_rs", "guard", "--", "python", "-c", "print('started')"]
         done = subprocess.run(line, capture_output=True, text=True, env=environment(PYTHONPATH=self.folder))
         self.assertEqual((done.returncode, done.stdout), (78, ""), done.stderr)
@@ -173,8 +173,8 @@ class Server(FolderTest):
         self.assertIn("posix.mkdir", answer["detail"])
         self.assertEqual(self.request("load?path=" + clean), (200, {"keys": ["a", "b"]}))
         with concurrent.futures.ThreadPoolExecutor(100) as pool:
-            asked = [pool.submit(self.request, "load?path=" + (evil if index % 2 else clean)) for index in range(100)]
-            self.assertEqual([one.result(120)[0] for one in asked], [200, 422] * 50)
+            answers = [pool.submit(self.request, "load?path=" + (evil if index % 2 else clean)) for index in range(100)]
+            self.assertEqual([one.result(120)[0] for one in answers], [200, 422] * 50)
         self.assertEqual(self.request("health")[0], 200)
         self.assertIsNone(self.server.poll())
         self.assertFalse(os.path.exists(self.canary), "the payload ran")

@@ -18,7 +18,7 @@ class Lock:
     """
 
     def __init__(self, path: str | os.PathLike[str], folder: str | os.PathLike[str] | None = None) -> None:
-        """Reads the lock at `path` of `folder`, by default the folder of the lock itself.
+        """Reads the lock at `path` of `folder`, by default the folder that the lock file is in.
 
         Raises `ValueError` if the file is not a lock or `folder` is not a folder, and `OSError` if it cannot be read.
         """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_lock(artifact: Artifact, path: str | None, data: bytes | None = None) -> bool:
-    """Checks the content of an open file, or `data` if that is what was read of it.
+    """Checks the content of an open file, or `data`, the bytes that were read from it.
 
     Returns whether the lock covers the file. Raises `UnsafeFileError`.
     """
@@ -46,7 +46,7 @@ def check_lock_of_path(path: Any) -> None:
 def check_lock_of_file(file: Any) -> Callable[[], bool]:
     """Checks what an open file reads from.
 
-    Returns a function that tells later whether the file is unchanged since.
+    Returns a function that returns whether the file is still unchanged.
     """
     config = _config.current()
     if config is None or config.lock is None:

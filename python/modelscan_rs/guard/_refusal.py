@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def fail_closed(path: str, step: Callable[[], T]) -> T:
-    """Runs `step`. An error of the guard itself becomes a refusal; errors of reading are raised as they are."""
+    """Runs `step`. An internal error becomes a refusal; an error of reading the file is raised as it is."""
     try:
         return step()
     except (UnsafeFileError, OSError, EOFError, MemoryError):

@@ -34,7 +34,7 @@ def sync_position(file: Any, stream: Any) -> None:
 
 
 def is_plain(file: Any) -> bool:
-    """Whether `file` is a file or bytes in memory as the standard library has them, and decodes nothing."""
+    """Whether `file` is a file or memory of the standard library, and decodes nothing."""
     return type(file) in _FILES or type(file) is io.BytesIO
 
 
@@ -55,8 +55,7 @@ def path_of(file: Any) -> str | None:
 
 
 def stat_signature(file: Any) -> Hashable | None:
-    """Device, inode, size and times of a plain file: equal as long as the file does not change. None for other
-    streams."""
+    """Device, inode, size and times of a regular file, which differ after a change. None for other streams."""
     descriptor = descriptor_of(file)
     if descriptor is None:
         return None
@@ -87,8 +86,10 @@ def read_at(descriptor: int, offset: int, length: int) -> bytes:
 
 
 def reopen(descriptor: int, name: str) -> io.BufferedReader:
-    """A file object at position 0 over a duplicate of `descriptor`, which shares its position. Nothing else may seek
-    it."""
+    """A file object at position 0 over a duplicate of `descriptor`.
+
+    The two share the position, so nothing else may read through `descriptor` without an offset.
+    """
     duplicate = os.dup(descriptor)
     os.lseek(duplicate, 0, os.SEEK_SET)
     return open(name, "rb", opener=lambda *_: duplicate)

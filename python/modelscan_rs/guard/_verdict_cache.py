@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .._native import Artifact
     from ._names import Names
 
-#: Two changes of a file within this time can leave the same timestamps, so the signature of a younger file is no key.
+#: A file can change twice within this time and keep its timestamps, so a younger file is not cached.
 _MIN_AGE_NS = 2_000_000_000
 _MAX_ENTRIES = 4096
 
@@ -49,8 +49,10 @@ def scan(artifact: Artifact, start: int, key: Hashable | None) -> Verdict:
 
 
 def sha256(artifact: Artifact) -> str:
-    """The SHA-256 of a whole file, from the cache if the file did not change. Raises `OSError` if it changes
-    meanwhile."""
+    """The SHA-256 of a whole file, from the cache if the file did not change.
+
+    Raises `OSError` if it changes meanwhile.
+    """
     key = file_key(artifact, "sha256", 0)
     found = _hashes.get(key) if key is not None else None
     if found is None:

@@ -34,8 +34,7 @@ class Wrapper:
 
 
 def is_exempt() -> bool:
-    """Whether a load needs no scan: no guard is active, the data was scanned, or it comes from the process's own
-    pipes."""
+    """Whether a load needs no scan: no guard is active, the data was scanned, or the caller reads its own pipes."""
     return (
         _config.current() is None or _audit_hook.names_are_allowed() or _audit_hook.caller_is_trusted(sys._getframe(1))
     )
