@@ -39,9 +39,9 @@ def load_file(
     `path` is a path or a descriptor. `framework` is `"torch"` or `"numpy"`, by default torch if it is installed. A name
     is the keys and indices that lead to the tensor, joined by dots. A tied tensor is one object under several names.
 
-    `root` selects a part of the checkpoint. `allow_unproven` also accepts an unproven file, for tensors that only inert constructors lead to.
-    `mmap` maps the file privately instead of reading it: the file must not be written or truncated as long as a tensor
-    exists, since a read behind the end of a truncated file kills the process.
+    `root` selects a part of the checkpoint. `allow_unproven` also accepts an unproven file, for tensors that only inert
+    constructors lead to. `mmap` maps the file privately instead of reading it: the file must not be written or
+    truncated as long as a tensor exists, since a read behind the end of a truncated file kills the process.
 
     Raises `UnsafeFileError` if the file is not clean, `ModelscanError` if it cannot be loaded, and `OSError`.
     """
