@@ -80,7 +80,7 @@ def first_byte(path):
     """From the call to the first byte that torch asks for, with the guard and without."""
     import torch
     from modelscan_rs import guard
-    from modelscan_rs.guard import _admit
+    from modelscan_rs.guard import _verdict_cache
 
     class Stop(Exception):
         pass
@@ -100,7 +100,7 @@ def first_byte(path):
         try:
             # `open` of the file and the scan are all that stands before the loader.
             def unseen():
-                _admit._verdicts.clear()
+                _verdict_cache.clear()
                 load()
 
             rows.append(("not seen before", median(unseen)))
@@ -113,17 +113,17 @@ def first_byte(path):
 
 def small():
     from modelscan_rs import guard
-    from modelscan_rs.guard import _admit
+    from modelscan_rs.guard import _admission, _verdict_cache
 
     data = pickle.dumps([{"name": f"layer.{index}", "shape": (index, 3)} for index in range(8000)])
     rows = []
     with guard.install():
         def unseen():
-            _admit._verdicts.clear()
-            _admit.of_bytes(data, "<bytes>")
+            _verdict_cache.clear()
+            _admission.admit_bytes(data, "<bytes>")
 
         rows.append((f"pickle of {len(data) // 1000} KB, not seen before", median(unseen)))
-        rows.append(("the same, seen before (by its SHA-256)", median(lambda: _admit.of_bytes(data, "<bytes>"))))
+        rows.append(("the same, seen before (by its SHA-256)", median(lambda: _admission.admit_bytes(data, "<bytes>"))))
         tiny = pickle.dumps({"a": 1})
         guarded = median(lambda: pickle.loads(tiny), 2000)
     plain = median(lambda: pickle.loads(tiny), 2000)

@@ -1,4 +1,5 @@
-"""The sandbox, through the command that is installed with this package: the library itself never forks its host."""
+"""The sandbox, through the installed command: the library never forks the calling process."""
+
 from __future__ import annotations
 
 import json
@@ -7,62 +8,79 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 
 class RunResult(NamedTuple):
-    """How a command inside walls ended. `report` is that of the contract: what was enforced, what was tried."""
+    """The end of a command in the sandbox."""
 
+    #: The exit code of `modelscan run`.
     code: int
     outcome: str
-    stdout: Optional[bytes]
-    stderr: Optional[bytes]
-    report: Dict[str, Any]
+    #: None unless captured.
+    stdout: bytes | None
+    stderr: bytes | None
+    #: As `docs/schemas/run.json`: what was enforced, and which calls were refused.
+    report: dict[str, Any]
 
 
 def command() -> str:
-    """Where the `modelscan-rs` command of this package is."""
-    named = os.environ.get("MODELSCAN_COMMAND")
-    if named:
-        return named
-    places = [os.path.join(sysconfig.get_path("scripts"), "modelscan-rs"), os.path.join(sys.prefix, "bin", "modelscan-rs")]
-    for place in places:
-        if os.access(place, os.X_OK):
-            return place
+    """The path of the `modelscan-rs` command of this package; `MODELSCAN_COMMAND` overrides it.
+
+    Raises `FileNotFoundError`.
+    """
+    override = os.environ.get("MODELSCAN_COMMAND")
+    if override:
+        return override
+    folders = (sysconfig.get_path("scripts"), os.path.join(sys.prefix, "bin"))
+    candidates = [os.path.join(folder, "modelscan-rs") for folder in folders]
+    for path in candidates:
+        if os.access(path, os.X_OK):
+            return path
     from importlib import metadata
 
     for file in metadata.files("modelscan-rs") or []:
         if file.name == "modelscan-rs":
             return str(file.locate())
-    raise FileNotFoundError(2, "the command modelscan-rs is not installed beside this package", places[0])
+    raise FileNotFoundError(2, "the command modelscan-rs is not installed with this package", candidates[0])
 
 
 def run(
-    cmd: Sequence[str], profile: str = "eval", *, ro: Sequence[Union[str, "os.PathLike[str]"]] = (),
-    out: Optional[Union[str, "os.PathLike[str]"]] = None, env: Sequence[str] = (), options: Sequence[str] = (),
-    input: Optional[bytes] = None, capture: bool = True,
+    cmd: Sequence[str],
+    profile: str = "eval",
+    *,
+    ro: Sequence[str | os.PathLike[str]] = (),
+    out: str | os.PathLike[str] | None = None,
+    env: Sequence[str] = (),
+    options: Sequence[str] = (),
+    input: bytes | None = None,
+    capture: bool = True,
 ) -> RunResult:
-    """Runs `cmd` in the sandbox of that profile and waits for its end. Linux only.
+    """Runs `cmd` in the sandbox and waits for its end. Linux only.
 
-    `ro` names what is readable inside, `out` where results go, `env` variables that are passed; `options` are any others of
-    `modelscan run` (`["--memory", "4GiB", "--timeout", "2m"]`). What cannot be enforced here is outcome `not_started` with code
-    125, never a run without it.
+    `ro`: paths that are readable inside. `out`: a folder for results. `env`: variables that are passed on. `options`:
+    further options of `modelscan run`, as `["--memory", "4GiB", "--timeout", "2m"]`. `input`: bytes for the standard
+    input.
+
+    If a restriction cannot be enforced, the command is not started: the outcome is `not_started` and the code 125.
     """
-    descriptor, account = tempfile.mkstemp(prefix="modelscan-run-", suffix=".json")
+    descriptor, report_path = tempfile.mkstemp(prefix="modelscan-run-", suffix=".json")
     os.close(descriptor)
     try:
-        line: List[str] = [command(), "run", "--profile", profile, "--report", account]
-        for place in ro:
-            line += ["--ro", os.fspath(place)]
+        line: list[str] = [command(), "run", "--profile", profile, "--report", report_path]
+        for path in ro:
+            line += ["--ro", os.fspath(path)]
         for variable in env:
             line += ["--env", variable]
         if out is not None:
             line += ["--out", os.fspath(out)]
         line += [*options, "--", *cmd]
-        done = subprocess.run(line, input=input, stdin=None if input is not None else subprocess.DEVNULL, capture_output=capture)
-        with open(account, "rb") as file:
+        stdin = subprocess.DEVNULL if input is None else None
+        done = subprocess.run(line, input=input, stdin=stdin, capture_output=capture, check=False)
+        with open(report_path, "rb") as file:
             text = file.read()
     finally:
-        os.unlink(account)
+        os.unlink(report_path)
     report = json.loads(text) if text else {"outcome": "not_started", "code": done.returncode}
     return RunResult(done.returncode, report["outcome"], done.stdout, done.stderr, report)

@@ -1,8 +1,11 @@
-"""Scanning and converting by name, descriptor or bytes."""
+"""`scan` and `convert`."""
+
 from __future__ import annotations
 
+import json
 import os
-from typing import Any, BinaryIO, Dict, Optional, Sequence, Union
+from collections.abc import Sequence
+from typing import Any, BinaryIO, Union
 
 from . import _native
 from ._report import ModelscanError, Report, UnsafeFileError
@@ -11,59 +14,84 @@ Path = Union[str, "os.PathLike[str]"]
 Scannable = Union[Path, int, bytes, bytearray, memoryview, BinaryIO]
 
 
-def scan(source: Scannable, *, name: Optional[str] = None, sha256: bool = False, jobs: int = 0) -> Report:
-    """Says what loading `source` would do, and runs nothing of it.
+def scan(source: Scannable, *, name: str | None = None, sha256: bool = False, jobs: int = 0) -> Report:
+    """Reports what loading `source` would do. Nothing in it is executed.
 
-    `source` is a path of a file or a folder, a descriptor, bytes, or an open binary file, of which everything from its current
-    position on is scanned and whose position stays. `name` is what the report calls what has no path.
+    `source` is the path of a file or folder, a descriptor, bytes, or an open binary file. An open file is scanned from
+    its current position on, and the position does not change. `name` is the path in the report of a source without one.
+    `sha256` adds hashes to the report. `jobs` is the number of threads for a folder, at least 2.
+
+    Raises `FileNotFoundError` and other `OSError`, and `TypeError` for any other source. A file in a folder that cannot
+    be read is in `Report.errors`.
     """
     if isinstance(source, (str, os.PathLike)):
         path = os.fspath(source)
         if not os.path.lexists(path):
             raise FileNotFoundError(2, "No such file or directory", path)
         return Report(_native.scan_paths([path], sha256, jobs))
-    if isinstance(source, bool):
-        raise TypeError("a path, a descriptor, bytes or a binary file is scanned, not a bool")
-    if isinstance(source, int):
-        return Report(_native.Artifact.of_descriptor(source, name or f"<fd {source}>").scan(0, sha256)[2])
+    return Report(_open(source, name).scan(0, sha256)[2])
+
+
+def _open(source: int | bytes | bytearray | memoryview | BinaryIO, name: str | None) -> _native.Artifact:
+    if isinstance(source, int) and not isinstance(source, bool):
+        return _native.Artifact.from_descriptor(source, name or f"<fd {source}>")
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return Report(_native.Artifact.of_bytes(bytes(source), name or "<bytes>").scan(0, sha256)[2])
-    if hasattr(source, "read"):
-        at = source.tell()
-        try:
-            data = source.read()
-        finally:
-            source.seek(at)
-        if not isinstance(data, bytes):
-            raise TypeError("the file is not open in binary mode")
-        return Report(_native.Artifact.of_bytes(data, name or str(getattr(source, "name", "<file>"))).scan(0, sha256)[2])
-    raise TypeError(f"a path, a descriptor, bytes or a binary file is scanned, not a {type(source).__name__}")
+        return _native.Artifact.from_bytes(bytes(source), name or "<bytes>")
+    if isinstance(source, bool) or not hasattr(source, "read"):
+        raise TypeError(f"source is a path, a descriptor, bytes or a binary file, not a {type(source).__name__}")
+    position = source.tell()
+    try:
+        data = source.read()
+    finally:
+        source.seek(position)
+    if not isinstance(data, bytes):
+        raise TypeError("the file is not open in binary mode")
+    return _native.Artifact.from_bytes(data, name or str(getattr(source, "name", "<file>")))
 
 
 def convert(
-    src: Union[Path, Sequence[Path]], dst: Path, *, root: Optional[str] = None, dtype: Optional[str] = None,
-    expand_tied: bool = False, allow_unproven: bool = False, verify: bool = False, sha256: bool = False, force: bool = False,
-) -> Dict[str, Any]:
-    """Writes the weights of `src` to `dst` as safetensors, by reading and never by unpickling.
+    src: Path | Sequence[Path],
+    dst: Path,
+    *,
+    root: str | None = None,
+    dtype: str | None = None,
+    expand_tied: bool = False,
+    allow_unproven: bool = False,
+    verify: bool = False,
+    sha256: bool = False,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Writes the weights of `src` to `dst` as safetensors, without unpickling, and returns the report.
 
-    A file gives a file, a folder (sharded or distributed) a folder. The options are those of `modelscan convert`, and so is the
-    report that comes back. Nothing is left behind at `dst` when it fails.
+    A file becomes a file; a folder (sharded or distributed) becomes a folder. The options are those of `modelscan
+    convert`, and the report is that of `docs/schemas/convert.json`. A failed conversion leaves nothing at `dst`.
+
+    Raises `UnsafeFileError` if a file is not clean, `ModelscanError` if it cannot be converted, and `OSError`.
     """
-    import json
-
     sources = [src] if isinstance(src, (str, os.PathLike)) else list(src)
     try:
         text = _native.convert(
-            sources, dst, root=root, dtype=dtype, expand_tied=expand_tied, allow_unproven=allow_unproven, verify=verify,
-            sha256=sha256, force=force,
+            sources,
+            dst,
+            root=root,
+            dtype=dtype,
+            expand_tied=expand_tied,
+            allow_unproven=allow_unproven,
+            verify=verify,
+            sha256=sha256,
+            force=force,
         )
     except ValueError as error:
-        raise translated(error, os.fspath(sources[0]) if sources else "nothing") from None
-    return json.loads(text)
+        raise public_error(error, os.fspath(sources[0]) if sources else "nothing") from None
+    report: dict[str, Any] = json.loads(text)
+    return report
 
 
-def translated(error: ValueError, path: str) -> Exception:
-    """The exception for what the native half says."""
+def public_error(error: ValueError, path: str) -> Exception:
+    """The public exception for a `ValueError` of the native module.
+
+    Its arguments are a kind, a text, and a report as JSON or None.
+    """
     if len(error.args) != 3:
         return error
     kind, text, report = error.args

@@ -1,7 +1,7 @@
-//! Something open: a file through one descriptor, or bytes that Python holds.
+//! An open file or bytes of Python, to scan and to load from.
 
-use crate::weights::{Weights, raised};
-use crate::{apart, json, report_of};
+use crate::weights::{Weights, to_exception};
+use crate::{in_own_threads, report_of, to_json};
 use loader::{Policy, open_file};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -20,18 +20,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// An artifact that is open.
+/// A file through one descriptor, or bytes in memory.
 #[pyclass(frozen, module = "modelscan_rs._native")]
 pub(crate) struct Artifact {
     opened: Opened,
     path: PathBuf,
-    read: Arc<AtomicU64>,
+    bytes_read: Arc<AtomicU64>,
 }
 
-/// Bytes of Python, which never change.
-struct Held(PyBackedBytes);
+/// A Python `bytes` object, which is immutable.
+struct PyBytesSource(PyBackedBytes);
 
-impl Source for Held {
+impl Source for PyBytesSource {
     fn len(&self) -> u64 {
         self.0.len() as u64
     }
@@ -54,95 +54,96 @@ impl Source for Held {
 
 #[pymethods]
 impl Artifact {
-    /// Opens a file by its path, once.
     #[staticmethod]
     fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let (file, _) = py.detach(|| open_named(&path))?;
         let file = file.file().try_clone()?;
-        Self::of(file, path)
+        Self::from_file(file, path)
     }
 
-    /// The file behind a descriptor, which stays the caller's.
+    /// Opens the regular file of a descriptor again. The caller keeps the descriptor.
     #[staticmethod]
-    fn of_descriptor(descriptor: i32, path: PathBuf) -> PyResult<Self> {
-        // A descriptor that is a number cannot be taken over by safe code: this one goes to the same file, whatever name
-        // that has now or had.
+    fn from_descriptor(descriptor: i32, path: PathBuf) -> PyResult<Self> {
+        // Safe code cannot take ownership of a descriptor number. This path opens the same file, even after a rename or
+        // removal.
         let folder = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
         let file = OpenOptions::new().read(true).open(Path::new(folder).join(descriptor.to_string()))?;
         if !file.metadata()?.is_file() {
-            return Err(PyOSError::new_err(format!("{}: no regular file", path.display())));
+            return Err(PyOSError::new_err(format!("{}: not a regular file", path.display())));
         }
-        Self::of(file, path)
+        Self::from_file(file, path)
     }
 
-    /// Bytes in memory.
+    /// `path` is the name in reports.
     #[staticmethod]
-    fn of_bytes(bytes: Bound<'_, PyBytes>, path: PathBuf) -> Self {
-        let opened = Opened::Bytes(Arc::new(Held(bytes.into())));
-        Self { opened, path, read: Arc::default() }
+    fn from_bytes(bytes: Bound<'_, PyBytes>, path: PathBuf) -> Self {
+        let opened = Opened::Bytes(Arc::new(PyBytesSource(bytes.into())));
+        Self { opened, path, bytes_read: Arc::default() }
     }
 
-    /// The descriptor of the file: valid as long as this object, which reads through it.
+    /// The descriptor of the file, valid as long as this object.
     fn fileno(&self) -> PyResult<i32> {
         Ok(self.file()?.file().as_raw_fd())
     }
 
-    /// Device, inode, length, and the times of the last change to the content and to the inode in nanoseconds.
-    fn stamp(&self) -> PyResult<(u64, u64, u64, i64, i64)> {
+    /// Device, inode, length in bytes, and the modification and status change times in nanoseconds since 1970.
+    fn stat_signature(&self) -> PyResult<(u64, u64, u64, i64, i64)> {
         let meta = self.file()?.file().metadata()?;
         let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
-        let (changed, moved) =
-            (nanoseconds(meta.mtime(), meta.mtime_nsec()), nanoseconds(meta.ctime(), meta.ctime_nsec()));
-        Ok((meta.dev(), meta.ino(), meta.len(), changed, moved))
+        let mtime = nanoseconds(meta.mtime(), meta.mtime_nsec());
+        let ctime = nanoseconds(meta.ctime(), meta.ctime_nsec());
+        Ok((meta.dev(), meta.ino(), meta.len(), mtime, ctime))
     }
 
-    /// Scans from `start` on. Gives the verdict, whether all of it was read, the report as JSON, and the names that an
-    /// unpickler would ask for.
-    fn scan(&self, py: Python<'_>, start: u64, sha256: bool) -> PyResult<Scanned> {
-        let look = py.detach(|| -> io::Result<_> {
+    /// Scans from byte `start` on. Returns the verdict, whether every byte was read, the report as JSON, and the modules
+    /// and names that an unpickler would import.
+    fn scan(&self, py: Python<'_>, start: u64, sha256: bool) -> PyResult<ScanTuple> {
+        let scanned = py.detach(|| -> io::Result<_> {
             let path = self.path.to_string_lossy();
-            let mut look = self.opened.scan(&path, start, &Limits::default())?;
-            // Room for all values of the largest state dicts takes time to fill, so only what needs it gets it.
-            if look.report.verdict == Verdict::Unproven && !look.report.not_read.is_empty() {
-                look = self.opened.scan(&path, start, &Policy::default().roomy())?;
+            let mut scanned = self.opened.scan(&path, start, &Limits::default())?;
+            // The limits of the loader allow the largest state dicts. A file that fills them takes long to scan, so they
+            // apply only to a file that needs them.
+            if scanned.report.verdict == Verdict::Unproven && !scanned.report.not_read.is_empty() {
+                scanned = self.opened.scan(&path, start, &Policy::default().roomy())?;
             }
             if sha256 {
-                look.report.sha256 = Some(self.opened.sha256()?);
+                scanned.report.sha256 = Some(self.opened.sha256()?);
             }
-            Ok(look)
+            Ok(scanned)
         })?;
-        let (verdict, whole) = (look.report.verdict.as_str(), look.report.not_read.is_empty());
-        let read = match &self.opened {
-            Opened::File(_) => self.read.swap(0, Ordering::Relaxed),
-            Opened::Bytes(_) => look.report.size,
+        let (verdict, complete) = (scanned.report.verdict.as_str(), scanned.report.not_read.is_empty());
+        let bytes_read = match &self.opened {
+            Opened::File(_) => self.bytes_read.swap(0, Ordering::Relaxed),
+            Opened::Bytes(_) => scanned.report.size,
         };
-        let report = json(&report_of(look.report, read))?;
-        Ok((verdict, whole, report, look.imports.into_iter().collect()))
+        let report = to_json(&report_of(scanned.report, bytes_read))?;
+        Ok((verdict, complete, report, scanned.imports.into_iter().collect()))
     }
 
-    /// The SHA-256 of all of it.
+    /// The SHA-256 of the whole content, in hex.
     fn sha256(&self, py: Python<'_>) -> PyResult<String> {
         Ok(py.detach(|| self.opened.sha256())?)
     }
 
-    /// Has the file cleared, and plans its tensors.
+    /// Scans the file and plans its tensors. Refuses a file that is not clean.
     #[pyo3(signature = (*, root, allow_unproven))]
     fn load(&self, py: Python<'_>, root: Option<String>, allow_unproven: bool) -> PyResult<Weights> {
         let file = self.file()?.file().try_clone()?;
         let policy = Policy { root, allow_unproven, ..Policy::default() };
         let len = self.opened.source().len();
-        let loaded = py.detach(|| apart(len, || open_file(file, &self.path, &policy)))?;
-        Ok(Weights::new(loaded.map_err(raised)?))
+        let loaded = py.detach(|| in_own_threads(len, || open_file(file, &self.path, &policy)))?;
+        Ok(Weights::new(loaded.map_err(to_exception)?))
     }
 }
 
-type Scanned = (&'static str, bool, String, Vec<(String, String)>);
+/// Verdict, complete, report, imports: see `Artifact::scan`.
+type ScanTuple = (&'static str, bool, String, Vec<(String, String)>);
 
 impl Artifact {
-    fn of(file: File, path: PathBuf) -> PyResult<Self> {
-        let read = Arc::new(AtomicU64::new(0));
-        let opened = Opened::File(Arc::new(FileSource::new(file, read.clone())?));
-        Ok(Self { opened, path, read })
+    fn from_file(file: File, path: PathBuf) -> PyResult<Self> {
+        let bytes_read = Arc::new(AtomicU64::new(0));
+        let opened = Opened::File(Arc::new(FileSource::new(file, bytes_read.clone())?));
+        Ok(Self { opened, path, bytes_read })
     }
 
     fn file(&self) -> PyResult<&FileSource> {

@@ -1,6 +1,7 @@
-//! What Python sees of modelscan, in few words: an open artifact that can be scanned and loaded, folders that can be scanned,
-//! files that can be converted. Reports cross as JSON, tensors as places in the file or as bytes; `modelscan_rs` makes classes,
-//! arrays and exceptions of them. The interpreter is free while anything is read.
+//! The native module of the Python package: it scans, loads and converts files.
+//!
+//! Reports are returned as JSON, and tensors as file offsets or bytes. The Python code makes classes, arrays and exceptions of
+//! them. The interpreter lock is released while a file is read.
 #![deny(unsafe_code)]
 
 mod artifact;
@@ -16,7 +17,6 @@ use scanner::{ScanOptions, scan};
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// The module.
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<artifact::Artifact>()?;
@@ -26,17 +26,17 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }
 
-/// Scans files and folders by their paths; gives the report of the contract as JSON.
+/// Scans files and folders. Returns the report as JSON.
 #[pyfunction]
 fn scan_paths(py: Python<'_>, paths: Vec<PathBuf>, sha256: bool, jobs: usize) -> PyResult<String> {
     let report = py.detach(|| {
         let options = ScanOptions { hash: sha256, jobs: jobs.max(2), ..ScanOptions::default() };
         scan(&paths, &options)
     });
-    json(&report)
+    to_json(&report)
 }
 
-/// Converts files or folders; gives the report of the conversion as JSON.
+/// Converts files or folders. Returns the report of the conversion as JSON.
 #[pyfunction]
 #[pyo3(signature = (inputs, out, *, root, dtype, expand_tied, allow_unproven, verify, sha256, force))]
 #[expect(clippy::too_many_arguments, clippy::fn_params_excessive_bools, reason = "the options of the command, by name")]
@@ -62,25 +62,26 @@ fn convert(
     let policy = Policy { allow_unproven, root, plan: PlanOptions { dtype, expand_tied }, ..Policy::default() };
     let write = WriteOptions { sha256, ..WriteOptions::default() };
     let options = ConvertOptions { write, verify, force };
-    let done = py.detach(|| {
-        apart(u64::MAX, || {
-            let jobs = loader::convert::plan(&inputs, &out, &policy)?;
-            let done = jobs.write(&options)?;
-            Ok(ConvertReport::of(&jobs, &done))
+    let report = py.detach(|| {
+        in_own_threads(u64::MAX, || {
+            let plan = loader::convert::plan(&inputs, &out, &policy)?;
+            let written = plan.write(&options)?;
+            Ok(ConvertReport::of(&plan, &written))
         })
     })?;
-    json(&done.map_err(weights::raised)?)
+    to_json(&report.map_err(weights::to_exception)?)
 }
 
-fn apart<T: Send>(len: u64, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+/// Runs `work` in threads that end with it. A Python server may fork, and a thread pool does not survive a fork.
+fn in_own_threads<T: Send>(len: u64, work: impl FnOnce() -> T + Send) -> PyResult<T> {
     scanner::scan_open::apart(len, work).map_err(|error| PyOSError::new_err(error.to_string()))
 }
 
-fn json<T: Serialize>(value: &T) -> PyResult<String> {
+fn to_json<T: Serialize>(value: &T) -> PyResult<String> {
     serde_json::to_string(value).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
-/// The report about one artifact, in the words of a scan of many.
-fn report_of(artifact: scanner::report::ArtifactReport, read: u64) -> Report {
-    Report::new(vec![artifact], Vec::new(), read)
+/// A report of one artifact, as of a scan of several.
+fn report_of(artifact: scanner::report::ArtifactReport, bytes_read: u64) -> Report {
+    Report::new(vec![artifact], Vec::new(), bytes_read)
 }

@@ -1,4 +1,4 @@
-//! The tensors of a file that was cleared: where each stands, or its bytes.
+//! The tensors of a scanned file: their offsets in the file, or their bytes.
 
 use crate::report_of;
 use loader::{Error, Loaded, Planned};
@@ -6,28 +6,26 @@ use pyo3::exceptions::{PyIndexError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyByteArray;
 
-/// Tensors of a file that was cleared.
+/// The tensors of a file that was scanned and accepted.
 #[pyclass(frozen, module = "modelscan_rs._native")]
 pub(crate) struct Weights {
     loaded: Loaded,
 }
 
-/// Name, type, shape, bytes, and where it stands in the file as it is.
-type Row = (String, &'static str, Vec<u64>, u64, Option<u64>);
+/// Name, safetensors dtype, shape, length in bytes, and the offset in the file if the bytes are contiguous there.
+type TensorTuple = (String, &'static str, Vec<u64>, u64, Option<u64>);
 
 #[pymethods]
 impl Weights {
-    /// Each tensor: name, type in the words of safetensors, shape, length in bytes, and its offset in the file where it
-    /// stands there as it is.
-    fn tensors(&self) -> Vec<Row> {
-        let row = |planned: &Planned| {
-            let in_file = planned.in_file().map(|(at, _)| at);
-            (planned.name.clone(), planned.dtype.word(), planned.shape.clone(), planned.len(), in_file)
+    fn tensors(&self) -> Vec<TensorTuple> {
+        let tuple = |planned: &Planned| {
+            let offset = planned.in_file().map(|(offset, _)| offset);
+            (planned.name.clone(), planned.dtype.word(), planned.shape.clone(), planned.len(), offset)
         };
-        self.loaded.plan().tensors.iter().map(row).collect()
+        self.loaded.plan().tensors.iter().map(tuple).collect()
     }
 
-    /// Names of tensors that go by another name.
+    /// Pairs of a second name of a tensor and the name in `tensors`.
     fn aliases(&self) -> Vec<(String, String)> {
         self.loaded.plan().aliases.iter().map(|(alias, name)| (alias.clone(), name.clone())).collect()
     }
@@ -38,19 +36,19 @@ impl Weights {
         self.loaded.flat
     }
 
-    /// What is no tensor, or none that can be had: path and reason.
+    /// Path and reason of each value that is not a tensor, or a tensor that cannot be read.
     fn left_out(&self) -> Vec<(String, String)> {
-        self.loaded.left_out.iter().map(|left| (left.name.clone(), left.why.clone())).collect()
+        self.loaded.left_out.iter().map(|value| (value.name.clone(), value.why.clone())).collect()
     }
 
-    /// The bytes of a tensor by its place in the list, wherever and however they stand in the file.
+    /// The bytes of a tensor by its index in `tensors`, little-endian and in row-major order.
     fn read<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyByteArray>> {
         let planned = self.loaded.plan().tensors.get(index).ok_or_else(|| PyIndexError::new_err(index))?;
         let len = usize::try_from(planned.len()).map_err(|error| PyOSError::new_err(error.to_string()))?;
         PyByteArray::new_with(py, len, |bytes| Ok(py.detach(|| self.loaded.read_into(planned, bytes))?))
     }
 
-    /// Whether the file is still the one that was cleared, as far as its length and times tell.
+    /// Whether the length and times of the file are those of the scan.
     fn unchanged(&self) -> PyResult<bool> {
         Ok(self.loaded.unchanged()?)
     }
@@ -62,16 +60,16 @@ impl Weights {
     }
 }
 
-/// As an exception: `OSError` for the operating system, else `ValueError` with kind, text and report for `modelscan_rs` to
-/// make its own of.
-pub(crate) fn raised(error: Error) -> PyErr {
+/// The Python exception: `OSError` for an error of the operating system, else `ValueError` with a kind, a text and a report
+/// as JSON or None, for `modelscan_rs` to make its own exception of.
+pub(crate) fn to_exception(error: Error) -> PyErr {
     let text = error.to_string();
     let (kind, report) = match error {
         Error::Io { error, .. } => match error.raw_os_error() {
             Some(code) => return PyOSError::new_err((code, text)),
             None => return PyOSError::new_err(text),
         },
-        Error::NotCleared(report) => ("not-cleared", crate::json(&report_of(*report, 0)).ok()),
+        Error::NotCleared(report) => ("not-cleared", crate::to_json(&report_of(*report, 0)).ok()),
         Error::Unknown(_) => ("unknown", None),
         Error::Usage(_) => ("usage", None),
         Error::NotConvertible(_) => ("not-convertible", None),

@@ -1,4 +1,5 @@
-"""A server as people write them: it loads the checkpoint that a request names, and knows nothing of a guard."""
+"""A common server: it loads the checkpoint that a request names, and does not use the guard itself."""
+
 import pickle
 
 from fastapi import FastAPI, HTTPException

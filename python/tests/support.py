@@ -1,6 +1,8 @@
-"""What the tests share: a folder, payloads that only make a folder of their own, and what is installed."""
+"""Shared by the tests: a temporary folder, payloads that only make a folder, and skips for missing libraries."""
+
 import importlib
 import importlib.util
+import logging
 import os
 import pickle
 import shutil
@@ -8,22 +10,24 @@ import struct
 import tempfile
 import unittest
 
-# Without one keras asks for the largest.
+from modelscan_rs import UnsafeFileError, guard
+
+# Without this variable Keras picks TensorFlow, which is not installed.
 os.environ.setdefault("KERAS_BACKEND", "torch" if importlib.util.find_spec("torch") else "numpy")
 
 
-def there(*names):
-    """Skips a test where a library is missing, and says which."""
+def requires(*names):
+    """Skips a test if a library cannot be imported."""
     for name in names:
         try:
             importlib.import_module(name)
         except ImportError as error:
-            return unittest.skip(f"{name} is not there: {error}")
+            return unittest.skip(f"{name} cannot be imported: {error}")
     return lambda test: test
 
 
 class Payload:
-    """Unpickled, it makes a folder: that tells that it ran."""
+    """An object whose pickle makes the folder `canary` when it is loaded, which shows that it ran."""
 
     def __init__(self, canary):
         self.canary = canary
@@ -32,13 +36,13 @@ class Payload:
         return os.mkdir, (self.canary,)
 
 
-class Evaluated(Payload):
+class EvalPayload(Payload):
     def __reduce__(self):
         return eval, (f"__import__('os').mkdir({self.canary!r})",)
 
 
-class Late(Payload):
-    """By a state that is set, behind a harmless start."""
+class PartialPayload(Payload):
+    """Calls `os.mkdir` through `functools.partial`."""
 
     def __reduce__(self):
         import functools
@@ -46,7 +50,9 @@ class Late(Payload):
         return functools.partial(os.mkdir, self.canary), ()
 
 
-class Folder(unittest.TestCase):
+class FolderTest(unittest.TestCase):
+    """A test with a temporary folder and a canary in it."""
+
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="modelscan-python-")
         self.canary = os.path.join(self.folder, "canary")
@@ -63,22 +69,26 @@ class Folder(unittest.TestCase):
     def payload(self, protocol=4):
         return pickle.dumps(Payload(self.canary), protocol)
 
-    def refused(self, load, error=None):
-        """It raises, and nothing ran."""
-        from modelscan_rs import UnsafeFileError
-
-        with self.assertRaises(error or UnsafeFileError) as caught:
+    def assert_refused(self, load, error=UnsafeFileError):
+        """Asserts that `load` raises and that no payload ran; returns the exception."""
+        with self.assertRaises(error) as caught:
             load()
         self.assertFalse(os.path.exists(self.canary), "the payload ran")
         return caught.exception
 
 
-def old(file):
-    """Sets the times of a file back, so that what is known of it may be kept."""
-    os.utime(file, (1, 1))
+class GuardedTest(FolderTest):
+    """A test under the guard."""
+
+    def setUp(self):
+        super().setUp()
+        guard.install()
+        self.addCleanup(guard.uninstall)
+        logging.getLogger("modelscan_rs.guard").setLevel(logging.CRITICAL)
 
 
-def stacked(*names):
-    """A pickle of protocol 4 that asks for a dotted name."""
-    module, name = (text.encode() for text in names)
-    return b"\x80\x04\x8c" + struct.pack("B", len(module)) + module + b"\x8c" + struct.pack("B", len(name)) + name + b"\x93"
+def stack_global(module, name):
+    """A pickle of protocol 4 up to STACK_GLOBAL, which imports `module.name`."""
+    module, name = module.encode(), name.encode()
+    head = b"\x80\x04\x8c" + struct.pack("B", len(module)) + module
+    return head + b"\x8c" + struct.pack("B", len(name)) + name + b"\x93"

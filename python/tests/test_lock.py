@@ -1,4 +1,5 @@
-"""The guard with a lock: what is loaded from its folder is what was locked, by whichever loader, or it is refused."""
+"""The guard with a lock: a file of the locked folder loads only with the locked content, through every loader."""
+
 import gzip
 import io
 import json
@@ -7,14 +8,14 @@ import pickle
 import subprocess
 import sys
 
-import modelscan_rs
+from support import FolderTest, requires
+
 from modelscan_rs import UnsafeFileError, guard
-from support import Folder, there
 
 LOCK = "modelscan.lock"
 
 
-class Locked(Folder):
+class Locked(FolderTest):
     def setUp(self):
         super().setUp()
         self.addCleanup(guard.uninstall)
@@ -44,7 +45,7 @@ class Locked(Folder):
         with open(self.path(name), "rb") as file:
             return pickle.load(file)
 
-    def test_what_was_locked_loads_and_anything_else_does_not(self):
+    def test_only_locked_content_loads(self):
         self.lock()
         guard.install(lock=self.path("m/" + LOCK))
         self.assertEqual(self.open_and_load("m/a.pkl"), [1, 2, 3])
@@ -56,12 +57,12 @@ class Locked(Folder):
         with gzip.open(self.path("m/c.pkl.gz"), "wb") as file:
             file.write(pickle.dumps([5]))
         self.locked_out(lambda: pickle.load(gzip.open(self.path("m/c.pkl.gz"))))
-        # Elsewhere, and in memory, the scan alone decides.
+        # For other folders and for bytes, the scan alone decides.
         self.write("other/a.pkl", pickle.dumps([9]))
         self.assertEqual(self.open_and_load("other/a.pkl"), [9])
         self.assertEqual(pickle.load(io.BytesIO(pickle.dumps(7))), 7)
 
-    def test_another_name_for_the_same_file_is_no_way_round(self):
+    def test_another_name_of_a_file_does_not_bypass_the_lock(self):
         self.lock()
         os.symlink(self.path("m"), self.path("link"))
         os.symlink(self.path("m/a.pkl"), self.path("other/link.pkl"))
@@ -72,41 +73,42 @@ class Locked(Folder):
         self.addCleanup(os.chdir, here)
         os.chdir(self.path("other"))
         for name in (self.path("link/a.pkl"), self.path("other/link.pkl"), "../m/a.pkl", "../other/../m/a.pkl"):
+
             def load():
                 with open(name, "rb") as file:
                     return pickle.load(file)
 
             self.locked_out(load)
-        # A descriptor has no name of its own.
+        # A file opened by its descriptor has a number as its name.
         descriptor = os.open(self.path("m/a.pkl"), os.O_RDONLY)
         with open(descriptor, "rb") as file:
             self.locked_out(lambda: pickle.load(file))
 
-    def test_several_pickles_in_one_file_go_on_loading(self):
+    def test_several_pickles_in_one_locked_file_load(self):
         self.write("m/a.pkl", b"".join(pickle.dumps(number) for number in range(5)))
         self.lock()
         guard.install(lock=self.path("m/" + LOCK))
         with open(self.path("m/a.pkl"), "rb") as file:
             self.assertEqual([pickle.load(file) for _ in range(5)], list(range(5)))
 
-    def test_a_lock_elsewhere_names_its_folder(self):
+    def test_a_lock_outside_its_folder(self):
         self.lock("-o", self.path("m.lock"))
         guard.install(lock=self.path("m.lock"), lock_folder=self.path("m"))
         self.assertEqual(self.open_and_load("m/a.pkl"), [1, 2, 3])
         self.write("m/a.pkl", pickle.dumps(0))
         error = self.locked_out(lambda: self.open_and_load("m/a.pkl"))
-        # By its content it can be allowed all the same.
+        # A hash in allow_sha256 overrides the lock.
         guard.install(lock=self.path("m.lock"), lock_folder=self.path("m"), allow_sha256=[error.sha256])
         self.assertEqual(self.open_and_load("m/a.pkl"), 0)
         guard.install("warn", lock=self.path("m.lock"), lock_folder=self.path("m"))
         self.assertEqual(self.open_and_load("m/a.pkl"), 0)
-        # What is dangerous stays so, locked or not.
+        # A dangerous file is refused, locked or not.
         self.write("m/a.pkl", self.payload())
         self.lock("-o", self.path("m.lock"), "--force", "--record-dangerous")
         guard.install(lock=self.path("m.lock"), lock_folder=self.path("m"))
-        self.refused(lambda: self.open_and_load("m/a.pkl"))
+        self.assert_refused(lambda: self.open_and_load("m/a.pkl"))
 
-    def test_what_is_no_lock_puts_no_guard_up(self):
+    def test_an_invalid_lock_installs_no_guard(self):
         self.write("no.lock", b"{}")
         for path, error in ((self.path("no.lock"), ValueError), (self.path("none.lock"), OSError)):
             with self.assertRaises(error):
@@ -120,8 +122,8 @@ class Locked(Folder):
             guard.install(lock=self.path("m/" + LOCK))
         self.assertIsNone(guard.active())
 
-    @there("numpy", "joblib", "safetensors")
-    def test_every_loader_asks_the_lock(self):
+    @requires("numpy", "joblib", "safetensors")
+    def test_every_loader_checks_the_lock(self):
         import joblib
         import numpy
         import safetensors.numpy
@@ -148,10 +150,21 @@ class Locked(Folder):
         for load in loads:
             self.locked_out(load)
 
-    def test_the_environment_and_the_command_line_name_one_too(self):
+    def test_a_lock_from_the_command_line(self):
         self.lock()
         code = f"import pickle; print(pickle.load(open({self.path('m/a.pkl')!r}, 'rb')))"
-        command = [sys.executable, "-m", "modelscan_rs", "guard", "--lock", os.path.join("m", LOCK), "--", "python", "-c", code]
+        command = [
+            sys.executable,
+            "-m",
+            "modelscan_rs",
+            "guard",
+            "--lock",
+            os.path.join("m", LOCK),
+            "--",
+            "python",
+            "-c",
+            code,
+        ]
         run = lambda: subprocess.run(command, cwd=self.folder, capture_output=True, text=True)  # noqa: E731
         self.assertEqual(run().stdout, "[1, 2, 3]\n")
         self.write("m/a.pkl", pickle.dumps(0))

@@ -1,6 +1,8 @@
-"""vLLM's loader and folders for `from_pretrained`. vLLM is too heavy for a test: its loader stands here in the least form that
-has the methods and the behavior of 0.33 that ours relies on, unless it is installed.
+"""The vLLM plugin, and folders for `from_pretrained`.
+
+vLLM is too large for a test. A stand-in has the methods of its loader in version 0.33 that the plugin uses.
 """
+
 import dataclasses
 import glob
 import importlib.metadata
@@ -11,8 +13,9 @@ import types
 import unittest
 from unittest import mock
 
+from support import FolderTest, Payload, requires
+
 import modelscan_rs
-from support import Folder, Payload, there
 
 
 @dataclasses.dataclass
@@ -21,7 +24,7 @@ class LoadConfig:
 
 
 class DefaultModelLoader:
-    """From vllm/model_executor/model_loader/default_loader.py: which files there are, and whether they are safetensors."""
+    """As vllm/model_executor/model_loader/default_loader.py: finds the files, and whether they are safetensors."""
 
     def __init__(self, load_config):
         self.load_config = load_config
@@ -36,7 +39,7 @@ class DefaultModelLoader:
         raise RuntimeError(f"Cannot find any model weights with `{model_name_or_path}`")
 
 
-class VLLM(Folder):
+class VLLM(FolderTest):
     def setUp(self):
         super().setUp()
         self.formats = {}
@@ -46,7 +49,12 @@ class VLLM(Folder):
         default.DefaultModelLoader = DefaultModelLoader
         executor = types.ModuleType("vllm.model_executor")
         executor.model_loader = loader
-        modules = {"vllm": types.ModuleType("vllm"), executor.__name__: executor, loader.__name__: loader, default.__name__: default}
+        modules = {
+            "vllm": types.ModuleType("vllm"),
+            executor.__name__: executor,
+            loader.__name__: loader,
+            default.__name__: default,
+        }
         patch = mock.patch.dict(sys.modules, modules)
         patch.start()
         self.addCleanup(patch.stop)
@@ -56,15 +64,19 @@ class VLLM(Folder):
         os.mkdir(self.path("model"))
 
     def prepare(self):
-        (point,) = [one for one in importlib.metadata.distribution("modelscan-rs").entry_points if one.group == "vllm.general_plugins"]
+        (point,) = [
+            one
+            for one in importlib.metadata.distribution("modelscan-rs").entry_points
+            if one.group == "vllm.general_plugins"
+        ]
         point.load()()
         config = LoadConfig("modelscan")
         loader = self.formats["modelscan"](config)
         self.assertEqual(config.load_format, "modelscan")
         return loader._prepare_weights(self.path("model"), None, None, True, None)
 
-    @there("numpy")
-    def test_pickled_weights_are_converted_and_no_pickle_is_loaded(self):
+    @requires("numpy")
+    def test_pickled_weights_are_converted(self):
         import numpy
 
         weights = {"layer.w": numpy.arange(6.0).reshape(2, 3)}
@@ -73,19 +85,21 @@ class VLLM(Folder):
         for _ in range(2):
             folder, files, use_safetensors, _index = self.prepare()
             self.assertTrue(use_safetensors and folder.startswith(self.path("cache")))
-            self.assertEqual([os.path.basename(file) for file in files],
-                             ["pytorch_model-00001-of-00002.safetensors", "pytorch_model-00002-of-00002.safetensors"])
+            self.assertEqual(
+                [os.path.basename(file) for file in files],
+                ["pytorch_model-00001-of-00002.safetensors", "pytorch_model-00002-of-00002.safetensors"],
+            )
         numpy.testing.assert_array_equal(modelscan_rs.load_file(files[0], "numpy")["layer.w"], weights["layer.w"])
 
-    @there("numpy")
-    def test_what_is_not_clean_stops_the_start(self):
+    @requires("numpy")
+    def test_weights_that_are_not_clean_stop_the_start(self):
         import numpy
 
         self.write("model/pytorch_model.bin", pickle.dumps({"w": numpy.ones(3), "x": Payload(self.canary)}))
-        self.refused(self.prepare)
-        # Safetensors win, and are looked at too.
+        self.assert_refused(self.prepare)
+        # Safetensors are preferred, and scanned too.
         self.write("model/model.safetensors", self.payload())
-        self.refused(self.prepare)
+        self.assert_refused(self.prepare)
         self.assertFalse(os.path.exists(self.path("cache")) and os.listdir(self.path("cache/vllm")))
 
     def test_without_weights_there_is_an_error(self):
@@ -93,13 +107,15 @@ class VLLM(Folder):
             self.prepare()
 
 
-class Pretrained(Folder):
-    @there("transformers", "torch")
-    def test_a_converted_folder_is_taken_before_the_pickle(self):
+class Pretrained(FolderTest):
+    @requires("transformers", "torch")
+    def test_from_pretrained_prefers_the_converted_file(self):
         import torch
         from transformers import BertConfig, BertModel
 
-        small = BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, vocab_size=10)
+        small = BertConfig(
+            hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, vocab_size=10
+        )
         model = BertModel(small)
         small.save_pretrained(self.folder)
         torch.save(model.state_dict(), self.path("pytorch_model.bin"))

@@ -1,20 +1,21 @@
-"""A guard in front of everything that unpickles: what is loaded was scanned first, and it is the very bytes that were scanned.
+"""A guard in front of every function that unpickles: it scans first, and the loader gets the scanned bytes.
 
     from modelscan_rs import guard
-    guard.install()                      # refuses what is not clean, in this whole process
+    guard.install()                      # refuses files that are not clean, in the whole process
     with guard.install("warn"): ...      # or for a while; warn only logs
 
-`MODELSCAN_GUARD=deny` (or `convert`, `warn`) in the environment guards every Python process of an environment that this package
-is installed in, from its start. `docs/python.md` of the project says what the guard can and cannot stop.
+With `MODELSCAN_GUARD=deny` (or `convert`, `warn`) in the environment, every Python process of an environment that has
+this package starts with the guard. `docs/python.md` of the project lists what the guard can and cannot stop.
 """
+
 from __future__ import annotations
 
 import os
-from typing import Iterable, Optional
+from collections.abc import Iterable
 
-from . import _libraries, _net, _pickles
-from ._lock import Lock
 from .._report import ModelscanError, UnsafeFileError
+from . import _audit_hook, _config, _import_hook, _pickles
+from ._lock import Lock
 
 __all__ = ["Guard", "ModelscanError", "UnsafeFileError", "active", "install", "uninstall"]
 
@@ -22,19 +23,19 @@ MODES = ("deny", "convert", "warn")
 
 
 class Guard:
-    """The guard that `install` put up; as a context manager it goes at the end."""
+    """The result of `install`. As a context manager it uninstalls the guard at the end."""
 
-    def __init__(self, before: Optional[_net.Config]) -> None:
-        self._before = before
-        self._up = True
+    def __init__(self, previous: _config.Config | None) -> None:
+        self._previous = previous
+        self._installed = True
 
     def uninstall(self) -> None:
-        """Takes this guard down: the one before it, or none, is in force again."""
-        if self._up:
-            self._up = False
-            _set(self._before)
+        """Removes this guard, and restores the one that was active before it, if any."""
+        if self._installed:
+            self._installed = False
+            _activate(self._previous)
 
-    def __enter__(self) -> "Guard":
+    def __enter__(self) -> Guard:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -42,58 +43,69 @@ class Guard:
 
 
 def install(
-    mode: str = "deny", *, allow_sha256: Iterable[str] = (), trust: Iterable[str] = (), lock: Optional[str] = None,
-    lock_folder: Optional[str] = None,
+    mode: str = "deny",
+    *,
+    allow_sha256: Iterable[str] = (),
+    trust: Iterable[str] = (),
+    lock: str | os.PathLike[str] | None = None,
+    lock_folder: str | os.PathLike[str] | None = None,
 ) -> Guard:
-    """Puts the guard up in this process; the earlier the better, since names taken before (`from pickle import loads`) go to
-    the net and not through a scan.
+    """Installs the guard in this process. Call it before other imports.
 
-    `deny` refuses what is not clean. `convert` does so too and answers `torch.load` of a clean state dict from our own reader.
-    `warn` logs and loads. `allow_sha256` names content that is loaded whatever the scan says; `trust` names modules or
-    functions (`package.module.function`) that may unpickle what comes from their own pipes, beside those of `multiprocessing`. Both are added to those in the environment
-    (`MODELSCAN_ALLOW_SHA256`, `MODELSCAN_GUARD_TRUST`, separated by commas).
+    A name that was imported before (`from pickle import loads`) is not replaced: its data is not scanned, and the audit
+    hook refuses every name that it imports.
 
-    `lock` names a lock of `modelscan lock`: a file below `lock_folder` (or else the folder that the lock stands in) is loaded only
-    with the content that was locked. The environment has `MODELSCAN_GUARD_LOCK` and `MODELSCAN_GUARD_LOCK_FOLDER` for it.
+    `mode`: `deny` refuses files that are not clean. `convert` does the same, and `torch.load` of a clean state dict is
+    answered by our own reader. `warn` logs and loads.
+
+    `allow_sha256`: SHA-256 hashes of content that is loaded whatever the scan reports. Adds to
+    `MODELSCAN_ALLOW_SHA256`.
+
+    `trust`: modules, or functions as `package.module.function`, that may unpickle data from their own pipes, in
+    addition to those of `multiprocessing`. Adds to `MODELSCAN_GUARD_TRUST`. Both variables are separated by commas.
+
+    `lock`: a file of `modelscan lock`. Files below `lock_folder`, by default the folder of the lock, are loaded only
+    with the locked content. The defaults are `MODELSCAN_GUARD_LOCK` and `MODELSCAN_GUARD_LOCK_FOLDER`.
+
+    Raises `ValueError` for an unknown mode, a wrong hash or a file that is not a lock.
     """
     if mode not in MODES:
         raise ValueError(f"mode is one of {', '.join(MODES)}, not {mode!r}")
-    hashes = [*allow_sha256, *_listed("MODELSCAN_ALLOW_SHA256")]
-    for one in hashes:
-        if len(one) != 64 or not all(digit in "0123456789abcdefABCDEF" for digit in one):
-            raise ValueError(f"{one!r} is no SHA-256")
-    modules = (*trust, *_listed("MODELSCAN_GUARD_TRUST"))
+    hashes = [*allow_sha256, *_comma_separated("MODELSCAN_ALLOW_SHA256")]
+    for sha256 in hashes:
+        if len(sha256) != 64 or not all(digit in "0123456789abcdefABCDEF" for digit in sha256):
+            raise ValueError(f"{sha256!r} is not a SHA-256")
+    trusted = (*trust, *_comma_separated("MODELSCAN_GUARD_TRUST"))
     lock = lock if lock is not None else os.environ.get("MODELSCAN_GUARD_LOCK") or None
     lock_folder = lock_folder if lock_folder is not None else os.environ.get("MODELSCAN_GUARD_LOCK_FOLDER") or None
-    locked = Lock(os.fspath(lock), lock_folder) if lock is not None else None
-    before = _net.current()
-    config = _net.Config(mode, frozenset(one.lower() for one in hashes), modules, locked)
-    _set(config)
-    return Guard(before)
+    read_lock = Lock(lock, lock_folder) if lock is not None else None
+    previous = _config.current()
+    _activate(_config.Config(mode, frozenset(sha256.lower() for sha256 in hashes), trusted, read_lock))
+    return Guard(previous)
 
 
 def uninstall() -> None:
-    """Takes all guards of this process down."""
-    _set(None)
+    """Removes every guard of this process."""
+    _activate(None)
 
 
-def active() -> Optional[str]:
-    """The mode that is in force, or None."""
-    config = _net.current()
+def active() -> str | None:
+    """The mode of the active guard, or None."""
+    config = _config.current()
     return config.mode if config is not None else None
 
 
-def _set(config: Optional[_net.Config]) -> None:
-    # The net first: if one of the others fails, what is not wrapped is refused.
+def _activate(config: _config.Config | None) -> None:
+    # The audit hook comes first and goes last. If a wrapper fails, the hook refuses the names of unscanned data.
     if config is not None:
-        _net.cast(config)
+        _audit_hook.enable(config)
         _pickles.wrap()
-        _libraries.wrap()
+        _import_hook.wrap()
     else:
-        _libraries.unwrap()
+        _import_hook.unwrap()
         _pickles.unwrap()
-        _net.draw_in()
+        _audit_hook.disable()
 
 
-def _listed(variable: str) -> list:
-    return [one.strip() for one in os.environ.get(variable, "").split(",") if one.strip()]
+def _comma_separated(variable: str) -> list[str]:
+    return [item.strip() for item in os.environ.get(variable, "").split(",") if item.strip()]

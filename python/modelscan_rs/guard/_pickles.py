@@ -1,69 +1,50 @@
-"""`pickle` itself: its functions and classes, in C and in Python, replaced by ones that scan first."""
+"""`pickle` and `_pickle`: their functions and classes are replaced by ones that scan first."""
+
 from __future__ import annotations
 
-import io
-import sys
-from typing import Any, Callable, Dict, List, Tuple
-
 import _pickle
+import io
 import pickle
+from typing import Any, Callable
 
-from . import _admit, _net
+from . import _admission, _audit_hook, _streams
+from ._wrapper import Wrapper, is_exempt
 
-_done: List[Tuple[Any, str, Any]] = []
-
-
-class Wrapped:
-    """A function in the place of another: like one in C it never binds to an instance, and it pickles by its name."""
-
-    def __init__(self, original: Callable[..., Any], act: Callable[..., Any]) -> None:
-        self.__wrapped__ = original
-        self.__name__ = self.__qualname__ = original.__name__
-        self.__module__ = original.__module__
-        self.__doc__ = original.__doc__
-        self._act = act
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        if free():
-            return self.__wrapped__(*args, **options)
-        return self._act(self.__wrapped__, *args, **options)
-
-    def __reduce__(self) -> str:
-        return self.__name__
-
-    def __repr__(self) -> str:
-        return f"<guarded {self.__module__}.{self.__name__}>"
+#: The names of each module. A name that a Python version lacks is skipped.
+_TARGETS = (
+    (_pickle, ("load", "loads", "Unpickler")),
+    (pickle, ("load", "loads", "Unpickler", "_load", "_loads", "_Unpickler")),
+)
+#: Module, name and original of every replacement.
+_replaced: list[tuple[Any, str, Any]] = []
 
 
-def free() -> bool:
-    """Whether there is nothing to ask: no guard, or under a permit, or from one's own processes."""
-    return _net.current() is None or _net.permitted() or _net.own_pipe(sys._getframe(1))
-
-
-def _load(original: Any, file: Any, **options: Any) -> Any:
-    admitted = _admit.of_file(file)
+def _load(original: Callable[..., Any], file: Any, **options: Any) -> Any:
+    admitted = _admission.admit_file(file)
     if admitted is None:
         return original(file, **options)
-    with _net.permit(admitted.names):
+    with _audit_hook.allow_names(admitted.names):
         value = original(admitted.stream, **options)
-    _admit.moved(file, admitted)
+    _streams.sync_position(file, admitted.stream)
     return value
 
 
-def _loads(original: Any, data: Any, /, **options: Any) -> Any:
+def _loads(original: Callable[..., Any], data: Any, /, **options: Any) -> Any:
     if isinstance(data, str):
         raise TypeError("a bytes-like object is required, not 'str'")
     data = bytes(data)
     if not data:
         return original(data, **options)
-    admitted = _admit.of_bytes(data, "<bytes>")
-    with _net.permit(admitted.names):
+    admitted = _admission.admit_bytes(data, "<bytes>")
+    with _audit_hook.allow_names(admitted.names):
         return original(data, **options)
 
 
-class _Feed:
-    """The file of an unpickler, until it is known what it will read. CPython takes the methods of a file when the unpickler is
-    made, and crashes when it is given another one later.
+class _SwitchableFile:
+    """The file that an unpickler reads from; `load` switches it to a scanned stream.
+
+    CPython takes the methods of the file when the unpickler is made, and crashes if `__init__` is called again with
+    another file.
     """
 
     def __init__(self, file: Any) -> None:
@@ -78,34 +59,34 @@ class _Feed:
     def peek(self, size: int) -> Any:
         stream = self.current
         if not isinstance(stream, io.BytesIO):
-            # The unpickler does without.
+            # An unpickler that cannot peek reads only what it needs.
             raise NotImplementedError
-        at = stream.tell()
+        position = stream.tell()
         with stream.getbuffer() as view:
-            return bytes(view[at:at + size])
+            return bytes(view[position : position + size])
 
 
-def _class(base: type) -> type:
-    class Unpickler(base):  # type: ignore[misc, valid-type]
+def _guarded_class(base: Any) -> type:
+    class Unpickler(base):  # type: ignore[misc]
         def __init__(self, file: Any, **options: Any) -> None:
-            # Made under a permit it is used under it; should it not be, the net is there.
-            self.__feed = None if free() else _Feed(file)
-            super().__init__(file if self.__feed is None else self.__feed, **options)
+            # An exempt caller uses the unpickler at once. If it does not, the audit hook rejects the names.
+            self._guarded_file = None if is_exempt() else _SwitchableFile(file)
+            super().__init__(self._guarded_file or file, **options)
 
         def load(self) -> Any:
-            feed = getattr(self, "_Unpickler__feed", None)
-            if feed is None:
+            guarded = getattr(self, "_guarded_file", None)
+            if guarded is None:
                 return super().load()
-            feed.current = feed.file
-            if free():
+            guarded.current = guarded.file
+            if is_exempt():
                 return super().load()
-            admitted = _admit.of_file(feed.file)
+            admitted = _admission.admit_file(guarded.file)
             if admitted is None:
                 return super().load()
-            feed.current = admitted.stream
-            with _net.permit(admitted.names):
+            guarded.current = admitted.stream
+            with _audit_hook.allow_names(admitted.names):
                 value = super().load()
-            _admit.moved(feed.file, admitted)
+            _streams.sync_position(guarded.file, admitted.stream)
             return value
 
     Unpickler.__module__, Unpickler.__name__, Unpickler.__qualname__ = base.__module__, base.__name__, base.__name__
@@ -113,33 +94,29 @@ def _class(base: type) -> type:
     return Unpickler
 
 
-def replace(owner: Any, name: str, new: Any) -> None:
-    """Puts something in the place of another thing, to be put back later."""
-    _done.append((owner, name, getattr(owner, name)))
-    setattr(owner, name, new)
+def _guarded_version(name: str, original: Any) -> Any:
+    if isinstance(original, type):
+        return _guarded_class(original)
+    return Wrapper(original, _load if name.endswith("load") else _loads)
 
 
 def wrap() -> None:
-    """Replaces all of it, once."""
-    if _done:
+    """Replaces all targets, once. Both modules get the same object for the same original."""
+    if _replaced:
         return
-    made: Dict[int, Any] = {}
-    for owner, names in ((_pickle, ("load", "loads", "Unpickler")), (pickle, ("load", "loads", "Unpickler")),
-                         (pickle, ("_load", "_loads", "_Unpickler"))):
+    replacements: dict[int, Any] = {}
+    for module, names in _TARGETS:
         for name in names:
-            original = getattr(owner, name, None)
+            original = getattr(module, name, None)
             if original is None:
                 continue
-            new = made.get(id(original))
-            if new is None:
-                act = _load if name.endswith("load") else _loads
-                new = _class(original) if isinstance(original, type) else Wrapped(original, act)
-                made[id(original)] = new
-            replace(owner, name, new)
+            if id(original) not in replacements:
+                replacements[id(original)] = _guarded_version(name, original)
+            _replaced.append((module, name, original))
+            setattr(module, name, replacements[id(original)])
 
 
 def unwrap() -> None:
-    """Puts all of it back."""
-    while _done:
-        owner, name, original = _done.pop()
-        setattr(owner, name, original)
+    while _replaced:
+        module, name, original = _replaced.pop()
+        setattr(module, name, original)

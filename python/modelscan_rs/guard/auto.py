@@ -1,4 +1,5 @@
-"""Puts the guard up as the environment says; imported by the line in the `.pth` file, which ends the process if this fails."""
+"""Installs the guard as the environment says. The `.pth` file imports this, and ends the process if it fails."""
+
 import os
 
 from . import active, install

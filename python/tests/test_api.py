@@ -1,7 +1,8 @@
-"""What the package offers by itself: scan, load_file, convert, run."""
+"""The public functions: scan, load_file, convert, run."""
+
 import gc
-import json
 import io
+import json
 import os
 import pathlib
 import pickle
@@ -11,14 +12,15 @@ import threading
 import time
 import unittest
 
+from support import FolderTest, requires
+
 import modelscan_rs
-from support import Folder, Payload, there
 
 FIXTURES = pathlib.Path(os.environ.get("MODELSCAN_FIXTURES", pathlib.Path(__file__).resolve().parents[2] / "fixtures"))
 
 
-class Scan(Folder):
-    def test_a_path_a_descriptor_bytes_and_a_file_say_the_same(self):
+class Scan(FolderTest):
+    def test_path_descriptor_bytes_and_file_give_the_same_findings(self):
         data = self.payload()
         path = self.write("a.pkl", data)
         by_path = modelscan_rs.scan(path)
@@ -31,10 +33,12 @@ class Scan(Folder):
         for other in [by_fd, by_file, *by_bytes]:
             self.assertEqual(other.findings, by_path.findings)
         finding = by_path.worst
-        self.assertEqual((finding.rule, finding.severity, finding.callable), ("unsafe-callable", "critical", "posix.mkdir"))
+        self.assertEqual(
+            (finding.rule, finding.severity, finding.callable), ("unsafe-callable", "critical", "posix.mkdir")
+        )
         self.assertIsInstance(finding.offset, int)
 
-    def test_the_report_is_that_of_the_command(self):
+    def test_the_report_equals_that_of_the_command(self):
         path = self.write("a.pkl", self.payload())
         done = subprocess.run([modelscan_rs.command(), "scan", "--format", "json", path], capture_output=True)
         self.assertEqual(json.loads(done.stdout), modelscan_rs.scan(path).to_dict())
@@ -47,7 +51,7 @@ class Scan(Folder):
             self.write("a.pkl", b"N.")
             self.assertEqual(modelscan_rs.scan(file.fileno()).verdict, "dangerous")
 
-    def test_what_cannot_be_scanned_raises(self):
+    def test_invalid_sources_raise(self):
         with self.assertRaises(FileNotFoundError):
             modelscan_rs.scan(self.path("nothing"))
         for wrong in (True, None, 1.5, io.StringIO("x")):
@@ -55,7 +59,7 @@ class Scan(Folder):
                 modelscan_rs.scan(wrong)
         self.assertEqual(modelscan_rs.scan(b"").verdict, "not_scanned")
 
-    def test_the_interpreter_is_free_meanwhile(self):
+    def test_a_scan_releases_the_interpreter_lock(self):
         data = pickle.dumps([{"a": (index, str(index))} for index in range(400_000)], 2)
         ticks, stop = [], threading.Event()
 
@@ -75,16 +79,23 @@ class Scan(Folder):
         self.assertGreater(within, 3, f"{within} ticks in {end - start:.3f} s")
 
 
-class Load(Folder):
-    @there("torch")
-    def test_tensors_are_those_of_torch(self):
+class Load(FolderTest):
+    @requires("torch")
+    def test_tensors_equal_those_of_torch(self):
         import torch
 
         value = {
-            "layer.weight": torch.randn(300, 70), "half": torch.randn(5).half(), "brain": torch.randn(2, 2).bfloat16(),
-            "float8": torch.randn(8).to(torch.float8_e4m3fn), "bool": torch.tensor([True, False]), "empty": torch.empty(0, 3),
-            "scalar": torch.tensor(7), "turned": torch.randn(4, 6).t(), "every-other": torch.arange(10)[::2],
-            "complex": torch.randn(3, dtype=torch.complex64), "int8": torch.arange(-5, 5, dtype=torch.int8),
+            "layer.weight": torch.randn(300, 70),
+            "half": torch.randn(5).half(),
+            "brain": torch.randn(2, 2).bfloat16(),
+            "float8": torch.randn(8).to(torch.float8_e4m3fn),
+            "bool": torch.tensor([True, False]),
+            "empty": torch.empty(0, 3),
+            "scalar": torch.tensor(7),
+            "turned": torch.randn(4, 6).t(),
+            "every-other": torch.arange(10)[::2],
+            "complex": torch.randn(3, dtype=torch.complex64),
+            "int8": torch.arange(-5, 5, dtype=torch.int8),
         }
         value["tied"] = value["layer.weight"]
         for layout in (True, False):
@@ -94,15 +105,19 @@ class Load(Folder):
                 self.assertEqual(set(ours), set(value))
                 for name, tensor in value.items():
                     self.assertEqual((ours[name].dtype, ours[name].shape), (tensor.dtype, tensor.shape), name)
-                    same = torch.equal(ours[name].contiguous().view(-1).view(torch.uint8) if tensor.dim() else ours[name],
-                                       tensor.contiguous().view(-1).view(torch.uint8) if tensor.dim() else tensor)
+                    same = torch.equal(
+                        ours[name].contiguous().view(-1).view(torch.uint8) if tensor.dim() else ours[name],
+                        tensor.contiguous().view(-1).view(torch.uint8) if tensor.dim() else tensor,
+                    )
                     self.assertTrue(same, name)
                 self.assertEqual(ours["tied"].data_ptr(), ours["layer.weight"].data_ptr())
                 ours["half"] += 1
-        self.assertFalse(torch.equal(modelscan_rs.load_file(self.path("a.pt"))["half"], ours["half"]), "the file was written")
+        self.assertFalse(
+            torch.equal(modelscan_rs.load_file(self.path("a.pt"))["half"], ours["half"]), "the file was written"
+        )
 
-    @there("torch")
-    def test_all_checkpoints_of_the_fixtures_that_torch_loads_are_loaded_alike(self):
+    @requires("torch")
+    def test_fixtures_load_as_in_torch(self):
         import torch
 
         compared = 0
@@ -115,32 +130,44 @@ class Load(Folder):
             if not isinstance(value, dict):
                 continue
             for name, tensor in value.items():
-                if isinstance(tensor, torch.Tensor) and name in ours and tensor.layout == torch.strided and not tensor.is_quantized:
+                if (
+                    isinstance(tensor, torch.Tensor)
+                    and name in ours
+                    and tensor.layout == torch.strided
+                    and not tensor.is_quantized
+                ):
                     self.assertEqual(ours[name].dtype, tensor.dtype, f"{path} {name}")
-                    self.assertTrue(torch.equal(ours[name].nan_to_num(), tensor.detach().resolve_conj().resolve_neg().nan_to_num())
-                                    if tensor.dtype.is_floating_point and tensor.element_size() > 1
-                                    else ours[name].shape == tensor.shape, f"{path} {name}")
+                    self.assertTrue(
+                        torch.equal(ours[name].nan_to_num(), tensor.detach().resolve_conj().resolve_neg().nan_to_num())
+                        if tensor.dtype.is_floating_point and tensor.element_size() > 1
+                        else ours[name].shape == tensor.shape,
+                        f"{path} {name}",
+                    )
                     compared += 1
         self.assertGreater(compared, 30)
 
-    @there("numpy")
-    def test_arrays_are_those_of_numpy(self):
+    @requires("numpy")
+    def test_arrays_equal_those_of_numpy(self):
         import numpy
 
-        value = {"a": numpy.arange(12.0).reshape(3, 4), "b": numpy.array([1, 2], ">i4"), "c": numpy.asfortranarray(numpy.eye(3))}
+        value = {
+            "a": numpy.arange(12.0).reshape(3, 4),
+            "b": numpy.array([1, 2], ">i4"),
+            "c": numpy.asfortranarray(numpy.eye(3)),
+        }
         numpy.savez(self.path("a.npz"), **value)
         numpy.savez_compressed(self.path("b.npz"), **value)
         self.write("c.pkl", pickle.dumps(value))
         for name in ("a.npz", "b.npz", "c.pkl"):
             ours = modelscan_rs.load_file(self.path(name), "numpy")
-            for key in value:
-                numpy.testing.assert_array_equal(ours[key], value[key])
+            for key, array in value.items():
+                numpy.testing.assert_array_equal(ours[key], array)
                 ours[key].flat[0] = 9
 
-    @there("numpy")
-    def test_what_is_not_clean_is_refused_with_everything_that_is_known(self):
+    @requires("numpy")
+    def test_a_refusal_has_verdict_rule_path_and_report(self):
         path = self.write("a.pkl", self.payload())
-        error = self.refused(lambda: modelscan_rs.load_file(path, "numpy"))
+        error = self.assert_refused(lambda: modelscan_rs.load_file(path, "numpy"))
         self.assertEqual((error.verdict, error.rule, error.path), ("dangerous", "unsafe-callable", path))
         self.assertEqual(error.report.findings[0].callable, "posix.mkdir")
         with self.assertRaises(OSError):
@@ -148,8 +175,8 @@ class Load(Folder):
         with self.assertRaises(ValueError):
             modelscan_rs.load_file(path, "tensorflow")
 
-    @there("numpy")
-    def test_a_conversion_gives_the_same_numbers(self):
+    @requires("numpy")
+    def test_a_conversion_keeps_the_values(self):
         import numpy
 
         value = {"a": numpy.arange(12.0).reshape(3, 4)}
@@ -160,11 +187,13 @@ class Load(Folder):
         with self.assertRaises(modelscan_rs.ModelscanError):
             modelscan_rs.convert(self.path("a.npz"), self.path("a.safetensors"))
         modelscan_rs.convert(self.path("a.npz"), self.path("a.safetensors"), dtype="bf16", force=True)
-        self.refused(lambda: modelscan_rs.convert(self.write("b.pkl", self.payload()), self.path("b.safetensors")))
+        self.assert_refused(
+            lambda: modelscan_rs.convert(self.write("b.pkl", self.payload()), self.path("b.safetensors"))
+        )
         self.assertFalse(os.path.exists(self.path("b.safetensors")))
 
-    @there("numpy")
-    def test_memory_goes_with_the_arrays(self):
+    @requires("numpy")
+    def test_no_descriptor_stays_open(self):
         import numpy
 
         numpy.savez(self.path("a.npz"), a=numpy.zeros(1 << 20))
@@ -181,9 +210,9 @@ class Load(Folder):
             return ""
 
 
-class Run(Folder):
+class Run(FolderTest):
     @unittest.skipUnless(sys.platform == "linux", "the sandbox needs Linux")
-    def test_a_command_runs_inside_walls_or_not_at_all(self):
+    def test_a_command_runs_in_the_sandbox_or_not_at_all(self):
         result = modelscan_rs.run(["cat"], input=b"hello")
         if result.outcome == "not_started":
             self.assertEqual(result.code, 125)
@@ -191,7 +220,7 @@ class Run(Folder):
         self.assertEqual((result.code, result.stdout), (0, b"hello"))
         self.assertEqual(result.report["enforced"]["network"], "none")
         self.assertEqual(modelscan_rs.run(["sh", "-c", "exit 7"]).code, 7)
-        self.assertNotEqual(modelscan_rs.run(["cat", __file__]).code, 0, "a file that was not shown was read")
+        self.assertNotEqual(modelscan_rs.run(["cat", __file__]).code, 0, "a file outside the sandbox was read")
 
     def test_the_command_is_installed_under_its_name(self):
         done = subprocess.run([modelscan_rs.command(), "--version"], capture_output=True, text=True)
