@@ -1,12 +1,15 @@
 //! The layout that ARCHITECTURE.md describes, held against the sources: which room may name which, how long files and functions
 //! may be, where `unsafe` code is, and that every rule has its page and every fixture its file.
 
+#[path = "architecture/document.rs"]
+mod document;
 #[path = "architecture/graph.rs"]
 mod graph;
 #[path = "architecture/source.rs"]
 mod source;
 
 use fixtures::Corpus;
+use fixtures::golden::golden;
 use graph::Graph;
 use source::{Crate, Module, SourceFile, UnsafeCode, files_below, functions};
 use std::collections::{BTreeMap, BTreeSet};
@@ -129,6 +132,32 @@ fn files_are_at_most_500_lines() {
         }
     }
     assert!(long.is_empty(), "{long:#?}");
+}
+
+#[test]
+fn architecture_md_shows_the_rooms_of_today() {
+    let path = root().join("ARCHITECTURE.md");
+    let page = fs::read_to_string(&path).expect("ARCHITECTURE.md can be read");
+    let folders: Vec<&str> = CRATES.iter().map(|(folder, _)| *folder).collect();
+    let part = |page: &str, name: &str, made: &str| {
+        document::with_part(page, name, made).unwrap_or_else(|| panic!("ARCHITECTURE.md has no part {name}"))
+    };
+    let mut made = part(&page, "crates", &document::crate_table(root(), &folders));
+    for ((folder, source), (_, floors)) in crates().zip(CRATES) {
+        made = part(&made, &format!("floors {folder}"), &document::floors(root(), folder, &source, floors));
+    }
+    golden(&path, &made).expect("ARCHITECTURE.md");
+}
+
+#[test]
+fn architecture_md_names_only_what_exists() {
+    for page in ["ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(root().join(page)).expect("the page can be read");
+        let named = document::named_paths(root(), &text);
+        assert!(named.len() > 10, "{page} names {named:?}");
+        let missing: Vec<_> = named.iter().filter(|path| !root().join(path).exists()).collect();
+        assert!(missing.is_empty(), "{page} names {missing:?}");
+    }
 }
 
 #[test]
