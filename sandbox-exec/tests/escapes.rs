@@ -11,5 +11,5 @@ fn main() -> suite::Result<()> {
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("SKIPPED: the sandbox is for Linux");
+    fixtures::skip(fixtures::Need::Machine, "the sandbox needs Linux");
 }

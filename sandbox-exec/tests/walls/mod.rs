@@ -42,7 +42,7 @@ pub(crate) fn run(request: &Request) -> Result<(ExitReport, String)> {
 pub(crate) fn possible() -> bool {
     let works = request(&["true"]).and_then(|request| run(&request)).is_ok_and(|(report, _)| report.code == 0);
     if !works {
-        println!("SKIPPED: no namespaces may be made here; see modelscan run --doctor");
+        fixtures::skip(fixtures::Need::Sandbox, "no namespaces may be made here; see modelscan run --doctor");
     }
     works
 }
