@@ -1,5 +1,5 @@
-//! Whole sessions of the command, one file each under `tests/cli/`: files to make, then runs with what they print and
-//! how they end. A new test is a new file.
+//! Sessions of the command, one TOML file each in this folder: files to make, then runs with their output and exit code. A new
+//! test is a new file.
 //!
 //! ```toml
 //! [files]                       # made in an empty folder; `.git` is there, so no configuration is looked for above
@@ -14,12 +14,13 @@
 //! there = ["a", "b"]            # all that is in the folder then, hidden files too
 //! ```
 //!
-//! `$DIR` stands for the folder.
+//! `$DIR` stands for the folder. `BLESS=1` rewrites `code`, `stdout`, `stderr`, `json` and `there` where a run differs; the partial
+//! expectations (`-has`, `-lacks`, `written`) are edited by hand.
 
+use crate::bless::{Difference, corrected, restricted};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -69,35 +70,50 @@ struct Run {
 #[test]
 fn sessions() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli");
-    let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    names.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
-    names.sort();
-    assert!(names.len() >= 10, "the sessions are there");
-    let wrong: Vec<String> = names.iter().flat_map(|path| play(path)).collect();
+    let wrong = play_all(&folder, "cli", fixtures::blessing());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn play(path: &Path) -> Vec<String> {
+/// Plays the sessions of a folder, in folders whose names start with `prefix`. Returns what differs and was not rewritten.
+pub(crate) fn play_all(folder: &Path, prefix: &str, bless: bool) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    names.sort();
+    assert!(!names.is_empty(), "no sessions in {}", folder.display());
+    names.iter().flat_map(|path| play(path, prefix, bless)).collect()
+}
+
+fn play(path: &Path, prefix: &str, bless: bool) -> Vec<String> {
     let name = path.file_stem().unwrap().to_str().unwrap();
     let text = fs::read_to_string(path).unwrap();
     let session: Session = toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let dir = fresh(name);
+    let dir = fresh(&format!("{prefix}-{name}"));
     for (file, content) in &session.files {
         make(&dir.join(file), content);
     }
-    let mut wrong = Vec::new();
+    let (mut wrong, mut corrections) = (Vec::new(), Vec::new());
     for (index, run) in session.run.iter().enumerate() {
-        let complaints = check(run, &dir);
-        if !complaints.is_empty() {
-            wrong.push(format!("{name}, run {}: {:?}\n{complaints}", index + 1, run.args));
+        let (mut complaints, printed) = check(run, &dir);
+        if bless {
+            let (right, partial) = complaints.into_iter().partition(|one| one.right.is_some());
+            complaints = partial;
+            let right: Vec<Difference> = right;
+            corrections.extend(right.into_iter().filter_map(|one| Some((index, one.right?))));
         }
+        if !complaints.is_empty() {
+            let complaints: Vec<&str> = complaints.iter().map(|one| one.text.as_str()).collect();
+            wrong.push(format!("{name}, run {}: {:?}\n  {}\n{printed}", index + 1, run.args, complaints.join("\n  ")));
+        }
+    }
+    if !corrections.is_empty() {
+        fs::write(path, corrected(&text, corrections)).unwrap();
     }
     wrong
 }
 
 /// An empty folder for a test.
 fn fresh(name: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{name}"));
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(dir.join(".git")).unwrap();
     dir.canonicalize().unwrap()
@@ -139,7 +155,8 @@ fn modelscan(dir: &Path, args: &[&str]) -> Command {
     command
 }
 
-fn check(run: &Run, dir: &Path) -> String {
+/// Compares a run with its expectations. Returns the differences, and the output for people.
+fn check(run: &Run, dir: &Path) -> (Vec<Difference>, String) {
     let shown = dir.to_str().unwrap();
     let args: Vec<String> = run.args.iter().map(|arg| arg.replace("$DIR", shown)).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -148,51 +165,51 @@ fn check(run: &Run, dir: &Path) -> String {
     let Output { status, stdout, stderr } = modelscan(&here, &args).envs(env).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(shown, "$DIR");
     let (stdout, stderr) = (text(stdout), text(stderr));
-    let mut wrong = String::new();
-    let mut complain = |what: &str| _ = writeln!(wrong, "  {what}");
-    if status.code() != Some(run.code) {
-        complain(&format!("code {status}, not {}", run.code));
+    let mut wrong = Vec::new();
+    match status.code() {
+        Some(code) if code == run.code => {}
+        Some(code) => wrong.push(Difference::of("code", i64::from(code), format!("code {code}, not {}", run.code))),
+        None => wrong.push(Difference::partial(format!("{status}, not code {}", run.code))),
     }
-    for (stream, said, exactly, has, lacks) in [
+    for (stream, printed, exactly, has, lacks) in [
         ("stdout", &stdout, &run.stdout, &run.stdout_has, &run.stdout_lacks),
         ("stderr", &stderr, &run.stderr, &run.stderr_has, &run.stderr_lacks),
     ] {
         if let Some(exactly) = exactly
-            && exactly != said
+            && exactly != printed
         {
-            complain(&format!("{stream} is not exactly {exactly:?}"));
+            wrong.push(Difference::of(stream, printed.as_str(), format!("{stream} is not exactly {exactly:?}")));
         }
-        for part in has.iter().filter(|part| !said.contains(*part)) {
-            complain(&format!("{stream} lacks {part:?}"));
-        }
-        for part in lacks.iter().filter(|part| said.contains(*part)) {
-            complain(&format!("{stream} has {part:?}"));
-        }
+        let has = has.iter().filter(|part| !printed.contains(*part));
+        wrong.extend(has.map(|part| Difference::partial(format!("{stream} lacks {part:?}"))));
+        let lacks = lacks.iter().filter(|part| printed.contains(*part));
+        wrong.extend(lacks.map(|part| Difference::partial(format!("{stream} has {part:?}"))));
     }
     if let Some(json) = &run.json {
         let expected: Value = serde_json::from_str(json).unwrap();
         match serde_json::from_str::<Value>(&stdout) {
             Ok(found) if holds(&found, &expected) => {}
-            Ok(_) => complain("stdout does not hold the JSON"),
-            Err(error) => complain(&format!("stdout is no JSON: {error}")),
+            Ok(found) => {
+                let right = restricted(&found, &expected).to_string();
+                wrong.push(Difference::of("json", right, "stdout does not hold the JSON".to_owned()));
+            }
+            Err(error) => wrong.push(Difference::partial(format!("stdout is not JSON: {error}"))),
         }
     }
     for (file, part) in &run.written {
         let found = String::from_utf8_lossy(&fs::read(dir.join(file)).unwrap_or_default()).into_owned();
         if !found.contains(part) {
-            complain(&format!("{file} lacks {part:?}: {found}"));
+            wrong.push(Difference::partial(format!("{file} lacks {part:?}: {found}")));
         }
     }
     if let Some(there) = &run.there {
         let found = names(dir);
         if found != *there {
-            complain(&format!("there are {found:?}"));
+            let right = found.iter().collect::<toml_edit::Array>();
+            wrong.push(Difference::of("there", right, format!("there are {found:?}")));
         }
     }
-    if !wrong.is_empty() {
-        _ = write!(wrong, "--- stdout\n{stdout}\n--- stderr\n{stderr}\n");
-    }
-    wrong
+    (wrong, format!("--- stdout\n{stdout}\n--- stderr\n{stderr}\n"))
 }
 
 /// What is in a folder, but for the mark that nothing is looked for above it.
@@ -217,17 +234,16 @@ fn holds(found: &Value, expected: &Value) -> bool {
 }
 
 #[test]
-fn the_book_of_rules_is_fresh() {
-    let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md");
+fn the_rules_page_is_up_to_date() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md");
     let output = modelscan(Path::new("/"), &["rule", "--format", "markdown"]).output().unwrap();
     assert!(output.status.success());
-    let made = String::from_utf8(output.stdout).unwrap();
-    assert!(fs::read_to_string(book).unwrap() == made, "run: cargo run -- rule --format markdown > docs/rules.md");
+    fixtures::golden(&page, &String::from_utf8(output.stdout).unwrap()).unwrap();
 }
 
 #[test]
 fn one_thread_and_many_print_the_same_bytes() {
-    let dir = fresh("threads");
+    let dir = fresh("cli-threads");
     for index in 0..50 {
         let bytes = if index % 3 == 0 { "cposix\nsystem\n(S'id'\ntR." } else { "]." };
         fs::create_dir_all(dir.join(format!("{}", index % 7))).unwrap();
@@ -243,7 +259,7 @@ fn one_thread_and_many_print_the_same_bytes() {
 
 #[test]
 fn a_reader_that_goes_away_changes_nothing() {
-    let dir = fresh("pipe");
+    let dir = fresh("cli-pipe");
     for index in 0..2_000 {
         fs::write(dir.join(format!("{index}.pkl")), "cposix\nsystem\n(S'id'\ntR.").unwrap();
     }

@@ -3,4 +3,5 @@
 
 mod architecture;
 mod corpus;
+mod dependencies;
 mod totality;
