@@ -40,6 +40,10 @@ install_lint_tools() {
         cp tests/requirements.txt target/lint-tools/
 }
 
+lock_file() {
+    cargo metadata --locked --format-version=1 >/dev/null
+}
+
 scripts() {
     "$tools/shellcheck" --external-sources --source-path=.github/action --shell=bash \
         .ci/run tests/run.sh sandbox-exec/tests/vm.sh .github/action/*.sh
@@ -55,6 +59,7 @@ mkdir -p target
 lint_tools=
 if install_lint_tools; then lint_tools=yes; fi
 
+step "Cargo.lock" lock_file
 step "rustfmt" cargo fmt --all --check
 step "clippy" cargo clippy --workspace --all-targets -- -D warnings
 step "rustdoc" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

@@ -55,7 +55,7 @@ fn schema(name: &str, files: &[PathBuf]) {
 #[test]
 fn zizmor_finds_nothing() {
     let Some(mut zizmor) = tool("zizmor") else { return };
-    let strict = ["--offline", "--no-progress", "--persona", "regular", "action.yml", ".github/workflows"];
+    let strict = ["--offline", "--no-progress", "--persona", "regular", "action.yml", ".github"];
     run(zizmor.args(strict)).unwrap();
     // It would find something: an action by its tag, and text of others in a script.
     let bad = Path::new(env!("CARGO_TARGET_TMPDIR")).join("workflows-bad.yml");
@@ -69,6 +69,10 @@ fn zizmor_finds_nothing() {
 fn workflows_and_action_keep_to_their_schemas() {
     schema("vendor.github-workflows", &workflows());
     schema("vendor.github-actions", &[here().join("action.yml")]);
+    schema("vendor.dependabot", &[here().join(".github/dependabot.yml")]);
+    let forms = here().join(".github/ISSUE_TEMPLATE");
+    schema("vendor.github-issue-config", &[forms.join("config.yml")]);
+    schema("vendor.github-issue-forms", &["bug.yml", "bypass.yml", "false-alarm.yml"].map(|name| forms.join(name)));
 }
 
 #[test]

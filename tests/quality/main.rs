@@ -4,4 +4,5 @@
 mod architecture;
 mod corpus;
 mod dependencies;
+mod documents;
 mod totality;
