@@ -69,8 +69,8 @@ fn run(program: &Path, args: &[&str]) -> Result<String, String> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(format!("{} {}: {}", program.display(), args.join(" "), said.trim().lines().last().unwrap_or_default()))
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(format!("{} {}: {}", program.display(), args.join(" "), printed.trim().lines().last().unwrap_or_default()))
 }
 
 /// Pythons that could have the tool, which is not for 3.13.
@@ -201,7 +201,7 @@ fn differences(case: &Case) -> (BTreeSet<&'static str>, Vec<String>) {
     for issue in list(here, "/issues").iter().filter(|issue| !theirs.contains(&pair(issue))) {
         let (module, name) = pair(issue);
         rows.insert(match text(issue, "description") {
-            said if said.starts_with("Use of unknown operator") => UNKNOWN,
+            printed if printed.starts_with("Use of unknown operator") => UNKNOWN,
             _ if rule(&name) => ODD,
             _ if module == "?" => COMPUTED,
             _ if theirs.iter().any(|(old, same)| old == "__builtin__" && *same == name) => PYTHON_2,

@@ -128,8 +128,8 @@ fn our_own_reports_keep_to_their_published_schemas() {
     let clean = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/clean/torch/torch215");
     let place = made().join("l.json");
     let args = ["lock", "-o", place.to_str().unwrap(), "--force", clean.to_str().unwrap()];
-    let (code, said) = modelscan(made(), &args);
-    assert_eq!(code, 0, "{said}");
+    let (code, printed) = modelscan(made(), &args);
+    assert_eq!(code, 0, "{printed}");
     let lock = json(&fs::read_to_string(place).unwrap());
     assert!(lock["files"].as_array().unwrap().len() > 20);
     assert_valid(&own_schema("lock"), &lock);
@@ -227,11 +227,11 @@ fn sarif_is_valid_and_has_what_code_scanning_demands() {
             assert!(artifacts.get(usize::try_from(parent).unwrap()).is_some());
         }
     }
-    let said = run["invocations"][0]["toolExecutionNotifications"].as_array().unwrap();
-    let of = |id: &str| said.iter().filter(|one| one["descriptor"]["id"] == id).count();
+    let printed = run["invocations"][0]["toolExecutionNotifications"].as_array().unwrap();
+    let of = |id: &str| printed.iter().filter(|one| one["descriptor"]["id"] == id).count();
     assert_eq!((of("error"), run["invocations"][0]["executionSuccessful"].as_bool()), (1, Some(false)));
     assert!(of("not-read") > 5);
-    let pointer = said.iter().find(|one| one["message"]["text"].as_str().unwrap().contains("LFS pointer")).unwrap();
+    let pointer = printed.iter().find(|one| one["message"]["text"].as_str().unwrap().contains("LFS pointer")).unwrap();
     assert_eq!(pointer["locations"][0]["physicalLocation"]["region"]["startLine"], 2);
     assert!(report("sarif").len() < 10 << 20);
 }
@@ -325,8 +325,8 @@ fn the_page_needs_nothing_and_runs_one_script() {
                 }
             }
             Token::EndTag(_) => inside.clear(),
-            Token::String(said) if inside == "script" => scripts.push(said.value.0),
-            Token::String(said) if inside == "style" => styles.push(said.value.0),
+            Token::String(printed) if inside == "script" => scripts.push(printed.value.0),
+            Token::String(printed) if inside == "style" => styles.push(printed.value.0),
             Token::Error(error) => panic!("{}", error.value),
             _ => {}
         }

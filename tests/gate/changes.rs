@@ -1,6 +1,6 @@
 //! `scan --changed-since`, over real repositories: what a change brings is scanned, and its own decisions do not hold.
 
-use crate::repository::{BAD, GOOD, Repository, Said, git};
+use crate::repository::{BAD, GOOD, Printed, Repository, git};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
@@ -12,9 +12,9 @@ const SINCE: [&str; 5] = ["scan", "--format", "json", "--changed-since", "main"]
 const IGNORE: &[u8] = b"[[ignore]]\npath = \"**\"\nreason = \"mine\"\n";
 
 /// The code, and the files in the report.
-fn scan(repository: &Repository, folder: &str, more: &[&str]) -> (Option<i32>, Vec<String>, Said) {
-    let said = repository.modelscan(folder, &[&SINCE[..], more].concat());
-    let report: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("no report: {said:?}"));
+fn scan(repository: &Repository, folder: &str, more: &[&str]) -> (Option<i32>, Vec<String>, Printed) {
+    let printed = repository.modelscan(folder, &[&SINCE[..], more].concat());
+    let report: Value = serde_json::from_str(&printed.out).unwrap_or_else(|_| panic!("no report: {printed:?}"));
     let paths = |list: &str| {
         let list = report[list].as_array().unwrap().iter();
         list.map(|one| one["path"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
@@ -22,7 +22,7 @@ fn scan(repository: &Repository, folder: &str, more: &[&str]) -> (Option<i32>, V
     let mut all = paths("artifacts");
     all.extend(paths("errors"));
     all.retain(|path| path != "README");
-    (said.code, all, said)
+    (printed.code, all, printed)
 }
 
 #[test]
@@ -98,19 +98,19 @@ fn a_change_does_not_decide_about_itself() {
     assert_eq!(here.modelscan("", &["baseline", "create", "--force", "-o", "known.json", "bad.pkl"]).code, Some(0));
     here.write("modelscan.toml", IGNORE);
     here.commit();
-    let (code, _, said) = scan(&here, "", &[]);
+    let (code, _, printed) = scan(&here, "", &[]);
     assert_eq!(code, Some(1));
     assert!(
-        said.err.contains("modelscan.toml is touched by this change: what holds is what main says"),
+        printed.err.contains("modelscan.toml is touched by this change: what holds is what main says"),
         "{}",
-        said.err
+        printed.err
     );
     for named in
         [["--baseline", "known.json"], ["--config", "modelscan.toml"], ["--config", "../repository/modelscan.toml"]]
     {
-        let said = here.modelscan("", &[&SINCE[..], &named].concat());
-        assert_eq!((said.code, said.out.as_str()), (Some(4), ""), "{named:?}");
-        assert!(said.err.contains("at main: there is no such file"), "{}", said.err);
+        let printed = here.modelscan("", &[&SINCE[..], &named].concat());
+        assert_eq!((printed.code, printed.out.as_str()), (Some(4), ""), "{named:?}");
+        assert!(printed.err.contains("at main: there is no such file"), "{}", printed.err);
     }
     // A way in from outside leads to the same file.
     let outside = here.dir.parent().unwrap();
@@ -141,9 +141,9 @@ fn what_the_target_has_decided_holds() {
     assert_eq!(scan(&here, "models", &[".."]).0, Some(0));
     assert_eq!(scan(&here, "", &["--isolated"]).0, Some(1));
     assert_eq!(scan(&here, "", &["--isolated", "--baseline", "known.json"]).0, Some(0));
-    let said = here.modelscan("", &[&SINCE[..], &["--config", "link.toml"]].concat());
-    assert_eq!(said.code, Some(4));
-    assert!(said.err.contains("link.toml at main: it is a link"), "{}", said.err);
+    let printed = here.modelscan("", &[&SINCE[..], &["--config", "link.toml"]].concat());
+    assert_eq!(printed.code, Some(4));
+    assert!(printed.err.contains("link.toml at main: it is a link"), "{}", printed.err);
 }
 
 /// A baseline that knows `bad.pkl`.
@@ -170,9 +170,9 @@ fn hostile_names_are_files_like_any_other() {
         here.write(OsStr::from_bytes(name), BAD);
     }
     here.commit();
-    let (code, paths, said) = scan(&here, "", &[]);
+    let (code, paths, printed) = scan(&here, "", &[]);
     assert_eq!((code, paths.len()), (Some(1), names.len()), "{paths:?}");
-    let report: Value = serde_json::from_str(&said.out).unwrap();
+    let report: Value = serde_json::from_str(&printed.out).unwrap();
     assert_eq!(report["summary"]["dangerous"], names.len());
     let (code, paths, _) = scan(&here, "", &["./-x.pkl"]);
     assert_eq!((code, paths), (Some(1), vec!["-x.pkl".to_owned()]));
@@ -184,9 +184,13 @@ fn links_are_not_followed_out_and_submodules_not_in() {
     let outside = here.dir.parent().unwrap().join("outside.pkl");
     fs::write(&outside, GOOD).unwrap();
     symlink(&outside, here.dir.join("out.pkl")).unwrap();
-    let (code, paths, said) = scan(&here, "", &[]);
+    let (code, paths, printed) = scan(&here, "", &[]);
     assert_eq!((code, paths), (Some(1), vec!["out.pkl".to_owned()]));
-    assert!(said.out.contains("external-reference") && said.out.contains("leaves the repository"), "{}", said.out);
+    assert!(
+        printed.out.contains("external-reference") && printed.out.contains("leaves the repository"),
+        "{}",
+        printed.out
+    );
     fs::remove_file(here.dir.join("out.pkl")).unwrap();
     symlink("real/good.pkl", here.dir.join("in.pkl")).unwrap();
     symlink("real", here.dir.join("folder")).unwrap();
@@ -205,9 +209,9 @@ fn links_are_not_followed_out_and_submodules_not_in() {
     let other = Repository::new("changes-submodule", &[("bad.pkl", BAD)]);
     here.git(&["submodule", "--quiet", "add", other.dir.to_str().unwrap(), "sub"]);
     here.git(&["commit", "--quiet", "--message", "sub"]);
-    let (code, paths, said) = scan(&here, "", &["sub"]);
-    assert_eq!((code, paths.len()), (Some(0), 0), "{said:?}");
-    assert!(said.err.contains("sub is a repository of its own"), "{}", said.err);
+    let (code, paths, printed) = scan(&here, "", &["sub"]);
+    assert_eq!((code, paths.len()), (Some(0), 0), "{printed:?}");
+    assert!(printed.err.contains("sub is a repository of its own"), "{}", printed.err);
 }
 
 #[test]
@@ -215,10 +219,10 @@ fn a_change_of_attributes_changes_every_file() {
     let here = Repository::new("changes-attributes", &[("a.pkl", GOOD), ("b/c.pkl", BAD)]);
     here.write("b/.gitattributes", b"*.pkl ident\n");
     here.commit();
-    let (code, paths, said) = scan(&here, "", &[]);
+    let (code, paths, printed) = scan(&here, "", &[]);
     assert_eq!(code, Some(1));
     assert!(paths.contains(&"a.pkl".to_owned()) && paths.contains(&"b/c.pkl".to_owned()), "{paths:?}");
-    assert!(said.err.contains("all files count as changed"), "{}", said.err);
+    assert!(printed.err.contains("all files count as changed"), "{}", printed.err);
     assert_eq!(scan(&here, "", &["a.pkl"]).0, Some(0));
 }
 
@@ -271,9 +275,9 @@ fn nothing_of_the_repository_or_the_environment_runs_or_redirects() {
     ] {
         command.env(name, value);
     }
-    let said = Said::of(&mut command);
-    assert_eq!(said.code, Some(0), "{said:?}");
-    assert!(said.out.contains("a.pkl"), "{}", said.out);
+    let printed = Printed::of(&mut command);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert!(printed.out.contains("a.pkl"), "{}", printed.out);
     assert!(!canary.exists(), "{}", fs::read_to_string(&canary).unwrap());
     // The canary is one: git alone would have woken it.
     _ = git(&here.dir).args(["status"]).output().unwrap();
@@ -286,9 +290,9 @@ fn what_cannot_be_known_is_an_error_that_says_why() {
     here.write("b.pkl", GOOD);
     here.commit();
     let stops = |args: &[&str], why: &str| {
-        let said = here.modelscan("", &[&["scan"], args].concat());
-        assert_eq!((said.code, said.out.as_str()), (Some(4), ""), "{args:?}");
-        assert!(said.err.contains(why), "{args:?}: {}", said.err);
+        let printed = here.modelscan("", &[&["scan"], args].concat());
+        assert_eq!((printed.code, printed.out.as_str()), (Some(4), ""), "{args:?}");
+        assert!(printed.err.contains(why), "{args:?}: {}", printed.err);
     };
     stops(&["--changed-since", "none"], "there is no commit \"none\" here");
     stops(&["--changed-since", "--all"], "\"--all\" is no name of a commit");
@@ -309,18 +313,18 @@ fn what_cannot_be_known_is_an_error_that_says_why() {
     here.git(&shallow_args);
     let there = Repository { dir: shallow };
     for since in ["origin/main", "origin/main~1"] {
-        let said = there.modelscan("", &["scan", "--changed-since", since]);
-        assert_eq!(said.code, Some(4));
-        assert!(said.err.contains("fetch-depth: 0"), "{}", said.err);
+        let printed = there.modelscan("", &["scan", "--changed-since", since]);
+        assert_eq!(printed.code, Some(4));
+        assert!(printed.err.contains("fetch-depth: 0"), "{}", printed.err);
     }
     let outside = Repository { dir: "/".into() };
-    let said = outside.modelscan("", &["scan", "--changed-since", "main"]);
-    assert_eq!(said.code, Some(4));
-    assert!(said.err.contains("not a git repository"), "{}", said.err);
+    let printed = outside.modelscan("", &["scan", "--changed-since", "main"]);
+    assert_eq!(printed.code, Some(4));
+    assert!(printed.err.contains("not a git repository"), "{}", printed.err);
     let mut without = Command::new(env!("CARGO_BIN_EXE_modelscan"));
-    let said = Said::of(without.args(SINCE).current_dir(&here.dir).env_clear().env("PATH", "/nonexistent"));
-    assert_eq!(said.code, Some(4));
-    assert!(said.err.contains("git is needed"), "{}", said.err);
+    let printed = Printed::of(without.args(SINCE).current_dir(&here.dir).env_clear().env("PATH", "/nonexistent"));
+    assert_eq!(printed.code, Some(4));
+    assert!(printed.err.contains("git is needed"), "{}", printed.err);
 }
 
 #[test]
@@ -355,12 +359,12 @@ fn a_pointer_is_judged_by_its_object() {
     here.write("bad.pkl", bad.as_bytes());
     here.commit();
     // Nothing is known about a model of which only the pointer is there.
-    let (code, paths, said) = scan(&here, "", &[]);
-    assert_eq!((code, paths), (Some(2), vec!["bad.pkl".to_owned()]), "{said:?}");
+    let (code, paths, printed) = scan(&here, "", &[]);
+    assert_eq!((code, paths), (Some(2), vec!["bad.pkl".to_owned()]), "{printed:?}");
     here.write(&bad_place, BAD);
-    let (code, _, said) = scan(&here, "", &[]);
-    assert_eq!(code, Some(1), "{said:?}");
-    assert!(said.out.contains("echo loaded"), "{}", said.out);
+    let (code, _, printed) = scan(&here, "", &[]);
+    assert_eq!(code, Some(1), "{printed:?}");
+    assert!(printed.out.contains("echo loaded"), "{}", printed.out);
     // An object on disk in place of the same pointer is no change; another one is.
     here.write(&old_place, b"(lp0\n.");
     here.write("old.pkl", b"(lp0\n.");

@@ -16,8 +16,8 @@ fn pointer(bytes: &[u8]) -> String {
 /// What a scan of a change in a real repository says, with the code.
 fn scan_change(repository: &Repository, more: &[&str]) -> (Option<i32>, String) {
     let args = [&["scan", "--isolated", "--format", "json", "--changed-since", "main", "m"], more].concat();
-    let said = repository.modelscan("", &args);
-    (said.code, said.out + &said.err)
+    let printed = repository.modelscan("", &args);
+    (printed.code, printed.out + &printed.err)
 }
 
 #[test]
@@ -28,17 +28,17 @@ fn a_change_of_a_pointer_is_judged_by_its_object() {
     assert_eq!(scan_change(&change, &[]).0, Some(2));
     let id = oid(BAD);
     change.write(format!(".git/lfs/objects/{}/{}/{id}", &id[..2], &id[2..4]), BAD);
-    let (code, said) = scan_change(&change, &[]);
-    assert!(code == Some(1) && said.contains("posix.system") && !said.contains("old.pkl"), "{said}");
+    let (code, printed) = scan_change(&change, &[]);
+    assert!(code == Some(1) && printed.contains("posix.system") && !printed.contains("old.pkl"), "{printed}");
     // A change could bring verdicts along.
-    let (code, said) = scan_change(&change, &["--cache", "cache"]);
-    assert!(code == Some(4) && said.contains("inside a repository"), "{said}");
+    let (code, printed) = scan_change(&change, &["--cache", "cache"]);
+    assert!(code == Some(4) && printed.contains("inside a repository"), "{printed}");
     // A working tree beside the first one has its objects.
     let beside = fresh("lfs-beside").join("tree");
     change.git(&["worktree", "add", "--quiet", "--detach", beside.to_str().unwrap()]);
     let model = beside.join("m/new.pkl");
-    let said = change.modelscan("", &["scan", "--isolated", "--format", "json", model.to_str().unwrap()]);
-    let report: Value = serde_json::from_str(&said.out).unwrap();
+    let printed = change.modelscan("", &["scan", "--isolated", "--format", "json", model.to_str().unwrap()]);
+    let report: Value = serde_json::from_str(&printed.out).unwrap();
     assert_eq!(report["artifacts"].as_array().map(Vec::len), Some(1), "{report}");
-    assert_eq!((said.code, &report["artifacts"][0]["verdict"]), (Some(1), &"dangerous".into()), "{report}");
+    assert_eq!((printed.code, &report["artifacts"][0]["verdict"]), (Some(1), &"dangerous".into()), "{report}");
 }

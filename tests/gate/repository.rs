@@ -62,11 +62,11 @@ impl Repository {
     }
 
     /// The command, at the top of the repository or in a folder of it.
-    pub fn modelscan(&self, folder: &str, args: &[&str]) -> Said {
+    pub fn modelscan(&self, folder: &str, args: &[&str]) -> Printed {
         let mut command = Command::new(env!("CARGO_BIN_EXE_modelscan"));
         command.args(args).current_dir(self.dir.join(folder)).env_clear().stdin(Stdio::null());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", &self.dir);
-        Said::of(&mut command)
+        Printed::of(&mut command)
     }
 }
 
@@ -84,15 +84,15 @@ pub fn git(dir: &Path) -> Command {
     command
 }
 
-/// What a command said, and its code.
+/// What a command printed, and its code.
 #[derive(Debug)]
-pub struct Said {
+pub struct Printed {
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
 }
 
-impl Said {
+impl Printed {
     pub fn of(command: &mut Command) -> Self {
         let Output { status, stdout, stderr } = command.output().expect("the command starts");
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();

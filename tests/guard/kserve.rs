@@ -35,9 +35,9 @@ fn init(folder: &Path, args: &[&str]) -> Output {
 
 #[track_caller]
 fn assert_code(output: &Output, code: i32, says: &str) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    let all = format!("{said}{}", String::from_utf8_lossy(&output.stdout));
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{printed}");
+    let all = format!("{printed}{}", String::from_utf8_lossy(&output.stdout));
     assert!(all.contains(says), "{all}");
 }
 

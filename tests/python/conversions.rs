@@ -18,8 +18,8 @@ fn run(program: impl AsRef<Path>, args: &[&str]) -> Result<Output, String> {
     if output.status.success() {
         return Ok(output);
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{} {}: {}", program.display(), args.join(" "), said.lines().last().unwrap_or_default()))
+    let printed = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{} {}: {}", program.display(), args.join(" "), printed.lines().last().unwrap_or_default()))
 }
 
 /// A Python with the official reader: the one that is named, or a fresh environment.
@@ -116,11 +116,11 @@ fn random_checkpoints_are_what_torch_loads() {
     match Command::new(python()).args(args).output() {
         Err(error) => skip(Need::Python, format!("{}: {error}", python().display())),
         Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stdout);
-            if let Some(why) = said.lines().find_map(|line| line.strip_prefix("skipped: ")) {
+            let printed = String::from_utf8_lossy(&output.stdout);
+            if let Some(why) = printed.lines().find_map(|line| line.strip_prefix("skipped: ")) {
                 skip(Need::Torch, why);
             }
-            assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+            assert!(output.status.success(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
         }
     }
 }

@@ -113,11 +113,11 @@ fn the_wheel_installs_and_its_tests_pass() {
         .env("MODELSCAN_FIXTURES", here().join("fixtures"))
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&tested.stderr);
-    assert!(tested.status.success(), "{said}\n{}", String::from_utf8_lossy(&tested.stdout));
-    for (test, reason) in skips(&said) {
+    let printed = String::from_utf8_lossy(&tested.stderr);
+    assert!(tested.status.success(), "{printed}\n{}", String::from_utf8_lossy(&tested.stdout));
+    for (test, reason) in skips(&printed) {
         skip(need(reason), format!("{test}: {reason}"));
     }
-    let passed = said.lines().filter(|line| line.ends_with("... ok")).count();
-    assert!(passed >= 40, "only {passed} tests ran:\n{said}");
+    let passed = printed.lines().filter(|line| line.ends_with("... ok")).count();
+    assert!(passed >= 40, "only {passed} tests ran:\n{printed}");
 }

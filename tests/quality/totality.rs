@@ -319,10 +319,10 @@ fn no_input_takes_more_memory_than_promised() {
                 .output()
                 .unwrap();
             fs::remove_file(&path).unwrap();
-            let said = String::from_utf8_lossy(&output.stdout);
-            match serde_json::from_str::<serde_json::Value>(&said) {
+            let printed = String::from_utf8_lossy(&output.stdout);
+            match serde_json::from_str::<serde_json::Value>(&printed) {
                 Ok(report) if report["artifacts"].as_array().is_some_and(|artifacts| artifacts.len() == 1) => {
-                    said.contains("the scanner itself failed").then(|| format!("{name}: a panic"))
+                    printed.contains("the scanner itself failed").then(|| format!("{name}: a panic"))
                 }
                 _ => Some(format!("{name}: {}, {}", output.status, String::from_utf8_lossy(&output.stderr).trim_end())),
             }

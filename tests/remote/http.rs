@@ -2,7 +2,7 @@
 //! not be read is never clean, and nothing secret travels further than it should.
 
 use crate::models::{CLEAN, DANGEROUS, checkpoint, safetensors};
-use crate::said::{scan, scan_here, scan_with};
+use crate::scan::{scan, scan_here, scan_with};
 use fixtures::server::{Reply, Request, Server, honest};
 use sha2::{Digest, Sha256};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -17,11 +17,11 @@ fn a_large_file_is_judged_by_a_few_of_its_bytes() {
     for (name, bytes) in [("model.safetensors", safetensors(40 << 20)), ("model.pt", checkpoint(60, 150_000))] {
         let size = bytes.len() as u64;
         let server = serving(bytes);
-        let said = scan_here(&server.url(&format!("/{name}?signature=secret#part")), &[]);
-        assert_eq!((said.code, said.verdict()), (0, "clean"), "{}", said.report);
-        assert_eq!(said.report["artifacts"][0]["path"], server.url(&format!("/{name}")).as_str());
-        assert_eq!(said.report["artifacts"][0]["size"], size);
-        assert!(said.bytes_read() > 0 && said.bytes_read() < size / 100, "{} of {size}", said.bytes_read());
+        let outcome = scan_here(&server.url(&format!("/{name}?signature=secret#part")), &[]);
+        assert_eq!((outcome.code, outcome.verdict()), (0, "clean"), "{}", outcome.report);
+        assert_eq!(outcome.report["artifacts"][0]["path"], server.url(&format!("/{name}")).as_str());
+        assert_eq!(outcome.report["artifacts"][0]["size"], size);
+        assert!(outcome.bytes_read() > 0 && outcome.bytes_read() < size / 100, "{} of {size}", outcome.bytes_read());
         for request in server.requests() {
             assert_eq!((request.header("accept-encoding"), request.method.as_str()), (Some("identity"), "GET"));
             assert!(request.range().is_some() && request.target.ends_with("?signature=secret"));
@@ -32,19 +32,19 @@ fn a_large_file_is_judged_by_a_few_of_its_bytes() {
 #[test]
 fn the_hash_in_a_report_is_that_of_the_bytes_that_were_judged() {
     let server = serving(DANGEROUS.to_vec());
-    let said = scan_here(&server.url("/a.pkl"), &["--sha256"]);
+    let outcome = scan_here(&server.url("/a.pkl"), &["--sha256"]);
     let hash: String = Sha256::digest(DANGEROUS).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!((said.code, said.report["artifacts"][0]["sha256"].as_str()), (1, Some(hash.as_str())));
+    assert_eq!((outcome.code, outcome.report["artifacts"][0]["sha256"].as_str()), (1, Some(hash.as_str())));
     assert_eq!(server.requests().len(), 1);
 }
 
 #[test]
 fn harm_is_found_at_an_address_as_in_a_file() {
     let server = serving(DANGEROUS.to_vec());
-    let said = scan_here(&server.url("/a.pkl"), &[]);
-    assert_eq!((said.code, said.verdict()), (1, "dangerous"));
-    assert_eq!(said.report["artifacts"][0]["findings"][0]["callable"], "posix.system");
-    assert_eq!(said.bytes_read(), DANGEROUS.len() as u64);
+    let outcome = scan_here(&server.url("/a.pkl"), &[]);
+    assert_eq!((outcome.code, outcome.verdict()), (1, "dangerous"));
+    assert_eq!(outcome.report["artifacts"][0]["findings"][0]["callable"], "posix.system");
+    assert_eq!(outcome.bytes_read(), DANGEROUS.len() as u64);
 }
 
 #[test]
@@ -55,10 +55,10 @@ fn files_and_addresses_go_together_and_the_report_does_not_depend_on_threads() {
     std::fs::write(&file, DANGEROUS).expect("it can be written");
     let (file, address) = (file.to_str().expect("it is text"), server.url("/m.pt"));
     let reports = ["1", "7"].map(|jobs| {
-        let mut said = scan_here(&address, &["--jobs", jobs, file, &address]);
-        assert_eq!((said.code, said.report["summary"]["artifacts"].as_u64()), (1, Some(2)));
-        said.report["summary"]["bytes_read"].take();
-        said.report
+        let mut outcome = scan_here(&address, &["--jobs", jobs, file, &address]);
+        assert_eq!((outcome.code, outcome.report["summary"]["artifacts"].as_u64()), (1, Some(2)));
+        outcome.report["summary"]["bytes_read"].take();
+        outcome.report
     });
     assert_eq!(reports[0], reports[1]);
 }
@@ -68,11 +68,11 @@ fn a_server_that_knows_no_ranges_is_read_whole_within_the_budget() {
     let bytes = safetensors(3 << 20);
     let size = bytes.len() as u64;
     let server = Server::start(move |_| Reply::new(200, bytes.clone()));
-    let said = scan_here(&server.url("/w.safetensors"), &[]);
-    assert_eq!((said.code, said.verdict(), said.bytes_read()), (0, "clean", size));
-    let said = scan_here(&server.url("/w.safetensors"), &["--limit-remote-bytes", "1MiB"]);
-    assert!(said.error().contains("as a whole") && said.error().contains("--limit-remote-bytes"));
-    assert_eq!(said.bytes_read(), 0);
+    let outcome = scan_here(&server.url("/w.safetensors"), &[]);
+    assert_eq!((outcome.code, outcome.verdict(), outcome.bytes_read()), (0, "clean", size));
+    let outcome = scan_here(&server.url("/w.safetensors"), &["--limit-remote-bytes", "1MiB"]);
+    assert!(outcome.error().contains("as a whole") && outcome.error().contains("--limit-remote-bytes"));
+    assert_eq!(outcome.bytes_read(), 0);
 }
 
 #[test]
@@ -85,16 +85,16 @@ fn a_server_whose_versions_cannot_be_told_apart_is_read_whole() {
             let reply = honest(&bytes, "v1", request).without("ETag");
             weak.map_or(reply.clone(), |weak| reply.with("ETag", weak))
         });
-        let said = scan_here(&server.url("/w.safetensors"), &[]);
-        assert_eq!((said.code, said.bytes_read()), (0, size), "{}", said.report);
+        let outcome = scan_here(&server.url("/w.safetensors"), &[]);
+        assert_eq!((outcome.code, outcome.bytes_read()), (0, size), "{}", outcome.report);
         assert!(server.requests().iter().any(|request| request.range().is_none()));
     }
 }
 
 #[test]
 fn an_empty_file_is_not_scanned() {
-    let said = scan_here(&serving(Vec::new()).url("/a.pkl"), &[]);
-    assert_eq!((said.verdict(), said.report["artifacts"][0]["format"].as_str()), ("not_scanned", Some("empty")));
+    let outcome = scan_here(&serving(Vec::new()).url("/a.pkl"), &[]);
+    assert_eq!((outcome.verdict(), outcome.report["artifacts"][0]["format"].as_str()), ("not_scanned", Some("empty")));
 }
 
 /// Answers honestly at first, and from the second question on as `change` does.
@@ -109,10 +109,10 @@ fn turning(bytes: Vec<u8>, change: impl Fn(Reply, &Request) -> Reply + Send + Sy
 /// Scans a checkpoint of which the first answer is right and all others are not. It must not be clean, and says why.
 fn turned(change: impl Fn(Reply, &Request) -> Reply + Send + Sync + 'static, why: &str) {
     let server = turning(checkpoint(30, 20_000), change);
-    let said = scan_here(&server.url("/m.pt"), &["--limit-remote-stall", "400ms"]);
-    assert_eq!(said.code, 2, "{why}: {}", said.report);
-    assert_ne!(said.report["verdict"], "clean", "{why}");
-    assert!(said.report.to_string().contains(why), "{why}: {}", said.report);
+    let outcome = scan_here(&server.url("/m.pt"), &["--limit-remote-stall", "400ms"]);
+    assert_eq!(outcome.code, 2, "{why}: {}", outcome.report);
+    assert_ne!(outcome.report["verdict"], "clean", "{why}");
+    assert!(outcome.report.to_string().contains(why), "{why}: {}", outcome.report);
 }
 
 #[test]
@@ -197,10 +197,10 @@ fn who_stalls_is_left() {
         "the server stalls",
     );
     let server = Server::start(|_| Reply { stalls: true, length: Some(5), ..Reply::new(200, "") });
-    let said = scan_here(&server.url("/a.pkl"), &["--limit-remote-stall", "300ms"]);
-    assert!(said.error().contains("the server stalls"), "{}", said.error());
-    let said = scan_here(&server.url("/a.pkl"), &["--limit-time", "300ms"]);
-    assert!(said.error().contains("--limit-time"), "{}", said.error());
+    let outcome = scan_here(&server.url("/a.pkl"), &["--limit-remote-stall", "300ms"]);
+    assert!(outcome.error().contains("the server stalls"), "{}", outcome.error());
+    let outcome = scan_here(&server.url("/a.pkl"), &["--limit-time", "300ms"]);
+    assert!(outcome.error().contains("--limit-time"), "{}", outcome.error());
 }
 
 #[test]
@@ -209,9 +209,9 @@ fn what_a_server_refuses_is_not_scanned() {
         [(404, "not there"), (403, "forbidden"), (401, "credentials"), (500, "its own fault"), (418, "418")]
     {
         let server = Server::start(move |_| Reply::new(status, "no"));
-        let said = scan_here(&server.url("/a.pkl"), &[]);
-        assert!(said.error().contains(why), "{}", said.error());
-        assert_eq!(said.report["errors"][0]["path"], server.url("/a.pkl").as_str());
+        let outcome = scan_here(&server.url("/a.pkl"), &[]);
+        assert!(outcome.error().contains(why), "{}", outcome.error());
+        assert_eq!(outcome.report["errors"][0]["path"], server.url("/a.pkl").as_str());
     }
     // A port that was free a moment ago.
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
@@ -236,12 +236,12 @@ fn redirects_are_followed_anew_for_each_range() {
         "/store/signed?range=this" => honest(&bytes, "v1", request),
         _ => Reply::new(404, ""),
     });
-    let said = scan_here(&server.url("/m.pt"), &[]);
-    assert_eq!((said.code, said.verdict()), (0, "clean"), "{}", said.report);
+    let outcome = scan_here(&server.url("/m.pt"), &[]);
+    assert_eq!((outcome.code, outcome.verdict()), (0, "clean"), "{}", outcome.report);
     let targets: Vec<String> = server.requests().into_iter().map(|request| request.target).collect();
     let asked = targets.iter().filter(|target| *target == "/m.pt").count();
     assert_eq!(asked * 2, targets.len());
-    assert!(asked > 2 && !said.report.to_string().contains("signed"), "{targets:?}");
+    assert!(asked > 2 && !outcome.report.to_string().contains("signed"), "{targets:?}");
 }
 
 #[test]
@@ -251,8 +251,8 @@ fn redirects_end() {
     assert!(server.requests().len() < 10);
     for location in ["file:///etc/passwd", "gopher://x/", "http://a b/", ""] {
         let server = Server::start(move |_| Reply::redirect(location));
-        let said = scan_here(&server.url("/a.pkl"), &[]);
-        assert!(said.error().contains("redirect"), "{location}: {}", said.error());
+        let outcome = scan_here(&server.url("/a.pkl"), &[]);
+        assert!(outcome.error().contains("redirect"), "{location}: {}", outcome.error());
     }
 }
 
@@ -266,8 +266,8 @@ fn secrets_stay_with_their_host_and_out_of_all_that_is_printed() {
         _ => Reply::new(404, "hidden"),
     });
     let with_user = |path: &str| server.url(path).replacen("http://", "http://me:hidden@", 1);
-    let said = scan_here(&with_user("/a.pkl?key=hidden"), &[]);
-    assert_eq!(said.code, 0, "{}", said.report);
+    let outcome = scan_here(&with_user("/a.pkl?key=hidden"), &[]);
+    assert_eq!(outcome.code, 0, "{}", outcome.report);
     let expected = Some("Basic bWU6aGlkZGVu");
     assert!(server.requests().iter().all(|request| request.header("authorization") == expected));
     assert_eq!(server.requests().len(), 2);
@@ -277,8 +277,13 @@ fn secrets_stay_with_their_host_and_out_of_all_that_is_printed() {
     assert_eq!(failed.code, 2);
     let odd = scan_here(&with_user("/a b?key=hidden"), &[]);
     assert_eq!(odd.code, 4);
-    for said in [said, failed, odd] {
-        assert!(!format!("{}{}", said.report, said.stderr).contains("hidden"), "{} {}", said.report, said.stderr);
+    for outcome in [outcome, failed, odd] {
+        assert!(
+            !format!("{}{}", outcome.report, outcome.stderr).contains("hidden"),
+            "{} {}",
+            outcome.report,
+            outcome.stderr
+        );
     }
 }
 
@@ -290,8 +295,8 @@ fn a_token_is_not_sent_over_a_plain_connection() {
     let address = server.url("/a.pkl");
     assert_eq!(scan_with(&["--allow-http", "--allow-private", &address], &variables).code, 0);
     assert!(server.requests().iter().all(|request| request.header("authorization").is_none()));
-    let said = scan_with(&["--allow-http", "--allow-private", &address], &[("MODELSCAN_TOKEN", "hidden")]);
-    assert!(said.code == 4 && said.stderr.contains("MODELSCAN_TOKEN_HOST") && !said.stderr.contains("hidden"));
+    let outcome = scan_with(&["--allow-http", "--allow-private", &address], &[("MODELSCAN_TOKEN", "hidden")]);
+    assert!(outcome.code == 4 && outcome.stderr.contains("MODELSCAN_TOKEN_HOST") && !outcome.stderr.contains("hidden"));
 }
 
 #[test]
@@ -299,14 +304,14 @@ fn private_addresses_are_not_reached_unless_asked() {
     let server = serving(CLEAN.to_vec());
     let port = server.address.port();
     for host in ["127.0.0.1", "localhost", "127.1", "2130706433", "[::ffff:127.0.0.1]", "0.0.0.0"] {
-        let said = scan(&["--allow-http", &format!("http://{host}:{port}/a.pkl")]);
-        assert_eq!(said.code, 2, "{host}: {}", said.report);
-        let why = said.error();
+        let outcome = scan(&["--allow-http", &format!("http://{host}:{port}/a.pkl")]);
+        assert_eq!(outcome.code, 2, "{host}: {}", outcome.report);
+        let why = outcome.error();
         assert!(why.contains("--allow-private") || why.contains("not found"), "{host}: {why}");
     }
     for address in ["http://169.254.169.254/latest/meta-data", "http://[fd00:ec2::254]/", "http://100.100.100.200/"] {
-        let said = scan(&["--allow-http", "--limit-remote-stall", "1s", address]);
-        assert!(said.error().contains("--allow-private"), "{address}: {}", said.error());
+        let outcome = scan(&["--allow-http", "--limit-remote-stall", "1s", address]);
+        assert!(outcome.error().contains("--allow-private"), "{address}: {}", outcome.error());
     }
     assert!(server.requests().is_empty());
 }
@@ -314,8 +319,8 @@ fn private_addresses_are_not_reached_unless_asked() {
 #[test]
 fn plain_http_is_for_those_who_ask() {
     let server = serving(CLEAN.to_vec());
-    let said = scan(&["--allow-private", &server.url("/a.pkl")]);
-    assert!(said.code == 4 && said.stderr.contains("--allow-http"), "{}", said.stderr);
+    let outcome = scan(&["--allow-private", &server.url("/a.pkl")]);
+    assert!(outcome.code == 4 && outcome.stderr.contains("--allow-http"), "{}", outcome.stderr);
     assert!(server.requests().is_empty());
 }
 
@@ -323,14 +328,14 @@ fn plain_http_is_for_those_who_ask() {
 fn budgets_end_a_scan_and_say_so() {
     let server = serving(checkpoint(200, 20_000));
     let address = server.url("/m.pt");
-    let said = scan_here(&address, &["--limit-remote-requests", "4"]);
-    assert_eq!((said.code, said.verdict()), (2, "unproven"), "{}", said.report);
-    assert!(said.report.to_string().contains("--limit-remote-requests"));
+    let outcome = scan_here(&address, &["--limit-remote-requests", "4"]);
+    assert_eq!((outcome.code, outcome.verdict()), (2, "unproven"), "{}", outcome.report);
+    assert!(outcome.report.to_string().contains("--limit-remote-requests"));
     assert_eq!(server.requests().len(), 4);
-    let said = scan_here(&address, &["--limit-remote-bytes", "100KiB"]);
-    assert_eq!(said.code, 2);
-    assert!(said.report.to_string().contains("--limit-remote-bytes"));
-    assert!(said.bytes_read() <= 100 << 10);
+    let outcome = scan_here(&address, &["--limit-remote-bytes", "100KiB"]);
+    assert_eq!(outcome.code, 2);
+    assert!(outcome.report.to_string().contains("--limit-remote-bytes"));
+    assert!(outcome.bytes_read() <= 100 << 10);
 }
 
 #[test]
@@ -347,8 +352,8 @@ fn headers_are_read_many_at_a_time() {
         counter.fetch_sub(1, Relaxed);
         honest(&bytes, "v1", request)
     });
-    let said = scan_here(&server.url("/m.pt"), &[]);
-    assert_eq!((said.code, said.verdict()), (0, "clean"), "{}", said.report);
+    let outcome = scan_here(&server.url("/m.pt"), &[]);
+    assert_eq!((outcome.code, outcome.verdict()), (0, "clean"), "{}", outcome.report);
     let most = *most.lock().expect("nobody panics with it");
     assert!((4..=16).contains(&most), "{most} at once");
 }

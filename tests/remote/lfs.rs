@@ -2,7 +2,7 @@
 //! pointer is not scanned. The server is a real one on loopback that speaks the batch API, well or badly.
 
 use crate::models::{CLEAN, DANGEROUS, checkpoint, safetensors};
-use crate::said::{Said, scan, scan_here, scan_with};
+use crate::scan::{Outcome, scan, scan_here, scan_with};
 use fixtures::server::{Reply, Request, Server, honest};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -65,16 +65,16 @@ fn text(path: &Path) -> String {
     path.to_str().expect("it is text").to_owned()
 }
 
-fn artifact(said: &Said) -> &Value {
-    assert_eq!(said.report["artifacts"].as_array().map(Vec::len), Some(1), "{}", said.report);
-    &said.report["artifacts"][0]
+fn artifact(outcome: &Outcome) -> &Value {
+    assert_eq!(outcome.report["artifacts"].as_array().map(Vec::len), Some(1), "{}", outcome.report);
+    &outcome.report["artifacts"][0]
 }
 
 /// Why the only pointer was not scanned.
-fn unscanned(said: &Said) -> String {
-    let artifact = artifact(said);
+fn unscanned(outcome: &Outcome) -> String {
+    let artifact = artifact(outcome);
     assert_eq!(
-        (said.code, &artifact["verdict"], &artifact["format"]),
+        (outcome.code, &artifact["verdict"], &artifact["format"]),
         (2, &json!("not_scanned"), &json!("lfs-pointer"))
     );
     assert!(artifact.get("lfs").is_none());
@@ -87,18 +87,18 @@ fn an_object_of_the_local_store_is_scanned_in_place_of_its_pointer() {
     let bytes = safetensors(8 << 20);
     repository.keeps(&bytes);
     let path = repository.points("deep/in/m.safetensors", &bytes);
-    let said = scan(&[&path]);
-    let found = artifact(&said);
-    assert_eq!((said.code, &found["verdict"], &found["format"]), (0, &json!("clean"), &json!("safetensors")));
+    let outcome = scan(&[&path]);
+    let found = artifact(&outcome);
+    assert_eq!((outcome.code, &found["verdict"], &found["format"]), (0, &json!("clean"), &json!("safetensors")));
     assert_eq!(found["lfs"], json!({"oid": oid(&bytes), "size": bytes.len(), "integrity": "size"}));
     assert_eq!((&found["path"], &found["size"]), (&json!(path), &json!(bytes.len())));
-    assert!(said.bytes_read() < 80_000, "{}", said.bytes_read());
-    let said = scan(&[&path, "--lfs-verify"]);
-    assert_eq!(artifact(&said)["lfs"]["integrity"], "sha256");
-    assert!(said.bytes_read() > bytes.len() as u64);
-    let said = scan(&[&path, "--sha256"]);
+    assert!(outcome.bytes_read() < 80_000, "{}", outcome.bytes_read());
+    let outcome = scan(&[&path, "--lfs-verify"]);
+    assert_eq!(artifact(&outcome)["lfs"]["integrity"], "sha256");
+    assert!(outcome.bytes_read() > bytes.len() as u64);
+    let outcome = scan(&[&path, "--sha256"]);
     assert_eq!(
-        (&artifact(&said)["lfs"]["integrity"], &artifact(&said)["sha256"]),
+        (&artifact(&outcome)["lfs"]["integrity"], &artifact(&outcome)["sha256"]),
         (&json!("sha256"), &json!(oid(&bytes)))
     );
     assert!(unscanned(&scan(&[&path, "--lfs", "skip"])).contains("git lfs pull"));
@@ -109,8 +109,8 @@ fn harm_in_an_object_is_found_at_its_pointer() {
     let repository = Repository::new();
     repository.keeps(DANGEROUS);
     let path = repository.points("a.pkl", DANGEROUS);
-    let said = scan(&[&path]);
-    assert_eq!((said.code, &artifact(&said)["verdict"]), (1, &json!("dangerous")));
+    let outcome = scan(&[&path]);
+    assert_eq!((outcome.code, &artifact(&outcome)["verdict"]), (1, &json!("dangerous")));
 }
 
 #[test]
@@ -208,8 +208,8 @@ fn objects_are_fetched_by_ranges_with_one_question_for_all() {
         repository.points(&format!("models/{index}.pt"), bytes);
     }
     let folder = text(&repository.root.join("models"));
-    let said = scan_here(&folder, &["--lfs", "fetch"]);
-    assert_eq!((said.code, &said.report["summary"]["clean"]), (0, &json!(10)), "{}", said.report);
+    let outcome = scan_here(&folder, &["--lfs", "fetch"]);
+    assert_eq!((outcome.code, &outcome.report["summary"]["clean"]), (0, &json!(10)), "{}", outcome.report);
     let requests = server.requests();
     assert_eq!(requests.iter().filter(|request| request.method == "POST").count(), 1);
     for request in requests.iter().filter(|request| request.method == "GET") {
@@ -218,10 +218,10 @@ fn objects_are_fetched_by_ranges_with_one_question_for_all() {
         assert_ne!(request.range(), Some((0, 0)));
     }
     let all: usize = bytes.iter().map(Vec::len).sum();
-    assert!(said.bytes_read() < all as u64 / 30, "{} of {all}", said.bytes_read());
-    let lfs = &said.report["artifacts"][0]["lfs"];
+    assert!(outcome.bytes_read() < all as u64 / 30, "{} of {all}", outcome.bytes_read());
+    let lfs = &outcome.report["artifacts"][0]["lfs"];
     assert_eq!(lfs["integrity"], "range");
-    assert!(!said.report.to_string().contains("hidden"));
+    assert!(!outcome.report.to_string().contains("hidden"));
 }
 
 #[test]
@@ -232,8 +232,8 @@ fn without_ranges_the_whole_object_is_hashed() {
     });
     let repository = Repository::with_remote(&server);
     let path = repository.points("a.pkl", DANGEROUS);
-    let said = scan_here(&path, &["--lfs", "fetch"]);
-    assert_eq!((said.code, &artifact(&said)["lfs"]["integrity"]), (1, &json!("sha256")));
+    let outcome = scan_here(&path, &["--lfs", "fetch"]);
+    assert_eq!((outcome.code, &artifact(&outcome)["lfs"]["integrity"]), (1, &json!("sha256")));
     let server = store(&[CLEAN], |request, reply| match request.method.as_str() {
         "GET" => Reply::new(200, [&CLEAN[..3], b"]K\x09", &CLEAN[6..]].concat()),
         _ => reply,
@@ -250,8 +250,8 @@ fn who_wants_the_hash_has_the_fetched_object_hashed() {
     let repository = Repository::with_remote(&server);
     let path = repository.points("a.safetensors", &bytes);
     for flag in ["--sha256", "--lfs-verify"] {
-        let said = scan_here(&path, &["--lfs", "fetch", flag]);
-        assert_eq!((said.code, &artifact(&said)["lfs"]["integrity"]), (0, &json!("sha256")));
+        let outcome = scan_here(&path, &["--lfs", "fetch", flag]);
+        assert_eq!((outcome.code, &artifact(&outcome)["lfs"]["integrity"]), (0, &json!("sha256")));
     }
     // What is hashed and what is judged is one and the same answer.
     let gets = server.requests().into_iter().filter(|request| request.method == "GET");
@@ -322,8 +322,8 @@ fn nothing_is_fetched_unless_asked_and_what_is_here_is_not_fetched() {
     let path = repository.points("a.pkl", CLEAN);
     assert!(unscanned(&scan(&[&path])).contains("--lfs fetch"));
     repository.keeps(CLEAN);
-    let said = scan_here(&path, &["--lfs", "fetch"]);
-    assert_eq!((said.code, &artifact(&said)["lfs"]["integrity"]), (0, &json!("size")));
+    let outcome = scan_here(&path, &["--lfs", "fetch"]);
+    assert_eq!((outcome.code, &artifact(&outcome)["lfs"]["integrity"]), (0, &json!("size")));
     assert!(server.requests().is_empty());
     // Plain http and loopback are for those who ask, here too.
     let repository = Repository::with_remote(&server);
@@ -341,12 +341,13 @@ fn a_committed_setting_leads_to_no_other_host_and_gets_no_secret() {
     let url = server.url("/team/models.git/info/lfs");
     repository.write(".lfsconfig", format!("[lfs]\n\turl = {url}\n"));
     let path = repository.points("a.pkl", CLEAN);
-    let said = scan_here(&path, &["--lfs", "fetch"]);
-    assert!(unscanned(&said).contains(".lfsconfig names the server"));
+    let outcome = scan_here(&path, &["--lfs", "fetch"]);
+    assert!(unscanned(&outcome).contains(".lfsconfig names the server"));
     assert!(server.requests().is_empty());
     let variables = [("GITHUB_TOKEN", "hidden"), ("GITHUB_SERVER_URL", "https://github.example")];
-    let said = scan_with(&["--allow-http", "--allow-private", "--lfs", "fetch", "--lfs-url", &url, &path], &variables);
-    assert_eq!(said.code, 0, "{}", said.report);
+    let outcome =
+        scan_with(&["--allow-http", "--allow-private", "--lfs", "fetch", "--lfs-url", &url, &path], &variables);
+    assert_eq!(outcome.code, 0, "{}", outcome.report);
     assert!(server.requests().iter().all(|request| request.header("authorization").is_none()));
 }
 

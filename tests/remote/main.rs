@@ -4,6 +4,6 @@
 mod http;
 mod lfs;
 mod models;
-mod said;
+mod scan;
 mod tls;
 mod verdict_cache;

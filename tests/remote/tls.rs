@@ -1,7 +1,7 @@
 //! https, against a server with a certificate of its own: whom the scan believes, and where a token goes and where not.
 
 use crate::models::{CLEAN, checkpoint};
-use crate::said::{scan, scan_with};
+use crate::scan::{scan, scan_with};
 use fixtures::server::{Reply, Request, Server, honest};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -48,25 +48,25 @@ fn a_checkpoint_is_read_over_https_with_the_token_of_its_host() {
     let secure = Secure::start(move |request| honest(&bytes, "v1", request));
     let host = secure.server.address.to_string();
     let variables = [("MODELSCAN_TOKEN", "abc"), ("MODELSCAN_TOKEN_HOST", host.as_str())];
-    let said = scan_with(&["--allow-private", "--ca-file", secure.roots(), &secure.url("/m.pt")], &variables);
-    assert_eq!((said.code, said.verdict()), (0, "clean"), "{}", said.report);
+    let outcome = scan_with(&["--allow-private", "--ca-file", secure.roots(), &secure.url("/m.pt")], &variables);
+    assert_eq!((outcome.code, outcome.verdict()), (0, "clean"), "{}", outcome.report);
     let requests = secure.server.requests();
     assert!(requests.len() > 3 && requests.iter().all(|request| request.header("authorization") == Some("Bearer abc")));
-    assert!(!said.report.to_string().contains("abc"));
+    assert!(!outcome.report.to_string().contains("abc"));
 }
 
 #[test]
 fn who_cannot_prove_to_be_the_host_is_not_believed() {
     let secure = Secure::start(|request| honest(CLEAN, "v1", request));
-    let said = scan(&["--allow-private", &secure.url("/a.pkl")]);
-    assert!(said.error().contains("no secure connection"), "{}", said.error());
+    let outcome = scan(&["--allow-private", &secure.url("/a.pkl")]);
+    assert!(outcome.error().contains("no secure connection"), "{}", outcome.error());
     // Its certificate is for the address and not for the name.
     let named = secure.url("/a.pkl").replacen("127.0.0.1", "localhost", 1);
-    let said = scan(&["--allow-private", "--ca-file", secure.roots(), &named]);
-    assert!(!said.error().is_empty());
+    let outcome = scan(&["--allow-private", "--ca-file", secure.roots(), &named]);
+    assert!(!outcome.error().is_empty());
     let plain = Server::start(|request| honest(CLEAN, "v1", request));
-    let said = scan(&["--allow-private", &plain.url("/a.pkl").replacen("http://", "https://", 1)]);
-    assert!(!said.error().is_empty());
+    let outcome = scan(&["--allow-private", &plain.url("/a.pkl").replacen("http://", "https://", 1)]);
+    assert!(!outcome.error().is_empty());
     assert!(secure.server.requests().is_empty() && plain.requests().is_empty());
 }
 
@@ -82,15 +82,15 @@ fn a_redirect_takes_no_token_along_and_leads_never_down_to_http() {
     let both = both.to_str().expect("it is text");
     let host = secure.server.address.to_string();
     let variables = [("MODELSCAN_TOKEN", "abc"), ("MODELSCAN_TOKEN_HOST", host.as_str())];
-    let said = scan_with(&["--allow-private", "--ca-file", both, &secure.url("/a.pkl")], &variables);
-    assert_eq!(said.code, 0, "{}", said.report);
+    let outcome = scan_with(&["--allow-private", "--ca-file", both, &secure.url("/a.pkl")], &variables);
+    assert_eq!(outcome.code, 0, "{}", outcome.report);
     assert_eq!(
         secure.server.requests().first().and_then(|request| request.header("authorization")),
         Some("Bearer abc")
     );
     assert!(other.server.requests().iter().all(|request| request.header("authorization").is_none()));
-    let said = scan(&["--allow-private", "--allow-http", "--ca-file", both, &secure.url("/down")]);
-    assert!(said.error().contains("from https to http"), "{}", said.error());
+    let outcome = scan(&["--allow-private", "--allow-http", "--ca-file", both, &secure.url("/down")]);
+    assert!(outcome.error().contains("from https to http"), "{}", outcome.error());
     assert!(plain.requests().is_empty());
 }
 
@@ -100,7 +100,7 @@ fn certificates_that_are_none_are_refused() {
     let file = folder.path().join("roots.pem");
     for text in ["", "no PEM", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"] {
         std::fs::write(&file, text).expect("it can be written");
-        let said = scan(&["--ca-file", file.to_str().expect("it is text"), "https://models.example/a.pkl"]);
-        assert_eq!(said.code, 4, "{text}: {}", said.stderr);
+        let outcome = scan(&["--ca-file", file.to_str().expect("it is text"), "https://models.example/a.pkl"]);
+        assert_eq!(outcome.code, 4, "{text}: {}", outcome.stderr);
     }
 }

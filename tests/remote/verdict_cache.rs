@@ -2,7 +2,7 @@
 //! is not ours is not believed.
 
 use crate::models::{CLEAN, DANGEROUS, safetensors};
-use crate::said::{Said, scan, scan_with};
+use crate::scan::{Outcome, scan, scan_with};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -30,7 +30,7 @@ impl Place {
         self.root.join(name).to_str().expect("it is text").to_owned()
     }
 
-    fn scan(&self, path: &str, more: &[&str]) -> Said {
+    fn scan(&self, path: &str, more: &[&str]) -> Outcome {
         scan(&[&["--cache", &self.path("cache"), path], more].concat())
     }
 
@@ -55,9 +55,9 @@ impl Place {
     }
 }
 
-fn without_bytes(mut said: Said) -> Value {
-    said.report["summary"]["bytes_read"].take();
-    said.report
+fn without_bytes(mut outcome: Outcome) -> Value {
+    outcome.report["summary"]["bytes_read"].take();
+    outcome.report
 }
 
 #[test]
@@ -92,9 +92,9 @@ fn policy_comes_after_what_is_remembered() {
     let path = place.write("m/a.pkl", b"cmylib\nBlock\n)R.");
     assert_eq!(place.scan(&path, &["--fail-on", "high"]).code, 0);
     assert_eq!(place.entries().len(), 1);
-    let said = place.scan(&path, &["--sha256"]);
-    assert_eq!((said.code, said.verdict()), (1, "unproven"));
-    assert!(said.report["artifacts"][0]["sha256"].is_string());
+    let outcome = place.scan(&path, &["--sha256"]);
+    assert_eq!((outcome.code, outcome.verdict()), (1, "unproven"));
+    assert!(outcome.report["artifacts"][0]["sha256"].is_string());
 }
 
 #[test]
@@ -125,21 +125,21 @@ fn a_folder_that_is_not_ours_alone_or_that_is_scanned_is_refused() {
     let path = place.write("m/a.pkl", CLEAN);
     fs::create_dir(place.root.join("cache")).expect("it can be made");
     fs::set_permissions(place.root.join("cache"), fs::Permissions::from_mode(0o755)).expect("it is ours");
-    let said = place.scan(&path, &[]);
-    assert!(said.code == 4 && said.stderr.contains("chmod 700"), "{}", said.stderr);
-    let said = scan(&["--cache", &place.path("m/cache"), &place.path("m")]);
-    assert!(said.code == 4 && said.stderr.contains("inside what is scanned"), "{}", said.stderr);
+    let outcome = place.scan(&path, &[]);
+    assert!(outcome.code == 4 && outcome.stderr.contains("chmod 700"), "{}", outcome.stderr);
+    let outcome = scan(&["--cache", &place.path("m/cache"), &place.path("m")]);
+    assert!(outcome.code == 4 && outcome.stderr.contains("inside what is scanned"), "{}", outcome.stderr);
     assert!(!place.root.join("m/cache").exists());
-    let said = scan_with(&[&path], &[("MODELSCAN_CACHE", &place.path("m/a.pkl/x"))]);
-    assert_eq!(said.code, 4);
+    let outcome = scan_with(&[&path], &[("MODELSCAN_CACHE", &place.path("m/a.pkl/x"))]);
+    assert_eq!(outcome.code, 4);
 }
 
 #[test]
 fn large_files_are_not_hashed_for_it_unless_their_hash_is_wanted() {
     let place = Place::new();
     let path = place.write("m/a.safetensors", &safetensors(17 << 20));
-    let said = place.scan(&path, &[]);
-    assert!(said.code == 0 && said.bytes_read() < 1 << 20, "{}", said.bytes_read());
+    let outcome = place.scan(&path, &[]);
+    assert!(outcome.code == 0 && outcome.bytes_read() < 1 << 20, "{}", outcome.bytes_read());
     assert_eq!(place.entries().len(), 0);
     // It was written a moment ago, and might be again: not before it has rested may its verdict be kept.
     let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
@@ -162,9 +162,9 @@ fn an_object_whose_hash_was_verified_need_not_be_there_again() {
     // The content itself, by the same name.
     fs::create_dir(place.root.join("n")).expect("it can be made");
     assert_eq!(place.scan(&place.write("n/a.pkl", DANGEROUS), &[]).code, 1);
-    let said = place.scan(&path, &[]);
-    assert_eq!((said.code, said.verdict()), (1, "dangerous"), "{}", said.report);
-    assert_eq!(said.report["artifacts"][0]["lfs"]["integrity"], "sha256");
+    let outcome = place.scan(&path, &[]);
+    assert_eq!((outcome.code, outcome.verdict()), (1, "dangerous"), "{}", outcome.report);
+    assert_eq!(outcome.report["artifacts"][0]["lfs"]["integrity"], "sha256");
     assert_eq!(place.scan(&path, &["--lfs", "skip"]).code, 2);
     place.write("m/a.pkl", pointer(3).as_bytes());
     assert_eq!(place.scan(&path, &[]).code, 2);

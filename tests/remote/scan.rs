@@ -1,16 +1,16 @@
-//! Runs a scan and reads what it said.
+//! Runs `modelscan scan` and reads its report.
 
 use serde_json::Value;
 use std::process::Command;
 
-/// What a scan said.
-pub struct Said {
+/// Exit code, report and error output of a scan.
+pub struct Outcome {
     pub code: i32,
     pub report: Value,
     pub stderr: String,
 }
 
-impl Said {
+impl Outcome {
     /// The verdict on the only artifact.
     pub fn verdict(&self) -> &str {
         assert_eq!(self.report["artifacts"].as_array().map(Vec::len), Some(1), "{}", self.report);
@@ -28,11 +28,11 @@ impl Said {
     }
 }
 
-pub fn scan(args: &[&str]) -> Said {
+pub fn scan(args: &[&str]) -> Outcome {
     scan_with(args, &[])
 }
 
-pub fn scan_with(args: &[&str], variables: &[(&str, &str)]) -> Said {
+pub fn scan_with(args: &[&str], variables: &[(&str, &str)]) -> Outcome {
     let mut command = Command::new(env!("CARGO_BIN_EXE_modelscan"));
     command.args(["scan", "--isolated", "--format", "json"]).args(args);
     for name in [
@@ -51,10 +51,10 @@ pub fn scan_with(args: &[&str], variables: &[(&str, &str)]) -> Said {
     let output = command.envs(variables.iter().copied()).output().expect("the command runs");
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     let report = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
-    Said { code: output.status.code().unwrap_or(-1), report, stderr }
+    Outcome { code: output.status.code().unwrap_or(-1), report, stderr }
 }
 
-/// As on loopback it must be: plain and private.
-pub fn scan_here(address: &str, more: &[&str]) -> Said {
+/// Scans an address on loopback, which is plain HTTP and private.
+pub fn scan_here(address: &str, more: &[&str]) -> Outcome {
     scan(&[&["--allow-http", "--allow-private", address], more].concat())
 }
