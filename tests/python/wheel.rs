@@ -60,7 +60,8 @@ fn borrow_torch(named: &OsString, bin: &Path, folder: &Path) -> Result<(), Missi
 fn need(reason: &str) -> Need {
     let has = |words: &[&str]| words.iter().any(|word| reason.contains(word));
     match reason {
-        _ if has(&["torch", "transformers"]) => Need::Torch,
+        // Without torch, keras asks for jax.
+        _ if has(&["torch", "transformers", "jax"]) => Need::Torch,
         _ if has(&["needs Linux"]) => Need::Machine,
         _ if has(&["sandbox"]) => Need::Sandbox,
         _ => Need::Python,
@@ -70,14 +71,20 @@ fn need(reason: &str) -> Need {
 /// The skips in what unittest prints with `--verbose`: `test_a (test_b.C.test_a) ... skipped 'reason'`.
 fn skips(printed: &str) -> Vec<(&str, &str)> {
     let lines = printed.lines().filter_map(|line| line.split_once(" ... skipped "));
-    lines.map(|(test, reason)| (test, reason.trim_matches(['\'', '"']))).collect()
+    lines.map(|(test, reason)| (test, unquoted(reason))).collect()
+}
+
+/// Without the quotes that Python prints around a text.
+fn unquoted(text: &str) -> &str {
+    let inner = |quote: char| text.strip_prefix(quote)?.strip_suffix(quote);
+    inner('\'').or_else(|| inner('"')).unwrap_or(text)
 }
 
 #[test]
 fn skips_of_unittest_are_read() {
     let printed = "test_a (test_b.C.test_a) ... ok\ntest_d (test_b.C.test_d) ... skipped \"torch is not there: No module named 'torch'\"\n";
     let found = skips(printed);
-    assert_eq!(found, [("test_d (test_b.C.test_d)", "torch is not there: No module named 'torch")]);
+    assert_eq!(found, [("test_d (test_b.C.test_d)", "torch is not there: No module named 'torch'")]);
     assert_eq!(need(found[0].1), Need::Torch);
     assert_eq!(need("no sandbox on this host: no namespaces"), Need::Sandbox);
     assert_eq!(need("h5py is not there: No module named 'h5py'"), Need::Python);

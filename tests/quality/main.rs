@@ -5,4 +5,5 @@ mod architecture;
 mod corpus;
 mod dependencies;
 mod documents;
+mod run_script;
 mod totality;
