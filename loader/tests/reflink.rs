@@ -1,5 +1,5 @@
-//! Shared blocks, on file systems that have them: made in an image, mounted, and gone again. Where that cannot be done
-//! (no root, no mkfs, no loop device), it is said.
+//! Shared blocks, on file systems that have them: made in an image, mounted, and unmounted at the end. Skipped without root, mkfs or a
+//! loop device.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,

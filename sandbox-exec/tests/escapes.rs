@@ -1,4 +1,4 @@
-//! The escape suite, which is for Linux; elsewhere it says so.
+//! The escape suite, for Linux.
 
 #[cfg(target_os = "linux")]
 #[path = "escapes/suite.rs"]

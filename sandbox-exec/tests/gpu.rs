@@ -48,7 +48,7 @@ impl Drop for Nodes {
     }
 }
 
-/// Whether this can be tried here; says so aloud when not.
+/// Whether this can be tried here; skips the test if not.
 fn can_make_nodes() -> bool {
     if !possible() {
         return false;

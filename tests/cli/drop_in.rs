@@ -2,7 +2,7 @@
 //! report are the same, or the difference is one of those that `docs/drop-in.md` lists.
 //!
 //! `MODELSCAN_PYPI` names a Python that has the tool; without it an environment is made once and kept in the target
-//! folder. Where neither can be had, the test says why and compares nothing.
+//! folder. Where neither works, the test is skipped.
 
 use fixtures::venv::{Missing, venv};
 use fixtures::{Corpus, Need};
@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 const RELEASE: &str = "0.8.8";
 
 /// All deliberate differences: the first column of the table in the page, and whether the corpus must show it here.
-/// What is not seen here is about streams, flags and settings: `tests/cli/drop-in.toml` and `tests/cli/outputs.toml`.
+/// The others are about streams, flags and settings: `tests/cli/drop-in.toml` and `tests/cli/outputs.toml`.
 const DELIBERATE: [(&str, bool); 25] = [
     ("Keras models", false),
     ("`-r json` on standard output", false),

@@ -212,7 +212,7 @@ fn check(run: &Run, dir: &Path) -> (Vec<Difference>, String) {
     (wrong, format!("--- stdout\n{stdout}\n--- stderr\n{stderr}\n"))
 }
 
-/// What is in a folder, but for the mark that nothing is looked for above it.
+/// The names in a folder, without `.git`.
 fn names(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = entries.filter(|name| name != ".git").collect();

@@ -1,4 +1,4 @@
-//! `scan --changed-since`, over real repositories: what a change brings is scanned, and its own decisions do not hold.
+//! `scan --changed-since`, over real repositories: the files of a change are scanned, and its own configuration does not apply.
 
 use crate::repository::{BAD, GOOD, Printed, Repository, git};
 use serde_json::Value;
@@ -116,7 +116,7 @@ fn a_change_does_not_decide_about_itself() {
     let outside = here.dir.parent().unwrap();
     symlink("repository/modelscan.toml", outside.join("way.toml")).unwrap();
     assert_eq!(here.modelscan("", &[&SINCE[..], &["--config", "../way.toml"]].concat()).code, Some(4));
-    // What lies outside is no part of the change.
+    // Files outside are not part of the change.
     fs::write(outside.join("mine.toml"), IGNORE).unwrap();
     assert_eq!(scan(&here, "", &["--config", "../mine.toml"]).0, Some(0));
 }
@@ -365,7 +365,7 @@ fn a_pointer_is_judged_by_its_object() {
     let (code, _, printed) = scan(&here, "", &[]);
     assert_eq!(code, Some(1), "{printed:?}");
     assert!(printed.out.contains("echo loaded"), "{}", printed.out);
-    // An object on disk in place of the same pointer is no change; another one is.
+    // The object on disk in place of its pointer is not a change; another object is.
     here.write(&old_place, b"(lp0\n.");
     here.write("old.pkl", b"(lp0\n.");
     let (_, paths, _) = scan(&here, "", &["old.pkl"]);

@@ -1,4 +1,4 @@
-//! Real repositories for tests, each in a folder of its own, untouched by the configuration of whoever runs them.
+//! Git repositories for tests, each in a folder of its own. The configuration of the user does not apply.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -70,7 +70,7 @@ impl Repository {
     }
 }
 
-/// Git without anybody's configuration but the repository's.
+/// Git with the configuration of the repository only.
 pub fn git(dir: &Path) -> Command {
     let mut command = Command::new("git");
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {

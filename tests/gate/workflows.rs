@@ -32,7 +32,7 @@ fn tools() -> Option<&'static Path> {
     at.as_deref().inspect_err(|missing| missing.skip()).ok()
 }
 
-/// A tool, in the root, which asks nobody on the network.
+/// A tool, started in the root.
 fn tool(name: &str) -> Option<Command> {
     let mut command = Command::new(tools()?.join(name));
     command.current_dir(here()).env("NO_COLOR", "1");

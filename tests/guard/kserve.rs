@@ -66,7 +66,7 @@ fn a_folder_is_cleared_converted_and_put_in_its_place_once() {
     assert_eq!(names(&dest), FILLED);
     let check = Command::new(env!("CARGO_BIN_EXE_modelscan")).args(["lock", "--check"]).arg(&dest).status().unwrap();
     assert!(check.success());
-    // Started again: whatever the source is by now, the server gets what was cleared.
+    // Started again after the source changed: the server gets the files that were cleared.
     fs::write(folder.join("src/bad.pkl"), "cposix\nsystem\n(S'id'\ntR.").unwrap();
     assert_code(&init(&folder, &["src", "models"]), 0, "models is filled already: 3 files");
     fs::write(dest.join("config.json"), "[]").unwrap();
@@ -148,7 +148,7 @@ fn killed_at_any_moment_it_ends_whole_when_it_is_started_again() {
         std::thread::sleep(std::time::Duration::from_millis(15 * turn));
         child.kill().unwrap();
         child.wait().unwrap();
-        // Whoever finds the lock finds everything.
+        // The lock is written last.
         if folder.join("models/modelscan.lock").exists() {
             assert_eq!(names(&folder.join("models")).len(), 44);
         } else {

@@ -1,5 +1,5 @@
-//! `modelscan guard` with real servers (shells that wait to be told what to do): what they see, what they never see, and that
-//! nothing is left behind. What needs a mount namespace says so where there is none.
+//! `modelscan guard` with real servers, which are shells that take orders: the files that they see, the files that they never see,
+//! and that no copy is left behind. Tests of the mount namespace are skipped where there is none.
 
 use fixtures::{Need, skip};
 use std::ffi::OsStr;
@@ -64,7 +64,7 @@ impl Place {
     }
 }
 
-/// A server that does what it is told, line by line.
+/// A server that runs the lines of its input.
 struct Server {
     child: Child,
     out: BufReader<ChildStdout>,
@@ -263,7 +263,7 @@ fn what_is_refused_can_be_left_out() {
     for name in ["b.pkl", "tf_model.h5"] {
         assert!(stderr(&output).contains(&format!("warning: {name} is left out")), "{}", stderr(&output));
     }
-    // A lock holds for what is left out as well.
+    // A lock covers the files that are left out as well.
     let locked = place.folder.join("lock");
     let mut lock = Command::new(env!("CARGO_BIN_EXE_modelscan"));
     lock.args(["lock", "--record-dangerous", "-o"]).args([&locked, &place.models()]);

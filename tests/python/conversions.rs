@@ -1,5 +1,5 @@
 //! Conversions by the command, read back by the official Python reader, and random ones compared with torch where torch
-//! is there. `MODELSCAN_PYTHON` names the Python that is tried; what cannot run says why.
+//! is there. `MODELSCAN_PYTHON` names the Python.
 
 use fixtures::venv::{Missing, python, venv};
 use fixtures::{Need, skip};

@@ -111,7 +111,7 @@ fn the_wheel_installs_and_its_tests_pass() {
     let wheel = std::fs::read_dir(&wheels).unwrap().next().unwrap().unwrap().path();
     run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall"]).arg(&wheel))
         .unwrap();
-    // Elsewhere than in the sources: what is tested is what was installed.
+    // Not in the sources, so that the installed package is tested.
     let tested = Command::new(&python)
         .args(["-W", "ignore", "-m", "unittest", "discover", "--verbose", "--start-directory"])
         .arg(here().join("python/tests"))

@@ -54,7 +54,7 @@ fn findings(artifact: &Value) -> &[Value] {
     artifact["findings"].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// What was found, in a line for people.
+/// The findings in one line.
 fn summary(artifact: &Value) -> String {
     let found: Vec<String> = findings(artifact)
         .iter()

@@ -1,4 +1,4 @@
-//! Whatever the bytes: the scanner answers, in bounded time and memory, and always the same.
+//! For any bytes the scanner answers in bounded time and memory, and always the same.
 //!
 //! The bytes are fixtures and files of real libraries, mutated by a generator with a fixed seed, beside plain noise and
 //! streams that ask for as much memory as their length can buy. `MODELSCAN_TOTALITY_SEED` and
@@ -237,7 +237,7 @@ fn one_thread_and_four_write_the_same_report() {
         let name = name.replace('/', "-");
         fs::write(folder.0.join(format!("{case:03}-{name}")), bytes).unwrap();
     }
-    // Limits that many of these reach: what is cut off must not depend on who came first.
+    // Limits that many of these reach: the order of threads must not decide what is cut off.
     let low =
         ["--limit-members", "40", "--limit-unpacked-bytes", "200KB", "--limit-depth", "3", "--limit-findings", "5"];
     for limits in [&low[..], &[]] {
@@ -298,7 +298,7 @@ fn hungry() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// What is promised of memory, in KiB.
+/// The promised bound of memory, in KiB.
 #[cfg(target_os = "linux")]
 const MEMORY: u64 = 150 << 10;
 

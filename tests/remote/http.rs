@@ -1,5 +1,5 @@
-//! Scanning addresses, against a real server on loopback: honest ones, and all the ways in which one is not. What could
-//! not be read is never clean, and nothing secret travels further than it should.
+//! Scanning addresses, against a real server on loopback, honest or not. A file that was not read is never clean, and secrets go to
+//! their own host only.
 
 use crate::models::{CLEAN, DANGEROUS, checkpoint, safetensors};
 use crate::scan::{scan, scan_here, scan_with};
@@ -106,7 +106,7 @@ fn turning(bytes: Vec<u8>, change: impl Fn(Reply, &Request) -> Reply + Send + Sy
     })
 }
 
-/// Scans a checkpoint of which the first answer is right and all others are not. It must not be clean, and says why.
+/// Scans a checkpoint of which the first answer is right and all others are not. It must not be clean, and the report gives the reason.
 fn turned(change: impl Fn(Reply, &Request) -> Reply + Send + Sync + 'static, why: &str) {
     let server = turning(checkpoint(30, 20_000), change);
     let outcome = scan_here(&server.url("/m.pt"), &["--limit-remote-stall", "400ms"]);

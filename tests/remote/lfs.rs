@@ -1,4 +1,4 @@
-//! Git LFS pointers: the object is looked for in the repository's store and on its server, and where it cannot be had the
+//! Git LFS pointers: the object is looked for in the repository's store and on its server. Without it the
 //! pointer is not scanned. The server is a real one on loopback that speaks the batch API, well or badly.
 
 use crate::models::{CLEAN, DANGEROUS, checkpoint, safetensors};
@@ -154,7 +154,7 @@ fn working_trees_and_moved_stores_are_found() {
     assert_eq!(scan(&[&path]).code, 2);
     repository.write(".git/config", "[lfs]\n\tstorage = store\n");
     assert_eq!(scan(&[&path]).code, 0);
-    // What is committed has no say in that.
+    // Committed files do not decide that.
     repository.write(".git/config", "");
     repository.write(".lfsconfig", "[lfs]\n\tstorage = store\n");
     assert_eq!(scan(&[&path]).code, 2);
@@ -253,7 +253,7 @@ fn who_wants_the_hash_has_the_fetched_object_hashed() {
         let outcome = scan_here(&path, &["--lfs", "fetch", flag]);
         assert_eq!((outcome.code, &artifact(&outcome)["lfs"]["integrity"]), (0, &json!("sha256")));
     }
-    // What is hashed and what is judged is one and the same answer.
+    // The bytes that are hashed are the bytes that are judged.
     let gets = server.requests().into_iter().filter(|request| request.method == "GET");
     assert!(gets.map(|request| request.range()).eq([None, None]));
     let mut other = bytes.clone();
@@ -264,7 +264,7 @@ fn who_wants_the_hash_has_the_fetched_object_hashed() {
     });
     let repository = Repository::with_remote(&server);
     let path = repository.points("a.safetensors", &bytes);
-    // By ranges nobody can tell, and the report says so; the hash tells.
+    // Ranges cannot show it, and the report says so; the hash shows it.
     assert_eq!(artifact(&scan_here(&path, &["--lfs", "fetch"]))["lfs"]["integrity"], "range");
     assert!(unscanned(&scan_here(&path, &["--lfs", "fetch", "--sha256"])).contains("SHA-256"));
 }

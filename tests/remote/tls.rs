@@ -1,4 +1,4 @@
-//! https, against a server with a certificate of its own: whom the scan believes, and where a token goes and where not.
+//! HTTPS, against a server with its own certificate: which certificates are accepted, and which hosts get a token.
 
 use crate::models::{CLEAN, checkpoint};
 use crate::scan::{scan, scan_with};

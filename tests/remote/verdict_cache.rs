@@ -1,5 +1,4 @@
-//! Remembered verdicts: bytes that were seen before are not looked at again, whatever they depend on is compared, and what
-//! is not ours is not believed.
+//! The cache of verdicts: known bytes are not scanned again, all inputs of a verdict are compared, and forged entries are ignored.
 
 use crate::models::{CLEAN, DANGEROUS, safetensors};
 use crate::scan::{Outcome, scan, scan_with};

@@ -1,5 +1,5 @@
 //! A small runner: does the steps of `action.yml` in order, as GitHub's does, with files in place of its services. It reads that
-//! file itself, so that what is tested is what is shipped, and obeys the commands in the log as GitHub's does.
+//! file, so that the test and the release use the same steps, and obeys the commands in the log as GitHub's does.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 /// A job with this action as its only step.
 pub struct Job {
-    /// What stands in `${{ ... }}`, but for inputs and outputs.
+    /// The values of `${{ ... }}`, without inputs and outputs.
     pub context: BTreeMap<String, String>,
     pub inputs: BTreeMap<String, String>,
     pub env: BTreeMap<String, String>,

@@ -362,7 +362,7 @@ fn the_command_is_built_from_the_source_of_the_action_or_downloaded_by_its_hash(
     here.write("new.pkl", GOOD);
     let folder = here.dir.parent().unwrap().join("tools");
     fs::create_dir(&folder).unwrap();
-    // A cargo that notes what it was asked and takes what is built already.
+    // A cargo that records its arguments and copies the program that is built already.
     let script = format!(
         "#!/bin/sh\necho \"cargo $* in $PWD\"\nmkdir -p \"$CARGO_TARGET_DIR/release\"\ncp '{}' \"$CARGO_TARGET_DIR/release/\"\n",
         env!("CARGO_BIN_EXE_modelscan")

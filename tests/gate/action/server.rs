@@ -32,7 +32,7 @@ impl Server {
                 kept.lock().unwrap().push((head, asked));
                 let answer =
                     format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-                // Whoever asked may have seen enough.
+                // The client may have closed the connection.
                 _ = reader.get_mut().write_all(answer.as_bytes()).and_then(|()| reader.get_mut().write_all(&body));
             }
         });

@@ -182,7 +182,7 @@ fn the_opcode_table_is_that_of_pickletools() {
     }
 }
 
-/// The names in one line of `inspect`, whatever pickle of the file they stand in.
+/// The names in one line of `inspect`, from all pickles of the file.
 fn inspected(line: &str) -> Option<(PathBuf, Vec<(String, String)>)> {
     let report: serde_json::Value = serde_json::from_str(line).ok()?;
     let imports = report["pickles"].as_array()?.iter().filter_map(|pickle| pickle["imports"].as_array()).flatten();
@@ -219,7 +219,7 @@ fn the_command_reports_the_names_of_every_fixture() {
         for (stream, names) in &answers.names {
             let path = &paths[*stream];
             for name in names.keys() {
-                // what is no text is compared by the other test, which knows its readings
+                // the other test compares names that are not text, with their readings
                 let (Ok(module), Ok(attribute)) = (str::from_utf8(&name.0), str::from_utf8(&name.1)) else { continue };
                 let found =
                     reported.get(path).is_some_and(|names| names.iter().any(|(m, n)| m == module && n == attribute));

@@ -52,7 +52,7 @@ pub fn write_batch(path: &Path, streams: &[Vec<u8>]) -> std::io::Result<()> {
     std::fs::write(path, batch)
 }
 
-/// Runs the recorder; an error says why there is no answer.
+/// Runs the recorder. The error is the reason for a missing answer.
 pub fn record(python: &Path, batch: &Path, answers: &Path, streams: usize) -> Result<Answers, String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/agreement/recorder.py");
     let output = Command::new(python)

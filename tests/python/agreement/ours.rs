@@ -15,7 +15,7 @@ pub struct Imports {
     computed: bool,
     /// An argument crosses the end of a frame: reported as a disagreement, whatever the names.
     pub straddled: bool,
-    /// How and where each reading ends, for whoever looks into a miss.
+    /// How and where each reading ends, to explain a miss.
     pub ends: Vec<String>,
 }
 

@@ -101,7 +101,7 @@ impl Soup<'_> {
         self.stack.len().checked_sub(depth + 1).and_then(|at| self.stack.get(at)).copied()
     }
 
-    /// How many items stand above the last mark.
+    /// Number of items above the last mark.
     fn above_mark(&self) -> Option<usize> {
         self.stack.iter().rev().position(|kind| *kind == Mark)
     }
