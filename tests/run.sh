@@ -64,7 +64,7 @@ step "rustfmt" cargo fmt --all --check
 step "clippy" cargo clippy --workspace --all-targets -- -D warnings
 step "rustdoc" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 lint "typos" "$tools/typos"
-lint "ruff check" "$tools/ruff" check python
+lint "ruff check" "$tools/ruff" check --output-format=concise python
 lint "ruff format" "$tools/ruff" format --check python
 lint "mypy" types
 lint "shellcheck" scripts
