@@ -149,7 +149,7 @@ fn a_full_disk_is_said_and_left_empty() {
     std::fs::create_dir(&small).unwrap();
     let mount = |args: &[&str]| Command::new("mount").args(args).arg(&small).status().is_ok_and(|done| done.success());
     if !mount(&["-t", "tmpfs", "-o", "size=1m", "tmpfs"]) {
-        println!("skipped: this user may not mount a small disk");
+        fixtures::skip(fixtures::Need::Root, "this user may not mount a small disk");
         return;
     }
     let outcome = write(&source, &small.join("out.safetensors"), WriteOptions::default(), false);

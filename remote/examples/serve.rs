@@ -1,11 +1,7 @@
 //! Serves one file on loopback by ranges, each answer late by some milliseconds: what a scan of an address is measured
 //! against (`benches/remote.py`). Prints its address and goes on until it is killed.
 
-#[allow(dead_code)]
-#[path = "../../tests/remote/server.rs"]
-mod server;
-
-use server::{Reply, Request, Server};
+use fixtures::server::{Reply, Request, Server};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;

@@ -249,14 +249,9 @@ fn roots(pem: &[u8]) -> Result<RootCerts, String> {
 }
 
 #[cfg(test)]
-#[allow(dead_code)]
-#[path = "../../tests/remote/server.rs"]
-mod server;
-
-#[cfg(test)]
 mod tests {
-    use super::server::{Reply, Server};
     use super::*;
+    use fixtures::server::{Reply, Server};
 
     /// As on the internet, where one address is public and the other one is not.
     fn get(redirects: bool, host: &str) -> Result<u16, String> {

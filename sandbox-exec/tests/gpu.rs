@@ -13,6 +13,7 @@ mod walls;
 
 use walls::{Result, launcher, null, possible, request, run};
 
+use fixtures::Need;
 use sandbox_exec::{ExitReport, Outcome, Profile, Request, Size, Span, Stdio};
 
 /// The nodes are the machine's: one test at a time.
@@ -47,13 +48,13 @@ impl Drop for Nodes {
     }
 }
 
-/// Whether this can be tried here; says so aloud when not.
+/// Whether this can be tried here; skips the test if not.
 fn can_make_nodes() -> bool {
     if !possible() {
         return false;
     }
     if !rustix::process::geteuid().is_root() {
-        println!("SKIPPED: only root can make nodes that stand for GPUs");
+        fixtures::skip(Need::Root, "only root can make nodes that stand for GPUs");
         return false;
     }
     true
@@ -126,7 +127,8 @@ fn a_memory_quota_that_nothing_can_keep_is_refused_or_waived_by_name() -> Result
     request.gpu_memory = Some(Size(1 << 30));
     let (report, _) = run(&request)?;
     if report.enforced.gpu_memory.is_some() {
-        println!("SKIPPED: this machine has a driver, which keeps the quota: {:?}", report.enforced.gpu_memory);
+        let driver = report.enforced.gpu_memory;
+        fixtures::skip(Need::Machine, format!("this machine has a driver, which keeps the quota: {driver:?}"));
         return Ok(());
     }
     let why = report.reason.unwrap_or_default();
@@ -149,7 +151,8 @@ fn a_new_driver_limits_the_cgroup_of_the_run() -> Result<()> {
     request.gpu_memory = Some(Size(1 << 30));
     let report = driver.run(&request)?;
     if !report.enforced.memory.starts_with("cgroup") {
-        println!("SKIPPED: no cgroups here, and the driver limits nothing else: {:?}", report.reason);
+        let why = report.reason;
+        fixtures::skip(Need::Sandbox, format!("no cgroups here, and the driver limits nothing else: {why:?}"));
         return Ok(());
     }
     assert_eq!((report.code, report.enforced.gpu_memory.as_deref()), (0, Some("nvml")), "{:?}", report.reason);

@@ -12,6 +12,7 @@ mod walls;
 
 use walls::{Result, possible, request, run};
 
+use fixtures::Need;
 use sandbox_exec::{Hole, Host, Opening, Readable};
 
 const PYTHON: &str = "/usr/bin/python3";
@@ -19,7 +20,7 @@ const PYTHON: &str = "/usr/bin/python3";
 fn python_there() -> bool {
     let there = Path::new(PYTHON).exists();
     if !there {
-        println!("SKIPPED: no {PYTHON} to make requests inside");
+        fixtures::skip(Need::Python, format!("no {PYTHON} to make requests inside"));
     }
     there
 }
@@ -105,7 +106,7 @@ fn tls_goes_to_the_host_that_its_greeting_names_and_no_other() -> Result<()> {
         return Ok(());
     }
     let Some(server) = TlsServer::start()? else {
-        println!("SKIPPED: no openssl to make a certificate");
+        fixtures::skip(Need::Program, "no openssl to make a certificate");
         return Ok(());
     };
     let port = server.port;

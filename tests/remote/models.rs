@@ -41,7 +41,7 @@ pub fn checkpoint(records: usize, floats: usize) -> Vec<u8> {
     zip.finish()
 }
 
-/// Writes stored entries. A checksum of 0 stands for one that was not written.
+/// Writes stored entries. A checksum of 0 means that none was written.
 #[derive(Default)]
 struct Zip {
     file: Vec<u8>,
@@ -59,7 +59,7 @@ impl Zip {
         common.extend((name.len() as u16).to_le_bytes());
         common.extend([0, 0]);
         self.file.extend([b"PK\x03\x04", &common[..], name.as_bytes(), content].concat());
-        // Before it who wrote it; behind it comment, disk, attributes, and where the local header stands.
+        // Before it the version of the writer; behind it comment, disk, attributes, and the offset of the local header.
         self.directory
             .extend([b"PK\x01\x02", &[20, 0][..], &common[..], &[0; 10][..], &at[..], name.as_bytes()].concat());
         self.entries += 1;

@@ -56,7 +56,7 @@ pub(crate) fn main() -> Result<()> {
 fn both(home: &Path) -> Result<()> {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        println!("not run as root: the suite runs as this user only");
+        fixtures::skip(fixtures::Need::Root, "not root: the suite runs as this user only");
         return suite(home, "an ordinary user", &WEAKER, false);
     }
     suite(home, "root", &[], true)?;

@@ -3,7 +3,7 @@
 //! *Transparent*: frames do not exist (`loads`, and files that show what is ahead). *Lossy*: an argument that crosses
 //! the end of a frame drops what was left of the frame and is taken from behind it (the C unpickler before 3.13.15 and
 //! 3.14.7, from files without `peek`; cpython gh-154848). Both agree on every stream that CPython's pickler writes.
-//! The exact rules, measured: `tests/agreement/NOTES.md`.
+//! The exact rules, measured: `tests/python/agreement/NOTES.md`.
 
 use super::opcode::Argument;
 use crate::io::source::Source;
