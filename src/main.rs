@@ -10,7 +10,6 @@ mod exit;
 mod file;
 mod git;
 mod limit;
-mod quantity;
 mod render;
 mod terminal;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::gpu::{Gpu, Means, Quota};
-use crate::quantity::Size;
+use quantity::ByteSize;
 use crate::sys::Nvml;
 use crate::watchdog;
 
@@ -96,7 +96,7 @@ impl Kept {
     pub(crate) fn exceeded(&self) -> Option<String> {
         let watch = self.watch.as_ref()?;
         if watch.used.load(Ordering::Relaxed) > self.quota.bytes {
-            return Some(format!("used more than {} of the GPU's memory", Size(self.quota.bytes)));
+            return Some(format!("used more than {} of the GPU's memory", ByteSize(self.quota.bytes)));
         }
         // An MPS daemon limits its clients whether or not anybody watches.
         let blind = self.quota.means == Means::Watch && watch.blind.load(Ordering::Relaxed);

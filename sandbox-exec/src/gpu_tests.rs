@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::profile::Profile;
-use crate::quantity::Size;
+use quantity::ByteSize;
 
 struct Made(PathBuf);
 
@@ -44,7 +44,7 @@ fn made(name: &str, mps: bool) -> std::io::Result<Made> {
 
 fn find(made: &Made, which: &str, quota: Option<u64>, told: Result<Told, String>) -> Result<Gpu, Error> {
     let mut request = Request::new(Profile::load("gpu-eval")?, ["true"]);
-    request.gpu_memory = quota.map(Size);
+    request.gpu_memory = quota.map(ByteSize);
     let [dev, proc, mps] = ["dev", "proc", "mps"].map(|name| made.0.join(name));
     Host { dev: &dev, proc: &proc, mps: &mps }.find(which, &request, &|_| told.clone())
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::hole::Hole;
-use crate::quantity::{Size, Span};
+use quantity::{ByteSize, TimeSpan};
 
 /// Everything that a run may use.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -45,46 +45,46 @@ pub struct Profile {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Limits {
     /// Memory of everything inside: pages, tmpfs, memory files, pipes, kernel objects.
-    pub memory: Size,
+    pub memory: ByteSize,
     /// Processors' worth of time.
     pub cpus: f64,
     /// Processors that may be used, as `0,2-3`.
     pub cpu_set: Option<String>,
     /// Processes and threads.
     pub pids: u32,
-    /// Size of `/tmp`.
-    pub scratch: Size,
+    /// ByteSize of `/tmp`.
+    pub scratch: ByteSize,
     /// Files in `/tmp`, and in `/out`.
     pub inodes: u64,
     /// Wall clock.
-    pub timeout: Span,
+    pub timeout: TimeSpan,
     /// Standard output and error together.
-    pub output: Size,
+    pub output: ByteSize,
     /// All of `/out` together.
-    pub out: Size,
+    pub out: ByteSize,
     /// Files that may leave `/out`.
     pub out_files: u64,
     /// Open files of one process.
     pub open_files: u64,
     /// Memory that one process may pin.
-    pub locked_memory: Size,
+    pub locked_memory: ByteSize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            memory: Size(2 << 30),
+            memory: ByteSize(2 << 30),
             cpus: 1.0,
             cpu_set: None,
             pids: 64,
-            scratch: Size(64 << 20),
+            scratch: ByteSize(64 << 20),
             inodes: 10_000,
-            timeout: Span(std::time::Duration::from_secs(30)),
-            output: Size(16 << 20),
-            out: Size(64 << 20),
+            timeout: TimeSpan(std::time::Duration::from_secs(30)),
+            output: ByteSize(16 << 20),
+            out: ByteSize(64 << 20),
             out_files: 1_000,
             open_files: 1_024,
-            locked_memory: Size(1 << 20),
+            locked_memory: ByteSize(1 << 20),
         }
     }
 }

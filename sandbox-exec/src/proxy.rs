@@ -16,7 +16,7 @@ use crate::exit_report::{Violation, Violations};
 use crate::hole::Hole;
 use crate::plan::Plan;
 use crate::request_line::{self, Asked, Target};
-use addresses::is_public;
+use ip_scope::is_globally_routable;
 
 /// Connections at one time; more are closed at once.
 const MOST: usize = 64;
@@ -182,7 +182,7 @@ impl Shared {
             .to_socket_addrs()
             .map_err(|e| format!("the name cannot be looked up: {e}"))?
             .collect();
-        let usable: Vec<_> = found.iter().filter(|address| self.private || is_public(address.ip())).collect();
+        let usable: Vec<_> = found.iter().filter(|address| self.private || is_globally_routable(address.ip())).collect();
         if usable.is_empty() {
             let first = found.first().map_or_else(String::new, |address| address.ip().to_string());
             return Err(format!("the name leads to {first}, which is not public"));

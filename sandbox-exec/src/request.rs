@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::profile::Profile;
-use crate::quantity::Size;
+use quantity::ByteSize;
 
 /// A run that is asked for.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -20,7 +20,7 @@ pub struct Request {
     /// The one GPU, by number or UUID.
     pub gpu: Option<String>,
     /// Its memory quota.
-    pub gpu_memory: Option<Size>,
+    pub gpu_memory: Option<ByteSize>,
     /// Keys of `enforced` that this host may lack.
     pub weaker: Vec<String>,
 }

@@ -12,7 +12,7 @@ mod walls;
 
 use walls::{Result, launcher, null, possible, request, run};
 
-use sandbox_exec::{Outcome, Size, Span, Stdio};
+use sandbox_exec::{Outcome, ByteSize, TimeSpan, Stdio};
 
 /// Held by a test that leaves cgroups for a moment, and by one that looks whether there are any.
 static CGROUPS: Mutex<()> = Mutex::new(());
@@ -46,7 +46,7 @@ fn a_supervisor_that_is_killed_takes_everything_along() -> Result<()> {
     }
     let _alone = CGROUPS.lock().map_err(|_| "another test broke")?;
     let mut request = request(&["sleep", "31.25"])?;
-    request.profile.limits.timeout = Span(Duration::from_secs(20));
+    request.profile.limits.timeout = TimeSpan(Duration::from_secs(20));
     let alive = || {
         let told = Command::new("pgrep").args(["-f", "^sleep 31.25$"]).output();
         told.map(|out| String::from_utf8_lossy(&out.stdout).lines().count()).unwrap_or(0)
@@ -146,7 +146,7 @@ fn a_reader_who_does_not_read_holds_nothing_up() -> Result<()> {
         "-c",
         "while :; do echo yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy; done",
     ])?;
-    request.profile.limits.timeout = Span(Duration::from_millis(500));
+    request.profile.limits.timeout = TimeSpan(Duration::from_millis(500));
     let (unread, write) = std::io::pipe()?;
     let began = Instant::now();
     let report = launcher().run(&request, Stdio { input: None, output: write.into(), errors: null()? });
@@ -190,7 +190,7 @@ fn a_full_disk_is_told_and_no_half_file_is_left() -> Result<()> {
     let ran =
         request(&["sh", "-c", "cd /out; echo small > a; head -c 1000000 /dev/zero > b"]).and_then(|mut request| {
             request.out = Some(folder.clone());
-            request.profile.limits.out = Size(4 << 20);
+            request.profile.limits.out = ByteSize(4 << 20);
             run(&request)
         });
     let left: Vec<_> = fs::read_dir(&folder)?.flatten().map(|entry| entry.file_name()).collect();
@@ -210,7 +210,7 @@ fn memory_that_runs_out_ends_the_run_and_not_the_supervisor() -> Result<()> {
         return Ok(());
     }
     let mut request = request(&["sh", "-c", "x=a; while :; do x=$x$x; done"])?;
-    request.profile.limits.memory = Size(64 << 20);
+    request.profile.limits.memory = ByteSize(64 << 20);
     let (report, _) = run(&request)?;
     if report.enforced.memory.starts_with("cgroup") {
         assert_eq!((report.outcome, report.code), (Outcome::Memory, 137), "{:?}", report.reason);

@@ -13,7 +13,7 @@ mod walls;
 
 use walls::{Result, launcher, null, possible, request, run};
 
-use sandbox_exec::{ExitReport, Outcome, Profile, Request, Size, Span, Stdio};
+use sandbox_exec::{ExitReport, Outcome, Profile, Request, ByteSize, TimeSpan, Stdio};
 
 /// The nodes are the machine's: one test at a time.
 static NODES: Mutex<()> = Mutex::new(());
@@ -62,7 +62,7 @@ fn can_make_nodes() -> bool {
 fn gpu_request(script: &str) -> Result<Request> {
     let mut request = request(&["bash", "-c", script])?;
     request.profile = Profile::load("gpu-eval")?;
-    request.profile.limits.timeout = Span(Duration::from_secs(10));
+    request.profile.limits.timeout = TimeSpan(Duration::from_secs(10));
     request.gpu = Some("77".into());
     Ok(request)
 }
@@ -123,7 +123,7 @@ fn a_memory_quota_that_nothing_can_keep_is_refused_or_waived_by_name() -> Result
     let _alone = NODES.lock().map_err(|_| "another test broke")?;
     let _nodes = Nodes::make()?;
     let mut request = gpu_request("true")?;
-    request.gpu_memory = Some(Size(1 << 30));
+    request.gpu_memory = Some(ByteSize(1 << 30));
     let (report, _) = run(&request)?;
     if report.enforced.gpu_memory.is_some() {
         println!("SKIPPED: this machine has a driver, which keeps the quota: {:?}", report.enforced.gpu_memory);
@@ -146,7 +146,7 @@ fn a_new_driver_limits_the_cgroup_of_the_run() -> Result<()> {
     let _nodes = Nodes::make()?;
     let driver = Driver::compile("new", false)?;
     let mut request = gpu_request("true")?;
-    request.gpu_memory = Some(Size(1 << 30));
+    request.gpu_memory = Some(ByteSize(1 << 30));
     let report = driver.run(&request)?;
     if !report.enforced.memory.starts_with("cgroup") {
         println!("SKIPPED: no cgroups here, and the driver limits nothing else: {:?}", report.reason);
@@ -172,7 +172,7 @@ fn with_an_old_driver_who_uses_too_much_is_killed() -> Result<()> {
     let _nodes = Nodes::make()?;
     let driver = Driver::compile("old", true)?;
     let mut request = gpu_request("exec 3<>/proc/self/comm; printf gpu-hog >&3; sleep 8; :")?;
-    request.gpu_memory = Some(Size(1 << 30));
+    request.gpu_memory = Some(ByteSize(1 << 30));
     let report = driver.run(&request)?;
     let reason = report.reason.clone().unwrap_or_default();
     assert_eq!((report.outcome, report.code), (Outcome::Memory, 137), "{reason}");
@@ -180,7 +180,7 @@ fn with_an_old_driver_who_uses_too_much_is_killed() -> Result<()> {
     assert!(reason.contains("1GiB of the GPU's memory") && report.wall_ms < 5_000, "{reason} {}", report.wall_ms);
     assert!(report.violations.iter().any(|violation| violation.what == "gpu_memory"));
     // The same within the quota.
-    request.gpu_memory = Some(Size(3 << 30));
+    request.gpu_memory = Some(ByteSize(3 << 30));
     request.command.argv[2] = "exec 3<>/proc/self/comm; printf gpu-hog >&3; sleep 0.4; :".into();
     let report = driver.run(&request)?;
     assert_eq!((report.outcome, report.code), (Outcome::Exited, 0), "{:?}", report.reason);

@@ -9,7 +9,7 @@ mod walls;
 
 use walls::{Result, launcher, null, possible, request, run};
 
-use sandbox_exec::{Host, Outcome, Pool, Readable, Size, Span, Stdio, Variable};
+use sandbox_exec::{Host, Outcome, Pool, Readable, ByteSize, TimeSpan, Stdio, Variable};
 
 #[test]
 fn codes_are_those_of_the_contract() -> Result<()> {
@@ -36,7 +36,7 @@ fn bad_input_is_an_error_that_says_what_to_do() -> Result<()> {
     let mut address = request(&["true"])?;
     address.profile.network.push(Host { host: "10.0.0.1".into(), why: "test".into() });
     let mut small = request(&["true"])?;
-    small.profile.limits.memory = Size(1);
+    small.profile.limits.memory = ByteSize(1);
     let mut gpu = request(&["true"])?;
     gpu.gpu = Some("99".into());
     for (request, told) in [(missing, "/no/such"), (address, "10.0.0.1"), (small, "4MiB"), (gpu, "nvidia99")] {
@@ -54,7 +54,7 @@ fn everything_is_dead_soon_after_the_time_limit() -> Result<()> {
         return Ok(());
     }
     let mut request = request(&["sh", "-c", "trap '' TERM; (while :; do :; done) & while :; do :; done"])?;
-    request.profile.limits.timeout = Span(Duration::from_millis(500));
+    request.profile.limits.timeout = TimeSpan(Duration::from_millis(500));
     let (report, _) = run(&request)?;
     assert_eq!((report.outcome, report.code), (Outcome::TimedOut, 124));
     println!("ended {} ms after the limit", report.wall_ms.saturating_sub(500));

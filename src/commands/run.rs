@@ -82,9 +82,9 @@ fn tell(report: &ExitReport) {
     }
 }
 
-fn size<T: FromStr<Err = String>>(option: &str, text: Option<&String>, into: &mut T) -> Result<(), Error> {
+fn override_quantity<T: FromStr<Err = quantity::Error>>(option: &str, text: Option<&String>, into: &mut T) -> Result<(), Error> {
     if let Some(text) = text {
-        *into = text.parse().map_err(|why| Error::Request(format!("{option}: {why}")))?;
+        *into = text.parse().map_err(|error| Error::Request(format!("{option}: {error}")))?;
     }
     Ok(())
 }
@@ -96,11 +96,11 @@ fn request(args: &RunArgs) -> Result<Request, Error> {
     }
     let mut profile = Profile::load(&args.profile)?;
     let limits = &mut profile.limits;
-    size("--scratch", args.scratch.as_ref(), &mut limits.scratch)?;
-    size("--memory", args.memory.as_ref(), &mut limits.memory)?;
-    size("--timeout", args.timeout.as_ref(), &mut limits.timeout)?;
-    size("--output-limit", args.output_limit.as_ref(), &mut limits.output)?;
-    size("--out-limit", args.out_limit.as_ref(), &mut limits.out)?;
+    override_quantity("--scratch", args.scratch.as_ref(), &mut limits.scratch)?;
+    override_quantity("--memory", args.memory.as_ref(), &mut limits.memory)?;
+    override_quantity("--timeout", args.timeout.as_ref(), &mut limits.timeout)?;
+    override_quantity("--output-limit", args.output_limit.as_ref(), &mut limits.output)?;
+    override_quantity("--out-limit", args.out_limit.as_ref(), &mut limits.out)?;
     limits.cpus = args.cpus.unwrap_or(limits.cpus);
     limits.pids = args.pids.unwrap_or(limits.pids);
     profile.read.extend(args.ro.iter().map(|text| readable(text)));

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio as Std};
 use std::time::{Duration, Instant};
 
-use sandbox_exec::{Enforced, ExitReport, Launcher, Outcome, Profile, Readable, Request, Size, Span, Stdio};
+use sandbox_exec::{Enforced, ExitReport, Launcher, Outcome, Profile, Readable, Request, ByteSize, TimeSpan, Stdio};
 
 #[path = "stage.rs"]
 mod stage;
@@ -206,12 +206,12 @@ fn request(home: &Path, attempt: &Attempt, stage: &Stage, weaker: &[&str], out: 
     };
     profile.read.push(readable(home.join("bin"), "/attempts"));
     profile.read.push(readable(stage.folder.join("input"), "/input"));
-    profile.limits.memory = Size(96 << 20);
+    profile.limits.memory = ByteSize(96 << 20);
     profile.limits.cpus = 0.5;
-    profile.limits.timeout = Span(TIMEOUT);
-    profile.limits.scratch = Size(16 << 20);
-    profile.limits.out = Size(OUT_LIMIT);
-    profile.limits.output = Size(OUTPUT_LIMIT);
+    profile.limits.timeout = TimeSpan(TIMEOUT);
+    profile.limits.scratch = ByteSize(16 << 20);
+    profile.limits.out = ByteSize(OUT_LIMIT);
+    profile.limits.output = ByteSize(OUTPUT_LIMIT);
     let file = attempt.program.file_name().unwrap_or_default();
     let mut argv = vec![Path::new("/attempts").join(file).into_os_string(), "INPUT=/input".into()];
     argv.extend(stage.told.iter().map(Into::into));
