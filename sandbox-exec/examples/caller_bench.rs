@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     drop(held);
     let mut times = Vec::new();
     for _ in 0..RUNS {
-        let mut pool = Pool::warm(Launcher::at(&path), request.clone(), 1)?;
+        let mut pool = Pool::new(Launcher::at(&path), request.clone(), 1)?;
         let (stdio, start) = (stdio()?, Instant::now());
         times.push(ended(start, pool.run(&request.command, stdio).code)?);
     }

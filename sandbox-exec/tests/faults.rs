@@ -8,11 +8,11 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-mod walls;
+mod support;
 
-use walls::{Result, launcher, null, possible, request, run};
+use support::{Result, launcher, null, possible, request, run};
 
-use sandbox_exec::{Outcome, ByteSize, TimeSpan, Stdio};
+use sandbox_exec::{ByteSize, Outcome, Stdio, TimeSpan};
 
 /// Held by a test that leaves cgroups for a moment, and by one that looks whether there are any.
 static CGROUPS: Mutex<()> = Mutex::new(());
@@ -81,7 +81,7 @@ fn a_supervisor_that_is_killed_takes_everything_along() -> Result<()> {
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(alive(), 0, "the command outlived its supervisor");
     // The empty cgroups of a killed supervisor are swept by the next run.
-    run(&walls::request(&["true"])?)?;
+    run(&support::request(&["true"])?)?;
     assert_eq!(leftovers(), Vec::<String>::new());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! GPUs without a GPU: nodes of NVIDIA's major that `mknod` makes, and a driver's library made of a few lines of C. Opening a node that no
+//! GPUs without a GPU: nodes of NVIDIA's major that `mknod` makes, and a driver's library made of a few lines of C. Grant a node that no
 //! driver stands behind says ENXIO where the rules let it through, and EPERM or ENOENT where they do not.
 
 #![cfg(target_os = "linux")]
@@ -9,11 +9,11 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
-mod walls;
+mod support;
 
-use walls::{Result, launcher, null, possible, request, run};
+use support::{Result, launcher, null, possible, request, run};
 
-use sandbox_exec::{ExitReport, Outcome, Profile, Request, ByteSize, TimeSpan, Stdio};
+use sandbox_exec::{ByteSize, ExitReport, Outcome, Profile, Request, Stdio, TimeSpan};
 
 /// The nodes are the machine's: one test at a time.
 static NODES: Mutex<()> = Mutex::new(());
@@ -88,7 +88,7 @@ impl Driver {
     }
 
     fn run(&self, request: &Request) -> Result<ExitReport> {
-        let launcher = launcher().variable("LD_LIBRARY_PATH", &self.0).variable("FAKE_NVML", self.0.join("asked"));
+        let launcher = launcher().env("LD_LIBRARY_PATH", &self.0).env("FAKE_NVML", self.0.join("asked"));
         Ok(launcher.run(request, Stdio { input: None, output: null()?, errors: null()? }))
     }
 }
@@ -131,7 +131,7 @@ fn a_memory_quota_that_nothing_can_keep_is_refused_or_waived_by_name() -> Result
     }
     let why = report.reason.unwrap_or_default();
     assert!(report.code == 125 && why.contains("gpu_memory") && why.contains("libnvidia-ml"), "{why}");
-    request.weaker.push("gpu_memory".into());
+    request.allow_degraded.push("gpu_memory".into());
     let (report, _) = run(&request)?;
     assert_eq!((report.code, report.enforced.gpu_memory.as_deref()), (0, Some("none")), "{:?}", report.reason);
     Ok(())

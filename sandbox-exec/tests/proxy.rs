@@ -8,11 +8,11 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio as Std};
 
-mod walls;
+mod support;
 
-use walls::{Result, possible, request, run};
+use support::{Result, possible, request, run};
 
-use sandbox_exec::{Hole, Host, Opening, Readable};
+use sandbox_exec::{AllowedHost, Grant, Permission, ReadOnlyPath};
 
 const PYTHON: &str = "/usr/bin/python3";
 
@@ -42,11 +42,11 @@ fn only_named_hosts_are_reached() -> Result<()> {
         "import urllib.request as u\nfor a in ('localhost:{port}', '127.0.0.1:{port}', 'example.com'):\n try: print(u.urlopen('http://'+a+'/', timeout=5).read())\n except Exception as e: print(e)"
     );
     let mut request = request(&[PYTHON, "-c", &script])?;
-    request.profile.network.push(Host { host: format!("localhost:{port}"), why: "test".into() });
+    request.profile.network.push(AllowedHost { host: format!("localhost:{port}"), why: "test".into() });
     let (report, text) = run(&request)?;
     assert_eq!(text.matches("403").count(), 3, "a private address without its opening: {text}");
     assert!(report.network.is_empty());
-    request.profile.allow.push(Opening { name: Hole::NetPrivate, why: "test".into() });
+    request.profile.allow.push(Grant { name: Permission::NetPrivate, why: "test".into() });
     let (report, text) = run(&request)?;
     assert_eq!((text.matches("hello").count(), text.matches("403").count()), (1, 2), "{text}");
     assert_eq!(report.network, [format!("localhost:{port}")]);
@@ -128,9 +128,9 @@ fn tls_goes_to_the_host_that_its_greeting_names_and_no_other() -> Result<()> {
     let certificate = server.folder.join("certificate");
     fs::set_permissions(&certificate, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     let dest = Some("/certificate".into());
-    request.profile.read.push(Readable { path: certificate, dest, why: "test".into(), optional: false });
-    request.profile.network.push(Host { host: format!("localhost:{port}"), why: "test".into() });
-    request.profile.allow.push(Opening { name: Hole::NetPrivate, why: "test".into() });
+    request.profile.read.push(ReadOnlyPath { path: certificate, dest, why: "test".into(), optional: false });
+    request.profile.network.push(AllowedHost { host: format!("localhost:{port}"), why: "test".into() });
+    request.profile.allow.push(Grant { name: Permission::NetPrivate, why: "test".into() });
     let (report, text) = run(&request)?;
     assert_eq!(
         text, "right name: b'encrypted'\nother name refused\nno name refused\nno TLS refused\n",

@@ -5,11 +5,11 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-mod walls;
+mod support;
 
-use walls::{Result, launcher, null, possible, request, run};
+use support::{Result, launcher, null, possible, request, run};
 
-use sandbox_exec::{Host, Outcome, Pool, Readable, ByteSize, TimeSpan, Stdio, Variable};
+use sandbox_exec::{AllowedHost, ByteSize, EnvVariable, Outcome, Pool, ReadOnlyPath, Stdio, TimeSpan};
 
 #[test]
 fn codes_are_those_of_the_contract() -> Result<()> {
@@ -32,9 +32,14 @@ fn codes_are_those_of_the_contract() -> Result<()> {
 #[test]
 fn bad_input_is_an_error_that_says_what_to_do() -> Result<()> {
     let mut missing = request(&["true"])?;
-    missing.profile.read.push(Readable { path: "/no/such".into(), dest: None, why: "test".into(), optional: false });
+    missing.profile.read.push(ReadOnlyPath {
+        path: "/no/such".into(),
+        dest: None,
+        why: "test".into(),
+        optional: false,
+    });
     let mut address = request(&["true"])?;
-    address.profile.network.push(Host { host: "10.0.0.1".into(), why: "test".into() });
+    address.profile.network.push(AllowedHost { host: "10.0.0.1".into(), why: "test".into() });
     let mut small = request(&["true"])?;
     small.profile.limits.memory = ByteSize(1);
     let mut gpu = request(&["true"])?;
@@ -114,7 +119,7 @@ fn input_and_output_pass_and_nothing_else_of_the_environment() -> Result<()> {
     drop(feed);
     let stdio = Stdio { input: Some(input.into()), output: write.into(), errors: null()? };
     let mut request = request(&["sh", "-c", "cat; echo; env | sort"])?;
-    request.profile.env.push(Variable { name: "CARGO_PKG_NAME".into(), value: None, why: "test".into() });
+    request.profile.env.push(EnvVariable { name: "CARGO_PKG_NAME".into(), value: None, why: "test".into() });
     let report = launcher().run(&request, stdio);
     let mut text = String::new();
     read.read_to_string(&mut text)?;
@@ -130,13 +135,13 @@ fn ready_walls_run_one_command_each() -> Result<()> {
         return Ok(());
     }
     let request = request(&["sh", "-c", "echo $$ > /tmp/mine; ls /tmp"])?;
-    let mut pool = Pool::warm(launcher(), request.clone(), 2)?;
+    let mut pool = Pool::new(launcher(), request.clone(), 2)?;
     for left in [1, 0, 0] {
         let report = pool.run(&request.command, Stdio { input: None, output: null()?, errors: null()? });
-        assert_eq!((report.code, pool.ready()), (0, left), "{:?}", report.reason);
+        assert_eq!((report.code, pool.available()), (0, left), "{:?}", report.reason);
     }
     pool.refill()?;
-    assert_eq!(pool.ready(), 2);
+    assert_eq!(pool.available(), 2);
     Ok(())
 }
 
@@ -171,7 +176,7 @@ fn ready_walls_cost_little_time() -> Result<()> {
         return Ok(());
     }
     let request = request(&["true"])?;
-    let mut pool = Pool::warm(launcher(), request.clone(), 20)?;
+    let mut pool = Pool::new(launcher(), request.clone(), 20)?;
     let mut times = Vec::new();
     for _ in 0..20 {
         let stdio = Stdio { input: None, output: null()?, errors: null()? };

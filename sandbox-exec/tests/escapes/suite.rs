@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio as Std};
 use std::time::{Duration, Instant};
 
-use sandbox_exec::{Enforced, ExitReport, Launcher, Outcome, Profile, Readable, Request, ByteSize, TimeSpan, Stdio};
+use sandbox_exec::{
+    ByteSize, Enforced, ExitReport, Launcher, Outcome, Profile, ReadOnlyPath, Request, Stdio, TimeSpan,
+};
 
 #[path = "stage.rs"]
 mod stage;
@@ -198,7 +200,7 @@ fn suite(home: &Path, who: &str, weaker: &[&str], control: bool) -> Result<()> {
 
 fn request(home: &Path, attempt: &Attempt, stage: &Stage, weaker: &[&str], out: &Path) -> Result<Request> {
     let mut profile = Profile::load("eval")?;
-    let readable = |path: PathBuf, dest: &str| Readable {
+    let readable = |path: PathBuf, dest: &str| ReadOnlyPath {
         path,
         dest: Some(dest.into()),
         why: "the suite".into(),
@@ -217,7 +219,7 @@ fn request(home: &Path, attempt: &Attempt, stage: &Stage, weaker: &[&str], out: 
     argv.extend(stage.told.iter().map(Into::into));
     let mut request = Request::new(profile, argv);
     request.out = Some(out.to_owned());
-    request.weaker = weaker.iter().map(|name| (*name).to_owned()).collect();
+    request.allow_degraded = weaker.iter().map(|name| (*name).to_owned()).collect();
     Ok(request)
 }
 
@@ -263,7 +265,7 @@ fn judge(
         if let Some(name) = open {
             return (format!("open: allow {name}"), true);
         }
-        let waived = attempt.quota.as_ref().filter(|name| request.weaker.contains(name));
+        let waived = attempt.quota.as_ref().filter(|name| request.allow_degraded.contains(name));
         return match waived {
             Some(name) => (format!("waived: {name}"), true),
             None => ("GOT OUT".into(), false),
