@@ -32,7 +32,7 @@ pub(crate) fn run(args: &RunArgs) -> u8 {
     if let Some(which) = &args.explain {
         return match Profile::load(which) {
             Ok(profile) => {
-                print(&sandbox_exec::policy::explain(&profile));
+                print(&sandbox_exec::explain(&profile));
                 0
             }
             Err(error) => refuse(&error),

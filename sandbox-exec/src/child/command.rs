@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit};
 
-use super::first_process::failed;
 use super::{landlock, seccomp};
 use crate::plan::Plan;
 use crate::policy::permission::Permission;
@@ -19,7 +18,7 @@ use crate::sys::{calls, wire};
 /// Restricts this process, receives the command and executes it. Where any program may be executed, Landlock and seccomp do not depend on the
 /// command, so they are applied before it is known: a prepared sandbox then has only the exec left to do.
 pub(super) fn run(plan: &Plan, socket: &OwnedFd, proxy_port: Option<u16>) -> Result<Infallible, Error> {
-    rustix::process::setsid().map_err(failed("creating a session"))?;
+    rustix::process::setsid().map_err(Error::in_step("creating a session"))?;
     calls::reset_signals().map_err(|e| Error::setup("resetting signals", e))?;
     rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o022));
     set_affinity(plan)?;
@@ -59,9 +58,9 @@ fn receive_command(socket: &OwnedFd) -> Result<Command, Error> {
     let command = serde_json::from_slice(&message.body).map_err(|e| Error::setup("reading the command", e))?;
     let [input, output, errors] =
         <[OwnedFd; 3]>::try_from(message.fds).map_err(|_| Error::setup("reading the command", "no streams"))?;
-    rustix::stdio::dup2_stdin(&input).map_err(failed("setting standard input"))?;
-    rustix::stdio::dup2_stdout(&output).map_err(failed("setting standard output"))?;
-    rustix::stdio::dup2_stderr(&errors).map_err(failed("setting standard error"))?;
+    rustix::stdio::dup2_stdin(&input).map_err(Error::in_step("setting standard input"))?;
+    rustix::stdio::dup2_stdout(&output).map_err(Error::in_step("setting standard output"))?;
+    rustix::stdio::dup2_stderr(&errors).map_err(Error::in_step("setting standard error"))?;
     Ok(command)
 }
 
@@ -129,7 +128,7 @@ fn set_affinity(plan: &Plan) -> Result<(), Error> {
     }
     let mut set = rustix::thread::CpuSet::new();
     plan.cpu_set.iter().for_each(|cpu| set.set(*cpu));
-    rustix::thread::sched_setaffinity(None, &set).map_err(failed("setting the affinity"))
+    rustix::thread::sched_setaffinity(None, &set).map_err(Error::in_step("setting the affinity"))
 }
 
 fn apply_rlimits(plan: &Plan) -> Result<(), Error> {
@@ -160,7 +159,7 @@ fn apply_rlimits(plan: &Plan) -> Result<(), Error> {
 #[cfg(target_arch = "x86_64")]
 fn forbid_time_stamp_counter() -> Result<(), Error> {
     rustix::process::set_time_stamp_counter_readability(rustix::process::TimeStampCounterReadability::RaiseSIGSEGV)
-        .map_err(failed("forbidding the time stamp counter"))
+        .map_err(Error::in_step("forbidding the time stamp counter"))
 }
 
 #[cfg(not(target_arch = "x86_64"))]

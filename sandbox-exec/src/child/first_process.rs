@@ -22,11 +22,6 @@ pub(crate) struct ChildContext {
     pub(crate) arguments: (u64, u64),
 }
 
-/// A closure that turns an error number into an [`Error`] of a step.
-pub(super) fn failed(step: &'static str) -> impl Fn(rustix::io::Errno) -> Error {
-    move |e| Error::setup(step, e)
-}
-
 /// Runs the first process. Never returns.
 pub(crate) fn run(plan: &Plan, context: ChildContext) -> ! {
     let socket = match context.socket.try_clone() {
@@ -49,7 +44,8 @@ fn exit_with(socket: &OwnedFd, error: &Error) -> ! {
 fn steps(plan: &Plan, context: ChildContext) -> Result<i32, Error> {
     let ChildContext { socket, sources, arguments } = context;
     // The kernel kills this process with the supervisor. A change of ids clears the setting, so `become_user` repeats it.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(failed("following the supervisor"))?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(Error::in_step("following the supervisor"))?;
     calls::unshare(libc::CLONE_NEWNET).map_err(|e| Error::namespace("creating a network namespace", &e))?;
     expect(&socket, wire::Kind::IdMapWritten, "waiting for the id map")?;
     calls::scrub_arguments(arguments.0, arguments.1);
@@ -62,8 +58,8 @@ fn steps(plan: &Plan, context: ChildContext) -> Result<i32, Error> {
     check_readable(plan)?;
     enter_cgroups(&socket)?;
     // After the cgroups: with autogroup scheduling a new session waits for its turn, unless a cgroup determines its share.
-    rustix::process::setsid().map_err(failed("leaving the terminal"))?;
-    rustix::system::sethostname(b"sandbox").map_err(failed("setting the host name"))?;
+    rustix::process::setsid().map_err(Error::in_step("leaving the terminal"))?;
+    rustix::system::sethostname(b"sandbox").map_err(Error::in_step("setting the host name"))?;
     let proxy = if plan.hosts.is_empty() { None } else { Some(listener::listen()?) };
     report_ready(&socket, out.as_ref(), proxy.as_ref().map(|(listener, _)| listener))?;
     let port = proxy.map(|(_, port)| port);
@@ -98,7 +94,7 @@ fn report_ready(socket: &OwnedFd, out: Option<&OwnedFd>, listener: Option<&Owned
 /// Enters the cgroups before the command's process is created, so that it starts inside them. The supervisor creates them while the root is built.
 fn enter_cgroups(socket: &OwnedFd) -> Result<(), Error> {
     for tasks in expect(socket, wire::Kind::Cgroups, "entering cgroups")? {
-        rustix::io::write(&tasks, b"0").map_err(failed("entering a cgroup"))?;
+        rustix::io::write(&tasks, b"0").map_err(Error::in_step("entering a cgroup"))?;
     }
     // After entering: the namespace's root is the cgroup at the time of its creation.
     calls::unshare(libc::CLONE_NEWCGROUP).map_err(|e| Error::setup("creating a cgroup namespace", e))
@@ -109,13 +105,15 @@ fn become_user(plan: &Plan) -> Result<(), Error> {
     let gid = Some(rustix::thread::Gid::from_raw(ID_INSIDE));
     let uid = Some(rustix::thread::Uid::from_raw(ID_INSIDE));
     if plan.as_root {
-        rustix::thread::set_thread_groups(&[]).map_err(failed("dropping supplementary groups"))?;
+        rustix::thread::set_thread_groups(&[]).map_err(Error::in_step("dropping supplementary groups"))?;
     }
-    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(failed("setting the group id"))?;
-    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(failed("setting the user id"))?;
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(failed("following the supervisor"))?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(Error::in_step("setting the group id"))?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(Error::in_step("setting the user id"))?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(Error::in_step("following the supervisor"))?;
     // Hides `/proc/1` from the command and forbids tracing it; after the change of ids, which may reset it.
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed("hiding the first process"))
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(Error::in_step("hiding the first process"))
 }
 
 /// Refuses inputs that the user inside cannot read; the command would fail later, without a reason.
@@ -154,14 +152,14 @@ fn drop_privileges() -> Result<(), Error> {
             break;
         }
     }
-    rustix::thread::clear_ambient_capability_set().map_err(failed("dropping ambient capabilities"))?;
+    rustix::thread::clear_ambient_capability_set().map_err(Error::in_step("dropping ambient capabilities"))?;
     let none = CapabilitySets {
         effective: CapabilitySet::empty(),
         permitted: CapabilitySet::empty(),
         inheritable: CapabilitySet::empty(),
     };
-    rustix::thread::set_capabilities(None, none).map_err(failed("dropping capabilities"))?;
-    rustix::thread::set_no_new_privs(true).map_err(failed("setting no_new_privs"))
+    rustix::thread::set_capabilities(None, none).map_err(Error::in_step("dropping capabilities"))?;
+    rustix::thread::set_no_new_privs(true).map_err(Error::in_step("setting no_new_privs"))
 }
 
 /// Reaps processes until the command ends, and reports its wait status. When this process then exits, the kernel kills all others.

@@ -11,7 +11,6 @@ use rustix::mount::{
     open_tree, unmount,
 };
 
-use super::first_process::failed;
 use crate::plan::Plan;
 use crate::policy::mount_entry::MountKind;
 use crate::policy::permission::Permission;
@@ -55,16 +54,17 @@ pub(crate) fn open_sources(plan: &Plan) -> Result<Sources, Error> {
 /// Builds the root and enters it. Returns a descriptor of `/out`, from which results are copied at the end.
 pub(crate) fn build_root(plan: &Plan, sources: Sources) -> Result<Option<OwnedFd>, Error> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-        .map_err(failed("making mounts private"))?;
+        .map_err(Error::in_step("making mounts private"))?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    mount("root", STAGE, "tmpfs", flags, c"mode=0755,size=1m,nr_inodes=4096").map_err(failed("mounting the root"))?;
+    mount("root", STAGE, "tmpfs", flags, c"mode=0755,size=1m,nr_inodes=4096")
+        .map_err(Error::in_step("mounting the root"))?;
     let root = open(STAGE, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(failed("opening the root"))?;
-    rustix::process::fchdir(&root).map_err(failed("entering the root"))?;
+        .map_err(Error::in_step("opening the root"))?;
+    rustix::process::fchdir(&root).map_err(Error::in_step("entering the root"))?;
     for folder in FOLDERS {
-        mkdirat(CWD, folder, Mode::from_bits_truncate(0o755)).map_err(failed("making folders"))?;
+        mkdirat(CWD, folder, Mode::from_bits_truncate(0o755)).map_err(Error::in_step("making folders"))?;
     }
-    write_etc_files().map_err(failed("writing /etc"))?;
+    write_etc_files().map_err(Error::in_step("writing /etc"))?;
     for (entry, source) in plan.entries.iter().zip(sources) {
         add_entry(&entry.dest, &entry.kind, source)?;
     }
@@ -76,20 +76,20 @@ pub(crate) fn build_root(plan: &Plan, sources: Sources) -> Result<Option<OwnedFd
     mount_tmpfs("tmp", plan.limits.scratch.0, plan.limits.inodes, flags | exec)?;
     let out = match plan.out {
         Some(_) => {
-            mkdirat(CWD, "out", Mode::from_bits_truncate(0o755)).map_err(failed("making /out"))?;
+            mkdirat(CWD, "out", Mode::from_bits_truncate(0o755)).map_err(Error::in_step("making /out"))?;
             mount_tmpfs("out", plan.limits.out.0.saturating_add(4096), plan.limits.inodes, flags | exec)?;
             Some(
                 openat(CWD, "out", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-                    .map_err(failed("opening /out"))?,
+                    .map_err(Error::in_step("opening /out"))?,
             )
         }
         None => None,
     };
     calls::mount_setattr(root.as_fd(), false, RDONLY | NOEXEC, 0)
         .map_err(|e| Error::setup("making the root read-only", e))?;
-    rustix::process::pivot_root(".", ".").map_err(failed("replacing the root"))?;
-    unmount(".", UnmountFlags::DETACH).map_err(failed("leaving the host's root"))?;
-    rustix::process::chdir("/").map_err(failed("entering the root"))?;
+    rustix::process::pivot_root(".", ".").map_err(Error::in_step("replacing the root"))?;
+    unmount(".", UnmountFlags::DETACH).map_err(Error::in_step("leaving the host's root"))?;
+    rustix::process::chdir("/").map_err(Error::in_step("entering the root"))?;
     Ok(out)
 }
 

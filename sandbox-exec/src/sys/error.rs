@@ -67,6 +67,11 @@ impl Error {
         Self::Setup { step: step.into(), reason: reason.to_string(), hint: String::new() }
     }
 
+    /// A function that turns an error number into the error of a step.
+    pub(crate) fn in_step(step: &'static str) -> impl Fn(rustix::io::Errno) -> Self {
+        move |errno| Self::setup(step, errno)
+    }
+
     /// Namespaces that could not be created; the hint names the setting that usually forbids them.
     pub(crate) fn namespace(step: impl Into<String>, error: &io::Error) -> Self {
         let hint = match error.raw_os_error() {
