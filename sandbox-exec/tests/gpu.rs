@@ -1,5 +1,5 @@
-//! GPUs without a GPU: nodes of NVIDIA's major that `mknod` makes, and a driver's library made of a few lines of C. Grant a node that no
-//! driver stands behind says ENXIO where the rules let it through, and EPERM or ENOENT where they do not.
+//! GPUs without a GPU: device nodes of NVIDIA's major number created by `mknod`, and a driver library of a few lines of C. Opening a node
+//! without a driver fails with ENXIO where the rules permit it, and with EPERM or ENOENT where they do not.
 
 #![cfg(target_os = "linux")]
 
@@ -11,14 +11,14 @@ use std::time::Duration;
 
 mod support;
 
-use support::{Result, launcher, null, possible, request, run};
+use support::{Result, can_sandbox, launcher, null, request, run};
 
 use sandbox_exec::{ByteSize, ExitReport, Outcome, Profile, Request, Stdio, TimeSpan};
 
-/// The nodes are the machine's: one test at a time.
+/// The nodes are global, so these tests run one at a time.
 static NODES: Mutex<()> = Mutex::new(());
 
-/// Made nodes, gone at the end.
+/// Created nodes; dropping them deletes them.
 struct Nodes(Vec<PathBuf>);
 
 impl Nodes {
@@ -47,13 +47,13 @@ impl Drop for Nodes {
     }
 }
 
-/// Whether this can be tried here; says so aloud when not.
+/// Whether nodes can be created on this host; prints a note if not.
 fn can_make_nodes() -> bool {
-    if !possible() {
+    if !can_sandbox() {
         return false;
     }
     if !rustix::process::geteuid().is_root() {
-        println!("SKIPPED: only root can make nodes that stand for GPUs");
+        println!("SKIPPED: only root can create device nodes");
         return false;
     }
     true
@@ -67,7 +67,7 @@ fn gpu_request(script: &str) -> Result<Request> {
     Ok(request)
 }
 
-/// A folder with a library that stands for the driver's, and the file where it writes what it is asked.
+/// A folder with a library in place of the driver's, and the file in which it records calls.
 struct Driver(PathBuf);
 
 impl Driver {
@@ -100,11 +100,11 @@ impl Drop for Driver {
 }
 
 #[test]
-fn a_gpu_is_the_one_that_was_asked_for() -> Result<()> {
+fn only_the_requested_gpu_is_accessible() -> Result<()> {
     if !can_make_nodes() {
         return Ok(());
     }
-    let _alone = NODES.lock().map_err(|_| "another test broke")?;
+    let _alone = NODES.lock().map_err(|_| "another test panicked")?;
     let _nodes = Nodes::make()?;
     let script = "exec 2>&1; ls /dev | grep nvidia[0-9]; : < /dev/nvidia77; : < /dev/nvidia78";
     let (report, text) = run(&gpu_request(script)?)?;
@@ -116,17 +116,17 @@ fn a_gpu_is_the_one_that_was_asked_for() -> Result<()> {
 }
 
 #[test]
-fn a_memory_quota_that_nothing_can_keep_is_refused_or_waived_by_name() -> Result<()> {
+fn an_unenforceable_memory_quota_is_refused_or_waived_by_name() -> Result<()> {
     if !can_make_nodes() {
         return Ok(());
     }
-    let _alone = NODES.lock().map_err(|_| "another test broke")?;
+    let _alone = NODES.lock().map_err(|_| "another test panicked")?;
     let _nodes = Nodes::make()?;
     let mut request = gpu_request("true")?;
     request.gpu_memory = Some(ByteSize(1 << 30));
     let (report, _) = run(&request)?;
     if report.enforced.gpu_memory.is_some() {
-        println!("SKIPPED: this machine has a driver, which keeps the quota: {:?}", report.enforced.gpu_memory);
+        println!("SKIPPED: this machine has a driver, which enforces the quota: {:?}", report.enforced.gpu_memory);
         return Ok(());
     }
     let why = report.reason.unwrap_or_default();
@@ -142,14 +142,14 @@ fn a_new_driver_limits_the_cgroup_of_the_run() -> Result<()> {
     if !can_make_nodes() {
         return Ok(());
     }
-    let _alone = NODES.lock().map_err(|_| "another test broke")?;
+    let _alone = NODES.lock().map_err(|_| "another test panicked")?;
     let _nodes = Nodes::make()?;
     let driver = Driver::compile("new", false)?;
     let mut request = gpu_request("true")?;
     request.gpu_memory = Some(ByteSize(1 << 30));
     let report = driver.run(&request)?;
     if !report.enforced.memory.starts_with("cgroup") {
-        println!("SKIPPED: no cgroups here, and the driver limits nothing else: {:?}", report.reason);
+        println!("SKIPPED: no cgroups here, and the driver limits only those: {:?}", report.reason);
         return Ok(());
     }
     assert_eq!((report.code, report.enforced.gpu_memory.as_deref()), (0, Some("nvml")), "{:?}", report.reason);
@@ -164,11 +164,11 @@ fn a_new_driver_limits_the_cgroup_of_the_run() -> Result<()> {
 }
 
 #[test]
-fn with_an_old_driver_who_uses_too_much_is_killed() -> Result<()> {
+fn with_an_old_driver_a_run_over_the_quota_is_killed() -> Result<()> {
     if !can_make_nodes() {
         return Ok(());
     }
-    let _alone = NODES.lock().map_err(|_| "another test broke")?;
+    let _alone = NODES.lock().map_err(|_| "another test panicked")?;
     let _nodes = Nodes::make()?;
     let driver = Driver::compile("old", true)?;
     let mut request = gpu_request("exec 3<>/proc/self/comm; printf gpu-hog >&3; sleep 8; :")?;

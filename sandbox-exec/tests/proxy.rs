@@ -1,4 +1,4 @@
-//! The way out by name: plain HTTP and TLS through the proxy to servers of this machine, and what is refused on the way.
+//! The proxy: plain HTTP and TLS to servers on this machine, and denied requests.
 
 #![cfg(target_os = "linux")]
 
@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio as Std};
 
 mod support;
 
-use support::{Result, possible, request, run};
+use support::{Result, can_sandbox, request, run};
 
 use sandbox_exec::{AllowedHost, Grant, Permission, ReadOnlyPath};
 
@@ -26,7 +26,7 @@ fn python_there() -> bool {
 
 #[test]
 fn only_named_hosts_are_reached() -> Result<()> {
-    if !possible() || !python_there() {
+    if !can_sandbox() || !python_there() {
         return Ok(());
     }
     let server = TcpListener::bind("127.0.0.1:0")?;
@@ -44,7 +44,7 @@ fn only_named_hosts_are_reached() -> Result<()> {
     let mut request = request(&[PYTHON, "-c", &script])?;
     request.profile.network.push(AllowedHost { host: format!("localhost:{port}"), why: "test".into() });
     let (report, text) = run(&request)?;
-    assert_eq!(text.matches("403").count(), 3, "a private address without its opening: {text}");
+    assert_eq!(text.matches("403").count(), 3, "a private address without its permission: {text}");
     assert!(report.network.is_empty());
     request.profile.allow.push(Grant { name: Permission::NetPrivate, why: "test".into() });
     let (report, text) = run(&request)?;
@@ -54,7 +54,7 @@ fn only_named_hosts_are_reached() -> Result<()> {
     Ok(())
 }
 
-/// A server that speaks TLS as `localhost`, and the folder of its certificate.
+/// A TLS server for `localhost`, and the folder of its certificate.
 struct TlsServer {
     process: Child,
     folder: PathBuf,
@@ -100,8 +100,8 @@ impl Drop for TlsServer {
 }
 
 #[test]
-fn tls_goes_to_the_host_that_its_greeting_names_and_no_other() -> Result<()> {
-    if !possible() || !python_there() {
+fn tls_reaches_only_the_host_of_its_greeting() -> Result<()> {
+    if !can_sandbox() || !python_there() {
         return Ok(());
     }
     let Some(server) = TlsServer::start()? else {
@@ -109,7 +109,7 @@ fn tls_goes_to_the_host_that_its_greeting_names_and_no_other() -> Result<()> {
         return Ok(());
     };
     let port = server.port;
-    // By hand where a library would not do it: a greeting with another name, with none, and no greeting at all.
+    // Sockets where a library would refuse: a greeting with another name, with none, and no greeting at all.
     let script = format!(
         "import os, socket, ssl, urllib.request as u\n\
          good = ssl.create_default_context(cafile='/certificate')\n\
@@ -138,12 +138,12 @@ fn tls_goes_to_the_host_that_its_greeting_names_and_no_other() -> Result<()> {
         report.reason, report.violations
     );
     assert_eq!(report.network, [format!("localhost:{port}")]);
-    let told: Vec<_> = report.violations.iter().filter(|v| v.kind == "network").map(|v| v.detail.as_str()).collect();
+    let denied: Vec<_> = report.violations.iter().filter(|v| v.kind == "network").map(|v| v.detail.as_str()).collect();
     let expected = [
         "the TLS greeting asks for \"other.example\"",
         "the TLS greeting names no host, or hides its name",
         "what followed CONNECT was not TLS",
     ];
-    assert!(expected.iter().all(|detail| told.contains(detail)), "{told:?}");
+    assert!(expected.iter().all(|detail| denied.contains(detail)), "{denied:?}");
     Ok(())
 }

@@ -34,7 +34,7 @@ pub(crate) struct RunArgs {
     /// Processes and threads
     #[arg(long, value_name = "N")]
     pub(crate) pids: Option<u32>,
-    /// Wall clock; then everything inside is killed
+    /// Wall-clock time; then everything inside is killed
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<String>,
     /// Standard output and error passed on; the rest is dropped

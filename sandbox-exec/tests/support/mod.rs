@@ -1,4 +1,4 @@
-//! Runs for tests: small requests by way of the launcher, on hosts that may not keep every quota.
+//! Runs for tests: small requests through the launcher, on hosts that may not enforce every quota.
 
 use std::error::Error;
 use std::fs;
@@ -9,8 +9,8 @@ use sandbox_exec::{ExitReport, Launcher, Profile, Request, Stdio};
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Quotas that this host cannot keep are waived, aloud: what is tested here is the rest.
-pub(crate) const WEAKER: [&str; 3] = ["memory", "pids", "cpus"];
+/// Quotas that the host need not enforce; these tests test everything else.
+pub(crate) const WAIVED: [&str; 3] = ["memory", "pids", "cpus"];
 
 pub(crate) fn launcher() -> Launcher {
     Launcher::at(env!("CARGO_BIN_EXE_sandbox-exec"))
@@ -18,7 +18,7 @@ pub(crate) fn launcher() -> Launcher {
 
 pub(crate) fn request(argv: &[&str]) -> Result<Request> {
     let mut request = Request::new(Profile::load("eval")?, argv);
-    request.allow_degraded = WEAKER.map(String::from).to_vec();
+    request.allow_degraded = WAIVED.map(String::from).to_vec();
     Ok(request)
 }
 
@@ -34,15 +34,15 @@ pub(crate) fn run(request: &Request) -> Result<(ExitReport, String)> {
         read.read_to_string(&mut text).map(|_| text)
     });
     let report = launcher().run(request, stdio);
-    let text = reader.join().map_err(|_| "the reader broke")??;
+    let text = reader.join().map_err(|_| "the reader panicked")??;
     Ok((report, text))
 }
 
-/// Whether this machine lets anyone build walls; says so aloud when not.
-pub(crate) fn possible() -> bool {
+/// Whether sandboxes can be created on this host; prints a note if not.
+pub(crate) fn can_sandbox() -> bool {
     let works = request(&["true"]).and_then(|request| run(&request)).is_ok_and(|(report, _)| report.code == 0);
     if !works {
-        println!("SKIPPED: no namespaces may be made here; see modelscan run --doctor");
+        println!("SKIPPED: namespaces cannot be created here; see modelscan run --doctor");
     }
     works
 }
