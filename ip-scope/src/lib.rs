@@ -55,14 +55,16 @@ fn is_globally_routable_v6(address: Ipv6Addr) -> bool {
         let [[w, x], [y, z]] = [high.to_be_bytes(), low.to_be_bytes()];
         return is_globally_routable_v4(Ipv4Addr::new(w, x, y, z));
     }
-    let special =
+    let special = match a {
         // 2001::/23: IETF protocol assignments, among them Teredo, benchmarking and ORCHIDv2 (RFC 2928).
-        (a == 0x2001 && b < 0x200)
-        // 2001:db8::/32 and 3fff::/20: documentation (RFC 3849, RFC 9637).
-        || (a == 0x2001 && b == 0xdb8)
-        || (a == 0x3fff && b < 0x1000)
+        // 2001:db8::/32: documentation (RFC 3849).
+        0x2001 => b < 0x200 || b == 0xdb8,
         // 2002::/16: 6to4 (RFC 3056), which embeds an IPv4 address.
-        || a == 0x2002;
+        0x2002 => true,
+        // 3fff::/20: documentation (RFC 9637).
+        0x3fff => b < 0x1000,
+        _ => false,
+    };
     // Only 2000::/3 is global unicast space.
     (0x2000..0x4000).contains(&a) && !special
 }
