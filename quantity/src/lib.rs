@@ -30,14 +30,16 @@ pub use time::TimeSpan;
 /// # Errors
 /// When the text is anything else, or the number does not fit 64 bits.
 pub fn count(text: &str) -> Result<u64, Error> {
-    number::parse(text, &COUNT).and_then(|value| u64::try_from(value).ok()).ok_or_else(|| Error::new(Kind::Count, text))
+    number::parse(text, &COUNT)
+        .and_then(|value| u64::try_from(value).ok())
+        .ok_or_else(|| Error::new(QuantityKind::Count, text))
 }
 
 const COUNT: number::Units = number::Units { factors: &[("", 1)], max_decimals: 0 };
 
 /// The kind of a quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum QuantityKind {
     /// A [`ByteSize`].
     Size,
     /// A [`TimeSpan`].
@@ -49,17 +51,17 @@ pub enum Kind {
 /// A text that is not a quantity of the expected kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    kind: Kind,
+    kind: QuantityKind,
     text: String,
 }
 
 impl Error {
-    fn new(kind: Kind, text: &str) -> Self {
+    fn new(kind: QuantityKind, text: &str) -> Self {
         Self { kind, text: text.to_owned() }
     }
 
     /// The expected kind.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> QuantityKind {
         self.kind
     }
 
@@ -73,9 +75,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.text.escape_debug();
         match self.kind {
-            Kind::Size => write!(f, "`{text}` is not a size; write for example 64MiB, 2GB or 4096"),
-            Kind::Time => write!(f, "`{text}` is not a time; write for example 30s, 500ms, 5min or 1h"),
-            Kind::Count => write!(f, "`{text}` is not a whole number"),
+            QuantityKind::Size => write!(f, "`{text}` is not a size; write for example 64MiB, 2GB or 4096"),
+            QuantityKind::Time => write!(f, "`{text}` is not a time; write for example 30s, 500ms, 5min or 1h"),
+            QuantityKind::Count => write!(f, "`{text}` is not a whole number"),
         }
     }
 }

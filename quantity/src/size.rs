@@ -1,7 +1,7 @@
 //! Sizes in bytes.
 
 use crate::number::{self, Units};
-use crate::{Error, Kind};
+use crate::{Error, QuantityKind};
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
@@ -38,7 +38,7 @@ impl FromStr for ByteSize {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let bytes = number::parse(text, &UNITS).and_then(|bytes| u64::try_from(bytes).ok());
-        bytes.map(Self).ok_or_else(|| Error::new(Kind::Size, text))
+        bytes.map(Self).ok_or_else(|| Error::new(QuantityKind::Size, text))
     }
 }
 

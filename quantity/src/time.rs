@@ -1,7 +1,7 @@
 //! Spans of time.
 
 use crate::number::{self, Units};
-use crate::{Error, Kind};
+use crate::{Error, QuantityKind};
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
@@ -38,7 +38,7 @@ impl FromStr for TimeSpan {
             let seconds = u64::try_from(nanos / per_second).ok()?;
             Some(Duration::new(seconds, u32::try_from(nanos % per_second).ok()?))
         });
-        duration.map(Self).ok_or_else(|| Error::new(Kind::Time, text))
+        duration.map(Self).ok_or_else(|| Error::new(QuantityKind::Time, text))
     }
 }
 

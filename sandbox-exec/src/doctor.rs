@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use crate::cgroup::hosts::CgroupParents;
+use crate::cgroup::parents::CgroupParents;
 use crate::gpu::driver;
 use crate::policy::exit_report::Outcome;
 use crate::policy::profile::Profile;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use quantity::ByteSize;
 
 use crate::cgroup::device_program::{self, Device};
-use crate::cgroup::hosts::CgroupParents;
+use crate::cgroup::parents::CgroupParents;
 use crate::cgroup::quota::Quota;
 use crate::cgroup::systemd_scope;
 use crate::gpu::devices::{self, Gpu};

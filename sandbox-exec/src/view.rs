@@ -41,13 +41,12 @@ impl View {
         // Later mounts of the host are still visible here; mounts made here are not visible outside.
         mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
             .map_err(|e| Error::setup("making mounts private", e))?;
-        let at = |step: &'static str| move |e: Errno| Error::setup(step, e);
-        let filesystem = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).map_err(at("opening a tmpfs"))?;
-        fsconfig_set_string(filesystem.as_fd(), "mode", "0755").map_err(at("setting up a tmpfs"))?;
-        fsconfig_create(filesystem.as_fd()).map_err(at("creating a tmpfs"))?;
+        let filesystem = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).map_err(Error::in_step("opening a tmpfs"))?;
+        fsconfig_set_string(filesystem.as_fd(), "mode", "0755").map_err(Error::in_step("setting up a tmpfs"))?;
+        fsconfig_create(filesystem.as_fd()).map_err(Error::in_step("creating a tmpfs"))?;
         let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-        let tmpfs =
-            fsmount(filesystem.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(at("mounting a tmpfs"))?;
+        let tmpfs = fsmount(filesystem.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+            .map_err(Error::in_step("mounting a tmpfs"))?;
         Ok(Self { tmpfs })
     }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::device_program::{self, Device};
-use super::hosts::{self, CgroupParents, Version};
+use super::parents::{self, CgroupParents, CgroupVersion};
 use crate::sys::calls;
 use crate::sys::process::ProcessIdentity;
 
@@ -24,10 +24,19 @@ pub(crate) struct Quota {
     pub(crate) devices: Vec<Device>,
 }
 
+/// A resource that cgroups may limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resource {
+    Memory,
+    Pids,
+    Cpus,
+    Devices,
+}
+
 /// The cgroups of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Cgroups {
-    version: Option<Version>,
+    version: Option<CgroupVersion>,
     memory: Option<PathBuf>,
     pids: Option<PathBuf>,
     cpu: Option<PathBuf>,
@@ -72,8 +81,8 @@ impl Cgroups {
         self.devices = self.directory(parents.devices.as_deref(), name)?;
         match self.version {
             None => Ok(()),
-            Some(Version::V1) => self.limit_v1(quota),
-            Some(Version::V2) => self.limit_v2(quota),
+            Some(CgroupVersion::V1) => self.limit_v1(quota),
+            Some(CgroupVersion::V2) => self.limit_v2(quota),
         }
     }
 
@@ -137,22 +146,22 @@ impl Cgroups {
         self.created.iter().map(open).collect()
     }
 
-    /// `cgroup1` or `cgroup2`, if the resource (`memory`, `pids`, `cpus`, `devices`) is limited by a cgroup.
-    pub(crate) fn enforcing_version(&self, resource: &str) -> Option<&'static str> {
+    /// The version whose cgroup limits the resource; `None`: no cgroup does.
+    pub(crate) fn enforcing_version(&self, resource: Resource) -> Option<CgroupVersion> {
         let enforced = match resource {
-            "memory" => self.memory.is_some(),
-            "pids" => self.pids.is_some(),
-            "cpus" => self.cpu.is_some(),
-            _ => self.devices_enforced,
+            Resource::Memory => self.memory.is_some(),
+            Resource::Pids => self.pids.is_some(),
+            Resource::Cpus => self.cpu.is_some(),
+            Resource::Devices => self.devices_enforced,
         };
-        self.version.filter(|_| enforced).map(Version::name)
+        self.version.filter(|_| enforced)
     }
 
     /// Kills all processes (version 2), and lifts the CPU quota first: throttled processes would die only in the next period.
     pub(crate) fn kill(&self) {
         match self.version {
-            Some(Version::V1) => drop(write(&self.cpu, "cpu.cfs_quota_us", "-1")),
-            Some(Version::V2) => {
+            Some(CgroupVersion::V1) => drop(write(&self.cpu, "cpu.cfs_quota_us", "-1")),
+            Some(CgroupVersion::V2) => {
                 let _ = write(&self.cpu, "cpu.max", "max");
                 if let Some(path) = self.created.first() {
                     let _ = fs::write(path.join("cgroup.kill"), "1");
@@ -164,12 +173,12 @@ impl Cgroups {
 
     /// The memory cgroup's path within its hierarchy, as the GPU driver expects it.
     pub(crate) fn path_in_hierarchy(&self) -> Option<PathBuf> {
-        hosts::path_in_hierarchy(self.memory.as_ref()?)
+        parents::path_in_hierarchy(self.memory.as_ref()?)
     }
 
     /// Opens the counters early, so that the end of the run does not wait for it.
     pub(crate) fn open_counters(&mut self) {
-        let v1 = self.version == Some(Version::V1);
+        let v1 = self.version == Some(CgroupVersion::V1);
         let open = |directory: &Option<PathBuf>, file: &str| fs::File::open(directory.as_ref()?.join(file)).ok();
         self.counters = Counters {
             memory_kills: open(&self.memory, if v1 { "memory.oom_control" } else { "memory.events" }),

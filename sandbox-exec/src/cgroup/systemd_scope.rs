@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::hosts;
+use super::parents;
 use crate::sys::calls;
 use crate::sys::process::ProcessIdentity;
 
@@ -53,7 +53,7 @@ fn bus() -> Option<PathBuf> {
 fn wait_for_move(name: &str) -> io::Result<PathBuf> {
     let began = Instant::now();
     loop {
-        if let Some(own) = hosts::own_v2().filter(|own| own.ends_with(name)) {
+        if let Some(own) = parents::own_v2().filter(|own| own.ends_with(name)) {
             return Ok(own);
         }
         if began.elapsed() > TIMEOUT {

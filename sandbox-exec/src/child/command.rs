@@ -51,7 +51,7 @@ pub(super) fn run(plan: &Plan, socket: &OwnedFd, proxy_port: Option<u16>) -> Res
 /// Waits for the command, and makes its three streams the standard streams.
 fn receive_command(socket: &OwnedFd) -> Result<Command, Error> {
     let message = match wire::receive(socket.as_fd()) {
-        Ok(Some(message)) if message.kind == wire::Kind::Command => message,
+        Ok(Some(message)) if message.kind == wire::MessageKind::Command => message,
         // A prepared sandbox that was not used.
         _ => calls::exit_now(0),
     };
@@ -178,7 +178,7 @@ fn install_filter(plan: &Plan, socket: &OwnedFd) -> Result<(), Error> {
     };
     let program = seccomp::compile(&is_granted, true)?;
     match calls::seccomp(&program, true) {
-        Ok(Some(listener)) => wire::send(socket.as_fd(), wire::Kind::SeccompListener, &[], &[listener.as_fd()])
+        Ok(Some(listener)) => wire::send(socket.as_fd(), wire::MessageKind::SeccompListener, &[], &[listener.as_fd()])
             .map_err(|e| Error::setup("reporting to the supervisor", e)),
         // The kernel permits one listener per process. Inside another sandbox that has one, denied calls are not reported.
         _ => {

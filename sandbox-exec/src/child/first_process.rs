@@ -47,7 +47,7 @@ fn steps(plan: &Plan, context: ChildContext) -> Result<i32, Error> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(Error::in_step("following the supervisor"))?;
     calls::unshare(libc::CLONE_NEWNET).map_err(|e| Error::namespace("creating a network namespace", &e))?;
-    expect(&socket, wire::Kind::IdMapWritten, "waiting for the id map")?;
+    expect(&socket, wire::MessageKind::IdMapWritten, "waiting for the id map")?;
     calls::scrub_arguments(arguments.0, arguments.1);
     become_user(plan)?;
     let sources = match sources {
@@ -77,7 +77,7 @@ fn steps(plan: &Plan, context: ChildContext) -> Result<i32, Error> {
     reap(pid, &socket)
 }
 
-fn expect(socket: &OwnedFd, kind: wire::Kind, step: &str) -> Result<Vec<OwnedFd>, Error> {
+fn expect(socket: &OwnedFd, kind: wire::MessageKind, step: &str) -> Result<Vec<OwnedFd>, Error> {
     match wire::receive(socket.as_fd()) {
         Ok(Some(message)) if message.kind == kind => Ok(message.fds),
         _ => Err(Error::setup(step, "the supervisor has ended")),
@@ -87,13 +87,13 @@ fn expect(socket: &OwnedFd, kind: wire::Kind, step: &str) -> Result<Vec<OwnedFd>
 fn report_ready(socket: &OwnedFd, out: Option<&OwnedFd>, listener: Option<&OwnedFd>) -> Result<(), Error> {
     let core_scheduling = u8::from(enable_core_scheduling());
     let fds: Vec<_> = out.into_iter().chain(listener).map(AsFd::as_fd).collect();
-    wire::send(socket.as_fd(), wire::Kind::Ready, &[core_scheduling], &fds)
+    wire::send(socket.as_fd(), wire::MessageKind::Ready, &[core_scheduling], &fds)
         .map_err(|e| Error::setup("reporting to the supervisor", e))
 }
 
 /// Enters the cgroups before the command's process is created, so that it starts inside them. The supervisor creates them while the root is built.
 fn enter_cgroups(socket: &OwnedFd) -> Result<(), Error> {
-    for tasks in expect(socket, wire::Kind::Cgroups, "entering cgroups")? {
+    for tasks in expect(socket, wire::MessageKind::Cgroups, "entering cgroups")? {
         rustix::io::write(&tasks, b"0").map_err(Error::in_step("entering a cgroup"))?;
     }
     // After entering: the namespace's root is the cgroup at the time of its creation.
@@ -168,7 +168,7 @@ fn reap(command: i32, socket: &OwnedFd) -> Result<i32, Error> {
         match rustix::process::wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == command => {
                 let body = status.as_raw().to_le_bytes();
-                wire::send_body(socket, wire::Kind::Exited, &body)
+                wire::send_body(socket, wire::MessageKind::Exited, &body)
                     .map_err(|e| Error::setup("reporting to the supervisor", e))?;
                 return Ok(0);
             }

@@ -49,8 +49,8 @@ fn add(set: RulesetCreated, path: &Path, rights: BitFlags<AccessFs>) -> Result<R
     let Ok(fd) = PathFd::new(path) else {
         return Ok(set);
     };
-    let folder = rustix::fs::fstat(&fd).is_ok_and(|about| FileType::from_raw_mode(about.st_mode).is_dir());
-    let rights = if folder { rights } else { rights & AccessFs::from_file(NEWEST) };
+    let is_folder = rustix::fs::fstat(&fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir());
+    let rights = if is_folder { rights } else { rights & AccessFs::from_file(NEWEST) };
     set.add_rule(PathBeneath::new(fd, rights)).map_err(|e| Error::setup(format!("Landlock on {}", path.display()), e))
 }
 

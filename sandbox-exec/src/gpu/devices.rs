@@ -63,7 +63,7 @@ const MPS_FOLDER: &str = "/tmp/nvidia-mps";
 const MPS_FOLDER_INSIDE: &str = "/run/nvidia-mps";
 
 /// The folders in which a host shows its GPUs; tests use others.
-struct Host<'a> {
+struct HostPaths<'a> {
     dev: &'a Path,
     proc: &'a Path,
     mps: &'a Path,
@@ -73,11 +73,11 @@ type Query<'a> = &'a dyn Fn(&str) -> Result<DriverInfo, Error>;
 
 /// Finds a GPU by number or UUID, or a MIG slice by UUID.
 pub(crate) fn find(gpu: &str, request: &Request) -> Result<Gpu, Error> {
-    let host = Host { dev: Path::new("/dev"), proc: Path::new("/proc/driver/nvidia"), mps: Path::new(MPS_FOLDER) };
+    let host = HostPaths { dev: Path::new("/dev"), proc: Path::new("/proc/driver/nvidia"), mps: Path::new(MPS_FOLDER) };
     host.find(gpu, request, &driver::query)
 }
 
-impl Host<'_> {
+impl HostPaths<'_> {
     fn find(&self, which: &str, request: &Request, query: Query<'_>) -> Result<Gpu, Error> {
         if which.is_empty() || !which.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'/') {
             return Err(Error::request("gpu", format!("`{which}` is not a GPU"))

@@ -46,7 +46,7 @@ fn find(made: &TestHost, which: &str, quota: Option<u64>, info: Result<DriverInf
     let mut request = Request::new(Profile::load("gpu-eval")?, ["true"]);
     request.gpu_memory = quota.map(ByteSize);
     let [dev, proc, mps] = ["dev", "proc", "mps"].map(|name| made.0.join(name));
-    Host { dev: &dev, proc: &proc, mps: &mps }.find(which, &request, &|_| info.clone())
+    HostPaths { dev: &dev, proc: &proc, mps: &mps }.find(which, &request, &|_| info.clone())
 }
 
 fn names(gpu: &Gpu) -> Vec<String> {

@@ -52,7 +52,7 @@ pub struct Limits {
     pub cpu_set: Option<String>,
     /// Processes and threads.
     pub pids: u32,
-    /// ByteSize of `/tmp`.
+    /// Size of `/tmp`.
     pub scratch: ByteSize,
     /// Files in `/tmp`, and in `/out`.
     pub inodes: u64,

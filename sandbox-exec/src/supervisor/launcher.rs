@@ -69,7 +69,7 @@ impl Launcher {
         let prepared = PreparedSandbox { socket, _launcher: LauncherChild(Some(child)) };
         let body =
             serde_json::to_vec(&with_own_environment(request)).map_err(|e| Error::setup("writing the request", e))?;
-        wire::send_body(&prepared.socket, wire::Kind::Request, &body).map_err(fail)?;
+        wire::send_body(&prepared.socket, wire::MessageKind::Request, &body).map_err(fail)?;
         Ok(prepared)
     }
 }
@@ -110,8 +110,8 @@ impl PreparedSandbox {
     /// The error of the set-up.
     pub fn wait_ready(&self) -> Result<(), Error> {
         match wire::receive(self.socket.as_fd()) {
-            Ok(Some(message)) if message.kind == wire::Kind::Ready => Ok(()),
-            Ok(Some(message)) if message.kind == wire::Kind::Failed => Err(wire::parse_error(&message.body)),
+            Ok(Some(message)) if message.kind == wire::MessageKind::Ready => Ok(()),
+            Ok(Some(message)) if message.kind == wire::MessageKind::Failed => Err(wire::parse_error(&message.body)),
             _ => Err(Error::setup("starting the launcher", "it ended early")),
         }
     }
@@ -131,14 +131,14 @@ impl PreparedSandbox {
         let mut fds = vec![stdio.output.as_fd(), stdio.errors.as_fd()];
         fds.extend(stdio.input.as_ref().map(AsFd::as_fd));
         let fail = |e: std::io::Error| Error::setup("talking to the launcher", e);
-        wire::send(self.socket.as_fd(), wire::Kind::Command, &body, &fds).map_err(fail)?;
+        wire::send(self.socket.as_fd(), wire::MessageKind::Command, &body, &fds).map_err(fail)?;
         drop(fds);
         drop(stdio);
         match wire::receive(self.socket.as_fd()).map_err(fail)? {
-            Some(message) if message.kind == wire::Kind::Report => {
+            Some(message) if message.kind == wire::MessageKind::Report => {
                 serde_json::from_slice(&message.body).map_err(|e| Error::setup("reading the report", e))
             }
-            Some(message) if message.kind == wire::Kind::Failed => Err(wire::parse_error(&message.body)),
+            Some(message) if message.kind == wire::MessageKind::Failed => Err(wire::parse_error(&message.body)),
             _ => Err(Error::setup("waiting for the report", "the launcher was killed")),
         }
     }

@@ -37,7 +37,7 @@ fn serve() -> Result<(), Error> {
     // Descriptor 0 must not be the caller's socket when the processes inside start.
     let null = std::fs::File::open("/dev/null").map_err(caller_gone)?;
     rustix::stdio::dup2_stdin(&null).map_err(|e| caller_gone(e.into()))?;
-    let Some(body) = receive(&socket, wire::Kind::Request)?.map(|message| message.body) else {
+    let Some(body) = receive(&socket, wire::MessageKind::Request)?.map(|message| message.body) else {
         return Ok(());
     };
     let started = serde_json::from_slice(&body)
@@ -61,8 +61,8 @@ fn start_ready(request: &Request) -> Result<(Plan, Sandbox, Ready), Error> {
 /// Waits for the command, runs it, and sends the report.
 fn run(socket: &OwnedFd, plan: &Plan, mut sandbox: Sandbox, ready: Ready) -> Result<(), Error> {
     let (mut streams, pipes) = Streams::new(plan.limits.output.0).map_err(|e| caller_gone(e.into()))?;
-    wire::send_body(socket, wire::Kind::Ready, &[]).map_err(caller_gone)?;
-    let Some(message) = receive(socket, wire::Kind::Command)? else {
+    wire::send_body(socket, wire::MessageKind::Ready, &[]).map_err(caller_gone)?;
+    let Some(message) = receive(socket, wire::MessageKind::Command)? else {
         return Ok(());
     };
     let mut fds = message.fds.into_iter();
@@ -75,14 +75,14 @@ fn run(socket: &OwnedFd, plan: &Plan, mut sandbox: Sandbox, ready: Ready) -> Res
     streams.connect(stdio);
     let (report, sandbox) = supervise(plan, sandbox, streams, Some(socket), Some(ready));
     let body = serde_json::to_vec(&report).map_err(|e| Error::setup("writing the report", e))?;
-    wire::send_body(socket, wire::Kind::Report, &body).map_err(caller_gone)?;
+    wire::send_body(socket, wire::MessageKind::Report, &body).map_err(caller_gone)?;
     // After the report, for which the caller waits.
     drop(sandbox);
     Ok(())
 }
 
 /// A message of the caller; `None`: it has closed its socket, or sent another kind.
-fn receive(socket: &OwnedFd, kind: wire::Kind) -> Result<Option<wire::Message>, Error> {
+fn receive(socket: &OwnedFd, kind: wire::MessageKind) -> Result<Option<wire::Message>, Error> {
     let message = wire::receive(socket.as_fd()).map_err(caller_gone)?;
     Ok(message.filter(|message| message.kind == kind))
 }

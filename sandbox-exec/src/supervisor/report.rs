@@ -6,12 +6,17 @@ use super::collect;
 use super::sandbox::Sandbox;
 use super::streams::Streams;
 use super::watchdog::KillReason;
+use crate::cgroup::parents::CgroupVersion;
+use crate::cgroup::quota::Resource;
 use crate::gpu::memory::ActiveQuota;
 use crate::plan::Plan;
 use crate::policy::exit_report::{Enforced, ExitReport, Outcome, SCHEMA, Violation, Violations};
 use crate::proxy::server::Proxy;
 use crate::sys::calls;
 use crate::sys::error::Error;
+
+/// The newest Landlock ABI whose rights the sandbox restricts.
+const NEWEST_LANDLOCK_ABI: u32 = 7;
 
 /// A run whose processes have all ended.
 pub(super) struct EndedRun<'a> {
@@ -38,14 +43,14 @@ pub(super) struct Protections {
 }
 
 /// The outcome of the command.
-struct Ending {
+struct CommandEnd {
     outcome: Outcome,
     code: i32,
     signal: Option<i32>,
     reason: Option<String>,
 }
 
-impl Ending {
+impl CommandEnd {
     /// Killed, with the exit code of the report.
     fn killed(outcome: Outcome, code: i32, reason: String) -> Self {
         Self { outcome, code, signal: Some(libc::SIGKILL), reason: Some(reason) }
@@ -69,18 +74,18 @@ impl EndedRun<'_> {
             report.wall_ms = self.wall_ms;
             return report;
         }
-        let mut ending = self.ending(memory_kills);
-        let files = self.collect_results(&mut ending);
-        self.record_lost_output(&mut ending);
+        let mut end = self.command_end(memory_kills);
+        let files = self.collect_results(&mut end);
+        self.record_lost_output(&mut end);
         let (cpu, largest_child) = calls::children_usage();
         let network = self.proxy.take().map(|proxy| proxy.finish(&mut self.violations)).unwrap_or_default();
         let enforced = self.enforced();
         let (violations, violations_dropped) = self.violations.finish();
         ExitReport {
             schema: SCHEMA.into(),
-            outcome: ending.outcome,
-            code: ending.code,
-            signal: ending.signal,
+            outcome: end.outcome,
+            code: end.code,
+            signal: end.signal,
             wall_ms: self.wall_ms,
             cpu_ms: u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX),
             peak_memory_bytes: self.sandbox.cgroups.peak_memory().unwrap_or(largest_child),
@@ -90,7 +95,7 @@ impl EndedRun<'_> {
             output: self.streams.passed,
             files,
             network,
-            reason: ending.reason,
+            reason: end.reason,
             profile: self.plan.profile.clone(),
         }
     }
@@ -117,31 +122,35 @@ impl EndedRun<'_> {
         }
     }
 
-    fn ending(&self, memory_kills: u64) -> Ending {
+    fn command_end(&self, memory_kills: u64) -> CommandEnd {
         let limits = &self.plan.limits;
-        let memory = || Ending::killed(Outcome::Memory, 137, format!("used more than {} of memory", limits.memory));
+        let memory = || CommandEnd::killed(Outcome::Memory, 137, format!("used more than {} of memory", limits.memory));
         match (&self.kill, self.status.map(decode_status)) {
             (Some(KillReason::TimeLimit), _) => {
-                Ending::killed(Outcome::TimedOut, 124, format!("still running after {}", limits.timeout))
+                CommandEnd::killed(Outcome::TimedOut, 124, format!("still running after {}", limits.timeout))
             }
             (Some(KillReason::MemoryQuota), _) => memory(),
-            (Some(KillReason::GpuMemoryQuota(reason)), _) => Ending::killed(Outcome::Memory, 137, reason.clone()),
+            (Some(KillReason::GpuMemoryQuota(reason)), _) => CommandEnd::killed(Outcome::Memory, 137, reason.clone()),
             (_, None | Some(WaitStatus::Signaled(libc::SIGKILL) | WaitStatus::Exited(137))) if memory_kills > 0 => {
                 memory()
             }
-            (Some(KillReason::Requested), None) => Ending::killed(Outcome::Signaled, 143, "ended by the caller".into()),
+            (Some(KillReason::Requested), None) => {
+                CommandEnd::killed(Outcome::Signaled, 143, "ended by the caller".into())
+            }
             (_, Some(WaitStatus::Exited(code))) => {
-                Ending { outcome: Outcome::Exited, code, signal: None, reason: None }
+                CommandEnd { outcome: Outcome::Exited, code, signal: None, reason: None }
             }
             (_, Some(WaitStatus::Signaled(signal))) => {
-                Ending { outcome: Outcome::Signaled, code: 128 + signal, signal: Some(signal), reason: None }
+                CommandEnd { outcome: Outcome::Signaled, code: 128 + signal, signal: Some(signal), reason: None }
             }
-            (None, None) => Ending::killed(Outcome::Signaled, 137, "everything inside was killed from outside".into()),
+            (None, None) => {
+                CommandEnd::killed(Outcome::Signaled, 137, "everything inside was killed from outside".into())
+            }
         }
     }
 
     /// Copies the results out of `/out`, and lists them.
-    fn collect_results(&mut self, ending: &mut Ending) -> Vec<String> {
+    fn collect_results(&mut self, end: &mut CommandEnd) -> Vec<String> {
         let (Some(out), Some(to)) = (self.out.take(), self.plan.out.as_ref()) else {
             return Vec::new();
         };
@@ -149,35 +158,37 @@ impl EndedRun<'_> {
             Ok(files) => files,
             Err(error) => {
                 let reason = format!("the content of /out could not be copied to {}: {error}", to.display());
-                ending.reason = Some(reason.clone());
-                ending.fail(reason);
+                end.reason = Some(reason.clone());
+                end.fail(reason);
                 Vec::new()
             }
         }
     }
 
-    fn record_lost_output(&mut self, ending: &mut Ending) {
+    fn record_lost_output(&mut self, end: &mut CommandEnd) {
         if let Some((stream, error)) = self.streams.write_error() {
             let detail = format!("could not be written, and the rest of it was dropped: {error}");
             self.violations.add(Violation::new("output", stream, detail.clone(), self.wall_ms));
-            ending.fail(format!("{stream} {detail}"));
+            end.fail(format!("{stream} {detail}"));
         }
     }
 
     fn enforced(&self) -> Enforced {
         let cgroups = &self.sandbox.cgroups;
-        let enforcing = |what: &str, fallback: &str| cgroups.enforcing_version(what).unwrap_or(fallback).to_owned();
+        let enforcing = |resource: Resource, fallback: &'static str| {
+            cgroups.enforcing_version(resource).map_or(fallback, CgroupVersion::name).to_owned()
+        };
         Enforced {
             user_namespace: true,
             time_namespace: self.sandbox.time_namespace,
             network: if self.plan.hosts.is_empty() { "none".into() } else { "proxy".into() },
             seccomp: true,
             seccomp_notify: self.protections.reports_denied_calls,
-            landlock: self.plan.landlock_abi.min(7),
-            memory: enforcing("memory", "watchdog"),
-            pids: enforcing("pids", "rlimit"),
-            cpus: enforcing("cpus", "affinity"),
-            devices: enforcing("devices", "nodes"),
+            landlock: self.plan.landlock_abi.min(NEWEST_LANDLOCK_ABI),
+            memory: enforcing(Resource::Memory, "watchdog"),
+            pids: enforcing(Resource::Pids, "rlimit"),
+            cpus: enforcing(Resource::Cpus, "affinity"),
+            devices: enforcing(Resource::Devices, "nodes"),
             core_scheduling: self.protections.core_scheduling,
             gpu_memory: self.sandbox.gpu_memory.as_ref().map(ActiveQuota::name).map(str::to_owned),
         }

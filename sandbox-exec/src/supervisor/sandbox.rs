@@ -48,11 +48,11 @@ impl Sandbox {
     /// Sends the command, as JSON, and its streams.
     pub(crate) fn send_command(&self, command: &[u8], pipes: ChildPipes) -> Result<(), Error> {
         let fds = [pipes.input.as_fd(), pipes.output.as_fd(), pipes.errors.as_fd()];
-        self.send(wire::Kind::Command, command, &fds)
+        self.send(wire::MessageKind::Command, command, &fds)
     }
 
     /// Sends a message. A closed socket is not an error here: a step inside has failed, and its error waits on the socket.
-    pub(crate) fn send(&self, kind: wire::Kind, body: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), Error> {
+    pub(crate) fn send(&self, kind: wire::MessageKind, body: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), Error> {
         match wire::send(self.socket.as_fd(), kind, body, fds) {
             Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe && e.kind() != std::io::ErrorKind::ConnectionReset => {
                 Err(Error::setup("sending to the sandbox", e))
@@ -64,8 +64,8 @@ impl Sandbox {
     /// Waits until the sandbox is set up.
     pub(crate) fn wait_ready(&self) -> Result<Ready, Error> {
         match wire::receive(self.socket.as_fd()) {
-            Ok(Some(message)) if message.kind == wire::Kind::Ready => Ok(Ready::from_message(message)),
-            Ok(Some(message)) if message.kind == wire::Kind::Failed => Err(wire::parse_error(&message.body)),
+            Ok(Some(message)) if message.kind == wire::MessageKind::Ready => Ok(Ready::from_message(message)),
+            Ok(Some(message)) if message.kind == wire::MessageKind::Failed => Err(wire::parse_error(&message.body)),
             _ => Err(Error::setup("starting the sandbox", "the first process ended without a reason")),
         }
     }
@@ -73,7 +73,7 @@ impl Sandbox {
     /// The error that a process inside reported, if any. Blocks unless those processes are dead.
     pub(crate) fn reported_error(&self) -> Option<Error> {
         let message = wire::receive(self.socket.as_fd()).ok().flatten()?;
-        (message.kind == wire::Kind::Failed).then(|| wire::parse_error(&message.body))
+        (message.kind == wire::MessageKind::Failed).then(|| wire::parse_error(&message.body))
     }
 
     /// Kills all processes: the kernel kills the others when the first process of a pid namespace dies.

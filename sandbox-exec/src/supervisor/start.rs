@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::time::Instant;
 
 use super::sandbox::Sandbox;
-use crate::cgroup::hosts::Version;
+use crate::cgroup::parents::CgroupVersion;
 use crate::cgroup::quota::{self, Cgroups};
 use crate::child::first_process::{self, ChildContext};
 use crate::child::mounts;
@@ -67,7 +67,8 @@ pub(crate) fn start(plan: &Plan, keep_mounts: bool) -> Result<Sandbox, Error> {
 
 /// Does the supervisor's part of the set-up, while the first process builds the root.
 fn set_up(plan: &Plan, mut sandbox: Sandbox, identity: &ProcessIdentity) -> Result<Sandbox, Error> {
-    let mapped = map_ids(plan, sandbox.first_pid).and_then(|()| sandbox.send(wire::Kind::IdMapWritten, &[], &[]));
+    let mapped =
+        map_ids(plan, sandbox.first_pid).and_then(|()| sandbox.send(wire::MessageKind::IdMapWritten, &[], &[]));
     if let Err(error) = mapped {
         // If the child failed first, its own error says more.
         sandbox.kill();
@@ -78,7 +79,7 @@ fn set_up(plan: &Plan, mut sandbox: Sandbox, identity: &ProcessIdentity) -> Resu
     }
     let tasks = sandbox.cgroups.tasks_fds().map_err(|e| Error::setup("opening cgroups", e))?;
     let tasks: Vec<_> = tasks.iter().map(AsFd::as_fd).collect();
-    sandbox.send(wire::Kind::Cgroups, &[], &tasks)?;
+    sandbox.send(wire::MessageKind::Cgroups, &[], &tasks)?;
     if let Some(gpu) = &plan.gpu {
         let cgroup = sandbox.cgroups.path_in_hierarchy();
         sandbox.gpu_memory = memory::enforce(gpu, sandbox.first_pid, cgroup.as_deref())?;
@@ -89,7 +90,7 @@ fn set_up(plan: &Plan, mut sandbox: Sandbox, identity: &ProcessIdentity) -> Resu
 }
 
 fn uses_v2(plan: &Plan) -> bool {
-    plan.cgroup_parents.version == Some(Version::V2)
+    plan.cgroup_parents.version == Some(CgroupVersion::V2)
 }
 
 fn create_cgroups(plan: &Plan, identity: &ProcessIdentity) -> Result<Cgroups, Error> {

@@ -185,8 +185,8 @@ impl Supervisor<'_> {
             return;
         };
         match message.kind {
-            wire::Kind::Ready => self.on_sandbox_ready(Ready::from_message(message)),
-            wire::Kind::SeccompListener => {
+            wire::MessageKind::Ready => self.on_sandbox_ready(Ready::from_message(message)),
+            wire::MessageKind::SeccompListener => {
                 self.denials.listener = message.fds.pop();
                 self.protections.reports_denied_calls = true;
                 // The sender has just restricted itself with Landlock.
@@ -194,14 +194,14 @@ impl Supervisor<'_> {
                     audit.expect_children_of(self.sandbox.first_pid);
                 }
             }
-            wire::Kind::Failed => self.ending.failure = Some(wire::parse_error(&message.body)),
-            wire::Kind::Exited => self.ending.status = message.body.try_into().ok().map(i32::from_le_bytes),
+            wire::MessageKind::Failed => self.ending.failure = Some(wire::parse_error(&message.body)),
+            wire::MessageKind::Exited => self.ending.status = message.body.try_into().ok().map(i32::from_le_bytes),
             // These are never sent from inside.
-            wire::Kind::Request
-            | wire::Kind::IdMapWritten
-            | wire::Kind::Cgroups
-            | wire::Kind::Command
-            | wire::Kind::Report => {}
+            wire::MessageKind::Request
+            | wire::MessageKind::IdMapWritten
+            | wire::MessageKind::Cgroups
+            | wire::MessageKind::Command
+            | wire::MessageKind::Report => {}
         }
     }
 

@@ -15,7 +15,7 @@ use super::error::Error;
 /// The kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Kind {
+pub(crate) enum MessageKind {
     /// Caller to launcher: a request, as JSON.
     Request = b'q',
     /// Supervisor to first process: the id map is written.
@@ -37,7 +37,7 @@ pub(crate) enum Kind {
     Report = b'p',
 }
 
-impl Kind {
+impl MessageKind {
     const ALL: [Self; 9] = [
         Self::Request,
         Self::IdMapWritten,
@@ -58,7 +58,7 @@ impl Kind {
 /// A received message.
 #[derive(Debug)]
 pub(crate) struct Message {
-    pub(crate) kind: Kind,
+    pub(crate) kind: MessageKind,
     pub(crate) body: Vec<u8>,
     pub(crate) fds: Vec<OwnedFd>,
 }
@@ -69,7 +69,7 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 const MAX_FDS: usize = 4;
 
 /// Sends one message with descriptors.
-pub(crate) fn send(to: BorrowedFd<'_>, kind: Kind, body: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+pub(crate) fn send(to: BorrowedFd<'_>, kind: MessageKind, body: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let len = u32::try_from(body.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     let mut message = vec![kind as u8];
     message.extend(len.to_le_bytes());
@@ -88,16 +88,16 @@ pub(crate) fn send(to: BorrowedFd<'_>, kind: Kind, body: &[u8], fds: &[BorrowedF
 }
 
 /// Sends one message without descriptors.
-pub(crate) fn send_body(to: &OwnedFd, kind: Kind, body: &[u8]) -> io::Result<()> {
+pub(crate) fn send_body(to: &OwnedFd, kind: MessageKind, body: &[u8]) -> io::Result<()> {
     send(to.as_fd(), kind, body, &[])
 }
 
-/// Sends an error as [`Kind::Failed`].
+/// Sends an error as [`MessageKind::Failed`].
 pub(crate) fn send_error(to: &OwnedFd, error: &Error) -> io::Result<()> {
-    send_body(to, Kind::Failed, &serde_json::to_vec(error)?)
+    send_body(to, MessageKind::Failed, &serde_json::to_vec(error)?)
 }
 
-/// Reads the body of a [`Kind::Failed`] message.
+/// Reads the body of a [`MessageKind::Failed`] message.
 pub(crate) fn parse_error(body: &[u8]) -> Error {
     serde_json::from_slice(body).unwrap_or_else(|error| Error::setup("reading an error of the sandbox", error))
 }
@@ -121,7 +121,7 @@ pub(crate) fn receive(from: BorrowedFd<'_>) -> io::Result<Option<Message>> {
     let [kind, a, b, c, d] = head;
     let len = usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(usize::MAX);
     let invalid = || io::Error::from(io::ErrorKind::InvalidData);
-    let kind = Kind::from_byte(kind).ok_or_else(invalid)?;
+    let kind = MessageKind::from_byte(kind).ok_or_else(invalid)?;
     if len > MAX_BODY_BYTES {
         return Err(invalid());
     }
@@ -154,13 +154,13 @@ mod tests {
     #[test]
     fn a_message_arrives_with_its_body_and_descriptors() -> io::Result<()> {
         let (a, b) = socket_pair()?;
-        send(a.as_fd(), Kind::Command, b"hello", &[a.as_fd(), b.as_fd()])?;
-        send_body(&a, Kind::IdMapWritten, b"")?;
-        let Some(Message { kind: Kind::Command, body, fds }) = receive(b.as_fd())? else {
+        send(a.as_fd(), MessageKind::Command, b"hello", &[a.as_fd(), b.as_fd()])?;
+        send_body(&a, MessageKind::IdMapWritten, b"")?;
+        let Some(Message { kind: MessageKind::Command, body, fds }) = receive(b.as_fd())? else {
             return Err(io::ErrorKind::Other.into());
         };
         assert_eq!((body.as_slice(), fds.len()), (b"hello".as_slice(), 2));
-        assert!(matches!(receive(b.as_fd())?, Some(Message { kind: Kind::IdMapWritten, .. })));
+        assert!(matches!(receive(b.as_fd())?, Some(Message { kind: MessageKind::IdMapWritten, .. })));
         drop((a, fds));
         assert!(receive(b.as_fd())?.is_none());
         Ok(())
@@ -171,7 +171,7 @@ mod tests {
         let (a, b) = socket_pair()?;
         let error = Error::NotFound { program: "x".into(), reason: "y".into(), hint: "z".into() };
         send_error(&a, &error)?;
-        let received = receive(b.as_fd())?.filter(|message| message.kind == Kind::Failed);
+        let received = receive(b.as_fd())?.filter(|message| message.kind == MessageKind::Failed);
         assert_eq!(received.map(|message| parse_error(&message.body)), Some(error));
         Ok(())
     }

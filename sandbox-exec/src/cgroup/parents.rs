@@ -1,4 +1,4 @@
-//! The parent cgroups in which a run may create its own. Version 1: the cgroup of this process in each hierarchy. Version 2: the nearest ancestor,
+//! The parent cgroups in which a run may create its own. CgroupVersion 1: the cgroup of this process in each hierarchy. CgroupVersion 2: the nearest ancestor,
 //! beginning with the cgroup of this process, that is writable and enables the controllers for its children; at the root of the hierarchy, root
 //! may enable them first. Source: the kernel's admin-guide/cgroup-v1 and admin-guide/cgroup-v2.
 
@@ -11,12 +11,12 @@ use crate::sys::process::read_file;
 
 /// The version of the cgroup interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Version {
+pub(crate) enum CgroupVersion {
     V1,
     V2,
 }
 
-impl Version {
+impl CgroupVersion {
     /// As the report names it.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -29,7 +29,7 @@ impl Version {
 /// The directories in which a run may create its cgroups, one per controller; `None`: not available.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CgroupParents {
-    pub(crate) version: Option<Version>,
+    pub(crate) version: Option<CgroupVersion>,
     pub(crate) memory: Option<PathBuf>,
     pub(crate) pids: Option<PathBuf>,
     pub(crate) cpu: Option<PathBuf>,
@@ -65,7 +65,7 @@ impl CgroupParents {
             writable(&directory).then_some(directory)
         };
         let parents = Self {
-            version: Some(Version::V1),
+            version: Some(CgroupVersion::V1),
             memory: find("memory"),
             pids: find("pids"),
             cpu: find("cpu"),
@@ -105,7 +105,7 @@ fn find_v2(own: &str, mounts: &[CgroupMount]) -> CgroupParents {
         return CgroupParents::default();
     };
     CgroupParents {
-        version: Some(Version::V2),
+        version: Some(CgroupVersion::V2),
         memory: Some(directory.clone()),
         pids: Some(directory.clone()),
         cpu: Some(directory.clone()),
