@@ -1,5 +1,5 @@
-//! Compiles `data/syscalls.toml` and `data/syscall-numbers.tsv` into constant tables, and the profiles into the form that is read fastest, so
-//! that a launch parses no TOML; and refuses a table that is not whole: every call in exactly one group, every group with its reason.
+//! Compiles `data/syscalls.toml` and `data/syscall-numbers.tsv` to constant tables, and the profiles to JSON, so that a launch parses no TOML.
+//! Fails unless every call is in exactly one group and every group has a reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -8,11 +8,13 @@ use std::{env, fs};
 
 use serde::Deserialize;
 
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
     group: Vec<Group>,
-    only: Vec<Only>,
+    condition: Vec<Condition>,
 }
 
 #[derive(Deserialize)]
@@ -22,12 +24,12 @@ struct Group {
     action: String,
     why: String,
     calls: Vec<String>,
-    hole: Option<String>,
+    permission: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Only {
+struct Condition {
     call: String,
     argument: u8,
     mask: u32,
@@ -47,23 +49,24 @@ fn main() {
     }
 }
 
-fn generate() -> Result<(), String> {
+fn generate() -> Result<()> {
     let read = |path: &str| fs::read_to_string(path).map_err(|e| format!("{path}: {e}"));
     let numbers = numbers(&read("data/syscall-numbers.tsv")?)?;
     let table: Table = toml::from_str(&read("data/syscalls.toml")?).map_err(|e| format!("data/syscalls.toml: {e}"))?;
-    check_whole(&table, &numbers)?;
+    check_complete(&table, &numbers)?;
     let mut out = calls(&table, &numbers)?;
     out.push_str(&conditions(&table, &numbers));
-    let target = env::var("OUT_DIR").map_err(|e| e.to_string())?;
-    fs::write(Path::new(&target).join("syscall_table.rs"), out).map_err(|e| e.to_string())?;
-    fs::write(Path::new(&target).join("profiles.rs"), profiles()?).map_err(|e| e.to_string())
+    let target = env::var("OUT_DIR")?;
+    fs::write(Path::new(&target).join("syscall_table.rs"), out)?;
+    fs::write(Path::new(&target).join("profiles.rs"), profiles()?)?;
+    Ok(())
 }
 
-/// Name and content of each profile, as JSON. Whether it is valid is for the crate's own tests to say.
-fn profiles() -> Result<String, String> {
+/// Name and content of each profile, as JSON. The crate's tests check that they are valid.
+fn profiles() -> Result<String> {
     let mut rows = BTreeMap::new();
     for file in fs::read_dir("data/profiles").map_err(|e| format!("data/profiles: {e}"))? {
-        let path = file.map_err(|e| e.to_string())?.path();
+        let path = file?.path();
         let fail = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
         let text = fs::read_to_string(&path).map_err(|e| fail(&e))?;
         let content: toml::Value = toml::from_str(&text).map_err(|e| fail(&e))?;
@@ -73,50 +76,50 @@ fn profiles() -> Result<String, String> {
     Ok(format!("static BUILT_IN: &[(&str, &str)] = &{:?};\n", rows.iter().collect::<Vec<_>>()))
 }
 
-/// Name to number on the architecture that is built for; `None` where it has no such call.
-fn numbers(text: &str) -> Result<BTreeMap<String, Option<u32>>, String> {
+/// The number of each call on the target architecture; `None`: it has no such call.
+fn numbers(text: &str) -> Result<BTreeMap<String, Option<u32>>> {
     let column = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
         Ok("x86_64") => 1,
         Ok("aarch64") => 2,
-        // Elsewhere the crate compiles to nothing that could run a filter.
+        // The crate is empty on other targets.
         _ => 1,
     };
     let mut found = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let cells: Vec<&str> = line.split('\t').collect();
         let (Some(name), Some(number)) = (cells.first(), cells.get(column)) else {
-            return Err(format!("data/syscall-numbers.tsv: short line {line:?}"));
+            return Err(format!("data/syscall-numbers.tsv: short line {line:?}").into());
         };
         found.insert((*name).to_owned(), number.parse().ok());
     }
     Ok(found)
 }
 
-fn check_whole(table: &Table, numbers: &BTreeMap<String, Option<u32>>) -> Result<(), String> {
+fn check_complete(table: &Table, numbers: &BTreeMap<String, Option<u32>>) -> Result<()> {
     let mut seen = BTreeSet::new();
     for group in &table.group {
-        if group.why.trim().is_empty() || !["allow", "refuse", "absent"].contains(&group.action.as_str()) {
-            return Err(format!("group {} needs a reason and an action", group.name));
+        if group.why.trim().is_empty() || !["allow", "deny", "absent"].contains(&group.action.as_str()) {
+            return Err(format!("group {} needs a reason and an action", group.name).into());
         }
         for call in &group.calls {
             if !numbers.contains_key(call) {
-                return Err(format!("{call} has no number in data/syscall-numbers.tsv"));
+                return Err(format!("{call} has no number in data/syscall-numbers.tsv").into());
             }
             if !seen.insert(call) {
-                return Err(format!("{call} stands in two groups"));
+                return Err(format!("{call} is in two groups").into());
             }
         }
     }
     if let Some(missing) = numbers.keys().find(|name| !seen.contains(name)) {
-        return Err(format!("{missing} stands in no group of data/syscalls.toml"));
+        return Err(format!("{missing} is in no group of data/syscalls.toml").into());
     }
-    match table.only.iter().find(|row| row.why.trim().is_empty() || !numbers.contains_key(&row.call)) {
-        Some(row) => Err(format!("the `only` row of {} needs a reason and a known call", row.call)),
+    match table.condition.iter().find(|row| row.why.trim().is_empty() || !numbers.contains_key(&row.call)) {
+        Some(row) => Err(format!("the condition of {} needs a reason and a known call", row.call).into()),
         None => Ok(()),
     }
 }
 
-fn calls(table: &Table, numbers: &BTreeMap<String, Option<u32>>) -> Result<String, String> {
+fn calls(table: &Table, numbers: &BTreeMap<String, Option<u32>>) -> Result<String> {
     let mut rows = BTreeMap::new();
     for group in &table.group {
         for call in &group.calls {
@@ -129,25 +132,27 @@ fn calls(table: &Table, numbers: &BTreeMap<String, Option<u32>>) -> Result<Strin
     for (number, (call, group)) in rows {
         let action = match group.action.as_str() {
             "allow" => "Allow",
-            "refuse" => "Refuse",
+            "deny" => "Deny",
             _ => "Absent",
         };
-        let hole = group.hole.as_deref();
-        writeln!(out, "    Call {{ number: {number}, name: {call:?}, action: Action::{action}, hole: {hole:?} }},")
-            .map_err(|e| e.to_string())?;
+        let permission = group.permission.as_deref();
+        writeln!(
+            out,
+            "    Call {{ number: {number}, name: {call:?}, action: Action::{action}, permission: {permission:?} }},"
+        )?;
     }
     out.push_str("];\n");
     Ok(out)
 }
 
 fn conditions(table: &Table, numbers: &BTreeMap<String, Option<u32>>) -> String {
-    let mut out = String::from("pub(crate) static ONLY: &[Only] = &[\n");
-    for row in &table.only {
+    let mut out = String::from("pub(crate) static CONDITIONS: &[Condition] = &[\n");
+    for row in &table.condition {
         let Some(number) = numbers.get(&row.call).copied().flatten() else {
             continue;
         };
         out.push_str(&format!(
-            "    Only {{ number: {number}, argument: {}, mask: {}, values: &{:?}, not: &{:?}, unless: {:?}, unless_argument_is_zero: {:?} }},\n",
+            "    Condition {{ number: {number}, argument: {}, mask: {}, values: &{:?}, not: &{:?}, unless: {:?}, unless_argument_is_zero: {:?} }},\n",
             row.argument, row.mask, row.values, row.not, row.unless, row.unless_argument_is_zero
         ));
     }

@@ -171,7 +171,7 @@ fn apply(config: &mut Config, text: &str, today: Date) -> Result<(), String> {
     }
     config.jobs = file.jobs.unwrap_or_default();
     for (name, value) in &file.limits {
-        plain(value)
+        limit_text(value)
             .and_then(|value| set_limit(&mut config.limits, name, &value))
             .map_err(|why| format!("limits.{name}: {why}"))?;
     }
@@ -185,6 +185,15 @@ fn apply(config: &mut Config, text: &str, today: Date) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A limit may be a string or a number.
+fn limit_text(value: &toml::Value) -> Result<String, String> {
+    match value {
+        // `Debug` keeps the decimal point, so that `3.0` is not taken for a count.
+        toml::Value::Float(number) => Ok(format!("{number:?}")),
+        other => plain(other),
+    }
 }
 
 /// A value that may be written with or without quotes.
@@ -334,7 +343,7 @@ mod tests {
             "[[allow]]\nmodule = \"a\"\nreason = \"r\"",
             "[[ignore]]\nreason = \"r\"",
             "[[ignore]]\nsha256 = \"abc\"\nreason = \"r\"",
-            "[limits]\ntime = 5",
+            "[limits]\ntime = -5",
         ] {
             assert!(applied(text).is_err(), "{text}");
         }

@@ -1,6 +1,6 @@
 //! The public limits by name: one row gives the flag `--limit-NAME` and the key `NAME` under `[limits]`.
 
-use crate::quantity;
+use quantity::{ByteSize, TimeSpan};
 use scanner::Limits;
 use std::time::Duration;
 
@@ -27,12 +27,14 @@ impl Limit {
     /// Reads `text` and sets the limit to it.
     pub(crate) fn set(&self, limits: &mut Limits, text: &str) -> Result<(), String> {
         let narrow = |value: u64| usize::try_from(value).map_err(|_| format!("{text:?} is too large"));
+        let said = |error: quantity::Error| error.to_string();
+        let size = || text.parse::<ByteSize>().map(|size| size.0).map_err(said);
         match (self.field)(limits) {
-            Field::Count(to) => *to = quantity::count(text)?,
-            Field::Number(to) => *to = narrow(quantity::count(text)?)?,
-            Field::Size(to) => *to = quantity::size(text)?,
-            Field::Memory(to) => *to = narrow(quantity::size(text)?)?,
-            Field::Time(to) => *to = quantity::time(text)?,
+            Field::Count(to) => *to = quantity::count(text).map_err(said)?,
+            Field::Number(to) => *to = narrow(quantity::count(text).map_err(said)?)?,
+            Field::Size(to) => *to = size()?,
+            Field::Memory(to) => *to = narrow(size()?)?,
+            Field::Time(to) => *to = text.parse::<TimeSpan>().map_err(said)?.0,
         }
         Ok(())
     }
@@ -100,8 +102,7 @@ mod tests {
         assert_eq!(names.len(), LIMITS.len());
         for limit in LIMITS {
             let mut limits = Limits::default();
-            let value = if limit.kind() == "TIME" { "7s" } else { "7" };
-            assert_eq!(limit.set(&mut limits, value), Ok(()), "{}", limit.name);
+            assert_eq!(limit.set(&mut limits, "7"), Ok(()), "{}", limit.name);
             assert_ne!(limits, Limits::default(), "{}", limit.name);
             assert!(limit.set(&mut limits, "many").is_err(), "{}", limit.name);
         }

@@ -10,7 +10,6 @@ mod exit;
 mod file;
 mod git;
 mod limit;
-mod quantity;
 mod render;
 mod terminal;
 
@@ -20,8 +19,8 @@ use exit::Exit;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // The sandbox starts this very file again as the first process inside its walls: one installed file is enough.
-    if let Some(code) = sandbox_exec::launcher_if_asked() {
+    // The sandbox library starts this program as its launcher, so that one installed file is enough.
+    if let Some(code) = sandbox_exec::run_launcher_if_requested() {
         return ExitCode::from(code);
     }
     let args: Vec<_> = std::env::args_os().collect();

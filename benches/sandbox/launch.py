@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What a launch costs: no sandbox, bubblewrap with hardened flags where it is installed, and `modelscan run`, in turns in the same run;
-and what memory the walls hold. Medians, and the lower quarter, which other work on the machine disturbs less.
+and the memory of the sandbox. Medians, and the lower quarter, which other work on the machine disturbs less.
 
     cargo build --release && benches/sandbox/launch.py [ROUNDS]
 """
@@ -34,7 +34,7 @@ def memory(prefix):
         fields = dict(line.split(":") for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
         held += int(fields["Pss"].split()[0])
     run.wait()
-    print(f"the walls hold  {held / 1024:.1f} MiB (supervisor and first process, proportional)")
+    print(f"sandbox memory  {held / 1024:.1f} MiB (supervisor and first process, proportional)")
 
 
 def main():

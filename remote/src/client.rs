@@ -9,7 +9,7 @@ use crate::address::Address;
 use crate::budget::{Budget, Slot};
 use crate::credentials::Credentials;
 use crate::reach::Guarded;
-use addresses::is_public;
+use ip_scope::is_globally_routable;
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -53,7 +53,7 @@ pub(crate) struct Answer<'a> {
 
 impl Client {
     pub(crate) fn new(options: &Options) -> Result<Self, String> {
-        Self::reaching(options, if options.allow_private { |_| true } else { is_public })
+        Self::reaching(options, if options.allow_private { |_| true } else { is_globally_routable })
     }
 
     fn reaching(options: &Options, permits: fn(IpAddr) -> bool) -> Result<Self, String> {

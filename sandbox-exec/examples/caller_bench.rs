@@ -1,5 +1,5 @@
-//! What a run costs a program that asks for it: `caller_bench LAUNCHER [MIB]` prints the times of `true` in walls that are made for it, before
-//! and after the program took MIB of memory, and in walls that were ready. Medians and the least of 200, a line each, in milliseconds.
+//! The cost of a run for its caller. `caller_bench LAUNCHER [MIB]` prints the time of running `true` in a new sandbox, before and after this program
+//! allocates MIB of memory, and in a prepared sandbox: the median and the minimum of 200 runs, in milliseconds.
 //!
 //!     cargo build --release -p modelscan-sandbox-exec --bins --example caller_bench
 //!     target/release/examples/caller_bench target/release/sandbox-exec 2048
@@ -19,39 +19,39 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let null = || std::fs::OpenOptions::new().read(true).write(true).open("/dev/null");
         Ok(Stdio { input: None, output: null()?.into(), errors: null()?.into() })
     };
-    let said = |what: &str, mut times: Vec<f64>| {
+    let print = |what: &str, mut times: Vec<f64>| {
         times.sort_by(f64::total_cmp);
         let at = |index: usize| times.get(index).copied().unwrap_or_default();
-        println!("{what}\tmedian {:.2}\tleast {:.2}", at(times.len() / 2), at(0));
+        println!("{what}\tmedian {:.2}\tminimum {:.2}", at(times.len() / 2), at(0));
     };
-    let ended = |start: Instant, code: i32| match code {
+    let elapsed = |start: Instant, code: i32| match code {
         0 => Ok(start.elapsed().as_secs_f64() * 1000.0),
-        code => Err(format!("a run ended with {code}")),
+        code => Err(format!("a run exited with {code}")),
     };
-    let made = || -> Result<Vec<f64>, Box<dyn std::error::Error>> {
+    let run_new = || -> Result<Vec<f64>, Box<dyn std::error::Error>> {
         let mut times = Vec::new();
         for _ in 0..RUNS {
             let (stdio, start) = (stdio()?, Instant::now());
-            times.push(ended(start, Launcher::at(&path).run(&request, stdio).code)?);
+            times.push(elapsed(start, Launcher::at(&path).run(&request, stdio).code)?);
         }
         Ok(times)
     };
-    said("small caller", made()?);
-    let held = vec![1u8; mib << 20];
-    said("large caller", made()?);
-    println!("it holds {} MiB", std::hint::black_box(&held).len() >> 20);
-    drop(held);
+    print("small caller", run_new()?);
+    let memory = vec![1u8; mib << 20];
+    print("large caller", run_new()?);
+    println!("allocated {} MiB", std::hint::black_box(&memory).len() >> 20);
+    drop(memory);
     let mut times = Vec::new();
     for _ in 0..RUNS {
-        let mut pool = Pool::warm(Launcher::at(&path), request.clone(), 1)?;
+        let mut pool = Pool::new(Launcher::at(&path), request.clone(), 1)?;
         let (stdio, start) = (stdio()?, Instant::now());
-        times.push(ended(start, pool.run(&request.command, stdio).code)?);
+        times.push(elapsed(start, pool.run(&request.command, stdio).code)?);
     }
-    said("ready walls", times);
+    print("prepared sandbox", times);
     Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
-    eprintln!("walls are made on Linux only");
+    eprintln!("sandboxes exist on Linux only");
 }

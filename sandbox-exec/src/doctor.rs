@@ -1,36 +1,47 @@
-//! What this host can enforce, found by trying, and how to get what is missing.
+//! What this host can enforce, found by trying, and how to get the missing protections.
 
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
-use crate::cgroup_place::Place;
-use crate::profile::Profile;
-use crate::request::Request;
-use crate::streams::Stdio;
-use crate::{Outcome, gpu_driver, run_here, sys};
+use crate::cgroup::parents::CgroupParents;
+use crate::gpu::driver;
+use crate::policy::exit_report::Outcome;
+use crate::policy::profile::Profile;
+use crate::policy::request::Request;
+use crate::supervisor::run_here;
+use crate::supervisor::streams::Stdio;
+use crate::sys::calls;
+use crate::sys::error::Error;
 
+/// One protection.
 struct Row {
-    what: &'static str,
-    there: bool,
+    name: &'static str,
+    available: bool,
     found: String,
-    mend: &'static str,
+    hint: &'static str,
 }
 
-/// A table for people, and 0 when everything that a default run asks for is there, 1 otherwise.
+/// Rows that a default run does not need.
+const OPTIONAL: [&str; 2] = ["gpu", "device program"];
+
+/// Returns a table for people, and an exit code: 0 when a default run has all its protections, else 1.
 pub fn doctor() -> (String, u8) {
-    let mut rows = vec![whole()];
+    let mut rows = vec![sandbox()];
     rows.extend(kernel());
     rows.extend(cgroups());
     rows.push(gpu());
     let mut out = String::new();
     for row in &rows {
-        out.push_str(&format!("{} {:<18} {}\n", if row.there { "ok     " } else { "missing" }, row.what, row.found));
-        if !row.there {
-            out.push_str(&format!("        {:<18} to get it: {}\n", "", row.mend));
+        let state = if row.available { "ok     " } else { "missing" };
+        out.push_str(&format!("{state} {:<18} {}\n", row.name, row.found));
+        if !row.available {
+            out.push_str(&format!("        {:<18} to get it: {}\n", "", row.hint));
         }
     }
-    let needed = rows.iter().filter(|row| row.what != "gpu" && row.what != "device program");
-    let code = u8::from(needed.clone().any(|row| !row.there));
+    let is_missing = |row: &Row| !row.available && !OPTIONAL.contains(&row.name);
+    let code = u8::from(rows.iter().any(is_missing));
     out.push_str(if code == 0 {
         "A default run has all that it asks for.\n"
     } else {
@@ -39,101 +50,103 @@ pub fn doctor() -> (String, u8) {
     (out, code)
 }
 
-/// The walls as a whole, by building them around a program that does nothing.
-fn whole() -> Row {
-    let null = || fs::OpenOptions::new().read(true).write(true).open("/dev/null").map(Into::into);
-    let tried = Profile::load("eval").map_err(|e| e.to_string()).and_then(|profile| {
-        let mut request = Request::new(profile, ["true"]);
-        request.weaker = ["memory", "pids", "cpus", "landlock"].map(String::from).to_vec();
-        let stdio = Stdio {
-            input: None,
-            output: null().map_err(|e: std::io::Error| e.to_string())?,
-            errors: null().map_err(|e: std::io::Error| e.to_string())?,
-        };
-        Ok(run_here(&request, stdio))
-    });
-    let (there, found) = match tried {
-        Ok(report) if report.outcome == Outcome::Exited && report.code == 0 => {
-            let told = if report.enforced.seccomp_notify {
-                "refused calls are reported"
-            } else {
-                "refused calls are refused in silence (another filter listens already)"
-            };
-            (true, format!("namespaces, root, seccomp stand; {told}"))
-        }
-        Ok(report) => (false, report.reason.unwrap_or_else(|| format!("the trial ended with {}", report.code))),
-        Err(error) => (false, error),
+/// The sandbox as a whole: runs `true` in it, without the quotas, which have their own rows.
+fn sandbox() -> Row {
+    let run = || -> Result<_, Error> {
+        let mut request = Request::new(Profile::load("eval")?, ["true"]);
+        request.allow_degraded = ["memory", "pids", "cpus", "landlock"].map(String::from).to_vec();
+        let null = || null().map_err(|e| Error::setup("opening /dev/null", e));
+        Ok(run_here(&request, Stdio { input: None, output: null()?, errors: null()? }))
     };
-    Row { what: "walls", there, found, mend: "see the reason; run as root, or allow user namespaces for this program" }
+    let (available, found) = match run() {
+        Ok(report) if report.outcome == Outcome::Exited && report.code == 0 => {
+            let denials = if report.enforced.seccomp_notify {
+                "denied calls are reported"
+            } else {
+                "denied calls are not reported (another seccomp filter has a listener)"
+            };
+            (true, format!("works: namespaces, private root, seccomp; {denials}"))
+        }
+        Ok(report) => (false, report.reason.unwrap_or_else(|| format!("the trial run ended with {}", report.code))),
+        Err(error) => (false, error.to_string()),
+    };
+    Row {
+        name: "sandbox",
+        available,
+        found,
+        hint: "see the reason; run as root, or allow user namespaces for this program",
+    }
 }
 
-fn kernel() -> Vec<Row> {
-    let abi = sys::landlock_abi();
-    let setting = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned()).ok();
-    let restricted = setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").as_deref() == Some("1");
-    let (uid, _) = sys::ids();
-    vec![
+fn null() -> io::Result<OwnedFd> {
+    Ok(fs::OpenOptions::new().read(true).write(true).open("/dev/null")?.into())
+}
+
+fn kernel() -> [Row; 2] {
+    let abi = calls::landlock_abi();
+    let note = if abi < 6 { " (6 and newer restrict signals and abstract sockets)" } else { "" };
+    let setting = fs::read_to_string("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").unwrap_or_default();
+    let is_restricted = setting.trim() == "1";
+    [
         Row {
-            what: "landlock",
-            there: abi > 0,
-            found: format!(
-                "ABI {abi}{}",
-                if abi < 6 { " (signals and abstract sockets are scoped from 6 on)" } else { "" }
-            ),
-            mend: "boot with lsm=landlock,... on kernel 5.13 or newer",
+            name: "landlock",
+            available: abi > 0,
+            found: format!("ABI {abi}{note}"),
+            hint: "boot with lsm=landlock,... on kernel 5.13 or newer",
         },
         Row {
-            what: "user namespaces",
-            there: uid == 0 || !restricted,
-            found: if restricted { "restricted by AppArmor".into() } else { "open".into() },
-            mend: "install an AppArmor profile with `userns,` for this program, or run as root",
+            name: "user namespaces",
+            available: calls::effective_ids().0 == 0 || !is_restricted,
+            found: if is_restricted { "restricted by AppArmor".into() } else { "available".into() },
+            hint: "install an AppArmor profile with `userns,` for this program, or run as root",
         },
     ]
 }
 
-fn cgroups() -> Vec<Row> {
-    let place = Place::find();
-    let name = place.version.map_or("none", |version| version.name());
-    let row = |what, path: &Option<std::path::PathBuf>| Row {
-        what,
-        there: path.is_some(),
-        found: path
-            .as_ref()
-            .map_or_else(|| "no cgroup may be made here".into(), |path| format!("{name}, below {}", path.display())),
-        mend: "run as root, or where systemd serves this user (loginctl enable-linger) and hands him memory, pids and cpu",
+fn cgroups() -> [Row; 4] {
+    let parents = CgroupParents::find();
+    let version = parents.version.map_or("none", |version| version.name());
+    let row = |name, path: &Option<PathBuf>| Row {
+        name,
+        available: path.is_some(),
+        found: path.as_ref().map_or_else(
+            || "no cgroup can be created here".into(),
+            |path| format!("{version}, below {}", path.display()),
+        ),
+        hint: "run as root, or where systemd serves this user (loginctl enable-linger) and delegates memory, pids and cpu",
     };
-    let device = match place.version {
-        Some(_) if sys::ids().0 == 0 => (true, "by cgroup"),
-        _ => (false, "only the nodes named are there, and none can be made"),
-    };
-    vec![
-        row("memory", &place.memory),
-        row("pids", &place.pids),
-        row("cpus", &place.cpu),
+    let has_device_rules = parents.version.is_some() && calls::effective_ids().0 == 0;
+    let found = if has_device_rules { "by cgroup" } else { "only the named nodes exist, and none can be created" };
+    [
+        row("memory", &parents.memory),
+        row("pids", &parents.pids),
+        row("cpus", &parents.cpu),
         Row {
-            what: "device program",
-            there: device.0,
-            found: device.1.into(),
-            mend: "run as root (only needed as a second layer)",
+            name: "device program",
+            available: has_device_rules,
+            found: found.into(),
+            hint: "run as root (only needed as a second layer)",
         },
     ]
 }
 
 fn gpu() -> Row {
-    let there = Path::new("/dev/nvidiactl").exists();
-    let quota = || match gpu_driver::ask("0") {
-        Ok(told) if told.limits && sys::ids().0 == 0 => "by the driver (nvml), or a MIG slice".to_owned(),
-        Ok(_) => "by a MIG slice; else only watched (mps, nvml-watch)".to_owned(),
-        Err(why) => format!("none unless an MPS daemon runs: {why}"),
+    let available = Path::new("/dev/nvidiactl").exists();
+    let quota = || match driver::query("0") {
+        Ok(info) if info.can_limit_memory && calls::effective_ids().0 == 0 => {
+            "by the driver (nvml), or a MIG slice".to_owned()
+        }
+        Ok(_) => "by a MIG slice; else only polled (mps, nvml-watch)".to_owned(),
+        Err(error) => format!("none unless an MPS daemon runs: {}", error.detail()),
     };
     Row {
-        what: "gpu",
-        there,
-        found: if there {
-            format!("nvidia nodes are there; memory quota {}", quota())
+        name: "gpu",
+        available,
+        found: if available {
+            format!("nvidia nodes exist; memory quota {}", quota())
         } else {
             "no nvidia nodes".into()
         },
-        mend: "load the NVIDIA driver, if this machine has a GPU",
+        hint: "load the NVIDIA driver, if this machine has a GPU",
     }
 }

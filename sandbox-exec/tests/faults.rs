@@ -1,4 +1,4 @@
-//! What goes wrong outside: a supervisor that is killed, many runs in a row, many at once. Nothing may be left behind.
+//! Faults outside of the sandbox: a killed supervisor, many runs in a row, many at once, full disks. Nothing may be left behind.
 
 #![cfg(target_os = "linux")]
 
@@ -8,16 +8,16 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-mod walls;
+mod support;
 
-use walls::{Result, launcher, null, possible, request, run};
+use support::{Result, can_sandbox, launcher, null, request, run};
 
-use sandbox_exec::{Outcome, Size, Span, Stdio};
+use sandbox_exec::{ByteSize, Outcome, Stdio, TimeSpan};
 
-/// Held by a test that leaves cgroups for a moment, and by one that looks whether there are any.
+/// Held by tests that leave cgroups for a moment, and by tests that check for leftover cgroups.
 static CGROUPS: Mutex<()> = Mutex::new(());
 
-/// Cgroups of runs whose supervisor is gone.
+/// Cgroups of runs whose supervisor no longer exists.
 fn leftovers() -> Vec<String> {
     let orphaned = |name: &str| {
         let owner = name.strip_prefix("modelscan-").and_then(|rest| rest.split('-').nth(1));
@@ -40,16 +40,16 @@ fn leftovers() -> Vec<String> {
 }
 
 #[test]
-fn a_supervisor_that_is_killed_takes_everything_along() -> Result<()> {
-    if !possible() {
+fn a_killed_supervisor_takes_all_processes_along() -> Result<()> {
+    if !can_sandbox() {
         return Ok(());
     }
-    let _alone = CGROUPS.lock().map_err(|_| "another test broke")?;
+    let _alone = CGROUPS.lock().map_err(|_| "another test panicked")?;
     let mut request = request(&["sleep", "31.25"])?;
-    request.profile.limits.timeout = Span(Duration::from_secs(20));
+    request.profile.limits.timeout = TimeSpan(Duration::from_secs(20));
     let alive = || {
-        let told = Command::new("pgrep").args(["-f", "^sleep 31.25$"]).output();
-        told.map(|out| String::from_utf8_lossy(&out.stdout).lines().count()).unwrap_or(0)
+        let found = Command::new("pgrep").args(["-f", "^sleep 31.25$"]).output();
+        found.map(|out| String::from_utf8_lossy(&out.stdout).lines().count()).unwrap_or(0)
     };
     let runner = std::thread::spawn(move || {
         null()
@@ -61,12 +61,12 @@ fn a_supervisor_that_is_killed_takes_everything_along() -> Result<()> {
             })
             .map_err(|e| e.to_string())
     });
-    let began = Instant::now();
-    while alive() == 0 && began.elapsed() < Duration::from_secs(5) {
+    let started = Instant::now();
+    while alive() == 0 && started.elapsed() < Duration::from_secs(5) {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(alive(), 1, "the command did not start");
-    // The supervisor is the child of this process that has a first process as child.
+    // The supervisor is the grandparent of the command, and a child of this process.
     let sleeper = String::from_utf8(Command::new("pgrep").args(["-f", "^sleep 31.25$"]).output()?.stdout)?;
     let parent = |pid: &str| -> Result<String> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
@@ -76,23 +76,23 @@ fn a_supervisor_that_is_killed_takes_everything_along() -> Result<()> {
     assert_eq!(parent(&supervisor)?, std::process::id().to_string());
     let pid = rustix::process::Pid::from_raw(supervisor.parse()?).ok_or("no supervisor")?;
     rustix::process::kill_process(pid, rustix::process::Signal::KILL)?;
-    let report = runner.join().map_err(|_| "the runner broke")??;
+    let report = runner.join().map_err(|_| "the runner panicked")??;
     assert_eq!((report.outcome, report.code), (Outcome::NotStarted, 125), "{:?}", report.reason);
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(alive(), 0, "the command outlived its supervisor");
-    // The empty cgroups of a killed supervisor are swept by the next run.
-    run(&walls::request(&["true"])?)?;
+    // The next run removes the cgroups of a killed supervisor.
+    run(&support::request(&["true"])?)?;
     assert_eq!(leftovers(), Vec::<String>::new());
     Ok(())
 }
 
 #[test]
 fn many_runs_leave_nothing_behind() -> Result<()> {
-    if !possible() {
+    if !can_sandbox() {
         return Ok(());
     }
-    let _alone = CGROUPS.lock().map_err(|_| "another test broke")?;
-    // A thousand take about a minute; SANDBOX_MANY=1000 asks for them.
+    let _alone = CGROUPS.lock().map_err(|_| "another test panicked")?;
+    // SANDBOX_MANY=1000 runs a thousand, in about a minute.
     let many = std::env::var("SANDBOX_MANY").ok().and_then(|text| text.parse().ok()).unwrap_or(50);
     let mounts = fs::read_to_string("/proc/self/mountinfo")?.lines().count();
     let files = fs::read_dir("/proc/self/fd")?.count();
@@ -112,7 +112,7 @@ fn many_runs_leave_nothing_behind() -> Result<()> {
 
 #[test]
 fn runs_at_once_do_not_see_each_other() -> Result<()> {
-    if !possible() {
+    if !can_sandbox() {
         return Ok(());
     }
     let many: usize = std::env::var("SANDBOX_AT_ONCE").ok().and_then(|text| text.parse().ok()).unwrap_or(24);
@@ -126,7 +126,7 @@ fn runs_at_once_do_not_see_each_other() -> Result<()> {
         })
         .collect();
     for (number, thread) in threads.into_iter().enumerate() {
-        let (report, text) = thread.join().map_err(|_| "a runner broke")??;
+        let (report, text) = thread.join().map_err(|_| "a runner panicked")??;
         let mut lines = text.lines();
         assert_eq!(report.code, 0, "{:?}", report.reason);
         assert_eq!((lines.next(), lines.next()), (Some(number.to_string().as_str()), Some("x")));
@@ -137,8 +137,8 @@ fn runs_at_once_do_not_see_each_other() -> Result<()> {
 }
 
 #[test]
-fn a_reader_who_does_not_read_holds_nothing_up() -> Result<()> {
-    if !possible() {
+fn a_reader_that_does_not_read_delays_nothing() -> Result<()> {
+    if !can_sandbox() {
         return Ok(());
     }
     let mut request = request(&[
@@ -146,19 +146,19 @@ fn a_reader_who_does_not_read_holds_nothing_up() -> Result<()> {
         "-c",
         "while :; do echo yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy; done",
     ])?;
-    request.profile.limits.timeout = Span(Duration::from_millis(500));
+    request.profile.limits.timeout = TimeSpan(Duration::from_millis(500));
     let (unread, write) = std::io::pipe()?;
-    let began = Instant::now();
+    let started = Instant::now();
     let report = launcher().run(&request, Stdio { input: None, output: write.into(), errors: null()? });
     assert_eq!((report.outcome, report.code), (Outcome::TimedOut, 124), "{:?}", report.reason);
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     drop(unread);
     Ok(())
 }
 
 #[test]
-fn output_that_cannot_be_written_is_no_success() -> Result<()> {
-    if !possible() {
+fn output_that_cannot_be_written_is_a_failure() -> Result<()> {
+    if !can_sandbox() {
         return Ok(());
     }
     let full = || -> Result<_> { Ok(fs::OpenOptions::new().write(true).open("/dev/full")?.into()) };
@@ -167,7 +167,7 @@ fn output_that_cannot_be_written_is_no_success() -> Result<()> {
     assert_eq!(report.code, 125, "{reason}");
     assert!(reason.contains("standard output") && reason.contains("No space left"), "{reason}");
     assert!(report.violations.iter().any(|violation| violation.kind == "output"));
-    // A code of the command's own is not covered up.
+    // The command's own exit code has precedence.
     let failing = request(&["sh", "-c", "echo hello; exit 3"])?;
     let report = launcher().run(&failing, Stdio { input: None, output: full()?, errors: null()? });
     assert_eq!((report.outcome, report.code), (Outcome::Exited, 3));
@@ -175,8 +175,8 @@ fn output_that_cannot_be_written_is_no_success() -> Result<()> {
 }
 
 #[test]
-fn a_full_disk_is_told_and_no_half_file_is_left() -> Result<()> {
-    if !possible() {
+fn a_full_disk_is_reported_and_no_partial_file_is_left() -> Result<()> {
+    if !can_sandbox() {
         return Ok(());
     }
     let folder = std::env::temp_dir().join(format!("modelscan-full-{}", std::process::id()));
@@ -190,7 +190,7 @@ fn a_full_disk_is_told_and_no_half_file_is_left() -> Result<()> {
     let ran =
         request(&["sh", "-c", "cd /out; echo small > a; head -c 1000000 /dev/zero > b"]).and_then(|mut request| {
             request.out = Some(folder.clone());
-            request.profile.limits.out = Size(4 << 20);
+            request.profile.limits.out = ByteSize(4 << 20);
             run(&request)
         });
     let left: Vec<_> = fs::read_dir(&folder)?.flatten().map(|entry| entry.file_name()).collect();
@@ -205,12 +205,12 @@ fn a_full_disk_is_told_and_no_half_file_is_left() -> Result<()> {
 }
 
 #[test]
-fn memory_that_runs_out_ends_the_run_and_not_the_supervisor() -> Result<()> {
-    if !possible() {
+fn exhausted_memory_ends_the_run_and_not_the_supervisor() -> Result<()> {
+    if !can_sandbox() {
         return Ok(());
     }
     let mut request = request(&["sh", "-c", "x=a; while :; do x=$x$x; done"])?;
-    request.profile.limits.memory = Size(64 << 20);
+    request.profile.limits.memory = ByteSize(64 << 20);
     let (report, _) = run(&request)?;
     if report.enforced.memory.starts_with("cgroup") {
         assert_eq!((report.outcome, report.code), (Outcome::Memory, 137), "{:?}", report.reason);

@@ -1,5 +1,5 @@
-//! GPUs without a GPU: nodes of NVIDIA's major that `mknod` makes, and a driver's library made of a few lines of C. Opening a node that no
-//! driver stands behind says ENXIO where the rules let it through, and EPERM or ENOENT where they do not.
+//! GPUs without a GPU: device nodes of NVIDIA's major number created by `mknod`, and a driver library of a few lines of C. Opening a node
+//! without a driver fails with ENXIO where the rules permit it, and with EPERM or ENOENT where they do not.
 
 #![cfg(target_os = "linux")]
 
@@ -9,17 +9,17 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
-mod walls;
+mod support;
 
-use walls::{Result, launcher, null, possible, request, run};
+use support::{Result, can_sandbox, launcher, null, request, run};
 
 use fixtures::Need;
-use sandbox_exec::{ExitReport, Outcome, Profile, Request, Size, Span, Stdio};
+use sandbox_exec::{ByteSize, ExitReport, Outcome, Profile, Request, Stdio, TimeSpan};
 
-/// The nodes are the machine's: one test at a time.
+/// The nodes are global, so these tests run one at a time.
 static NODES: Mutex<()> = Mutex::new(());
 
-/// Made nodes, gone at the end.
+/// Created nodes; dropping them deletes them.
 struct Nodes(Vec<PathBuf>);
 
 impl Nodes {
@@ -48,13 +48,13 @@ impl Drop for Nodes {
     }
 }
 
-/// Whether this can be tried here; skips the test if not.
+/// Whether nodes can be created on this host; skips the test if not.
 fn can_make_nodes() -> bool {
-    if !possible() {
+    if !can_sandbox() {
         return false;
     }
     if !rustix::process::geteuid().is_root() {
-        fixtures::skip(Need::Root, "only root can make nodes that stand for GPUs");
+        fixtures::skip(Need::Root, "only root can create device nodes");
         return false;
     }
     true
@@ -63,12 +63,12 @@ fn can_make_nodes() -> bool {
 fn gpu_request(script: &str) -> Result<Request> {
     let mut request = request(&["bash", "-c", script])?;
     request.profile = Profile::load("gpu-eval")?;
-    request.profile.limits.timeout = Span(Duration::from_secs(10));
+    request.profile.limits.timeout = TimeSpan(Duration::from_secs(10));
     request.gpu = Some("77".into());
     Ok(request)
 }
 
-/// A folder with a library that stands for the driver's, and the file where it writes what it is asked.
+/// A folder with a library in place of the driver's, and the file in which it records calls.
 struct Driver(PathBuf);
 
 impl Driver {
@@ -89,7 +89,7 @@ impl Driver {
     }
 
     fn run(&self, request: &Request) -> Result<ExitReport> {
-        let launcher = launcher().variable("LD_LIBRARY_PATH", &self.0).variable("FAKE_NVML", self.0.join("asked"));
+        let launcher = launcher().env("LD_LIBRARY_PATH", &self.0).env("FAKE_NVML", self.0.join("asked"));
         Ok(launcher.run(request, Stdio { input: None, output: null()?, errors: null()? }))
     }
 }
@@ -101,11 +101,11 @@ impl Drop for Driver {
 }
 
 #[test]
-fn a_gpu_is_the_one_that_was_asked_for() -> Result<()> {
+fn only_the_requested_gpu_is_accessible() -> Result<()> {
     if !can_make_nodes() {
         return Ok(());
     }
-    let _alone = NODES.lock().map_err(|_| "another test broke")?;
+    let _alone = NODES.lock().map_err(|_| "another test panicked")?;
     let _nodes = Nodes::make()?;
     let script = "exec 2>&1; ls /dev | grep nvidia[0-9]; : < /dev/nvidia77; : < /dev/nvidia78";
     let (report, text) = run(&gpu_request(script)?)?;
@@ -117,23 +117,23 @@ fn a_gpu_is_the_one_that_was_asked_for() -> Result<()> {
 }
 
 #[test]
-fn a_memory_quota_that_nothing_can_keep_is_refused_or_waived_by_name() -> Result<()> {
+fn an_unenforceable_memory_quota_is_refused_or_waived_by_name() -> Result<()> {
     if !can_make_nodes() {
         return Ok(());
     }
-    let _alone = NODES.lock().map_err(|_| "another test broke")?;
+    let _alone = NODES.lock().map_err(|_| "another test panicked")?;
     let _nodes = Nodes::make()?;
     let mut request = gpu_request("true")?;
-    request.gpu_memory = Some(Size(1 << 30));
+    request.gpu_memory = Some(ByteSize(1 << 30));
     let (report, _) = run(&request)?;
     if report.enforced.gpu_memory.is_some() {
         let driver = report.enforced.gpu_memory;
-        fixtures::skip(Need::Machine, format!("this machine has a driver, which keeps the quota: {driver:?}"));
+        fixtures::skip(Need::Machine, format!("this machine has a driver, which enforces the quota: {driver:?}"));
         return Ok(());
     }
     let why = report.reason.unwrap_or_default();
     assert!(report.code == 125 && why.contains("gpu_memory") && why.contains("libnvidia-ml"), "{why}");
-    request.weaker.push("gpu_memory".into());
+    request.allow_degraded.push("gpu_memory".into());
     let (report, _) = run(&request)?;
     assert_eq!((report.code, report.enforced.gpu_memory.as_deref()), (0, Some("none")), "{:?}", report.reason);
     Ok(())
@@ -144,15 +144,15 @@ fn a_new_driver_limits_the_cgroup_of_the_run() -> Result<()> {
     if !can_make_nodes() {
         return Ok(());
     }
-    let _alone = NODES.lock().map_err(|_| "another test broke")?;
+    let _alone = NODES.lock().map_err(|_| "another test panicked")?;
     let _nodes = Nodes::make()?;
     let driver = Driver::compile("new", false)?;
     let mut request = gpu_request("true")?;
-    request.gpu_memory = Some(Size(1 << 30));
+    request.gpu_memory = Some(ByteSize(1 << 30));
     let report = driver.run(&request)?;
     if !report.enforced.memory.starts_with("cgroup") {
         let why = report.reason;
-        fixtures::skip(Need::Sandbox, format!("no cgroups here, and the driver limits nothing else: {why:?}"));
+        fixtures::skip(Need::Sandbox, format!("no cgroups here, and the driver limits only those: {why:?}"));
         return Ok(());
     }
     assert_eq!((report.code, report.enforced.gpu_memory.as_deref()), (0, Some("nvml")), "{:?}", report.reason);
@@ -167,15 +167,15 @@ fn a_new_driver_limits_the_cgroup_of_the_run() -> Result<()> {
 }
 
 #[test]
-fn with_an_old_driver_who_uses_too_much_is_killed() -> Result<()> {
+fn with_an_old_driver_a_run_over_the_quota_is_killed() -> Result<()> {
     if !can_make_nodes() {
         return Ok(());
     }
-    let _alone = NODES.lock().map_err(|_| "another test broke")?;
+    let _alone = NODES.lock().map_err(|_| "another test panicked")?;
     let _nodes = Nodes::make()?;
     let driver = Driver::compile("old", true)?;
     let mut request = gpu_request("exec 3<>/proc/self/comm; printf gpu-hog >&3; sleep 8; :")?;
-    request.gpu_memory = Some(Size(1 << 30));
+    request.gpu_memory = Some(ByteSize(1 << 30));
     let report = driver.run(&request)?;
     let reason = report.reason.clone().unwrap_or_default();
     assert_eq!((report.outcome, report.code), (Outcome::Memory, 137), "{reason}");
@@ -183,7 +183,7 @@ fn with_an_old_driver_who_uses_too_much_is_killed() -> Result<()> {
     assert!(reason.contains("1GiB of the GPU's memory") && report.wall_ms < 5_000, "{reason} {}", report.wall_ms);
     assert!(report.violations.iter().any(|violation| violation.what == "gpu_memory"));
     // The same within the quota.
-    request.gpu_memory = Some(Size(3 << 30));
+    request.gpu_memory = Some(ByteSize(3 << 30));
     request.command.argv[2] = "exec 3<>/proc/self/comm; printf gpu-hog >&3; sleep 0.4; :".into();
     let report = driver.run(&request)?;
     assert_eq!((report.outcome, report.code), (Outcome::Exited, 0), "{:?}", report.reason);

@@ -1,4 +1,4 @@
-//! The way out by name: plain HTTP and TLS through the proxy to servers of this machine, and what is refused on the way.
+//! The proxy: plain HTTP and TLS to servers on this machine, and denied requests.
 
 #![cfg(target_os = "linux")]
 
@@ -8,12 +8,12 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio as Std};
 
-mod walls;
+mod support;
 
-use walls::{Result, possible, request, run};
+use support::{Result, can_sandbox, request, run};
 
 use fixtures::Need;
-use sandbox_exec::{Hole, Host, Opening, Readable};
+use sandbox_exec::{AllowedHost, Grant, Permission, ReadOnlyPath};
 
 const PYTHON: &str = "/usr/bin/python3";
 
@@ -27,7 +27,7 @@ fn python_there() -> bool {
 
 #[test]
 fn only_named_hosts_are_reached() -> Result<()> {
-    if !possible() || !python_there() {
+    if !can_sandbox() || !python_there() {
         return Ok(());
     }
     let server = TcpListener::bind("127.0.0.1:0")?;
@@ -43,11 +43,11 @@ fn only_named_hosts_are_reached() -> Result<()> {
         "import urllib.request as u\nfor a in ('localhost:{port}', '127.0.0.1:{port}', 'example.com'):\n try: print(u.urlopen('http://'+a+'/', timeout=5).read())\n except Exception as e: print(e)"
     );
     let mut request = request(&[PYTHON, "-c", &script])?;
-    request.profile.network.push(Host { host: format!("localhost:{port}"), why: "test".into() });
+    request.profile.network.push(AllowedHost { host: format!("localhost:{port}"), why: "test".into() });
     let (report, text) = run(&request)?;
-    assert_eq!(text.matches("403").count(), 3, "a private address without its opening: {text}");
+    assert_eq!(text.matches("403").count(), 3, "a private address without its permission: {text}");
     assert!(report.network.is_empty());
-    request.profile.allow.push(Opening { name: Hole::NetPrivate, why: "test".into() });
+    request.profile.allow.push(Grant { name: Permission::NetPrivate, why: "test".into() });
     let (report, text) = run(&request)?;
     assert_eq!((text.matches("hello").count(), text.matches("403").count()), (1, 2), "{text}");
     assert_eq!(report.network, [format!("localhost:{port}")]);
@@ -55,7 +55,7 @@ fn only_named_hosts_are_reached() -> Result<()> {
     Ok(())
 }
 
-/// A server that speaks TLS as `localhost`, and the folder of its certificate.
+/// A TLS server for `localhost`, and the folder of its certificate.
 struct TlsServer {
     process: Child,
     folder: PathBuf,
@@ -101,8 +101,8 @@ impl Drop for TlsServer {
 }
 
 #[test]
-fn tls_goes_to_the_host_that_its_greeting_names_and_no_other() -> Result<()> {
-    if !possible() || !python_there() {
+fn tls_reaches_only_the_host_of_its_greeting() -> Result<()> {
+    if !can_sandbox() || !python_there() {
         return Ok(());
     }
     let Some(server) = TlsServer::start()? else {
@@ -110,7 +110,7 @@ fn tls_goes_to_the_host_that_its_greeting_names_and_no_other() -> Result<()> {
         return Ok(());
     };
     let port = server.port;
-    // By hand where a library would not do it: a greeting with another name, with none, and no greeting at all.
+    // Sockets where a library would refuse: a greeting with another name, with none, and no greeting at all.
     let script = format!(
         "import os, socket, ssl, urllib.request as u\n\
          good = ssl.create_default_context(cafile='/certificate')\n\
@@ -129,9 +129,9 @@ fn tls_goes_to_the_host_that_its_greeting_names_and_no_other() -> Result<()> {
     let certificate = server.folder.join("certificate");
     fs::set_permissions(&certificate, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     let dest = Some("/certificate".into());
-    request.profile.read.push(Readable { path: certificate, dest, why: "test".into(), optional: false });
-    request.profile.network.push(Host { host: format!("localhost:{port}"), why: "test".into() });
-    request.profile.allow.push(Opening { name: Hole::NetPrivate, why: "test".into() });
+    request.profile.read.push(ReadOnlyPath { path: certificate, dest, why: "test".into(), optional: false });
+    request.profile.network.push(AllowedHost { host: format!("localhost:{port}"), why: "test".into() });
+    request.profile.allow.push(Grant { name: Permission::NetPrivate, why: "test".into() });
     let (report, text) = run(&request)?;
     assert_eq!(
         text, "right name: b'encrypted'\nother name refused\nno name refused\nno TLS refused\n",
@@ -139,12 +139,12 @@ fn tls_goes_to_the_host_that_its_greeting_names_and_no_other() -> Result<()> {
         report.reason, report.violations
     );
     assert_eq!(report.network, [format!("localhost:{port}")]);
-    let told: Vec<_> = report.violations.iter().filter(|v| v.kind == "network").map(|v| v.detail.as_str()).collect();
+    let denied: Vec<_> = report.violations.iter().filter(|v| v.kind == "network").map(|v| v.detail.as_str()).collect();
     let expected = [
         "the TLS greeting asks for \"other.example\"",
         "the TLS greeting names no host, or hides its name",
         "what followed CONNECT was not TLS",
     ];
-    assert!(expected.iter().all(|detail| told.contains(detail)), "{told:?}");
+    assert!(expected.iter().all(|detail| denied.contains(detail)), "{denied:?}");
     Ok(())
 }

@@ -1,19 +1,19 @@
-//! Whole runs by way of the launcher: how they end, what they leave behind, and that a caller of any size may ask for them.
+//! Complete runs through the launcher: their outcomes, what they leave behind, and their cost for large callers.
 
 #![cfg(target_os = "linux")]
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-mod walls;
+mod support;
 
-use walls::{Result, launcher, null, possible, request, run};
+use support::{Result, can_sandbox, launcher, null, request, run};
 
-use sandbox_exec::{Host, Outcome, Pool, Readable, Size, Span, Stdio, Variable};
+use sandbox_exec::{AllowedHost, ByteSize, EnvVariable, Outcome, Pool, ReadOnlyPath, Stdio, TimeSpan};
 
 #[test]
 fn codes_are_those_of_the_contract() -> Result<()> {
-    if !possible() {
+    if !can_sandbox() {
         return Ok(());
     }
     for (argv, outcome, code) in [
@@ -30,31 +30,36 @@ fn codes_are_those_of_the_contract() -> Result<()> {
 }
 
 #[test]
-fn bad_input_is_an_error_that_says_what_to_do() -> Result<()> {
+fn bad_input_is_an_error_with_a_hint() -> Result<()> {
     let mut missing = request(&["true"])?;
-    missing.profile.read.push(Readable { path: "/no/such".into(), dest: None, why: "test".into(), optional: false });
+    missing.profile.read.push(ReadOnlyPath {
+        path: "/no/such".into(),
+        dest: None,
+        why: "test".into(),
+        optional: false,
+    });
     let mut address = request(&["true"])?;
-    address.profile.network.push(Host { host: "10.0.0.1".into(), why: "test".into() });
+    address.profile.network.push(AllowedHost { host: "10.0.0.1".into(), why: "test".into() });
     let mut small = request(&["true"])?;
-    small.profile.limits.memory = Size(1);
+    small.profile.limits.memory = ByteSize(1);
     let mut gpu = request(&["true"])?;
     gpu.gpu = Some("99".into());
-    for (request, told) in [(missing, "/no/such"), (address, "10.0.0.1"), (small, "4MiB"), (gpu, "nvidia99")] {
+    for (request, expected) in [(missing, "/no/such"), (address, "10.0.0.1"), (small, "4MiB"), (gpu, "nvidia99")] {
         let (report, _) = run(&request)?;
         let reason = report.reason.unwrap_or_default();
         assert_eq!((report.outcome, report.code), (Outcome::NotStarted, 125), "{reason}");
-        assert!(reason.contains(told), "{reason}");
+        assert!(reason.contains(expected), "{reason}");
     }
     Ok(())
 }
 
 #[test]
-fn everything_is_dead_soon_after_the_time_limit() -> Result<()> {
-    if !possible() {
+fn all_processes_end_soon_after_the_time_limit() -> Result<()> {
+    if !can_sandbox() {
         return Ok(());
     }
     let mut request = request(&["sh", "-c", "trap '' TERM; (while :; do :; done) & while :; do :; done"])?;
-    request.profile.limits.timeout = Span(Duration::from_millis(500));
+    request.profile.limits.timeout = TimeSpan(Duration::from_millis(500));
     let (report, _) = run(&request)?;
     assert_eq!((report.outcome, report.code), (Outcome::TimedOut, 124));
     println!("ended {} ms after the limit", report.wall_ms.saturating_sub(500));
@@ -64,51 +69,51 @@ fn everything_is_dead_soon_after_the_time_limit() -> Result<()> {
 
 #[test]
 fn signals_reach_the_command_and_what_it_starts() -> Result<()> {
-    if !possible() {
+    if !can_sandbox() {
         return Ok(());
     }
-    // The supervisor blocks the signals that end it; those inside must not inherit that.
+    // The supervisor blocks termination signals; the processes inside must not inherit that.
     let (report, text) = run(&request(&["sh", "-c", "sleep 20 & kill -TERM $!; wait $!; echo $?"])?)?;
     assert_eq!((report.code, text.as_str()), (0, "143\n"), "{:?}", report.reason);
     Ok(())
 }
 
 #[test]
-fn refused_calls_are_told_with_their_arguments_and_process() -> Result<()> {
-    if !possible() {
+fn denied_calls_are_reported_with_their_arguments_and_process() -> Result<()> {
+    if !can_sandbox() {
         return Ok(());
     }
     let (report, _) = run(&request(&["unshare", "-U", "true"])?)?;
-    let told = report.violations.iter().find(|violation| violation.what == "unshare");
+    let reported = report.violations.iter().find(|violation| violation.what == "unshare");
     if report.enforced.seccomp_notify {
-        let told = told.ok_or("the refused call is not in the report")?;
-        assert!(told.detail.starts_with("(0x10000000"), "{told:?}");
-        assert_eq!(told.pid, Some(2));
+        let reported = reported.ok_or("the denied call is not in the report")?;
+        assert!(reported.detail.starts_with("(0x10000000"), "{reported:?}");
+        assert_eq!(reported.pid, Some(2));
     }
     assert_ne!(report.code, 0);
     Ok(())
 }
 
 #[test]
-fn what_landlock_refuses_is_told_where_audit_is_on() -> Result<()> {
-    if !possible() {
+fn landlock_denials_are_reported_where_audit_is_enabled() -> Result<()> {
+    if !can_sandbox() {
         return Ok(());
     }
     let (report, _) = run(&request(&["cat", "/proc/self/status"])?)?;
-    assert_eq!(report.code, 1, "/proc is closed without its opening");
+    assert_eq!(report.code, 1, "/proc is denied without its permission");
     match report.violations.iter().find(|violation| violation.kind == "landlock") {
-        Some(told) => assert_eq!((told.what.as_str(), told.detail.as_str()), ("/proc/2/status", "fs.read_file")),
+        Some(denied) => assert_eq!((denied.what.as_str(), denied.detail.as_str()), ("/proc/2/status", "fs.read_file")),
         None => fixtures::skip(
             fixtures::Need::Machine,
-            "refused, and not reported: auditing is off, or only root may read it",
+            "denied, but not reported: auditing is disabled, or only root may receive its records",
         ),
     }
     Ok(())
 }
 
 #[test]
-fn input_and_output_pass_and_nothing_else_of_the_environment() -> Result<()> {
-    if !possible() {
+fn streams_pass_and_only_named_variables() -> Result<()> {
+    if !can_sandbox() {
         return Ok(());
     }
     let (mut read, write) = std::io::pipe()?;
@@ -117,7 +122,7 @@ fn input_and_output_pass_and_nothing_else_of_the_environment() -> Result<()> {
     drop(feed);
     let stdio = Stdio { input: Some(input.into()), output: write.into(), errors: null()? };
     let mut request = request(&["sh", "-c", "cat; echo; env | sort"])?;
-    request.profile.env.push(Variable { name: "CARGO_PKG_NAME".into(), value: None, why: "test".into() });
+    request.profile.env.push(EnvVariable { name: "CARGO_PKG_NAME".into(), value: None, why: "test".into() });
     let report = launcher().run(&request, stdio);
     let mut text = String::new();
     read.read_to_string(&mut text)?;
@@ -128,32 +133,32 @@ fn input_and_output_pass_and_nothing_else_of_the_environment() -> Result<()> {
 }
 
 #[test]
-fn ready_walls_run_one_command_each() -> Result<()> {
-    if !possible() {
+fn prepared_sandboxes_run_one_command_each() -> Result<()> {
+    if !can_sandbox() {
         return Ok(());
     }
     let request = request(&["sh", "-c", "echo $$ > /tmp/mine; ls /tmp"])?;
-    let mut pool = Pool::warm(launcher(), request.clone(), 2)?;
+    let mut pool = Pool::new(launcher(), request.clone(), 2)?;
     for left in [1, 0, 0] {
         let report = pool.run(&request.command, Stdio { input: None, output: null()?, errors: null()? });
-        assert_eq!((report.code, pool.ready()), (0, left), "{:?}", report.reason);
+        assert_eq!((report.code, pool.available()), (0, left), "{:?}", report.reason);
     }
     pool.refill()?;
-    assert_eq!(pool.ready(), 2);
+    assert_eq!(pool.available(), 2);
     Ok(())
 }
 
 #[test]
-fn a_large_caller_waits_no_longer() -> Result<()> {
-    if !possible() {
+fn a_large_caller_has_no_longer_launch() -> Result<()> {
+    if !can_sandbox() {
         return Ok(());
     }
     let time = || -> Result<Duration> {
         let mut best = Duration::MAX;
         for _ in 0..10 {
-            let began = Instant::now();
+            let started = Instant::now();
             assert_eq!(run(&request(&["true"])?)?.0.code, 0);
-            best = best.min(began.elapsed());
+            best = best.min(started.elapsed());
         }
         Ok(best)
     };
@@ -169,21 +174,21 @@ fn a_large_caller_waits_no_longer() -> Result<()> {
 }
 
 #[test]
-fn ready_walls_cost_little_time() -> Result<()> {
-    if !possible() {
+fn prepared_sandboxes_start_quickly() -> Result<()> {
+    if !can_sandbox() {
         return Ok(());
     }
     let request = request(&["true"])?;
-    let mut pool = Pool::warm(launcher(), request.clone(), 20)?;
+    let mut pool = Pool::new(launcher(), request.clone(), 20)?;
     let mut times = Vec::new();
     for _ in 0..20 {
         let stdio = Stdio { input: None, output: null()?, errors: null()? };
-        let began = Instant::now();
+        let started = Instant::now();
         assert_eq!(pool.run(&request.command, stdio).code, 0);
-        times.push(began.elapsed());
+        times.push(started.elapsed());
     }
     times.sort();
-    println!("a run in ready walls: {:?} at best, {:?} in the middle", times.first(), times.get(10));
+    println!("a run in a prepared sandbox: minimum {:?}, median {:?}", times.first(), times.get(10));
     assert!(times.first().is_some_and(|time| *time < Duration::from_millis(20)));
     Ok(())
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The escape suite in a small virtual machine whose only cgroups are of version 2, without systemd: quotas, cgroup.kill, birth into a cgroup and
-# the BPF device program are tried there, as root. Needs qemu-system-x86_64, a static busybox, cpio, cc and a kernel; takes about three minutes.
+# The escape suite in a small virtual machine that has only cgroups of version 2, and no systemd: it tests quotas, cgroup.kill, CLONE_INTO_CGROUP
+# and the BPF device program, as root. Needs qemu-system-x86_64, a static busybox, cpio, cc and a kernel; takes about three minutes.
 #
 #   KERNEL=/path/to/vmlinuz sandbox-exec/tests/vm.sh
 #

@@ -1,9 +1,8 @@
 //! What was typed about bytes from elsewhere: addresses, what may be spent on them, and the objects of Git LFS.
 
-use crate::quantity;
 use clap::{Args, ValueEnum};
+use quantity::{ByteSize, TimeSpan};
 use std::path::PathBuf;
-use std::time::Duration;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Addresses")]
@@ -18,14 +17,14 @@ pub(crate) struct RemoteArgs {
     #[arg(long, value_name = "FILE", env = "MODELSCAN_CA_FILE", hide_env = true)]
     pub(crate) ca_file: Option<PathBuf>,
     /// Bytes that may travel, of all files together.
-    #[arg(long, value_name = "SIZE", default_value = "8GiB", value_parser = quantity::size, hide_short_help = true)]
-    pub(crate) limit_remote_bytes: u64,
+    #[arg(long, value_name = "SIZE", default_value = "8GiB", hide_short_help = true)]
+    pub(crate) limit_remote_bytes: ByteSize,
     /// Requests, of all files together.
     #[arg(long, value_name = "N", default_value = "50000", value_parser = quantity::count, hide_short_help = true)]
     pub(crate) limit_remote_requests: u64,
     /// How long a server may say nothing.
-    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = quantity::time, hide_short_help = true)]
-    pub(crate) limit_remote_stall: Duration,
+    #[arg(long, value_name = "TIME", default_value = "20s", hide_short_help = true)]
+    pub(crate) limit_remote_stall: TimeSpan,
 }
 
 /// Of a scan: what stands for what.

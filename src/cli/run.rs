@@ -13,7 +13,7 @@ use clap::{Args, Command, FromArgMatches};
 #[derive(Args, Debug)]
 #[allow(missing_docs)]
 pub(crate) struct RunArgs {
-    /// What is open: eval, torch-load, code, gpu-eval, or a TOML file
+    /// What the command may use: eval, torch-load, code, gpu-eval, or a TOML file
     #[arg(long, value_name = "NAME|FILE", default_value = "eval")]
     pub(crate) profile: String,
     /// A file or folder that can be read inside, never written; may be repeated
@@ -34,7 +34,7 @@ pub(crate) struct RunArgs {
     /// Processes and threads
     #[arg(long, value_name = "N")]
     pub(crate) pids: Option<u32>,
-    /// Wall clock; then everything inside is killed
+    /// Wall-clock time; then everything inside is killed
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<String>,
     /// Standard output and error passed on; the rest is dropped
@@ -58,7 +58,7 @@ pub(crate) struct RunArgs {
     /// Where the command starts, inside
     #[arg(long, value_name = "DIR")]
     pub(crate) workdir: Option<PathBuf>,
-    /// Open one named hole (exec-any, exec-scratch, memfd-exec, wx-memory, ptrace-own, proc-self, rdtsc, net-private)
+    /// Grant a permission (exec-any, exec-scratch, memfd-exec, wx-memory, ptrace-own, proc-self, rdtsc, net-private)
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) allow: Vec<String>,
     /// Go on although this host cannot enforce NAME (memory, pids, cpus, devices, landlock, gpu_memory)
@@ -73,7 +73,7 @@ pub(crate) struct RunArgs {
     /// Say what this host can enforce, and how to get what is missing
     #[arg(long)]
     pub(crate) doctor: bool,
-    /// Say in words what a profile opens
+    /// Describe what a profile permits
     #[arg(long, value_name = "PROFILE")]
     pub(crate) explain: Option<String>,
     /// The command and its arguments

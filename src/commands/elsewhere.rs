@@ -65,9 +65,9 @@ fn reaching(args: &RemoteArgs, limits: &Limits) -> Result<Options, Stop> {
     let roots =
         args.ca_file.as_ref().map(|path| Decisions::ON_DISK.read(path, MAX_PEM)).transpose().map_err(Stop::Usage)?;
     Ok(Options {
-        max_bytes: args.limit_remote_bytes,
+        max_bytes: args.limit_remote_bytes.0,
         max_requests: args.limit_remote_requests,
-        stall: args.limit_remote_stall,
+        stall: args.limit_remote_stall.0,
         time: limits.time,
         allow_http: args.allow_http,
         allow_private: args.allow_private,

@@ -222,11 +222,7 @@ fn mounted(args: &GuardArgs, folder: Folder, wanted: &Wanted<'_>) -> Result<Exit
 }
 
 fn no_view(error: &sandbox_exec::Error) -> Exit {
-    let why = match error {
-        sandbox_exec::Error::Step { step, why } => format!("{step}: {why}"),
-        other => other.to_string(),
-    };
-    say("error", &format!("no folder can be shown in the place of another: {why}"));
+    say("error", &format!("no folder can be shown in the place of another: {}", error.detail()));
     say(
         "note",
         "--view folder needs no rights: the server then gets the path of a copy, by {} on its line or MODELSCAN_DIR",

@@ -1,4 +1,4 @@
-//! `modelscan run`: options to a request, a request to walls, an account to a report and an exit code.
+//! `modelscan run`: options become a request, the report of the run becomes messages, files and an exit code.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,17 +9,20 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use sandbox_exec::{Error, ExitReport, Host, Opening, Outcome, Profile, Readable, Request, Stdio, Variable, Violation};
+use sandbox_exec::{
+    AllowedHost, EnvVariable, Error, ExitReport, Grant, Outcome, Permission, Profile, ReadOnlyPath, Request, Stdio,
+    Violation,
+};
 
 use crate::cli::run::RunArgs;
 
-/// The code of a sandbox that could not be set up, a wrong command line included.
+/// The exit code when the sandbox could not be set up, or the command line is wrong.
 pub(crate) const NOT_SET_UP: u8 = 125;
 
-/// Why something given on the command line is open.
-const ASKED: &str = "asked for on the command line";
+/// The reason of permissions from the command line.
+const REQUESTED: &str = "asked for on the command line";
 
-/// Runs, and gives the exit code.
+/// Runs the command and returns the exit code.
 pub(crate) fn run(args: &RunArgs) -> u8 {
     if args.doctor {
         let (text, code) = sandbox_exec::doctor();
@@ -35,20 +38,20 @@ pub(crate) fn run(args: &RunArgs) -> u8 {
             Err(error) => refuse(&error),
         };
     }
-    let accounts = match Accounts::open(args) {
-        Ok(accounts) => accounts,
+    let report_files = match ReportFiles::open(args) {
+        Ok(files) => files,
         Err(error) => return refuse(&error),
     };
     let report = match request(args) {
         Ok(request) => match Stdio::own() {
             Ok(stdio) => sandbox_exec::run_here(&request, stdio),
-            Err(error) => return refuse(&Error::Request(format!("standard streams: {error}"))),
+            Err(error) => return refuse(&Error::request("standard streams", error)),
         },
         Err(error) => ExitReport::not_started(&args.profile, &error),
     };
-    tell(&report);
-    if let Err(error) = accounts.write(&report) {
-        return refuse(&Error::Request(format!("the report cannot be written: {error}")));
+    print_summary(&report);
+    if let Err(error) = report_files.write(&report) {
+        return refuse(&Error::request("--report or --log", format!("the report cannot be written: {error}")));
     }
     u8::try_from(report.code).unwrap_or(NOT_SET_UP)
 }
@@ -62,8 +65,8 @@ fn refuse(error: &Error) -> u8 {
     u8::try_from(error.code()).unwrap_or(NOT_SET_UP)
 }
 
-/// What a person should know at once; all of it is in the report. Text from inside is escaped: it may hold terminal controls.
-fn tell(report: &ExitReport) {
+/// Prints the reason and up to ten violations. Text from inside is escaped, because it may contain terminal controls.
+fn print_summary(report: &ExitReport) {
     let started = report.outcome != Outcome::NotStarted;
     if let Some(reason) = &report.reason {
         eprintln!(
@@ -71,8 +74,8 @@ fn tell(report: &ExitReport) {
             if started { reason.escape_debug().to_string() } else { reason.replace(char::is_control, " ") }
         );
     }
-    let loud = |violation: &&Violation| violation.kind != "syscall" && violation.kind != "landlock";
-    for violation in report.violations.iter().filter(loud).take(10) {
+    let is_printed = |violation: &&Violation| violation.kind != "syscall" && violation.kind != "landlock";
+    for violation in report.violations.iter().filter(is_printed).take(10) {
         eprintln!(
             "modelscan run: {} {}: {}",
             violation.kind,
@@ -82,54 +85,58 @@ fn tell(report: &ExitReport) {
     }
 }
 
-fn size<T: FromStr<Err = String>>(option: &str, text: Option<&String>, into: &mut T) -> Result<(), Error> {
+fn override_quantity<T: FromStr<Err = quantity::Error>>(
+    option: &str,
+    text: Option<&String>,
+    into: &mut T,
+) -> Result<(), Error> {
     if let Some(text) = text {
-        *into = text.parse().map_err(|why| Error::Request(format!("{option}: {why}")))?;
+        *into = text.parse().map_err(|error| Error::request(option, error))?;
     }
     Ok(())
 }
 
-/// The profile with what was typed on top of it.
+/// The profile with the options applied to it.
 fn request(args: &RunArgs) -> Result<Request, Error> {
     if args.command.is_empty() {
-        return Err(Error::Request("no command was given; write it after --".into()));
+        return Err(Error::request("command line", "no command was given; write it after --"));
     }
     let mut profile = Profile::load(&args.profile)?;
     let limits = &mut profile.limits;
-    size("--scratch", args.scratch.as_ref(), &mut limits.scratch)?;
-    size("--memory", args.memory.as_ref(), &mut limits.memory)?;
-    size("--timeout", args.timeout.as_ref(), &mut limits.timeout)?;
-    size("--output-limit", args.output_limit.as_ref(), &mut limits.output)?;
-    size("--out-limit", args.out_limit.as_ref(), &mut limits.out)?;
+    override_quantity("--scratch", args.scratch.as_ref(), &mut limits.scratch)?;
+    override_quantity("--memory", args.memory.as_ref(), &mut limits.memory)?;
+    override_quantity("--timeout", args.timeout.as_ref(), &mut limits.timeout)?;
+    override_quantity("--output-limit", args.output_limit.as_ref(), &mut limits.output)?;
+    override_quantity("--out-limit", args.out_limit.as_ref(), &mut limits.out)?;
     limits.cpus = args.cpus.unwrap_or(limits.cpus);
     limits.pids = args.pids.unwrap_or(limits.pids);
     profile.read.extend(args.ro.iter().map(|text| readable(text)));
     for text in &args.env {
         let (name, value) =
             text.split_once('=').map_or((text.as_str(), None), |(name, value)| (name, Some(value.to_owned())));
-        profile.env.push(Variable { name: name.to_owned(), value, why: ASKED.into() });
+        profile.env.push(EnvVariable { name: name.to_owned(), value, why: REQUESTED.into() });
     }
     for text in &args.allow {
-        let name = text.parse().map_err(Error::Request)?;
-        profile.allow.push(Opening { name, why: ASKED.into() });
+        let name = text.parse::<Permission>()?;
+        profile.allow.push(Grant { name, why: REQUESTED.into() });
     }
     if !args.net.is_empty() {
         let hosts = args.net.iter().filter(|host| *host != "none");
-        profile.network = hosts.map(|host| Host { host: host.clone(), why: ASKED.into() }).collect();
+        profile.network = hosts.map(|host| AllowedHost { host: host.clone(), why: REQUESTED.into() }).collect();
     }
     let gpu_memory = args.gpu_memory.as_ref().map(|text| text.parse()).transpose();
-    let gpu_memory = gpu_memory.map_err(|why| Error::Request(format!("--gpu-memory: {why}")))?;
+    let gpu_memory = gpu_memory.map_err(|error: quantity::Error| Error::request("--gpu-memory", error))?;
     let mut request = Request::new(profile, args.command.iter());
     request.command.workdir = args.workdir.clone();
     request.out = args.out.clone();
     request.gpu = args.gpu.clone();
     request.gpu_memory = gpu_memory;
-    request.weaker = args.allow_weaker.clone();
+    request.allow_degraded = args.allow_weaker.clone();
     Ok(request)
 }
 
 /// `SRC[:DEST]`, where the destination is an absolute path; a colon within a file name is no separator.
-fn readable(text: &OsStr) -> Readable {
+fn readable(text: &OsStr) -> ReadOnlyPath {
     let bytes = text.as_bytes();
     let cut = bytes.windows(2).rposition(|pair| pair == b":/");
     let (source, dest) = match cut {
@@ -138,32 +145,33 @@ fn readable(text: &OsStr) -> Readable {
     };
     let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
     let source = path(source.unwrap_or_default());
-    // Without a place of its own it stands where it stands outside.
+    // Without DEST the path inside is the absolute path outside.
     let dest = dest.map(path).or_else(|| std::path::absolute(&source).ok());
-    Readable { path: source, dest, why: ASKED.into(), optional: false }
+    ReadOnlyPath { path: source, dest, why: REQUESTED.into(), optional: false }
 }
 
-/// Where the account goes. Opened before anything runs: a run whose account cannot be kept does not take place.
-struct Accounts {
+/// The destinations of the report. They are opened before the run: a run whose report cannot be written does not start.
+struct ReportFiles {
     report: Option<fs::File>,
     log: Option<Log>,
 }
 
 enum Log {
     File(fs::File),
-    /// syslog, or journald in its place (`/dev/log`).
+    /// syslog, or journald at the same path (`/dev/log`).
     Syslog(UnixDatagram),
-    /// journald's own socket, which takes fields.
+    /// journald's native socket, which takes fields.
     Journal(UnixDatagram),
 }
 
-/// What every syslog daemon takes in one message; the rest would be cut off, and what is left be no JSON.
-const MESSAGE: usize = 8_000;
+/// Bytes that every syslog daemon accepts in one message. A longer one is cut, and is then not JSON.
+const MAX_SYSLOG_BYTES: usize = 8_000;
 
-impl Accounts {
+impl ReportFiles {
     fn open(args: &RunArgs) -> Result<Self, Error> {
-        let failed =
-            |path: &Path, e: std::io::Error| Error::Request(format!("{} cannot be written: {e}", path.display()));
+        let failed = |path: &Path, e: std::io::Error| {
+            Error::request(path.display().to_string(), format!("cannot be written: {e}"))
+        };
         let report =
             args.report.as_ref().map(|path| fs::File::create(path).map_err(|e| failed(path, e))).transpose()?;
         let log = args.log.as_ref().map(|path| Log::open(path).map_err(|e| failed(path, e))).transpose()?;
@@ -178,12 +186,12 @@ impl Accounts {
         match self.log {
             None => Ok(()),
             Some(Log::File(mut file)) => file.write_all(format!("{line}\n").as_bytes()),
-            // Facility user, severity notice. One datagram a run; JSON escapes whatever could pose as another line.
+            // Facility user, severity notice. One datagram per run; JSON escapes line breaks.
             Some(Log::Syslog(socket)) => {
-                socket.send(format!("<13>modelscan: {}", shortened(report, MESSAGE)?).as_bytes()).map(drop)
+                socket.send(format!("<13>modelscan: {}", shortened(report, MAX_SYSLOG_BYTES)?).as_bytes()).map(drop)
             }
             Some(Log::Journal(socket)) => {
-                let line = shortened(report, 10 * MESSAGE)?;
+                let line = shortened(report, 10 * MAX_SYSLOG_BYTES)?;
                 let fields = format!("MESSAGE={line}\nPRIORITY=5\nSYSLOG_FACILITY=1\nSYSLOG_IDENTIFIER=modelscan\n");
                 socket.send(fields.as_bytes()).map(drop)
             }
@@ -191,7 +199,7 @@ impl Accounts {
     }
 }
 
-/// One line of JSON of at most so many bytes: lists lose their ends, and how many violations that were is counted.
+/// One line of JSON of at most `most` bytes: lists are cut, and dropped violations are counted.
 fn shortened(report: &ExitReport, most: usize) -> serde_json::Result<String> {
     let mut line = serde_json::to_string(report)?;
     if line.len() <= most {
@@ -240,7 +248,7 @@ mod tests {
     }
 
     fn long() -> ExitReport {
-        let mut report = ExitReport::not_started("eval", &Error::Request("no\nsuch thing".into()));
+        let mut report = ExitReport::not_started("eval", &Error::request("no\nsuch", "thing"));
         let row = |number: u64| Violation {
             kind: "syscall".into(),
             what: "ptrace".into(),
@@ -254,14 +262,14 @@ mod tests {
         report
     }
 
-    /// What arrives at a socket of that name when a long report is logged there.
+    /// The message that a socket of that name receives when a long report is logged there.
     fn logged(name: &str) -> std::io::Result<String> {
         let folder = std::env::temp_dir().join(format!("modelscan-log-{}-{}", std::process::id(), name.len()));
         let path = folder.join(name);
         fs::create_dir_all(path.parent().unwrap_or(&folder))?;
         let daemon = UnixDatagram::bind(&path)?;
         let log = Log::open(&path)?;
-        let sent = Accounts { report: None, log: Some(log) }.write(&long());
+        let sent = ReportFiles { report: None, log: Some(log) }.write(&long());
         let mut message = vec![0; 1 << 20];
         let got = sent.and_then(|()| daemon.recv(&mut message));
         fs::remove_dir_all(&folder)?;
@@ -273,7 +281,7 @@ mod tests {
     fn syslog_gets_one_message_of_json_that_fits() -> Result<(), Box<dyn std::error::Error>> {
         let message = logged("log")?;
         let line = message.strip_prefix("<13>modelscan: ").ok_or("no header")?;
-        assert!(message.len() < MESSAGE + 50 && !line.contains('\n'), "{}", message.len());
+        assert!(message.len() < MAX_SYSLOG_BYTES + 50 && !line.contains('\n'), "{}", message.len());
         let report: ExitReport = serde_json::from_str(line)?;
         assert!(!report.violations.is_empty());
         assert_eq!(report.violations.len() as u64 + report.violations_dropped, 256);
@@ -295,13 +303,13 @@ mod tests {
     fn a_file_gets_a_line_a_run_and_a_full_disk_is_an_error() -> Result<(), Box<dyn std::error::Error>> {
         let path = std::env::temp_dir().join(format!("modelscan-log-{}.jsonl", std::process::id()));
         for _ in 0..2 {
-            Accounts { report: None, log: Some(Log::open(&path)?) }.write(&long())?;
+            ReportFiles { report: None, log: Some(Log::open(&path)?) }.write(&long())?;
         }
         let text = fs::read_to_string(&path)?;
         fs::remove_file(&path)?;
         assert_eq!(text.lines().filter(|line| serde_json::from_str::<ExitReport>(line).is_ok()).count(), 2);
         let full = Log::open(Path::new("/dev/full"))?;
-        assert!(Accounts { report: None, log: Some(full) }.write(&long()).is_err());
+        assert!(ReportFiles { report: None, log: Some(full) }.write(&long()).is_err());
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
-/* What the attempts share: how they are told about the stage outside, and the two ends they may come to. An attempt
-   returns 0 when it got out, 1 when it was stopped, and OUTSIDE when only the one who looks from outside can tell. */
+/* Shared by the attempts: the arguments that name their targets, and their exit codes: 0 when the attempt succeeded, 1 when it was
+   stopped, OUTSIDE when its success shows only outside. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

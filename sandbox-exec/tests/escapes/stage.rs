@@ -1,4 +1,4 @@
-//! The host that the attempts would like to reach, and the look afterwards whether they did.
+//! The part of the host that the attempts try to reach, and the check afterwards.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -7,12 +7,12 @@ use std::process::{Child, Command, Stdio as Std};
 
 use super::Result;
 
-/// What an attempt would like to reach.
+/// The targets of the attempts.
 pub(crate) struct Stage {
     process: Child,
     pub(crate) folder: PathBuf,
-    /// Where everything is, as the attempts take it for arguments.
-    pub(crate) told: Vec<String>,
+    /// The targets as arguments of the attempts.
+    pub(crate) arguments: Vec<String>,
 }
 
 impl Stage {
@@ -26,15 +26,15 @@ impl Stage {
             Command::new(home.join("bin/stage")).arg(&folder).stdin(Std::piped()).stdout(Std::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(process.stdout.take().ok_or("no stage")?).read_line(&mut line)?;
-        let mut told: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        told.push(format!("DIR={}", folder.display()));
-        if told.len() < 6 {
-            return Err(format!("the stage did not stand: {line:?}").into());
+        let mut arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        arguments.push(format!("DIR={}", folder.display()));
+        if arguments.len() < 6 {
+            return Err(format!("the stage did not start: {line:?}").into());
         }
-        Ok(Self { process, folder, told })
+        Ok(Self { process, folder, arguments })
     }
 
-    /// Nothing outside has changed, and nothing inside goes on.
+    /// An error if anything outside has changed.
     pub(crate) fn untouched(&mut self) -> std::result::Result<(), String> {
         for file in ["secret", "canary", "input"] {
             if fs::read_to_string(self.folder.join(file)).ok().as_deref() != Some("untouched") {

@@ -1,6 +1,6 @@
-//! The escape suite: one small program per attempt (`*/*.c`), each with a stage outside that it would like to reach and a look from
-//! outside afterwards. Every attempt runs within the walls as root and as an ordinary user, and once without walls, to show that it is a true
-//! attempt. An attempt may get out only where a line of the profile names the opening.
+//! The escape suite: one small program per attempt (`*/*.c`), each with a target outside (the stage) that is checked afterwards. Every attempt runs
+//! in the sandbox as root and as an unprivileged user, and once without a sandbox, to show that it works there. In the sandbox an attempt may
+//! succeed only where the profile grants the permission that it names.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio as Std};
 use std::time::{Duration, Instant};
 
-use sandbox_exec::{Enforced, ExitReport, Launcher, Outcome, Profile, Readable, Request, Size, Span, Stdio};
+use sandbox_exec::{
+    ByteSize, Enforced, ExitReport, Launcher, Outcome, Profile, ReadOnlyPath, Request, Stdio, TimeSpan,
+};
 
 #[path = "stage.rs"]
 mod stage;
@@ -22,30 +24,30 @@ use stage::Stage;
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// As the attempts say it.
+/// The exit code of an attempt whose success shows only outside.
 const OUTSIDE: i32 = 3;
-/// Small quotas: an attempt at a quota must cost the machine little when it is the one without walls.
+/// Small quotas, so that attempts to exceed them are cheap without a sandbox too.
 const OUT_LIMIT: u64 = 8 << 20;
 const OUTPUT_LIMIT: u64 = 1 << 20;
 const TIMEOUT: Duration = Duration::from_secs(4);
-/// What an ordinary user without a cgroup of his own has to waive.
-const WEAKER: [&str; 3] = ["memory", "pids", "cpus"];
-/// An id without a name and without files.
-const ORDINARY: u32 = 54_321;
+/// Quotas that an unprivileged user without a cgroup must waive.
+const WAIVED: [&str; 3] = ["memory", "pids", "cpus"];
+/// An id without an account.
+const UNPRIVILEGED_ID: u32 = 54_321;
 
 pub(crate) fn main() -> Result<()> {
     if let Ok(home) = std::env::var("ESCAPES_PREPARE") {
-        // For a virtual machine, which has no compiler.
+        // For the virtual machine, which has no compiler.
         return prepare(Path::new(&home));
     }
     if let Ok(home) = std::env::var("ESCAPES_HOME") {
         if std::env::var_os("ESCAPES_ORDINARY").is_some() {
-            return as_ordinary_user(Path::new(&home));
+            return as_unprivileged_user(Path::new(&home));
         }
         let strict = std::env::var_os("ESCAPES_STRICT").is_some();
-        let (who, weaker): (_, &[&str]) =
-            if strict { ("one who has cgroups", &[]) } else { ("an ordinary user", &WEAKER) };
-        return suite(Path::new(&home), who, weaker, false);
+        let (who, waived): (_, &[&str]) =
+            if strict { ("one who has cgroups", &[]) } else { ("an unprivileged user", &WAIVED) };
+        return suite(Path::new(&home), who, waived, false);
     }
     let home = std::env::temp_dir().join(format!("modelscan-escapes-{}", std::process::id()));
     let done = prepare(&home).and_then(|()| both(&home));
@@ -57,20 +59,25 @@ fn both(home: &Path) -> Result<()> {
     let root = rustix::process::geteuid().is_root();
     if !root {
         fixtures::skip(fixtures::Need::Root, "not root: the suite runs as this user only");
-        return suite(home, "an ordinary user", &WEAKER, false);
+        return suite(home, "an unprivileged user", &WAIVED, false);
     }
     suite(home, "root", &[], true)?;
-    as_ordinary_user(home)
+    as_unprivileged_user(home)
 }
 
-fn as_ordinary_user(home: &Path) -> Result<()> {
+fn as_unprivileged_user(home: &Path) -> Result<()> {
     let mut again = Command::new(home.join("suite"));
-    let status = again.env("ESCAPES_HOME", home).env_remove("ESCAPES_ORDINARY").uid(ORDINARY).gid(ORDINARY).status();
-    let status = status.map_err(|e| format!("the suite as an ordinary user could not be started: {e}"))?;
-    if status.success() { Ok(()) } else { Err("the suite failed as an ordinary user".into()) }
+    let status = again
+        .env("ESCAPES_HOME", home)
+        .env_remove("ESCAPES_ORDINARY")
+        .uid(UNPRIVILEGED_ID)
+        .gid(UNPRIVILEGED_ID)
+        .status();
+    let status = status.map_err(|e| format!("the suite as an unprivileged user could not be started: {e}"))?;
+    if status.success() { Ok(()) } else { Err("the suite failed as an unprivileged user".into()) }
 }
 
-/// Programs and stage files where any user can read them.
+/// Compiles the attempts to a folder that any user can read.
 fn prepare(home: &Path) -> Result<()> {
     fs::create_dir_all(home.join("bin"))?;
     fs::create_dir_all(home.join("work"))?;
@@ -151,54 +158,54 @@ fn attempts(home: &Path) -> Result<Vec<Attempt>> {
     Ok(found.into_values().collect())
 }
 
-fn suite(home: &Path, who: &str, weaker: &[&str], control: bool) -> Result<()> {
+fn suite(home: &Path, who: &str, waived: &[&str], control: bool) -> Result<()> {
     let attempts = attempts(home)?;
     let mut stage = Stage::set(home)?;
-    // A descriptor left open, as careless callers do; both the walls and the bare runs inherit it.
-    let careless = fs::File::open(stage.folder.join("secret"))?;
-    rustix::io::fcntl_setfd(&careless, rustix::io::FdFlags::empty())?;
+    // A descriptor without close-on-exec, as careless callers leave it; runs with and without a sandbox inherit it.
+    let leaked = fs::File::open(stage.folder.join("secret"))?;
+    rustix::io::fcntl_setfd(&leaked, rustix::io::FdFlags::empty())?;
     println!("\nescape attempts as {who}, {} of them", attempts.len());
-    println!("{:<34} {:<26} without walls", "attempt", "within the walls");
+    println!("{:<34} {:<26} without a sandbox", "attempt", "in the sandbox");
     let mut escaped = Vec::new();
     let mut true_attempts = 0;
     let mut enforced = None;
     for attempt in &attempts {
-        let walled = within(home, attempt, &mut stage, weaker)?;
+        let result = sandboxed(home, attempt, &mut stage, waived)?;
         let bare = match control {
-            true if !attempt.harmful => without(home, attempt, &mut stage)?,
+            true if !attempt.harmful => unsandboxed(home, attempt, &mut stage)?,
             true => "not run: would harm".to_owned(),
             false => String::new(),
         };
         true_attempts += usize::from(bare == "gets out");
-        println!("{:<34} {:<26} {bare}", attempt.name, walled.0);
-        enforced = Some(walled.2);
-        if !walled.1 {
+        println!("{:<34} {:<26} {bare}", attempt.name, result.0);
+        enforced = Some(result.2);
+        if !result.1 {
             escaped.push(attempt.name.clone());
         }
     }
-    drop(careless);
+    drop(leaked);
     let enforced = enforced.ok_or("no attempts")?;
     println!("{enforced:?}");
-    let mut kept = vec![&enforced.memory, &enforced.pids, &enforced.cpus];
+    let mut enforcing = vec![&enforced.memory, &enforced.pids, &enforced.cpus];
     if rustix::process::geteuid().is_root() {
-        kept.push(&enforced.devices);
+        enforcing.push(&enforced.devices);
     }
-    if weaker.is_empty() && kept.iter().any(|by| !by.starts_with("cgroup")) {
-        return Err("every quota should be kept by a cgroup here, and one was not".into());
+    if waived.is_empty() && enforcing.iter().any(|by| !by.starts_with("cgroup")) {
+        return Err("a cgroup should enforce every quota here, and one does not".into());
     }
-    println!("{} of {} stopped or open by name as {who}", attempts.len() - escaped.len(), attempts.len());
+    println!("{} of {} stopped or permitted by name as {who}", attempts.len() - escaped.len(), attempts.len());
     if control {
-        println!("{true_attempts} get out when there are no walls");
+        println!("{true_attempts} succeed without a sandbox");
         if true_attempts < attempts.len() / 2 {
-            return Err("too few attempts get out without walls: the suite shows little".into());
+            return Err("too few attempts succeed without a sandbox, so the suite proves little".into());
         }
     }
     if escaped.is_empty() { Ok(()) } else { Err(format!("got out as {who}: {}", escaped.join(", ")).into()) }
 }
 
-fn request(home: &Path, attempt: &Attempt, stage: &Stage, weaker: &[&str], out: &Path) -> Result<Request> {
+fn request(home: &Path, attempt: &Attempt, stage: &Stage, waived: &[&str], out: &Path) -> Result<Request> {
     let mut profile = Profile::load("eval")?;
-    let readable = |path: PathBuf, dest: &str| Readable {
+    let readable = |path: PathBuf, dest: &str| ReadOnlyPath {
         path,
         dest: Some(dest.into()),
         why: "the suite".into(),
@@ -206,27 +213,27 @@ fn request(home: &Path, attempt: &Attempt, stage: &Stage, weaker: &[&str], out: 
     };
     profile.read.push(readable(home.join("bin"), "/attempts"));
     profile.read.push(readable(stage.folder.join("input"), "/input"));
-    profile.limits.memory = Size(96 << 20);
+    profile.limits.memory = ByteSize(96 << 20);
     profile.limits.cpus = 0.5;
-    profile.limits.timeout = Span(TIMEOUT);
-    profile.limits.scratch = Size(16 << 20);
-    profile.limits.out = Size(OUT_LIMIT);
-    profile.limits.output = Size(OUTPUT_LIMIT);
+    profile.limits.timeout = TimeSpan(TIMEOUT);
+    profile.limits.scratch = ByteSize(16 << 20);
+    profile.limits.out = ByteSize(OUT_LIMIT);
+    profile.limits.output = ByteSize(OUTPUT_LIMIT);
     let file = attempt.program.file_name().unwrap_or_default();
     let mut argv = vec![Path::new("/attempts").join(file).into_os_string(), "INPUT=/input".into()];
-    argv.extend(stage.told.iter().map(Into::into));
+    argv.extend(stage.arguments.iter().map(Into::into));
     let mut request = Request::new(profile, argv);
     request.out = Some(out.to_owned());
-    request.weaker = weaker.iter().map(|name| (*name).to_owned()).collect();
+    request.allow_degraded = waived.iter().map(|name| (*name).to_owned()).collect();
     Ok(request)
 }
 
-/// Within the walls: what happened in words, and whether that is well.
-fn within(home: &Path, attempt: &Attempt, stage: &mut Stage, weaker: &[&str]) -> Result<(String, bool, Enforced)> {
+/// In the sandbox: the result in words, whether it is acceptable, and the protections.
+fn sandboxed(home: &Path, attempt: &Attempt, stage: &mut Stage, waived: &[&str]) -> Result<(String, bool, Enforced)> {
     let out = stage.folder.join("out");
-    let request = request(home, attempt, stage, weaker, &out)?;
+    let request = request(home, attempt, stage, waived, &out)?;
     let (mut read, write) = std::io::pipe()?;
-    let listening = std::thread::spawn(move || {
+    let reader = std::thread::spawn(move || {
         let mut all = Vec::new();
         read.read_to_end(&mut all).map(|_| all.len())
     });
@@ -235,8 +242,8 @@ fn within(home: &Path, attempt: &Attempt, stage: &mut Stage, weaker: &[&str]) ->
     let stdio = Stdio { input: Some(null()?), output: write.into(), errors: null()? };
     let report = Launcher::at(home.join("launcher")).run(&request, stdio);
     let took = began.elapsed();
-    let heard = listening.join().map_err(|_| "the listener broke")??;
-    let outside = stage.untouched().and_then(|()| lawful(&out)).and_then(|()| quiet(heard, took));
+    let received = reader.join().map_err(|_| "the reader panicked")??;
+    let outside = stage.untouched().and_then(|()| only_plain_files(&out)).and_then(|()| quiet(received, took));
     stage.restore();
     let _ = fs::remove_dir_all(&out);
     let (how, well) = judge(attempt, &request, &report, outside);
@@ -263,7 +270,7 @@ fn judge(
         if let Some(name) = open {
             return (format!("open: allow {name}"), true);
         }
-        let waived = attempt.quota.as_ref().filter(|name| request.weaker.contains(name));
+        let waived = attempt.quota.as_ref().filter(|name| request.allow_degraded.contains(name));
         return match waived {
             Some(name) => (format!("waived: {name}"), true),
             None => ("GOT OUT".into(), false),
@@ -283,8 +290,8 @@ fn judge(
     (how, true)
 }
 
-/// What came out is plain files within the limits, under plain names.
-fn lawful(out: &Path) -> std::result::Result<(), String> {
+/// An error unless the results are regular files with plain names, within the limits.
+fn only_plain_files(out: &Path) -> std::result::Result<(), String> {
     let mut folders = vec![out.to_owned()];
     let mut total = 0;
     while let Some(folder) = folders.pop() {
@@ -305,11 +312,11 @@ fn lawful(out: &Path) -> std::result::Result<(), String> {
     if total > OUT_LIMIT { Err(format!("{total} bytes came out")) } else { Ok(()) }
 }
 
-fn quiet(heard: usize, took: Duration) -> std::result::Result<(), String> {
-    if heard as u64 > OUTPUT_LIMIT {
-        return Err(format!("{heard} bytes of output came through"));
+fn quiet(received: usize, took: Duration) -> std::result::Result<(), String> {
+    if received as u64 > OUTPUT_LIMIT {
+        return Err(format!("{received} bytes of output came through"));
     }
-    // An emulated processor takes seconds to start and to end what a real one does in milliseconds.
+    // An emulated processor takes seconds for what takes a real one milliseconds.
     let slack = if std::env::var_os("ESCAPES_STRICT").is_some() { 6_000 } else { 1_500 };
     if took > TIMEOUT + Duration::from_millis(slack) {
         return Err(format!("it took {took:?}"));
@@ -317,11 +324,11 @@ fn quiet(heard: usize, took: Duration) -> std::result::Result<(), String> {
     if survivors().is_empty() { Ok(()) } else { Err("a process survived".into()) }
 }
 
-/// The process that the daemon attempt leaves behind, found by the name that it gives itself.
+/// Processes that the daemon attempt left behind, found by their name.
 fn survivors() -> Vec<i32> {
     let named = |entry: fs::DirEntry| {
         let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-        // The dead may lie about for as long as the host's first process likes.
+        // Zombies stay until the host's init reaps them.
         (stat.contains("(ms-survivor)") && !stat.contains(") Z "))
             .then(|| entry.file_name().to_str()?.parse().ok())
             .flatten()
@@ -329,14 +336,14 @@ fn survivors() -> Vec<i32> {
     fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(named).collect()
 }
 
-/// Without walls, as root: does it get out?
-fn without(home: &Path, attempt: &Attempt, stage: &mut Stage) -> Result<String> {
+/// Without a sandbox, as root: whether the attempt succeeds.
+fn unsandboxed(home: &Path, attempt: &Attempt, stage: &mut Stage) -> Result<String> {
     let input = stage.folder.join("input");
-    // Attempts at /out have the real one for a moment; where there is one already, they are left out.
+    // Attempts at /out use the real folder, unless the host already has one.
     let out = Path::new("/out");
     let made = fs::create_dir(out).is_ok();
     let mut command = Command::new(&attempt.program);
-    command.arg(format!("INPUT={}", input.display())).args(&stage.told).env("STAGE_SECRET", "x").current_dir(home);
+    command.arg(format!("INPUT={}", input.display())).args(&stage.arguments).env("STAGE_SECRET", "x").current_dir(home);
     command.stdin(Std::null()).stdout(Std::null()).stderr(Std::null()).process_group(0);
     let mut child = command.spawn()?;
     let until = Instant::now() + Duration::from_secs(8);

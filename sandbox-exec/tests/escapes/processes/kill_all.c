@@ -3,7 +3,7 @@
 #include "../attempt.h"
 
 int main(int c, char **v) {
-  // Of a first process that is killed nobody inside can tell: the judge looks whether this came to its end by itself.
+  // A killed first process cannot be observed inside: the suite checks whether this program ended normally.
   kill(1, SIGSTOP);
   kill(1, SIGKILL);
   usleep(100000);

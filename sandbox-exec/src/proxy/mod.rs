@@ -1,0 +1,6 @@
+//! The HTTP proxy, the only way from the sandbox to the network.
+
+pub(crate) mod listener;
+mod request_line;
+pub(crate) mod server;
+mod tls_greeting;
