@@ -1,8 +1,9 @@
 //! A tensor that was saved in parts, each with its place in the whole: boxes that fill a box exactly.
 
-use crate::data::Data;
 use crate::record::Record;
+use crate::transform::Transform;
 use std::io;
+use std::sync::Arc;
 
 /// Parts of one tensor: each is compared with each other.
 const PARTS: usize = 4096;
@@ -13,8 +14,20 @@ pub(crate) struct Chunk {
     pub(crate) offsets: Vec<u64>,
     /// Its shape.
     pub(crate) sizes: Vec<u64>,
-    /// Its numbers.
-    pub(crate) data: Data,
+    /// Its elements.
+    pub(crate) data: Contiguous,
+}
+
+/// Elements that follow each other in a record.
+pub(crate) struct Contiguous {
+    pub(crate) record: Arc<Record>,
+    /// The first byte in the record.
+    pub(crate) start: u64,
+    /// Bytes of all elements.
+    pub(crate) len: u64,
+    /// Bytes of an element.
+    pub(crate) item: u64,
+    pub(crate) transform: Transform,
 }
 
 /// Parts that make up a whole: see [`Chunks::new`].
@@ -47,10 +60,7 @@ impl Chunks {
                 return Err("a part of it stands outside of the whole".to_owned());
             }
             let size = product(&chunk.sizes).unwrap_or(u64::MAX);
-            if chunk.data.contiguous().is_none() || chunk.data.cast.is_some() {
-                return Err("a part of it is not stored in a row".to_owned());
-            }
-            if chunk.data.len() != size.saturating_mul(item) || chunk.data.item() != item {
+            if chunk.data.len != size.saturating_mul(item) || chunk.data.item != item {
                 return Err("a part of it has another size than its place".to_owned());
             }
             let parted = |other: &&Chunk| {
@@ -82,7 +92,7 @@ impl Chunks {
 
     /// The record of the first part.
     pub(crate) fn first(&self) -> Option<&Record> {
-        self.chunks.first().and_then(|chunk| chunk.data.place().0)
+        self.chunks.first().map(|chunk| chunk.data.record.as_ref())
     }
 
     /// Starts reading the whole.
@@ -109,10 +119,8 @@ impl Joining<'_> {
                 self.find().ok_or_else(|| io::Error::other("an element that stands in no part"))?;
             let count = run.min(rest.len() as u64 / item);
             let (part, after) = rest.split_at_mut(usize::try_from(count * item).unwrap_or(0));
-            let (record, start, transform) =
-                chunk.data.contiguous().ok_or_else(|| io::Error::other("a part that is not stored in a row"))?;
-            record.read(start + first * item, part)?;
-            transform.apply(part);
+            chunk.data.record.read(chunk.data.start + first * item, part)?;
+            chunk.data.transform.apply(part);
             self.next += count;
             rest = after;
         }

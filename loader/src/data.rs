@@ -1,7 +1,7 @@
 //! The numbers of one tensor, ready to be read in order: gathered, turned round, put together, cast.
 
 use crate::cast::Cast;
-use crate::chunks::{Chunks, Joining};
+use crate::chunks::{Chunks, Contiguous, Joining};
 use crate::record::Record;
 use crate::strided::{Gather, View};
 use crate::transform::Transform;
@@ -112,11 +112,13 @@ impl Data {
         Flow { kind, item, cast: self.cast, scratch: Vec::new() }
     }
 
-    /// The record, where it is one that is read as it stands.
-    pub(crate) fn contiguous(&self) -> Option<(&Record, u64, Transform)> {
-        match &self.kind {
-            Kind::View { record, view, transform } if view.contiguous() => Some((record, view.start(), *transform)),
-            _ => None,
+    /// The elements, where they follow each other in one record and are not cast.
+    pub(crate) fn contiguous(self) -> Option<Contiguous> {
+        match self.kind {
+            Kind::View { record, view, transform } if view.contiguous() && self.cast.is_none() => {
+                Some(Contiguous { start: view.start(), len: view.len(), item: view.item(), record, transform })
+            }
+            Kind::View { .. } | Kind::Chunks(_) => None,
         }
     }
 }

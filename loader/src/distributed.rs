@@ -179,7 +179,7 @@ impl Index {
                 return Err("its parts have different types".to_owned());
             }
             dtype = Some(found);
-            chunks.push(Chunk { offsets: offsets.clone(), sizes: sizes.clone(), data });
+            chunks.push((offsets, sizes, data));
         }
         let dtype = dtype.ok_or("it has no parts")?;
         if let Some(said) = self.types.get(name).filter(|said| **said != dtype) {
@@ -188,10 +188,10 @@ impl Index {
         if dtype.held().is_none() {
             return Err(crate::side::refusal(dtype.word()));
         }
-        let data = match <[Chunk; 1]>::try_from(chunks) {
-            Ok([only]) if only.sizes == whole => only.data,
-            Ok(only) => Data::joined(Chunks::new(whole.to_vec(), dtype.size(), only.into())?),
-            Err(chunks) => Data::joined(Chunks::new(whole.to_vec(), dtype.size(), chunks)?),
+        let data = match <[_; 1]>::try_from(chunks) {
+            Ok([(_, sizes, data)]) if sizes == whole => data,
+            Ok(only) => joined(whole, dtype, only.into())?,
+            Err(chunks) => joined(whole, dtype, chunks)?,
         };
         let mut shape = whole.to_vec();
         if dtype.two_in_a_byte() {
@@ -200,6 +200,16 @@ impl Index {
         }
         Ok(Draft { name: name.to_owned(), dtype, shape, data })
     }
+}
+
+/// One tensor of parts, each with its offsets, its shape and its elements.
+fn joined(whole: &[u64], dtype: Dtype, parts: Vec<(&Vec<u64>, &Vec<u64>, Data)>) -> Result<Data, String> {
+    let chunk = |(offsets, sizes, data): (&Vec<u64>, &Vec<u64>, Data)| {
+        let data = data.contiguous().ok_or("a part of it is not stored in a row")?;
+        Ok(Chunk { offsets: offsets.clone(), sizes: sizes.clone(), data })
+    };
+    let chunks: Result<Vec<Chunk>, &str> = parts.into_iter().map(chunk).collect();
+    Ok(Data::joined(Chunks::new(whole.to_vec(), dtype.size(), chunks?)?))
 }
 
 /// The one tensor of a torch zip that stands in a file.

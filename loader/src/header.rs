@@ -1,13 +1,23 @@
 //! The header of a safetensors file. Written entry by entry, so that it is the same for the same tensors, and then read by
 //! the official crate, which must find what was meant.
 
-use crate::plan::Planned;
+use crate::plan::{ALIGNMENT, Planned, TensorPlan};
 use safetensors::tensor::Metadata;
 use serde_json::json;
 use std::collections::BTreeMap;
 
 /// What readers take at most (safetensors `MAX_HEADER_SIZE`).
 pub(crate) const LONGEST: u64 = 100_000_000;
+
+impl TensorPlan {
+    /// The header of a file of these tensors: length, JSON, padding.
+    ///
+    /// # Errors
+    /// When it is longer than readers take.
+    pub fn header(&self) -> Result<Vec<u8>, String> {
+        write(&self.tensors, &self.metadata, ALIGNMENT)
+    }
+}
 
 /// Length, JSON and padding up to a multiple of `alignment`.
 ///

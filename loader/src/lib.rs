@@ -11,6 +11,7 @@
 pub mod candle;
 mod cast;
 mod chunks;
+mod constructed;
 pub mod convert;
 mod data;
 mod distributed;

@@ -2,9 +2,9 @@
 //! imported to know that; the stream says what is put into it.
 
 use crate::keys::settled;
-use crate::reading::{call, container, field, name, row};
+use crate::reading::{KEY, call, container, field, name, pairs_of, row};
 use crate::tensor::{Numbers, Tensor};
-use crate::walk::{Blocked, KEY, Part, Walk, key_part, pairs_of};
+use crate::walk::{Blocked, Part, Walk, key_part};
 use scanner::internal::judge::effect::{Effect, judge};
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, How, Items, Kind, Value};

@@ -5,7 +5,6 @@ use crate::cast::Cast;
 use crate::data::{Data, Identity};
 use crate::draft::{Draft, Drafts, Refused};
 use crate::dtype::Dtype;
-use crate::header;
 use scanner::Limits;
 use std::collections::{BTreeMap, HashMap};
 
@@ -138,14 +137,6 @@ impl TensorPlan {
         }
         let len = tensors.last().map_or(0, |last| last.at.saturating_add(last.len()));
         if refused.is_empty() { Ok(Self { tensors, aliases, metadata, len, by_name }) } else { Err(refused) }
-    }
-
-    /// The header of a file of these tensors: length, JSON, padding.
-    ///
-    /// # Errors
-    /// When it is longer than readers take.
-    pub fn header(&self) -> Result<Vec<u8>, String> {
-        header::write(&self.tensors, &self.metadata, ALIGNMENT)
     }
 
     /// A tensor by its name, or by that of one that is tied to it.

@@ -4,7 +4,7 @@ use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, Items, Kind, Value};
 
 /// The longest name of a key that is read.
-const KEY: usize = 1024;
+pub(crate) const KEY: usize = 1024;
 
 /// The items of a tuple or list, when all of them are known.
 pub(crate) fn row(trace: &Trace, value: Value) -> Option<&[Value]> {
@@ -60,4 +60,9 @@ pub(crate) fn shape(trace: &Trace, value: Value) -> Option<Vec<u64>> {
         _ => None,
     };
     trace.tuple(sizes).filter(|sizes| sizes.complete())?.kept.iter().map(whole).collect()
+}
+
+/// Keys and values in the order in which they were given.
+pub(crate) fn pairs_of(items: &Items) -> impl Iterator<Item = [Value; 2]> {
+    items.kept.chunks_exact(2).filter_map(|pair| <[Value; 2]>::try_from(pair).ok())
 }

@@ -3,13 +3,12 @@
 
 use crate::data::Data;
 use crate::dtype::Dtype;
-use crate::reading::{call, import, name, row};
+use crate::reading::{KEY, call, import, name, row};
 use crate::recode;
 use crate::record::Record;
 use crate::strided::View;
 use crate::tensor::{Numbers, Order, Stored, Tensor};
 use crate::transform::Transform;
-use crate::walk::KEY;
 use crate::zip_record;
 use scanner::internal::format::torch_zip::{item_size, storage};
 use scanner::internal::io::artifact::ScanBudget;

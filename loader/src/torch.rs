@@ -1,9 +1,9 @@
 //! What torch's constructors make of their arguments: a closed set. Layout of the arguments: weights.md section 3.4.
 
+use crate::constructed::Meaning;
 use crate::dtype::Dtype;
-use crate::reading::{call, container, field, import, row, shape};
+use crate::reading::{call, container, field, import, pairs_of, row, shape};
 use crate::tensor::{Beside, Numbers, Stored, Tensor};
-use crate::walk::{Meaning, pairs_of};
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, How, Kind, Value};
 

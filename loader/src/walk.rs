@@ -6,8 +6,9 @@
 //! of shared lists name more values than anybody can count. What objects hold is told in `object`, how the paths become
 //! names in `names`.
 
+use crate::constructed::Meaning;
 use crate::keys::settled;
-use crate::reading::{call, container, import, name};
+use crate::reading::{KEY, call, container, import, name, pairs_of};
 use crate::tensor::{Beside, Numbers, Tensor};
 use crate::{numpy, torch};
 use scanner::internal::pickle::Trace;
@@ -21,34 +22,8 @@ const STEPS: usize = 2_000_000;
 const TENSORS: usize = 1_000_000;
 /// Things left out that are kept by name; the others are counted.
 const LEFT: usize = 10_000;
-/// Bytes of one key.
-pub(crate) const KEY: usize = 1024;
 /// How deep keys are nested: modules in modules reach some thirty.
 const DEPTH: u16 = 256;
-
-/// What a call makes, as far as tensors go.
-pub(crate) enum Meaning {
-    /// A tensor.
-    Tensor(Tensor),
-    /// What its argument is.
-    Same(Value),
-    /// Several tensors that stand for one of this kind.
-    Parts {
-        /// `sparse_coo`, `nested`.
-        kind: &'static str,
-        /// The tensors.
-        parts: Vec<(&'static str, Beside)>,
-    },
-    /// What another function makes of these arguments.
-    Calls {
-        /// The function.
-        function: Value,
-        /// Its arguments.
-        args: Value,
-    },
-    /// Objects in a pickle of their own, between the opcodes.
-    Objects,
-}
 
 /// How a value is reached from the one above it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -403,11 +378,6 @@ fn changed(trace: &Trace, made: &Call) -> bool {
 /// An object as a key (an optimizer keeps its state by parameter) has no name but its place.
 pub(crate) fn key_part(key: Value, index: usize) -> Part {
     if matches!(key, Value::Node(_)) { Part::Index(index) } else { Part::Key(key) }
-}
-
-/// Keys and values in the order in which they were given.
-pub(crate) fn pairs_of(items: &Items) -> impl Iterator<Item = [Value; 2]> {
-    items.kept.chunks_exact(2).filter_map(|pair| <[Value; 2]>::try_from(pair).ok())
 }
 
 fn plain_kind(value: Value) -> &'static str {
