@@ -10,7 +10,7 @@
 //! ```
 
 use crate::open::{Loaded, Policy, open};
-use crate::plan::Planned;
+use crate::plan::tensor_plan::Planned;
 use candle_core::{DType, Device, Shape, Tensor, WithDType};
 use std::collections::HashMap;
 use std::io;

@@ -1,10 +1,10 @@
 //! From paths to results: which files there will be, then all of them or none.
 
-use crate::distributed;
+use crate::checkpoint::distributed;
+use crate::checkpoint::sharded;
 use crate::error::Error;
 use crate::open::{Loaded, Policy, open};
-use crate::sharded;
-use crate::write::{WriteOptions, Written};
+use crate::output::write::{WriteOptions, Written};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -256,7 +256,7 @@ impl Drop for Made {
 
 fn write_text(out: &Path, text: &str) -> Result<Written, Error> {
     let write = || -> io::Result<NamedTempFile> {
-        let mut file = crate::write::temporary_file(out)?;
+        let mut file = crate::output::write::temporary_file(out)?;
         file.write_all(text.as_bytes())?;
         file.as_file().sync_all()?;
         Ok(file)

@@ -1,6 +1,6 @@
 //! Why nothing was loaded or written: the file would do something, cannot be read, or holds what cannot be converted.
 
-use crate::draft::Refused;
+use crate::plan::draft::Refused;
 use scanner::report::ArtifactReport;
 use scanner::{Finding, Verdict};
 use std::path::PathBuf;

@@ -4,7 +4,7 @@
 //! is examined once more with room for its values. Files whose header names the tensors need no pickle.
 
 use crate::open::Policy;
-use crate::walk::walk;
+use crate::values::walk::walk;
 use scanner::Limits;
 use scanner::directory::open_named;
 use scanner::internal::examine::examine;

@@ -1,9 +1,9 @@
 //! The one door: a path and what is allowed go in, tensors of a file that was cleared come out.
 
-use crate::draft::{Drafts, LeftOut, Refused, Wanted};
 use crate::error::Error;
-use crate::plan::{PlanOptions, Planned, TensorPlan};
-use crate::source::Contents;
+use crate::plan::contents::Contents;
+use crate::plan::draft::{Drafts, LeftOut, Refused, Wanted};
+use crate::plan::tensor_plan::{PlanOptions, Planned, TensorPlan};
 use scanner::Limits;
 use scanner::clearance::{Clearance, Examined, clear, clear_opened};
 use scanner::report::ArtifactReport;

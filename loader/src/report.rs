@@ -1,9 +1,9 @@
 //! What a conversion did, as plain data: each tensor with where it came from, and what was left out.
 
 use crate::convert::{Content, Done, Jobs};
-use crate::draft::{LeftOut, Refused};
 use crate::error::Error;
-use crate::plan::Planned;
+use crate::plan::draft::{LeftOut, Refused};
+use crate::plan::tensor_plan::Planned;
 use scanner::Finding;
 use scanner::Verdict;
 use scanner::report::{ArtifactReport, Tool};

@@ -2,8 +2,8 @@
 //!
 //! The root is what `--root` names; else, where all tensors stand under one `state_dict`, that one; else the value itself.
 
-use crate::tensor::Tensor;
-use crate::walk::{Blocked, Found, Part, Walk};
+use crate::values::tensor::Tensor;
+use crate::values::walk::{Blocked, Found, Part, Walk};
 use scanner::internal::pickle::preview;
 use scanner::internal::pickle::value::{Kind, Node, Value};
 use std::borrow::Cow;

@@ -5,7 +5,7 @@
 //! for transposed matrices: there the bytes that stand together belong to different rows, so as many rows as fit into a
 //! block are filled at once, from runs of the source.
 
-use crate::record::Record;
+use crate::bytes::record::Record;
 use std::io;
 
 /// Bytes of a block of transposed rows.

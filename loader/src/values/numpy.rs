@@ -1,10 +1,10 @@
 //! Arrays of numpy inside a pickle: `_reconstruct` and its state, buffers of protocol 5, and joblib's wrappers, whose
 //! numbers stand between the opcodes.
 
-use crate::constructed::Meaning;
-use crate::dtype::Dtype;
-use crate::reading::{call, field, import, row, shape};
-use crate::tensor::{Beside, Numbers, Order, Tensor};
+use crate::bytes::dtype::Dtype;
+use crate::values::constructed::Meaning;
+use crate::values::tensor::{Beside, Numbers, Order, Tensor};
+use crate::values::trace_ext::{call, field, import, row, shape};
 use scanner::internal::format::joblib;
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, NodeId, Value};

@@ -1,15 +1,15 @@
 //! From what a pickle says of its numbers to the bytes they stand in: the persistent id of a storage, a literal, an array
 //! between the opcodes. Every range is held against what is really there.
 
-use crate::data::Data;
-use crate::dtype::Dtype;
-use crate::reading::{KEY, call, import, name, row};
-use crate::recode;
-use crate::record::Record;
-use crate::strided::View;
-use crate::tensor::{Numbers, Order, Stored, Tensor};
-use crate::transform::Transform;
-use crate::zip_record;
+use crate::bytes::dtype::Dtype;
+use crate::bytes::recode;
+use crate::bytes::record::Record;
+use crate::bytes::strided::View;
+use crate::bytes::tensor_source::Data;
+use crate::bytes::transform::Transform;
+use crate::bytes::zip_record;
+use crate::values::tensor::{Numbers, Order, Stored, Tensor};
+use crate::values::trace_ext::{KEY, call, import, name, row};
 use scanner::internal::format::torch_zip::{item_size, storage};
 use scanner::internal::io::artifact::ScanBudget;
 use scanner::internal::observe::layout::{Range, TarStorage, TarTensor, TarView, TorchZip};

@@ -1,6 +1,6 @@
 //! Keys of a dict as Python compares them: of equal ones the last value stays, under the first key.
 
-use crate::reading::KEY;
+use crate::values::trace_ext::KEY;
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::Value;
 use std::borrow::Cow;

@@ -1,7 +1,7 @@
 //! A tensor as a pickle describes it: type, shape, and where its numbers are said to be. Nothing is checked yet: that is
 //! the plan's part, which knows the bytes.
 
-use crate::dtype::Dtype;
+use crate::bytes::dtype::Dtype;
 use scanner::internal::pickle::value::{NodeId, Value};
 use std::borrow::Cow;
 use std::sync::Arc;

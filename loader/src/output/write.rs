@@ -1,12 +1,12 @@
 //! The copy: header, then every tensor in the order of the plan, through one buffer. The result appears under its name
 //! when it is whole and on the disk, or not at all.
 
-use crate::draft::Refused;
 use crate::error::Error;
-use crate::hash::Hashing;
 use crate::open::Loaded;
-use crate::plan::{ALIGNMENT, Planned, SOURCE_HASH};
-use crate::reflink::Cannot;
+use crate::output::hash::Hashing;
+use crate::output::reflink::Cannot;
+use crate::plan::draft::Refused;
+use crate::plan::tensor_plan::{ALIGNMENT, Planned, SOURCE_HASH};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
@@ -150,7 +150,7 @@ impl Loaded {
             None => {}
         }
         let refused = |why| Error::NotConvertible(vec![Refused { name: String::new(), why }]);
-        crate::header::write(&self.plan.tensors, &metadata, ALIGNMENT).map_err(refused)
+        crate::plan::header::write(&self.plan.tensors, &metadata, ALIGNMENT).map_err(refused)
     }
 
     /// The files are still those that were judged.

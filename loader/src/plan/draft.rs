@@ -1,13 +1,13 @@
 //! The tensors of a source, named and bound to their bytes, before each has its place in the result. What cannot be one is
 //! refused by name, what is none is left out by name: nothing is lost without a word.
 
-use crate::data::Data;
-use crate::dtype::Dtype;
-use crate::names::{BARE, Named};
-use crate::side;
-use crate::storage::Storages;
-use crate::tensor::Numbers;
-use crate::walk::{Blocked, walk};
+use crate::bytes::dtype::Dtype;
+use crate::bytes::tensor_source::Data;
+use crate::plan::lossless_parts;
+use crate::plan::storage::Storages;
+use crate::values::names::{BARE, Named};
+use crate::values::tensor::Numbers;
+use crate::values::walk::{Blocked, walk};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -183,7 +183,7 @@ impl Drafts {
         {
             let whole = name.rsplit_once('.').map_or(name.as_str(), |(whole, _)| whole);
             if self.refused.last().is_none_or(|last| last.name != whole) {
-                self.refuse(whole, side::refusal(kind));
+                self.refuse(whole, lossless_parts::refusal(kind));
             }
             return;
         }
@@ -202,7 +202,7 @@ impl Drafts {
         let shape = tensor.shown_shape();
         if matches!(tensor.numbers, Numbers::Absent) {
             if !wanted.lossless_parts {
-                return self.refuse(name, side::refusal("meta"));
+                return self.refuse(name, lossless_parts::refusal("meta"));
             }
             let dtype = tensor.dtype.map_or("?", Dtype::word);
             let part = serde_json::json!({ "kind": "meta", "dtype": dtype, "shape": shape });
@@ -213,7 +213,7 @@ impl Drafts {
         if let (Some(per), Numbers::Stored(stored), Some(shape)) = (per, &tensor.numbers, &tensor.shape) {
             return match storages.packed(stored, shape, per) {
                 Ok(packed) if wanted.lossless_parts => self.side(name, &tensor, packed.0, packed.1),
-                Ok(_) => self.refuse(name, side::refusal(&tensor.word)),
+                Ok(_) => self.refuse(name, lossless_parts::refusal(&tensor.word)),
                 Err(why) => self.refuse(name, why),
             };
         }
@@ -227,21 +227,21 @@ impl Drafts {
                 } else if wanted.lossless_parts {
                     self.side(name, &tensor, data, found);
                 } else {
-                    self.refuse(name, side::refusal(&tensor.word));
+                    self.refuse(name, lossless_parts::refusal(&tensor.word));
                 }
             }
         }
     }
 
     /// Writes something that safetensors cannot hold as something that it can.
-    fn side(&mut self, name: String, tensor: &crate::tensor::Tensor, data: Data, shape: Vec<u64>) {
-        match side::stand_in(&tensor.word, tensor.item, shape.clone()) {
+    fn side(&mut self, name: String, tensor: &crate::values::tensor::Tensor, data: Data, shape: Vec<u64>) {
+        match lossless_parts::stand_in(&tensor.word, tensor.item, shape.clone()) {
             Some((word, dtype, stand_in_shape)) => {
                 let part = serde_json::json!({ "kind": tensor.word, "shape": tensor.shape.clone().unwrap_or(shape) });
                 self.parts.insert(name.clone(), part);
                 self.tensors.push(Draft { name: format!("{name}.{word}"), dtype, shape: stand_in_shape, data });
             }
-            None => self.refuse(name, side::refusal(&tensor.word)),
+            None => self.refuse(name, lossless_parts::refusal(&tensor.word)),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What will be written: every tensor with its place, in a file that the official reader takes. A plan cannot be built out
 //! of bounds, with a hole or with two tensors of one name.
 
-use crate::cast::Cast;
-use crate::data::{Data, Identity};
-use crate::draft::{Draft, Drafts, Refused};
-use crate::dtype::Dtype;
+use crate::bytes::cast::Cast;
+use crate::bytes::dtype::Dtype;
+use crate::bytes::tensor_source::{Data, Identity};
+use crate::plan::draft::{Draft, Drafts, Refused};
 use scanner::Limits;
 use std::collections::{BTreeMap, HashMap};
 

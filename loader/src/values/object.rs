@@ -1,10 +1,10 @@
 //! What objects hold: their items, their attributes, and of a module its parameters, buffers and modules. No class is
 //! imported to know that; the stream says what is put into it.
 
-use crate::keys::settled;
-use crate::reading::{KEY, call, container, field, name, pairs_of, row};
-use crate::tensor::{Numbers, Tensor};
-use crate::walk::{Blocked, Part, Walk, key_part};
+use crate::values::keys::settled;
+use crate::values::tensor::{Numbers, Tensor};
+use crate::values::trace_ext::{KEY, call, container, field, name, pairs_of, row};
+use crate::values::walk::{Blocked, Part, Walk, key_part};
 use scanner::internal::judge::effect::{Effect, judge};
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, How, Items, Kind, Value};

@@ -1,7 +1,7 @@
 //! The header of a safetensors file. Written entry by entry, so that it is the same for the same tensors, and then read by
 //! the official crate, which must find what was meant.
 
-use crate::plan::{ALIGNMENT, Planned, TensorPlan};
+use crate::plan::tensor_plan::{ALIGNMENT, Planned, TensorPlan};
 use safetensors::tensor::Metadata;
 use serde_json::json;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! What a constructor call in a pickle gives, as far as tensors are concerned.
 
-use crate::tensor::{Beside, Tensor};
+use crate::values::tensor::{Beside, Tensor};
 use scanner::internal::pickle::value::Value;
 
 /// What a call makes, as far as tensors go.

@@ -4,14 +4,14 @@
 //! What stands between the tensors there (the headers of a zip) comes along. safetensors allows no byte that belongs to no
 //! tensor, so each gap is a tensor of bytes, under a name of ours. That is why somebody has to ask for it.
 
-use crate::data::Data;
-use crate::dtype::Dtype;
-use crate::header;
+use crate::bytes::dtype::Dtype;
+use crate::bytes::record::Record;
+use crate::bytes::strided::View;
+use crate::bytes::tensor_source::Data;
+use crate::bytes::transform::Transform;
 use crate::open::Loaded;
-use crate::plan::{FILLER, Planned, SOURCE_HASH};
-use crate::record::Record;
-use crate::strided::View;
-use crate::transform::Transform;
+use crate::plan::header;
+use crate::plan::tensor_plan::{FILLER, Planned, SOURCE_HASH};
 use rustix::fs::{copy_file_range, ftruncate, ioctl_ficlone};
 use scanner::source::SharedSource;
 use std::fs::File;

@@ -1,9 +1,9 @@
 //! Reading back: the official reader must take the header, and every byte must be the one that the source has.
 
 use crate::error::Error;
-use crate::header::LONGEST;
 use crate::open::Loaded;
-use crate::write::{BUFFER, WriteOptions, Written};
+use crate::output::write::{BUFFER, WriteOptions, Written};
+use crate::plan::header::LONGEST;
 use safetensors::tensor::Metadata;
 use std::fs::File;
 use std::io;

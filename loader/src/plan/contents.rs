@@ -1,15 +1,15 @@
 //! The tensors of one examined file, format by format. The bytes are those that were judged, and so are the traces: the
 //! loader looks for nothing in a file that the scanner did not see.
 
-use crate::data::Data;
-use crate::draft::{Draft, Drafts, Wanted};
-use crate::dtype::Dtype;
-use crate::record::Record;
-use crate::side;
-use crate::storage::{Place, Storages};
-use crate::strided::View;
-use crate::transform::Transform;
-use crate::zip_record::{self, big_endian};
+use crate::bytes::dtype::Dtype;
+use crate::bytes::record::Record;
+use crate::bytes::strided::View;
+use crate::bytes::tensor_source::Data;
+use crate::bytes::transform::Transform;
+use crate::bytes::zip_record::{self, big_endian};
+use crate::plan::draft::{Draft, Drafts, Wanted};
+use crate::plan::lossless_parts;
+use crate::plan::storage::{Place, Storages};
 use scanner::Limits;
 use scanner::clearance::Examined;
 use scanner::internal::examine::ExaminedArtifact;
@@ -233,14 +233,14 @@ impl<'a> Contents<'a> {
             }
             Ok((dtype, data)) => {
                 let word: &str = dtype.map_or(npy.descr.as_str(), |dtype| dtype.word());
-                let stand_in = side::stand_in(word, data.item(), npy.shape.clone());
+                let stand_in = lossless_parts::stand_in(word, data.item(), npy.shape.clone());
                 match stand_in.filter(|_| wanted.lossless_parts) {
                     Some((part, dtype, shape)) => {
                         let kind = serde_json::json!({ "kind": word, "shape": npy.shape });
                         drafts.parts.insert(name.clone(), kind);
                         drafts.tensors.push(Draft { name: format!("{name}.{part}"), dtype, shape, data });
                     }
-                    None => drafts.refuse(name, side::refusal(word)),
+                    None => drafts.refuse(name, lossless_parts::refusal(word)),
                 }
             }
             Err(why) => drafts.refuse(name, why),

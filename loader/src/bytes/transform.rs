@@ -1,6 +1,6 @@
 //! What is done to numbers on their way: their bytes turned round, their signs flipped. In place, element by element.
 
-use crate::dtype::Dtype;
+use crate::bytes::dtype::Dtype;
 
 /// What is to be done. Nothing, for nearly all tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

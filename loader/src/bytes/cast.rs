@@ -1,6 +1,6 @@
 //! From one type of float to another, by candle: f16, bf16, f32 and f64 among each other, rounded to nearest even.
 
-use crate::dtype::Dtype;
+use crate::bytes::dtype::Dtype;
 use std::io;
 
 /// A cast of every element.

@@ -1,7 +1,7 @@
 //! What stands for a tensor that safetensors cannot hold, with `--lossless-parts`: other tensors, under its name and one
 //! more word, from which it can be made again. `docs/convert.md` has the table.
 
-use crate::dtype::Dtype;
+use crate::bytes::dtype::Dtype;
 
 /// The word, type and shape of what stands for a tensor of that type: the same bytes.
 pub(crate) fn stand_in(word: &str, item: u64, mut shape: Vec<u64>) -> Option<(&'static str, Dtype, Vec<u64>)> {

@@ -1,9 +1,9 @@
 //! What torch's constructors make of their arguments: a closed set. Layout of the arguments: weights.md section 3.4.
 
-use crate::constructed::Meaning;
-use crate::dtype::Dtype;
-use crate::reading::{call, container, field, import, pairs_of, row, shape};
-use crate::tensor::{Beside, Numbers, Stored, Tensor};
+use crate::bytes::dtype::Dtype;
+use crate::values::constructed::Meaning;
+use crate::values::tensor::{Beside, Numbers, Stored, Tensor};
+use crate::values::trace_ext::{call, container, field, import, pairs_of, row, shape};
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, How, Kind, Value};
 

@@ -1,10 +1,10 @@
 //! The numbers of one tensor, ready to be read in order: gathered, turned round, put together, cast.
 
-use crate::cast::Cast;
-use crate::chunks::{Chunks, Contiguous, Joining};
-use crate::record::Record;
-use crate::strided::{Gather, View};
-use crate::transform::Transform;
+use crate::bytes::cast::Cast;
+use crate::bytes::chunks::{Chunks, Contiguous, Joining};
+use crate::bytes::record::Record;
+use crate::bytes::strided::{Gather, View};
+use crate::bytes::transform::Transform;
 use std::io;
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! A tensor that was saved in parts, each with its place in the whole: boxes that fill a box exactly.
 
-use crate::record::Record;
-use crate::transform::Transform;
+use crate::bytes::record::Record;
+use crate::bytes::transform::Transform;
 use std::io;
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! A record of a torch zip: the bytes of the file where it is stored, else what it unpacks to.
 
-use crate::record::Record;
+use crate::bytes::record::Record;
 use scanner::internal::archive::Entry;
 use scanner::internal::archive::zip::ZipEntry;
 use scanner::internal::io::artifact::ScanBudget;

@@ -4,7 +4,7 @@
 //! signal, where a read gives an error.
 
 use crate::open::Loaded;
-use crate::plan::Planned;
+use crate::plan::tensor_plan::Planned;
 use memmap2::Mmap;
 use std::borrow::Cow;
 use std::io;

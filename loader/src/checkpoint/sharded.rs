@@ -1,8 +1,8 @@
 //! Checkpoints in several files: an index that says which tensor is in which of them. Layout: weights.md section 6.
 
-use crate::draft::Refused;
 use crate::error::Error;
 use crate::open::{Loaded, Policy, open};
+use crate::plan::draft::Refused;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};

@@ -6,11 +6,11 @@
 //! of shared lists name more values than anybody can count. What objects hold is told in `object`, how the paths become
 //! names in `names`.
 
-use crate::constructed::Meaning;
-use crate::keys::settled;
-use crate::reading::{KEY, call, container, import, name, pairs_of};
-use crate::tensor::{Beside, Numbers, Tensor};
-use crate::{numpy, torch};
+use crate::values::constructed::Meaning;
+use crate::values::keys::settled;
+use crate::values::tensor::{Beside, Numbers, Tensor};
+use crate::values::trace_ext::{KEY, call, container, import, name, pairs_of};
+use crate::values::{numpy, torch};
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, Items, Kind, NodeId, Value};
 

@@ -1,16 +1,16 @@
 //! Distributed checkpoints: a folder whose `.metadata` says which part of which tensor stands where in which file. Each
 //! part is a torch zip of one bare tensor. Layout: weights.md section 6.
 
-use crate::chunks::{Chunk, Chunks};
-use crate::data::Data;
-use crate::draft::{Draft, Drafts};
-use crate::dtype::Dtype;
+use crate::bytes::chunks::{Chunk, Chunks};
+use crate::bytes::dtype::Dtype;
+use crate::bytes::tensor_source::Data;
+use crate::checkpoint::sharded::is_plain;
 use crate::error::Error;
 use crate::open::{Loaded, Policy, admit};
-use crate::reading::{call, field, name, shape};
-use crate::sharded::is_plain;
-use crate::source::Contents;
-use crate::walk::walk;
+use crate::plan::contents::Contents;
+use crate::plan::draft::{Draft, Drafts};
+use crate::values::trace_ext::{call, field, name, shape};
+use crate::values::walk::walk;
 use scanner::clearance::Examined;
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Items, Kind, Value};
@@ -124,12 +124,12 @@ impl Index {
             };
             let properties =
                 field(trace, tensor, "properties").and_then(|value| self::state(trace, value, "TensorProperties"));
-            let said = properties.and_then(|state| name(trace, *crate::reading::row(trace, state)?.first()?));
+            let said = properties.and_then(|state| name(trace, *crate::values::trace_ext::row(trace, state)?.first()?));
             if let Some(dtype) = said.and_then(|said| Dtype::of_torch(said.strip_prefix("torch.")?)) {
                 index.types.insert(key.clone(), dtype);
             }
             let size = field(trace, tensor, "size").and_then(|size| shape(trace, size));
-            let chunks = field(trace, tensor, "chunks").and_then(|chunks| crate::reading::row(trace, chunks));
+            let chunks = field(trace, tensor, "chunks").and_then(|chunks| crate::values::trace_ext::row(trace, chunks));
             let parts: Option<Vec<_>> = chunks.unwrap_or_default().iter().map(|chunk| part(trace, *chunk)).collect();
             let (size, _, parts) = size
                 .zip(chunks)
@@ -186,7 +186,7 @@ impl Index {
             return Err(format!("its parts are {dtype} and should be {said}"));
         }
         if dtype.held().is_none() {
-            return Err(crate::side::refusal(dtype.word()));
+            return Err(crate::plan::lossless_parts::refusal(dtype.word()));
         }
         let data = match <[_; 1]>::try_from(chunks) {
             Ok([(_, sizes, data)]) if sizes == whole => data,
@@ -249,7 +249,7 @@ fn place(trace: &Trace, value: Value) -> Result<Place, &'static str> {
     // Encrypted or compressed parts are not what they seem.
     match field(trace, state, "transform_descriptors") {
         None | Some(Value::None) => {}
-        Some(descriptors) if crate::reading::row(trace, descriptors).is_some_and(<[Value]>::is_empty) => {}
+        Some(descriptors) if crate::values::trace_ext::row(trace, descriptors).is_some_and(<[Value]>::is_empty) => {}
         Some(_) => return Err("its parts went through transforms (compression), which are not read"),
     }
     let number = |key| match field(trace, state, key) {
