@@ -2,7 +2,7 @@
 
 use crate::weights::{Weights, raised};
 use crate::{apart, json, report_of};
-use loader::{Policy, open_file};
+use loader::{LoadOptions, open_file};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -104,7 +104,7 @@ impl Artifact {
             let mut look = self.opened.scan(&path, start, &Limits::default())?;
             // Room for all values of the largest state dicts takes time to fill, so only what needs it gets it.
             if look.report.verdict == Verdict::Unproven && !look.report.not_read.is_empty() {
-                look = self.opened.scan(&path, start, &Policy::default().roomy())?;
+                look = self.opened.scan(&path, start, &LoadOptions::default().roomy())?;
             }
             if sha256 {
                 look.report.sha256 = Some(self.opened.sha256()?);
@@ -129,7 +129,7 @@ impl Artifact {
     #[pyo3(signature = (*, root, allow_unproven))]
     fn load(&self, py: Python<'_>, root: Option<String>, allow_unproven: bool) -> PyResult<Weights> {
         let file = self.file()?.file().try_clone()?;
-        let policy = Policy { root, allow_unproven, ..Policy::default() };
+        let policy = LoadOptions { root, allow_unproven, ..LoadOptions::default() };
         let len = self.opened.source().len();
         let loaded = py.detach(|| apart(len, || open_file(file, &self.path, &policy)))?;
         Ok(Weights::new(loaded.map_err(raised)?))

@@ -1,7 +1,7 @@
 //! The tensors of a file that was cleared: where each stands, or its bytes.
 
 use crate::report_of;
-use loader::{Error, Loaded, Planned};
+use loader::{Checkpoint, Error, PlannedTensor};
 use pyo3::exceptions::{PyIndexError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyByteArray;
@@ -9,7 +9,7 @@ use pyo3::types::PyByteArray;
 /// Tensors of a file that was cleared.
 #[pyclass(frozen, module = "modelscan_rs._native")]
 pub(crate) struct Weights {
-    loaded: Loaded,
+    loaded: Checkpoint,
 }
 
 /// Name, type, shape, bytes, and where it stands in the file as it is.
@@ -20,9 +20,9 @@ impl Weights {
     /// Each tensor: name, type in the words of safetensors, shape, length in bytes, and its offset in the file where it
     /// stands there as it is.
     fn tensors(&self) -> Vec<Row> {
-        let row = |planned: &Planned| {
-            let in_file = planned.in_file().map(|(at, _)| at);
-            (planned.name.clone(), planned.dtype.word(), planned.shape.clone(), planned.len(), in_file)
+        let row = |planned: &PlannedTensor| {
+            let in_file = planned.file_range().map(|(at, _)| at);
+            (planned.name.clone(), planned.dtype.name(), planned.shape.clone(), planned.len(), in_file)
         };
         self.loaded.plan().tensors.iter().map(row).collect()
     }
@@ -57,7 +57,7 @@ impl Weights {
 }
 
 impl Weights {
-    pub(crate) fn new(loaded: Loaded) -> Self {
+    pub(crate) fn new(loaded: Checkpoint) -> Self {
         Self { loaded }
     }
 }
@@ -72,7 +72,7 @@ pub(crate) fn raised(error: Error) -> PyErr {
             None => return PyOSError::new_err(text),
         },
         Error::NotCleared(report) => ("not-cleared", crate::json(&report_of(*report, 0)).ok()),
-        Error::Unknown(_) => ("unknown", None),
+        Error::UnknownCallable(_) => ("unknown", None),
         Error::Usage(_) => ("usage", None),
         Error::NotConvertible(_) => ("not-convertible", None),
         _ => ("failed", None),

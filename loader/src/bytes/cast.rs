@@ -17,7 +17,7 @@ impl Cast {
     }
 
     /// Bytes of an element that comes out.
-    pub(crate) fn to_size(self) -> u64 {
+    pub(crate) fn target_size(self) -> u64 {
         self.to.size()
     }
 
@@ -28,7 +28,7 @@ impl Cast {
     #[cfg(feature = "candle")]
     pub(crate) fn apply(self, bytes: &[u8], out: &mut [u8]) -> io::Result<usize> {
         use candle_core::{DType, Device, Tensor};
-        let candle = |dtype: Dtype| match dtype.word() {
+        let candle = |dtype: Dtype| match dtype.name() {
             "F64" => Ok(DType::F64),
             "F32" => Ok(DType::F32),
             "F16" => Ok(DType::F16),
@@ -41,7 +41,7 @@ impl Cast {
             tensor.to_dtype(candle(self.to)?)
         };
         let tensor = cast().map_err(io::Error::other)?;
-        let written = match self.to.word() {
+        let written = match self.to.name() {
             "F64" => fill(&tensor, out, f64::to_le_bytes),
             "F32" => fill(&tensor, out, f32::to_le_bytes),
             "F16" => fill(&tensor, out, half::f16::to_le_bytes),
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     fn cast(from: &str, to: &str, bytes: &[u8]) -> Vec<u8> {
-        let named = |word| Dtype::named(word).expect("a type");
+        let named = |word| Dtype::from_name(word).expect("a type");
         let cast = Cast::new(named(from), named(to)).expect("a cast");
         let mut out = vec![0; 64];
         let count = cast.apply(bytes, &mut out).expect("candle casts");
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn only_floats_are_cast() {
-        let named = |word| Dtype::named(word).expect("a type");
+        let named = |word| Dtype::from_name(word).expect("a type");
         assert!(Cast::new(named("I64"), named("F32")).is_none());
         assert!(Cast::new(named("F8_E4M3"), named("F16")).is_none());
         assert!(Cast::new(named("F16"), named("F16")).is_none());

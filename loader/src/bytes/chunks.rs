@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 /// Parts of one tensor: each is compared with each other.
-const PARTS: usize = 4096;
+const MAX_TENSOR_CHUNKS: usize = 4096;
 
 /// A part.
 pub(crate) struct Chunk {
@@ -26,19 +26,19 @@ pub(crate) struct Contiguous {
     /// Bytes of all elements.
     pub(crate) len: u64,
     /// Bytes of an element.
-    pub(crate) item: u64,
+    pub(crate) element_size: u64,
     pub(crate) transform: Transform,
 }
 
 /// Parts that make up a whole: see [`Chunks::new`].
-pub(crate) struct Chunks {
+pub(crate) struct ChunkedTensor {
     shape: Vec<u64>,
-    item: u64,
-    count: u64,
+    element_size: u64,
+    element_count: u64,
     chunks: Vec<Chunk>,
 }
 
-impl Chunks {
+impl ChunkedTensor {
     /// Checks that the parts lie in the whole, do not overlap, and leave nothing out.
     ///
     /// # Errors
@@ -47,8 +47,8 @@ impl Chunks {
         let product = |sizes: &[u64]| sizes.iter().try_fold(1u64, |count, size| count.checked_mul(*size));
         let count = product(&shape).filter(|count| count.checked_mul(item).is_some());
         let count = count.ok_or("its size does not fit in 64 bits")?;
-        if chunks.len() > PARTS {
-            return Err(format!("it has {} parts, more than {PARTS}", chunks.len()));
+        if chunks.len() > MAX_TENSOR_CHUNKS {
+            return Err(format!("it has {} parts, more than {MAX_TENSOR_CHUNKS}", chunks.len()));
         }
         let mut covered = 0u64;
         for (index, chunk) in chunks.iter().enumerate() {
@@ -60,7 +60,7 @@ impl Chunks {
                 return Err("a part of it stands outside of the whole".to_owned());
             }
             let size = product(&chunk.sizes).unwrap_or(u64::MAX);
-            if chunk.data.len != size.saturating_mul(item) || chunk.data.item != item {
+            if chunk.data.len != size.saturating_mul(item) || chunk.data.element_size != item {
                 return Err("a part of it has another size than its place".to_owned());
             }
             let parted = |other: &&Chunk| {
@@ -77,61 +77,62 @@ impl Chunks {
         if covered != count {
             return Err(format!("its parts have {covered} of its {count} elements"));
         }
-        Ok(Self { shape, item, count, chunks })
+        Ok(Self { shape, element_size: item, element_count: count, chunks })
     }
 
     /// Bytes of the whole.
     pub(crate) fn len(&self) -> u64 {
-        self.count * self.item
+        self.element_count * self.element_size
     }
 
     /// Bytes of an element.
-    pub(crate) fn item(&self) -> u64 {
-        self.item
+    pub(crate) fn element_size(&self) -> u64 {
+        self.element_size
     }
 
     /// The record of the first part.
-    pub(crate) fn first(&self) -> Option<&Record> {
+    pub(crate) fn first_record(&self) -> Option<&Record> {
         self.chunks.first().map(|chunk| chunk.data.record.as_ref())
     }
 
     /// Starts reading the whole.
-    pub(crate) fn join(&self) -> Joining<'_> {
-        Joining { whole: self, next: 0 }
+    pub(crate) fn reader(&self) -> ChunkReader<'_> {
+        ChunkReader { tensor: self, next_element: 0 }
     }
 }
 
 /// Reads a whole from its parts.
-pub(crate) struct Joining<'a> {
-    whole: &'a Chunks,
-    next: u64,
+pub(crate) struct ChunkReader<'a> {
+    tensor: &'a ChunkedTensor,
+    next_element: u64,
 }
 
-impl Joining<'_> {
+impl ChunkReader<'_> {
     /// Fills `buf`, or what is left; gives how much.
     pub(crate) fn fill(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let item = self.whole.item;
-        let left = usize::try_from((self.whole.count - self.next).saturating_mul(item)).unwrap_or(usize::MAX);
+        let item = self.tensor.element_size;
+        let left =
+            usize::try_from((self.tensor.element_count - self.next_element).saturating_mul(item)).unwrap_or(usize::MAX);
         let wanted = left.min(buf.len());
         let mut rest = buf.get_mut(..wanted).unwrap_or_default();
         while !rest.is_empty() {
             let (chunk, first, run) =
-                self.find().ok_or_else(|| io::Error::other("an element that stands in no part"))?;
+                self.locate().ok_or_else(|| io::Error::other("an element that stands in no part"))?;
             let count = run.min(rest.len() as u64 / item);
             let (part, after) = rest.split_at_mut(usize::try_from(count * item).unwrap_or(0));
-            chunk.data.record.read(chunk.data.start + first * item, part)?;
+            chunk.data.record.read_exact_at(chunk.data.start + first * item, part)?;
             chunk.data.transform.apply(part);
-            self.next += count;
+            self.next_element += count;
             rest = after;
         }
         Ok(wanted)
     }
 
     /// The part that has the next element, its index there, and how many follow each other there and in the whole.
-    fn find(&self) -> Option<(&Chunk, u64, u64)> {
-        let shape = &self.whole.shape;
+    fn locate(&self) -> Option<(&Chunk, u64, u64)> {
+        let shape = &self.tensor.shape;
         let mut index = vec![0; shape.len()];
-        let mut rest = self.next;
+        let mut rest = self.next_element;
         for (place, size) in index.iter_mut().zip(shape).rev() {
             *place = rest % size;
             rest /= size;
@@ -140,7 +141,7 @@ impl Joining<'_> {
             let mut dims = index.iter().zip(chunk.offsets.iter().zip(&chunk.sizes));
             dims.all(|(at, (offset, size))| at >= offset && at - offset < *size)
         };
-        let chunk = self.whole.chunks.iter().find(within)?;
+        let chunk = self.tensor.chunks.iter().find(within)?;
         let (mut first, mut run, mut full) = (0u64, 1u64, true);
         let dims = index.iter().zip(chunk.offsets.iter().zip(&chunk.sizes)).zip(shape);
         for ((at, (offset, size)), _) in dims.clone() {

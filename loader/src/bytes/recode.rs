@@ -9,19 +9,19 @@ use std::io;
 use std::sync::Arc;
 
 /// Texts of the encodings that are turned back in memory: only protocol 0 writes them.
-const WHOLE: u32 = 32 << 20;
+const MAX_DECODED_TEXT_BYTES: u32 = 32 << 20;
 /// Bytes of a block.
-const BLOCK: u64 = 16 << 10;
+const BLOCK_BYTES: u64 = 16 << 10;
 
 /// The bytes that a text stands for.
 ///
 /// # Errors
 /// What is wrong with the text.
-pub(crate) fn bytes(source: &SharedSource, at: u64, len: u32, encoding: Encoding) -> io::Result<SharedSource> {
+pub(crate) fn decode(source: &SharedSource, at: u64, len: u32, encoding: Encoding) -> io::Result<SharedSource> {
     let no_latin1 = || io::Error::new(io::ErrorKind::InvalidData, "a text that stands for bytes has other characters");
     match encoding {
-        Encoding::Utf8 => Ok(Arc::new(Recoded::new(source.clone(), at, len.into())?)),
-        _ if len > WHOLE => {
+        Encoding::Utf8 => Ok(Arc::new(Latin1Source::new(source.clone(), at, len.into())?)),
+        _ if len > MAX_DECODED_TEXT_BYTES => {
             let why = format!("an array of {len} bytes in a text of protocol 0; save it with a newer protocol");
             Err(io::Error::new(io::ErrorKind::InvalidData, why))
         }
@@ -40,25 +40,25 @@ pub(crate) fn bytes(source: &SharedSource, at: u64, len: u32, encoding: Encoding
 }
 
 /// UTF-8 of characters below 256, as these bytes.
-struct Recoded {
+struct Latin1Source {
     inner: SharedSource,
     at: u64,
     end: u64,
     len: u64,
     /// Where each block starts in the text.
-    marks: Vec<u64>,
+    block_starts: Vec<u64>,
 }
 
-impl Recoded {
+impl Latin1Source {
     fn new(inner: SharedSource, at: u64, text_len: u64) -> io::Result<Self> {
         let end = at.saturating_add(text_len).min(inner.len());
-        let mut recoded = Self { inner, at, end, len: 0, marks: vec![at] };
+        let mut recoded = Self { inner, at, end, len: 0, block_starts: vec![at] };
         let mut from = at;
         while from < end {
-            let (bytes, next) = recoded.decode(from, BLOCK)?;
+            let (bytes, next) = recoded.decode(from, BLOCK_BYTES)?;
             recoded.len += bytes.len() as u64;
             from = next;
-            recoded.marks.push(from);
+            recoded.block_starts.push(from);
         }
         Ok(recoded)
     }
@@ -89,7 +89,7 @@ impl Recoded {
     }
 }
 
-impl Source for Recoded {
+impl Source for Latin1Source {
     fn len(&self) -> u64 {
         self.len
     }
@@ -98,9 +98,9 @@ impl Source for Recoded {
         let mut done = 0;
         while done < buf.len() && at + (done as u64) < self.len {
             let here = at + done as u64;
-            let block = usize::try_from(here / BLOCK).unwrap_or(usize::MAX);
-            let (bytes, _) = self.decode(self.marks.get(block).copied().unwrap_or(self.at), BLOCK)?;
-            let skip = usize::try_from(here % BLOCK).unwrap_or(0);
+            let block = usize::try_from(here / BLOCK_BYTES).unwrap_or(usize::MAX);
+            let (bytes, _) = self.decode(self.block_starts.get(block).copied().unwrap_or(self.at), BLOCK_BYTES)?;
+            let skip = usize::try_from(here % BLOCK_BYTES).unwrap_or(0);
             let found = bytes.get(skip..).unwrap_or_default();
             let count = found.len().min(buf.len() - done);
             let (Some(to), Some(from)) = (buf.get_mut(done..done + count), found.get(..count)) else { break };
@@ -121,7 +121,7 @@ mod tests {
     fn recoded(text: &str) -> io::Result<Vec<u8>> {
         let padded = [b"pickle", text.as_bytes(), b"more"].concat();
         let source: SharedSource = Arc::new(Memory::new(padded));
-        let bytes = bytes(&source, 6, u32::try_from(text.len()).expect("short"), Encoding::Utf8)?;
+        let bytes = decode(&source, 6, u32::try_from(text.len()).expect("short"), Encoding::Utf8)?;
         read_vec(bytes.as_ref(), 0, usize::MAX)
     }
 
@@ -138,7 +138,7 @@ mod tests {
         let bytes: Vec<u8> = (0..50_000u32).map(|index| (index * 11 % 256) as u8).collect();
         let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
         let source: SharedSource = Arc::new(Memory::new(text.into_bytes()));
-        let recoded = super::bytes(&source, 0, u32::try_from(source.len()).expect("short"), Encoding::Utf8);
+        let recoded = super::decode(&source, 0, u32::try_from(source.len()).expect("short"), Encoding::Utf8);
         let recoded = recoded.expect("it is latin-1");
         for at in [0, 1, 16_383, 16_384, 30_000, 49_999] {
             let found = read_vec(recoded.as_ref(), at as u64, 20_000).expect("it reads");

@@ -17,25 +17,25 @@ pub(crate) fn open(
     entry: &ZipEntry,
     prefix: Option<&str>,
     outermost: bool,
-    big: bool,
+    big_endian: bool,
     budget: &ScanBudget,
 ) -> Result<Record, String> {
     let cut = || format!("its record {} is cut off", entry.name);
     let mut record = match entry.stored_range() {
         Some((at, len)) => {
             let mut record = Record::new(entry.archive().clone(), at, len).ok_or_else(cut)?;
-            record.offset = 0;
-            record.in_file = outermost.then_some(at);
+            record.member_offset = 0;
+            record.file_offset = outermost.then_some(at);
             record.crc32 = (entry.crc32 != 0).then_some(entry.crc32);
             record
         }
         _ if entry.encrypted => return Err(format!("its record {} is encrypted", entry.name)),
         _ => {
-            let source = Unpacked { entry: entry.clone(), budget: budget.clone(), opened: Mutex::new(None) };
+            let source = UnpackedRecord { entry: entry.clone(), budget: budget.clone(), opened: Mutex::new(None) };
             Record::new(Arc::new(source), 0, entry.unpacked).ok_or_else(cut)?
         }
     };
-    record.big = big;
+    record.big_endian = big_endian;
     let folder = prefix.and_then(|pickle| pickle.rsplit_once("::")).map(|(folder, _)| folder);
     record.member = Some(match folder {
         Some(folder) => format!("{folder}::{}", entry.name).into(),
@@ -48,8 +48,8 @@ pub(crate) fn open(
 ///
 /// # Errors
 /// When it says something else.
-pub(crate) fn big_endian(zip: &TorchZip, budget: &ScanBudget) -> Result<bool, String> {
-    let Some(entry) = find(zip, "byteorder")? else { return Ok(false) };
+pub(crate) fn is_big_endian(zip: &TorchZip, budget: &ScanBudget) -> Result<bool, String> {
+    let Some(entry) = find_entry(zip, "byteorder")? else { return Ok(false) };
     let source = entry.open(budget).source.ok_or("its byteorder cannot be read")?;
     let word = read_vec(source.as_ref(), 0, 16).map_err(|error| error.to_string())?;
     match word.as_slice() {
@@ -63,7 +63,7 @@ pub(crate) fn big_endian(zip: &TorchZip, budget: &ScanBudget) -> Result<bool, St
 ///
 /// # Errors
 /// When there are several.
-pub(crate) fn find<'a>(zip: &'a TorchZip, name: &str) -> Result<Option<&'a ZipEntry>, String> {
+pub(crate) fn find_entry<'a>(zip: &'a TorchZip, name: &str) -> Result<Option<&'a ZipEntry>, String> {
     let name = format!("{}/{name}", zip.root);
     let mut found = zip.entries().iter().filter(|entry| entry.name.eq_ignore_ascii_case(&name));
     match (found.next(), found.next()) {
@@ -73,13 +73,13 @@ pub(crate) fn find<'a>(zip: &'a TorchZip, name: &str) -> Result<Option<&'a ZipEn
 }
 
 /// A packed record: unpacked when it is read, and forgotten when it was read to its end. A checkpoint has thousands.
-struct Unpacked {
+struct UnpackedRecord {
     entry: ZipEntry,
     budget: ScanBudget,
     opened: Mutex<Option<SharedSource>>,
 }
 
-impl Source for Unpacked {
+impl Source for UnpackedRecord {
     fn len(&self) -> u64 {
         self.entry.unpacked
     }

@@ -1,23 +1,23 @@
 //! Checkpoints in several files: an index that says which tensor is in which of them. Layout: weights.md section 6.
 
 use crate::error::Error;
-use crate::open::{Loaded, Policy, open};
+use crate::open::{Checkpoint, LoadOptions, open};
 use crate::plan::draft::Refused;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 /// Indexes longer than this are nobody's.
-const INDEX: u64 = 64 << 20;
+const MAX_INDEX_BYTES: u64 = 64 << 20;
 
 /// A shard and the name of its result.
 pub(crate) struct Shard {
-    pub(crate) loaded: Loaded,
+    pub(crate) checkpoint: Checkpoint,
     pub(crate) name: String,
 }
 
 /// The index in a folder, if there is one.
-pub(crate) fn index(folder: &Path) -> std::io::Result<Option<PathBuf>> {
+pub(crate) fn find_index(folder: &Path) -> std::io::Result<Option<PathBuf>> {
     let (mut found, mut converted) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -38,10 +38,10 @@ pub(crate) fn index(folder: &Path) -> std::io::Result<Option<PathBuf>> {
 ///
 /// # Errors
 /// When the index cannot be read or names what is not there, or a shard cannot be opened.
-pub(crate) fn shards(index: &Path, policy: &Policy) -> Result<Vec<Shard>, Error> {
+pub(crate) fn open_shards(index: &Path, policy: &LoadOptions) -> Result<Vec<Shard>, Error> {
     let wrong = |why: String| Error::Usage(format!("{}: {why}", index.display()));
     let length = std::fs::metadata(index).map_err(Error::io(index))?.len();
-    if length > INDEX {
+    if length > MAX_INDEX_BYTES {
         return Err(wrong(format!("an index of {length} bytes")));
     }
     let text = std::fs::read(index).map_err(Error::io(index))?;
@@ -50,7 +50,7 @@ pub(crate) fn shards(index: &Path, policy: &Policy) -> Result<Vec<Shard>, Error>
     let map = value.get("weight_map").and_then(Value::as_object).ok_or_else(|| wrong("it has no weight_map".into()))?;
     let mut files = BTreeSet::new();
     for file in map.values() {
-        let file = file.as_str().filter(|file| is_plain(file));
+        let file = file.as_str().filter(|file| is_file_name(file));
         files.insert(file.ok_or_else(|| wrong("it names a file that does not stand beside it".into()))?);
     }
     let folder = index.parent().unwrap_or(Path::new(""));
@@ -70,18 +70,18 @@ pub(crate) fn shards(index: &Path, policy: &Policy) -> Result<Vec<Shard>, Error>
                 return Err(wrong(format!("{name} should be in {file} and is not")));
             }
         }
-        shards.push(Shard { loaded, name: renamed(file) });
+        shards.push(Shard { checkpoint: loaded, name: safetensors_name(file) });
     }
     Ok(shards)
 }
 
 /// The index of the results: what is tied to another tensor is in none of them.
-pub(crate) fn new_index(shards: &[Shard]) -> String {
+pub(crate) fn index_json(shards: &[Shard]) -> String {
     let mut map = Map::new();
     let mut total = 0u64;
     for shard in shards {
-        total = total.saturating_add(shard.loaded.plan.len);
-        for tensor in &shard.loaded.plan.tensors {
+        total = total.saturating_add(shard.checkpoint.plan.len);
+        for tensor in &shard.checkpoint.plan.tensors {
             map.insert(tensor.name.clone(), Value::from(shard.name.as_str()));
         }
     }
@@ -91,14 +91,14 @@ pub(crate) fn new_index(shards: &[Shard]) -> String {
 
 /// The name that readers of safetensors look for: `pytorch_model-00001-of-00002.bin` becomes
 /// `model-00001-of-00002.safetensors`.
-pub(crate) fn renamed(file: &str) -> String {
+pub(crate) fn safetensors_name(file: &str) -> String {
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
     let stem = stem.strip_prefix("pytorch_").unwrap_or(stem);
     format!("{stem}.safetensors")
 }
 
 /// Whether it is a file name, and no way out of the folder.
-pub(crate) fn is_plain(file: &str) -> bool {
+pub(crate) fn is_file_name(file: &str) -> bool {
     !file.is_empty() && file != "." && file != ".." && !file.contains(['/', '\\', ':', '\0'])
 }
 
@@ -108,16 +108,16 @@ mod tests {
 
     #[test]
     fn shards_get_the_names_that_readers_look_for() {
-        assert_eq!(renamed("pytorch_model-00001-of-00002.bin"), "model-00001-of-00002.safetensors");
-        assert_eq!(renamed("pytorch_model.bin"), "model.safetensors");
-        assert_eq!(renamed("unet.v1.pt"), "unet.v1.safetensors");
+        assert_eq!(safetensors_name("pytorch_model-00001-of-00002.bin"), "model-00001-of-00002.safetensors");
+        assert_eq!(safetensors_name("pytorch_model.bin"), "model.safetensors");
+        assert_eq!(safetensors_name("unet.v1.pt"), "unet.v1.safetensors");
     }
 
     #[test]
     fn an_index_names_files_beside_it() {
-        assert!(is_plain("a.bin") && is_plain("..a"));
+        assert!(is_file_name("a.bin") && is_file_name("..a"));
         for file in ["", ".", "..", "../a", "a/b", "C:a", "a\\b", "a\0"] {
-            assert!(!is_plain(file), "{file:?}");
+            assert!(!is_file_name(file), "{file:?}");
         }
     }
 }

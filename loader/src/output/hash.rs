@@ -11,19 +11,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 /// Bytes that are read at once.
-const BLOCK: usize = 256 << 10;
+const HASH_BUFFER_BYTES: usize = 256 << 10;
 
 /// A hash that is being computed.
-pub(crate) struct Hashing(JoinHandle<io::Result<String>>);
+pub(crate) struct HashTask(JoinHandle<io::Result<String>>);
 
-impl Hashing {
+impl HashTask {
     /// Of the source, through the same open file.
-    pub(crate) fn source(source: SharedSource, stop: Option<Arc<AtomicBool>>) -> Self {
+    pub(crate) fn of_source(source: SharedSource, stop: Option<Arc<AtomicBool>>) -> Self {
         Self::start(move |at, buf| source.read_at(at, buf), stop)
     }
 
     /// Of a file.
-    pub(crate) fn file(file: File, stop: Option<Arc<AtomicBool>>) -> Self {
+    pub(crate) fn of_file(file: File, stop: Option<Arc<AtomicBool>>) -> Self {
         Self::start(move |at, buf| file.read_at(buf, at), stop)
     }
 
@@ -33,7 +33,7 @@ impl Hashing {
     ) -> Self {
         Self(std::thread::spawn(move || {
             let mut hash = Sha256::new();
-            let mut buffer = vec![0; BLOCK];
+            let mut buffer = vec![0; HASH_BUFFER_BYTES];
             let mut at = 0;
             loop {
                 if stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {

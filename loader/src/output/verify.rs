@@ -1,45 +1,45 @@
 //! Reading back: the official reader must take the header, and every byte must be the one that the source has.
 
 use crate::error::Error;
-use crate::open::Loaded;
-use crate::output::write::{BUFFER, WriteOptions, Written};
-use crate::plan::header::LONGEST;
+use crate::open::Checkpoint;
+use crate::output::write::{COPY_BUFFER_BYTES, PendingFile, WriteOptions};
+use crate::plan::header::MAX_HEADER_BYTES;
 use safetensors::tensor::Metadata;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-impl Loaded {
+impl Checkpoint {
     /// Compares a result with the source, byte by byte.
     ///
     /// # Errors
     /// What differs.
-    pub fn verify(&self, written: &Written, out: &Path, options: &WriteOptions<'_>) -> Result<(), Error> {
+    pub fn verify(&self, written: &PendingFile, out: &Path, options: &WriteOptions<'_>) -> Result<(), Error> {
         let wrong = |why: String| Error::Verify { path: out.to_owned(), why };
-        let file = written.file.reopen().map_err(Error::io(out))?;
+        let file = written.temporary.reopen().map_err(Error::io(out))?;
         let (metadata, data) = read_header(&file).map_err(Error::io(out))?.map_err(wrong)?;
         let mut lengths = 0;
         let item = |size: u64| usize::try_from(size).unwrap_or(1).max(1);
-        let (mut ours, mut theirs) = (vec![0; BUFFER], vec![0; BUFFER]);
-        let tensors = written.filled.as_ref().unwrap_or(&self.plan.tensors);
+        let (mut ours, mut theirs) = (vec![0; COPY_BUFFER_BYTES], vec![0; COPY_BUFFER_BYTES]);
+        let tensors = written.tensors.as_ref().unwrap_or(&self.plan.tensors);
         for tensor in tensors {
             let name = &tensor.name;
             let info = metadata.info(name).ok_or_else(|| wrong(format!("{name} is not in it")))?;
             let (start, end) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
             let shape = info.shape.iter().map(|size| *size as u64);
-            if Some(info.dtype) != tensor.dtype.held()
+            if Some(info.dtype) != tensor.dtype.safetensors()
                 || !shape.eq(tensor.shape.iter().copied())
                 || end - start != tensor.len()
             {
                 return Err(wrong(format!("{name} has another type or shape")));
             }
             lengths += end - start;
-            let mut flow = tensor.data.flow();
+            let mut flow = tensor.source.reader();
             let mut at = 0;
-            let whole = BUFFER / item(tensor.data.item()) * item(tensor.data.item());
+            let whole = COPY_BUFFER_BYTES / item(tensor.source.element_size()) * item(tensor.source.element_size());
             while at < tensor.len() {
-                options.check()?;
+                options.check_stop()?;
                 let count = flow.fill(ours.get_mut(..whole).unwrap_or_default()).map_err(Error::io(self.path()))?;
                 let back = theirs.get_mut(..count).unwrap_or_default();
                 file.read_exact_at(back, data + start + at).map_err(Error::io(out))?;
@@ -62,7 +62,7 @@ fn read_header(file: &File) -> io::Result<Result<(Metadata, u64), String>> {
     let mut length = [0; 8];
     file.read_exact_at(&mut length, 0)?;
     let length = u64::from_le_bytes(length);
-    if length > LONGEST {
+    if length > MAX_HEADER_BYTES {
         return Ok(Err(format!("its header is said to have {length} bytes")));
     }
     let mut text = vec![0; usize::try_from(length).unwrap_or(0)];

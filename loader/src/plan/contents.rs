@@ -4,12 +4,12 @@
 use crate::bytes::dtype::Dtype;
 use crate::bytes::record::Record;
 use crate::bytes::strided::View;
-use crate::bytes::tensor_source::Data;
+use crate::bytes::tensor_source::TensorSource;
 use crate::bytes::transform::Transform;
-use crate::bytes::zip_record::{self, big_endian};
-use crate::plan::draft::{Draft, Drafts, Wanted};
+use crate::bytes::zip_record::{self, is_big_endian};
+use crate::plan::draft::{DraftTensor, Drafts, TensorSelection};
 use crate::plan::lossless_parts;
-use crate::plan::storage::{Place, Storages};
+use crate::plan::storage::{StorageLocation, StorageResolver};
 use scanner::Limits;
 use scanner::clearance::Examined;
 use scanner::internal::examine::ExaminedArtifact;
@@ -41,12 +41,12 @@ impl<'a> Contents<'a> {
         Self { artifacts, by_path, source: examined.source(), budget: ScanBudget::start(Arc::new(limits)) }
     }
 
-    fn at(&self, path: Option<&str>) -> Option<&'a ExaminedArtifact> {
+    fn artifact(&self, path: Option<&str>) -> Option<&'a ExaminedArtifact> {
         self.by_path.get(&path).copied()
     }
 
     /// The tensors of the whole file; `path` names those that have no name of their own.
-    pub(crate) fn drafts(&self, path: &Path, wanted: &Wanted<'_>) -> Drafts {
+    pub(crate) fn drafts(&self, path: &Path, wanted: &TensorSelection<'_>) -> Drafts {
         let mut drafts = Drafts { framework: "pt", ..Drafts::default() };
         let Some(root) = self.artifacts.first() else { return drafts };
         match root.format {
@@ -75,17 +75,17 @@ impl<'a> Contents<'a> {
         // Pickles know their roots by the path of keys.
         let named = matches!(root.format, Some("numpy" | "zip" | "safetensors"));
         if let Some(path) = wanted.root.filter(|_| named) {
-            drafts.keep_under(path);
+            drafts.select_root(path);
         }
         drafts
     }
 
     /// The storages of the pickle in a zip: at the top of the file, or one of its items.
-    pub(crate) fn torch_zip(&self, item: Option<&str>, wanted: &Wanted<'_>, drafts: &mut Drafts) {
+    pub(crate) fn torch_zip(&self, item: Option<&str>, wanted: &TensorSelection<'_>, drafts: &mut Drafts) {
         match self.zip_storages(item) {
             Ok(mut storages) => {
-                drafts.pickle(&mut storages, wanted);
-                self.programs(item, drafts);
+                drafts.add_pickle(&mut storages, wanted);
+                self.leave_out_programs(item, drafts);
             }
             Err(why) => drafts.refuse("", why),
         }
@@ -95,64 +95,65 @@ impl<'a> Contents<'a> {
     ///
     /// # Errors
     /// Why there are none.
-    pub(crate) fn zip_storages(&self, item: Option<&str>) -> Result<Storages<'a>, String> {
-        let examined = self.at(item).ok_or("it is not there")?;
+    pub(crate) fn zip_storages(&self, item: Option<&str>) -> Result<StorageResolver<'a>, String> {
+        let examined = self.artifact(item).ok_or("it is not there")?;
         let Some(Layout::TorchZip(zip)) = &examined.layout else {
             return Err("it is no checkpoint of torch".to_owned());
         };
         // Whoever takes what is unproven takes unknown classes, and not an archive in which others read something else.
-        if let Some(what) = examined.facts.iter().find_map(|(_, fact)| differs(fact)) {
+        if let Some(what) = examined.facts.iter().find_map(|(_, fact)| misleading_mismatch(fact)) {
             return Err(format!("readers of its zip disagree: {what}"));
         }
-        let name = &zip_record::find(zip, "data.pkl")?.ok_or("it has no data.pkl")?.name;
+        let name = &zip_record::find_entry(zip, "data.pkl")?.ok_or("it has no data.pkl")?.name;
         let path = item.map_or_else(|| name.clone(), |item| format!("{item}::{name}"));
-        let pickle = self.at(Some(&path)).ok_or("its data.pkl was not looked at")?;
-        let trace = whole(pickle, 0)?;
-        let place = Place::Zip { zip, big: big_endian(zip, &self.budget)? };
-        Ok(Storages::new(trace, place, pickle.member_path.path(), item.is_none(), &self.budget))
+        let pickle = self.artifact(Some(&path)).ok_or("its data.pkl was not looked at")?;
+        let trace = complete_trace(pickle, 0)?;
+        let place = StorageLocation::Zip { zip, big_endian: is_big_endian(zip, &self.budget)? };
+        Ok(StorageResolver::new(trace, place, pickle.member_path.path(), item.is_none(), &self.budget))
     }
 
     /// The storages of the zip that stands in this range of a file of zips in a row, or of a file that is one.
     ///
     /// # Errors
     /// Why there is none.
-    pub(crate) fn item(&self, offset: u64, length: u64) -> Result<Storages<'a>, String> {
+    pub(crate) fn zip_at(&self, offset: u64, length: u64) -> Result<StorageResolver<'a>, String> {
         let path = format!("(item at {offset})");
-        let path = match self.at(None) {
+        let path = match self.artifact(None) {
             Some(root) if root.format == Some("torch-zip") && offset == 0 => None,
             _ => Some(path.as_str()),
         };
         let there = || format!("no part of it stands at {offset}");
-        if self.at(path).ok_or_else(there)?.size != length {
+        if self.artifact(path).ok_or_else(there)?.size != length {
             return Err(format!("its part at {offset} has another length than {length}"));
         }
         self.zip_storages(path)
     }
 
     /// What a TorchScript archive holds beside its parameters.
-    fn programs(&self, item: Option<&str>, drafts: &mut Drafts) {
-        if let Some(Layout::TorchZip(zip)) = self.at(item).and_then(|examined| examined.layout.as_ref())
+    fn leave_out_programs(&self, item: Option<&str>, drafts: &mut Drafts) {
+        if let Some(Layout::TorchZip(zip)) = self.artifact(item).and_then(|examined| examined.layout.as_ref())
             && zip.script
         {
-            drafts.leave(format!("{}/code", zip.root), "the program of a TorchScript archive, and its constants");
+            drafts.leave_out(format!("{}/code", zip.root), "the program of a TorchScript archive, and its constants");
         }
     }
 
-    fn torch_legacy(&self, root: &'a ExaminedArtifact, wanted: &Wanted<'_>, drafts: &mut Drafts) {
+    fn torch_legacy(&self, root: &'a ExaminedArtifact, wanted: &TensorSelection<'_>, drafts: &mut Drafts) {
         // Magic number, protocol, system; then the object.
-        let trace = match whole(root, 3) {
+        let trace = match complete_trace(root, 3) {
             Ok(trace) => trace,
             Err(why) => return drafts.refuse("", why),
         };
         let Some(Layout::TorchLegacy { source, storages }) = &root.layout else {
             return drafts.refuse("", "its storages could not be found");
         };
-        let mut storages = Storages::new(trace, Place::Legacy { source, storages }, None, true, &self.budget);
-        drafts.pickle(&mut storages, wanted);
+        let mut storages =
+            StorageResolver::new(trace, StorageLocation::Legacy { source, storages }, None, true, &self.budget);
+        drafts.add_pickle(&mut storages, wanted);
     }
 
-    fn torch_tar(&self, wanted: &Wanted<'_>, drafts: &mut Drafts) {
-        let find = |name: &str| self.at(Some(name)).or_else(|| self.at(Some(&format!("./{name}"))));
+    fn torch_tar(&self, wanted: &TensorSelection<'_>, drafts: &mut Drafts) {
+        let find = |name: &str| self.artifact(Some(name)).or_else(|| self.artifact(Some(&format!("./{name}"))));
         let parts = [find("pickle"), find("storages"), find("tensors")];
         let [Some(pickle), Some(numbers), Some(tensors)] = parts else {
             return drafts.refuse("", "its three members were not all looked at");
@@ -162,34 +163,35 @@ impl<'a> Contents<'a> {
         else {
             return drafts.refuse("", "its storages could not be found");
         };
-        let trace = match whole(pickle, 0) {
+        let trace = match complete_trace(pickle, 0) {
             Ok(trace) => trace,
             Err(why) => return drafts.refuse("", why),
         };
         let member = numbers.member_path.path().unwrap_or_default().into();
-        let place = Place::Tar { source, storages, views, tensors, member };
-        let mut storages = Storages::new(trace, place, pickle.member_path.path(), false, &self.budget);
-        drafts.pickle(&mut storages, wanted);
+        let place = StorageLocation::Tar { source, storages, views, tensors, member };
+        let mut storages = StorageResolver::new(trace, place, pickle.member_path.path(), false, &self.budget);
+        drafts.add_pickle(&mut storages, wanted);
     }
 
-    fn pickle(&self, examined: &'a ExaminedArtifact, index: usize, wanted: &Wanted<'_>, drafts: &mut Drafts) {
+    fn pickle(&self, examined: &'a ExaminedArtifact, index: usize, wanted: &TensorSelection<'_>, drafts: &mut Drafts) {
         drafts.framework = "np";
-        match whole(examined, index) {
+        match complete_trace(examined, index) {
             Ok(trace) => {
                 let path = examined.member_path.path();
-                let mut storages = Storages::new(trace, Place::Nowhere, path, path.is_none(), &self.budget);
-                drafts.pickle(&mut storages, wanted);
+                let mut storages =
+                    StorageResolver::new(trace, StorageLocation::PickleOnly, path, path.is_none(), &self.budget);
+                drafts.add_pickle(&mut storages, wanted);
                 let end = trace.start + trace.length;
                 let more = examined.pickles.iter().filter(|stream| stream.trace.start >= end).count();
                 if more > 0 {
-                    drafts.leave(format!("(behind {end})"), format!("{more} more pickles behind the first one"));
+                    drafts.leave_out(format!("(behind {end})"), format!("{more} more pickles behind the first one"));
                 }
             }
             Err(why) => drafts.refuse("", why),
         }
     }
 
-    fn compressed(&self, path: &Path, wanted: &Wanted<'_>, drafts: &mut Drafts) {
+    fn compressed(&self, path: &Path, wanted: &TensorSelection<'_>, drafts: &mut Drafts) {
         let inner = self.artifacts.get(1).filter(|examined| matches!(examined.format, Some("pickle" | "numpy")));
         match inner {
             Some(examined) if examined.format == Some("pickle") => self.pickle(examined, 0, wanted, drafts),
@@ -201,7 +203,7 @@ impl<'a> Contents<'a> {
         }
     }
 
-    fn npz(&self, wanted: &Wanted<'_>, drafts: &mut Drafts) {
+    fn npz(&self, wanted: &TensorSelection<'_>, drafts: &mut Drafts) {
         drafts.framework = "np";
         let members = self
             .artifacts
@@ -214,7 +216,7 @@ impl<'a> Contents<'a> {
                 any = true;
                 self.npy(examined, name.strip_suffix(".npy").unwrap_or(name).to_owned(), wanted, drafts);
             } else {
-                drafts.leave(name, "a member that is no array of numpy");
+                drafts.leave_out(name, "a member that is no array of numpy");
             }
         }
         if !any {
@@ -222,23 +224,23 @@ impl<'a> Contents<'a> {
         }
     }
 
-    fn npy(&self, examined: &'a ExaminedArtifact, name: String, wanted: &Wanted<'_>, drafts: &mut Drafts) {
+    fn npy(&self, examined: &'a ExaminedArtifact, name: String, wanted: &TensorSelection<'_>, drafts: &mut Drafts) {
         drafts.framework = "np";
         let Some(Layout::Npy(npy)) = &examined.layout else {
             return drafts.refuse(name, "it is an array of objects");
         };
         match array(npy, examined.member_path.path()) {
-            Ok((Some(dtype), data)) if dtype.held().is_some() => {
-                drafts.tensors.push(Draft { name, dtype, shape: npy.shape.clone(), data });
+            Ok((Some(dtype), data)) if dtype.safetensors().is_some() => {
+                drafts.tensors.push(DraftTensor { name, dtype, shape: npy.shape.clone(), source: data });
             }
             Ok((dtype, data)) => {
-                let word: &str = dtype.map_or(npy.descr.as_str(), |dtype| dtype.word());
-                let stand_in = lossless_parts::stand_in(word, data.item(), npy.shape.clone());
+                let word: &str = dtype.map_or(npy.descr.as_str(), |dtype| dtype.name());
+                let stand_in = lossless_parts::stand_in(word, data.element_size(), npy.shape.clone());
                 match stand_in.filter(|_| wanted.lossless_parts) {
                     Some((part, dtype, shape)) => {
                         let kind = serde_json::json!({ "kind": word, "shape": npy.shape });
                         drafts.parts.insert(name.clone(), kind);
-                        drafts.tensors.push(Draft { name: format!("{name}.{part}"), dtype, shape, data });
+                        drafts.tensors.push(DraftTensor { name: format!("{name}.{part}"), dtype, shape, source: data });
                     }
                     None => drafts.refuse(name, lossless_parts::refusal(word)),
                 }
@@ -254,16 +256,16 @@ impl<'a> Contents<'a> {
         drafts.flat = true;
         match metadata {
             Some(metadata) => drafts.metadata.clone_from(metadata),
-            None => drafts.leave("__metadata__", "more than 16 MiB"),
+            None => drafts.leave_out("__metadata__", "more than 16 MiB"),
         }
         for Placed { name, dtype, shape, range } in tensors {
             let record = Record::new(source.clone(), range.at, range.len);
-            let (Some(dtype), Some(mut record)) = (Dtype::named(dtype), record) else {
+            let (Some(dtype), Some(mut record)) = (Dtype::from_name(dtype), record) else {
                 drafts.refuse(name.as_str(), format!("its type {dtype} is not known here"));
                 continue;
             };
             let count = shape.iter().try_fold(1u64, |count, size| count.checked_mul(*size));
-            let per = if dtype.two_in_a_byte() { 2 } else { 1 };
+            let per = if dtype.is_two_per_byte() { 2 } else { 1 };
             if count.and_then(|count| count.checked_mul(dtype.size())) != range.len.checked_mul(per) {
                 drafts.refuse(
                     name.as_str(),
@@ -271,12 +273,12 @@ impl<'a> Contents<'a> {
                 );
                 continue;
             }
-            record.in_file = Some(range.at);
+            record.file_offset = Some(range.at);
             // Bytes and not elements: of some types two share one.
-            match View::whole(dtype.size(), &[range.len / dtype.size().max(1)], false, range.len) {
+            match View::dense(dtype.size(), &[range.len / dtype.size().max(1)], false, range.len) {
                 Ok(view) => {
-                    let data = Data::new(Arc::new(record), view, Transform::default());
-                    drafts.tensors.push(Draft { name: name.clone(), dtype, shape: shape.clone(), data });
+                    let data = TensorSource::from_view(Arc::new(record), view, Transform::default());
+                    drafts.tensors.push(DraftTensor { name: name.clone(), dtype, shape: shape.clone(), source: data });
                 }
                 Err(why) => drafts.refuse(name.as_str(), why.to_string()),
             }
@@ -293,12 +295,12 @@ impl<'a> Contents<'a> {
     /// # Errors
     /// Why there is none.
     pub(crate) fn trace(&self) -> Result<&'a Trace, String> {
-        whole(self.artifacts.first().ok_or("it is empty")?, 0)
+        complete_trace(self.artifacts.first().ok_or("it is empty")?, 0)
     }
 }
 
 /// What leads one reader of an archive elsewhere than another one: two entries of one name, or one over the other.
-fn differs(fact: &Fact) -> Option<&str> {
+fn misleading_mismatch(fact: &Fact) -> Option<&str> {
     match fact {
         Fact::ArchiveMismatch { what, deviation: Deviation::Misleading } => Some(what),
         _ => None,
@@ -306,7 +308,7 @@ fn differs(fact: &Fact) -> Option<&str> {
 }
 
 /// The stream of that number, which must end as it should.
-fn whole(examined: &ExaminedArtifact, index: usize) -> Result<&Trace, String> {
+fn complete_trace(examined: &ExaminedArtifact, index: usize) -> Result<&Trace, String> {
     let trace = examined.pickles.get(index).map(|stream| &stream.trace).ok_or("its pickle was not found")?;
     match &trace.end {
         End::Stop => Ok(trace),
@@ -315,20 +317,20 @@ fn whole(examined: &ExaminedArtifact, index: usize) -> Result<&Trace, String> {
 }
 
 /// An array behind a header; without a type where nothing has a name for its items.
-fn array(npy: &Npy, member: Option<&str>) -> Result<(Option<Dtype>, Data), String> {
+fn array(npy: &Npy, member: Option<&str>) -> Result<(Option<Dtype>, TensorSource), String> {
     let mut record = Record::new(npy.source.clone(), npy.range.at, npy.range.len).ok_or("its numbers are cut off")?;
     record.member = member.map(Arc::from);
-    record.in_file = member.is_none().then_some(npy.range.at);
+    record.file_offset = member.is_none().then_some(npy.range.at);
     let count = npy.shape.iter().try_fold(1u64, |count, size| count.checked_mul(*size)).unwrap_or(0);
-    let known = Dtype::of_numpy(&npy.descr);
+    let known = Dtype::from_numpy(&npy.descr);
     let item = known.map_or_else(|| npy.range.len.checked_div(count).unwrap_or(1), |(dtype, _)| dtype.size());
     if count.checked_mul(item) != Some(npy.range.len) {
         return Err(format!("its shape takes {count} times {item} bytes, {} are there", npy.range.len));
     }
-    let view = View::whole(item, &npy.shape, npy.fortran, npy.range.len).map_err(|why| why.to_string())?;
+    let view = View::dense(item, &npy.shape, npy.fortran, npy.range.len).map_err(|why| why.to_string())?;
     let transform = match known {
         Some((dtype, big)) => Transform::new(dtype, big, false, false)?,
         None => Transform::default(),
     };
-    Ok((known.map(|(dtype, _)| dtype), Data::new(Arc::new(record), view, transform)))
+    Ok((known.map(|(dtype, _)| dtype), TensorSource::from_view(Arc::new(record), view, transform)))
 }

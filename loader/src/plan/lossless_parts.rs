@@ -19,7 +19,7 @@ pub(crate) fn stand_in(word: &str, item: u64, mut shape: Vec<u64>) -> Option<(&'
         _ => ("bytes", "U8", Some(item)),
     };
     shape.extend(more);
-    Some((part, Dtype::named(dtype)?, shape))
+    Some((part, Dtype::from_name(dtype)?, shape))
 }
 
 /// Why such a tensor is refused, and how to have it all the same.

@@ -5,11 +5,11 @@ use crate::bytes::dtype::Dtype;
 use crate::bytes::recode;
 use crate::bytes::record::Record;
 use crate::bytes::strided::View;
-use crate::bytes::tensor_source::Data;
+use crate::bytes::tensor_source::TensorSource;
 use crate::bytes::transform::Transform;
 use crate::bytes::zip_record;
-use crate::values::tensor::{Numbers, Order, Stored, Tensor};
-use crate::values::trace_ext::{KEY, call, import, name, row};
+use crate::values::tensor::{MemoryOrder, StorageView, TensorData, TensorDescription};
+use crate::values::trace_ext::{MAX_KEY_BYTES, import, qualified_name, sequence};
 use scanner::internal::format::torch_zip::{item_size, storage};
 use scanner::internal::io::artifact::ScanBudget;
 use scanner::internal::observe::layout::{Range, TarStorage, TarTensor, TarView, TorchZip};
@@ -23,13 +23,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Where the storages of a pickle are.
-pub(crate) enum Place<'a> {
+pub(crate) enum StorageLocation<'a> {
     /// Records of a torch zip.
     Zip {
         /// The zip.
         zip: &'a TorchZip,
         /// Whether its numbers are big-endian.
-        big: bool,
+        big_endian: bool,
     },
     /// Ranges of the file behind the pickle.
     Legacy {
@@ -52,38 +52,38 @@ pub(crate) enum Place<'a> {
         member: Arc<str>,
     },
     /// It is a pickle alone.
-    Nowhere,
+    PickleOnly,
 }
 
 /// Finds the numbers of one pickle.
-pub(crate) struct Storages<'a> {
+pub(crate) struct StorageResolver<'a> {
     pub(crate) trace: &'a Trace,
-    pub(crate) place: Place<'a>,
+    pub(crate) location: StorageLocation<'a>,
     /// The path of the pickle inside the file.
     pub(crate) member: Option<Arc<str>>,
     /// Whether the file is what the ranges of the outermost records are ranges of.
-    pub(crate) outermost: bool,
+    pub(crate) is_outermost: bool,
     pub(crate) budget: ScanBudget,
-    known: HashMap<Cow<'a, str>, Arc<Record>>,
+    records: HashMap<Cow<'a, str>, Arc<Record>>,
     /// Keys that persistent ids of the stream do not agree on; found when the first one is asked for.
-    disputed: Option<HashSet<Cow<'a, str>>>,
+    ambiguous: Option<HashSet<Cow<'a, str>>>,
     /// The arrays between the opcodes; put in order when the first one is asked for.
     arrays: Option<HashMap<NodeId, &'a Inlined>>,
 }
 
 /// Part of a record that is a storage.
-struct Part {
+struct StorageRange {
     record: Arc<Record>,
     /// The first element, and the byte behind the last one.
-    first: u64,
-    room: u64,
+    first_element: u64,
+    limit: u64,
 }
 
-impl<'a> Storages<'a> {
+impl<'a> StorageResolver<'a> {
     /// For the storages of `trace`.
     pub(crate) fn new(
         trace: &'a Trace,
-        place: Place<'a>,
+        place: StorageLocation<'a>,
         member: Option<&str>,
         outermost: bool,
         budget: &ScanBudget,
@@ -91,12 +91,12 @@ impl<'a> Storages<'a> {
         let member = member.map(Arc::from);
         Self {
             trace,
-            place,
+            location: place,
             member,
-            outermost,
+            is_outermost: outermost,
             budget: budget.clone(),
-            known: HashMap::new(),
-            disputed: None,
+            records: HashMap::new(),
+            ambiguous: None,
             arrays: None,
         }
     }
@@ -105,58 +105,63 @@ impl<'a> Storages<'a> {
     ///
     /// # Errors
     /// Why they cannot be had.
-    pub(crate) fn find(&mut self, tensor: &Tensor) -> Result<(Data, Dtype, Vec<u64>), String> {
-        if let Numbers::Keyed(key) = &tensor.numbers {
-            return self.keyed(key);
+    pub(crate) fn resolve(&mut self, tensor: &TensorDescription) -> Result<(TensorSource, Dtype, Vec<u64>), String> {
+        if let TensorData::TarKey(key) = &tensor.elements {
+            return self.tar_tensor(key);
         }
         let shape = tensor.shape.clone().ok_or("its shape is not made of whole numbers")?;
         // What has no name as a number is bytes.
-        let dtype = tensor.dtype.or_else(|| Dtype::named("U8")).ok_or("no type")?;
-        let data = match &tensor.numbers {
-            Numbers::Stored(stored) => self.stored(stored, dtype, &shape)?,
-            Numbers::Literal { data, order } => {
+        let dtype = tensor.dtype.or_else(|| Dtype::from_name("U8")).ok_or("no type")?;
+        let data = match &tensor.elements {
+            TensorData::Storage(stored) => self.resolve_view(stored, dtype, &shape)?,
+            TensorData::Literal { data, order } => {
                 let record = Arc::new(self.literal(*data)?);
-                laid_out(record, tensor, dtype, &shape, *order)?
+                dense_source(record, tensor, dtype, &shape, *order)?
             }
-            Numbers::Inline { node, order } => {
-                let record = Arc::new(self.inline(*node, length(&shape, tensor.item)?)?);
-                laid_out(record, tensor, dtype, &shape, *order)?
+            TensorData::Inline { node, order } => {
+                let record = Arc::new(self.inline(*node, byte_len(&shape, tensor.element_size)?)?);
+                dense_source(record, tensor, dtype, &shape, *order)?
             }
-            Numbers::Made(bytes) => {
-                let record = Arc::new(Record::made(bytes.clone()));
-                laid_out(record, tensor, dtype, &shape, Order { fortran: false, big: false })?
+            TensorData::Bytes(bytes) => {
+                let record = Arc::new(Record::from_bytes(bytes.clone()));
+                dense_source(record, tensor, dtype, &shape, MemoryOrder { fortran: false, big_endian: false })?
             }
-            Numbers::Absent => return Err("it is on the meta device and has no numbers".to_owned()),
-            Numbers::Wrong(why) => return Err((*why).to_owned()),
-            Numbers::Keyed(_) => return Err("it has two keys".to_owned()),
+            TensorData::Meta => return Err("it is on the meta device and has no numbers".to_owned()),
+            TensorData::Invalid(why) => return Err((*why).to_owned()),
+            TensorData::TarKey(_) => return Err("it has two keys".to_owned()),
         };
         Ok((data, dtype, shape))
     }
 
-    fn stored(&mut self, stored: &Stored, dtype: Dtype, shape: &[u64]) -> Result<Data, String> {
-        let Part { record, first, room } = self.part(stored.storage, dtype)?;
+    fn resolve_view(&mut self, stored: &StorageView, dtype: Dtype, shape: &[u64]) -> Result<TensorSource, String> {
+        let StorageRange { record, first_element: first, limit: room } = self.storage_range(stored.storage, dtype)?;
         let offset = first.checked_add(stored.offset).ok_or("its offset does not fit in 64 bits")?;
         let view = View::new(dtype.size(), offset, shape, &stored.stride, room).map_err(|why| why.to_string())?;
-        let transform = Transform::new(dtype, record.big, stored.conj, stored.neg)?;
-        Ok(Data::new(record, view, transform))
+        let transform = Transform::new(dtype, record.big_endian, stored.conj, stored.neg)?;
+        Ok(TensorSource::from_view(record, view, transform))
     }
 
     /// The bytes that hold numbers of which `per` share one. Only what is packed from the start in a row is bytes.
-    pub(crate) fn packed(&mut self, stored: &Stored, shape: &[u64], per: u64) -> Result<(Data, Vec<u64>), String> {
-        let dtype = Dtype::named("U8").ok_or("no type")?;
-        let Part { record, first, room } = self.part(stored.storage, dtype)?;
+    pub(crate) fn resolve_packed(
+        &mut self,
+        stored: &StorageView,
+        shape: &[u64],
+        per: u64,
+    ) -> Result<(TensorSource, Vec<u64>), String> {
+        let dtype = Dtype::from_name("U8").ok_or("no type")?;
+        let StorageRange { record, first_element: first, limit: room } = self.storage_range(stored.storage, dtype)?;
         let room = room.checked_mul(per).ok_or("its storage does not fit in 64 bits")?;
         let view = View::new(1, stored.offset, shape, &stored.stride, room).map_err(|why| why.to_string())?;
-        if first != 0 || view.start() != 0 || !view.contiguous() {
+        if first != 0 || view.start() != 0 || !view.is_contiguous() {
             return Err("it is a view into packed numbers".to_owned());
         }
         let len = view.len().div_ceil(per);
-        let view = View::whole(1, &[len], false, record.len()).map_err(|why| why.to_string())?;
-        Ok((Data::new(record, view, Transform::default()), vec![len]))
+        let view = View::dense(1, &[len], false, record.len()).map_err(|why| why.to_string())?;
+        Ok((TensorSource::from_view(record, view, Transform::default()), vec![len]))
     }
 
-    fn part(&mut self, value: Value, dtype: Dtype) -> Result<Part, String> {
-        let id = call(self.trace, value).ok_or("its storage is not known")?.args;
+    fn storage_range(&mut self, value: Value, dtype: Dtype) -> Result<StorageRange, String> {
+        let id = self.trace.made(value).ok_or("its storage is not known")?.args;
         let named = storage(self.trace, id).ok_or("its storage is named in no way that torch knows")?;
         let bytes = named.bytes.ok_or("its storage is of a class that torch does not have")?;
         let items = self.trace.tuple(id).map_or(&[][..], |items| &items.kept);
@@ -167,8 +172,8 @@ impl<'a> Storages<'a> {
         }
         let view = items.get(5).copied().unwrap_or(Value::None);
         let trace = self.trace;
-        let disputed = self.disputed.get_or_insert_with(|| disputed(trace));
-        let view_key = row(trace, view).and_then(|view| trace.shown(*view.first()?, KEY));
+        let disputed = self.ambiguous.get_or_insert_with(|| ambiguous_keys(trace));
+        let view_key = sequence(trace, view).and_then(|view| trace.shown(*view.first()?, MAX_KEY_BYTES));
         if let Some(key) =
             [Some(&named.key), view_key.as_ref()].into_iter().flatten().find(|key| disputed.contains(*key))
         {
@@ -184,9 +189,9 @@ impl<'a> Storages<'a> {
         }
         // A view of a storage, as the legacy stream has them: key, first element, number of elements.
         if view == Value::None {
-            return Ok(Part { record, first: 0, room: bytes });
+            return Ok(StorageRange { record, first_element: 0, limit: bytes });
         }
-        let Some([_, Value::Int(first), Value::Int(count)]) = row(self.trace, view) else {
+        let Some([_, Value::Int(first), Value::Int(count)]) = sequence(self.trace, view) else {
             return Err(format!("the view of storage {} is not made of whole numbers", named.key));
         };
         if counted != Some(dtype.size()) {
@@ -198,42 +203,44 @@ impl<'a> Storages<'a> {
             (end <= bytes).then_some((first, end))
         };
         let (first, room) = part().ok_or_else(|| format!("a view reaches out of storage {}", named.key))?;
-        Ok(Part { record, first, room })
+        Ok(StorageRange { record, first_element: first, limit: room })
     }
 
     fn record(&mut self, key: Cow<'a, str>, bytes: u64) -> Result<Arc<Record>, String> {
-        if let Some(record) = self.known.get(&key) {
+        if let Some(record) = self.records.get(&key) {
             return Ok(record.clone());
         }
         let lacking = || format!("storage {key} is not there");
-        let record = match &self.place {
-            Place::Zip { zip, big } => {
+        let record = match &self.location {
+            StorageLocation::Zip { zip, big_endian: big } => {
                 let name = format!("{}/data/{key}", zip.root);
                 match zip.entry(&name) {
-                    Some(entry) => zip_record::open(entry, self.member.as_deref(), self.outermost, *big, &self.budget)?,
+                    Some(entry) => {
+                        zip_record::open(entry, self.member.as_deref(), self.is_outermost, *big, &self.budget)?
+                    }
                     // Records of no bytes may be left out.
-                    None if bytes == 0 => Record::made(Arc::new([])),
+                    None if bytes == 0 => Record::from_bytes(Arc::new([])),
                     None => return Err(format!("its record {name} is not there")),
                 }
             }
-            Place::Legacy { source, storages } => {
+            StorageLocation::Legacy { source, storages } => {
                 let Range { at, len } = *storages.get(key.as_ref()).ok_or_else(lacking)?;
                 let mut record = Record::new(SharedSource::clone(source), at, len).ok_or_else(lacking)?;
                 record.member.clone_from(&self.member);
-                record.in_file = self.outermost.then_some(at);
+                record.file_offset = self.is_outermost.then_some(at);
                 record
             }
-            Place::Tar { .. } | Place::Nowhere => {
+            StorageLocation::Tar { .. } | StorageLocation::PickleOnly => {
                 return Err("its numbers are in a file beside the pickle, by a name that only its program knows".into());
             }
         };
         let record = Arc::new(record);
-        self.known.insert(key, record.clone());
+        self.records.insert(key, record.clone());
         Ok(record)
     }
 
-    fn keyed(&mut self, key: &str) -> Result<(Data, Dtype, Vec<u64>), String> {
-        let Place::Tar { source, storages, views, tensors, member } = &self.place else {
+    fn tar_tensor(&mut self, key: &str) -> Result<(TensorSource, Dtype, Vec<u64>), String> {
+        let StorageLocation::Tar { source, storages, views, tensors, member } = &self.location else {
             return Err(format!("its numbers are elsewhere, under the name {key}"));
         };
         let tensor = tensors.get(key).ok_or_else(|| format!("tensor {key} is not there"))?;
@@ -247,8 +254,12 @@ impl<'a> Storages<'a> {
             return Err(format!("storage {} is a view of a view", tensor.storage));
         }
         let storage = storages.get(root).ok_or_else(lacking)?;
-        let dtype =
-            storage.class.rsplit('.').next().and_then(Dtype::of_storage).ok_or("an unknown class of storage")?;
+        let dtype = storage
+            .class
+            .rsplit('.')
+            .next()
+            .and_then(Dtype::from_storage_class)
+            .ok_or("an unknown class of storage")?;
         let Range { at, len } = storage.range;
         let outside = || format!("a view reaches out of storage {root}");
         let (first, room) = match view {
@@ -263,7 +274,7 @@ impl<'a> Storages<'a> {
         let offset = first.checked_add(tensor.offset).ok_or_else(outside)?;
         let view =
             View::new(dtype.size(), offset, &tensor.shape, &tensor.stride, room).map_err(|why| why.to_string())?;
-        Ok((Data::new(Arc::new(record), view, Transform::default()), dtype, tensor.shape.clone()))
+        Ok((TensorSource::from_view(Arc::new(record), view, Transform::default()), dtype, tensor.shape.clone()))
     }
 
     /// Bytes, or what stands for bytes.
@@ -276,20 +287,20 @@ impl<'a> Storages<'a> {
             }
             Value::Bytes { len, at } => {
                 let mut record = Record::new(source.clone(), at, len.into()).ok_or("its bytes are cut off")?;
-                record.in_file = self.outermost.then_some(at);
+                record.file_offset = self.is_outermost.then_some(at);
                 record
             }
             Value::Text { encoding, len, at } => {
-                let bytes = recode::bytes(source, at, len, encoding).map_err(|error| error.to_string())?;
+                let bytes = recode::decode(source, at, len, encoding).map_err(|error| error.to_string())?;
                 let len = bytes.len();
                 let mut record = Record::new(bytes, 0, len).ok_or("its bytes are cut off")?;
-                record.offset = at;
+                record.member_offset = at;
                 record
             }
             _ => {
-                let made = call(trace, data).ok_or("its bytes are not in the pickle")?;
-                let function = name(trace, made.callee).unwrap_or_default();
-                match (function.as_str(), row(trace, made.args)) {
+                let made = trace.made(data).ok_or("its bytes are not in the pickle")?;
+                let function = qualified_name(trace, made.callee).unwrap_or_default();
+                match (function.as_str(), sequence(trace, made.args)) {
                     ("_codecs.encode", Some([text @ Value::Text { .. }, codec])) => {
                         let codec = trace.text(*codec, 16).unwrap_or_default();
                         if !matches!(codec.as_str(), "latin1" | "latin-1" | "iso8859-1" | "iso-8859-1") {
@@ -297,7 +308,7 @@ impl<'a> Storages<'a> {
                         }
                         return self.literal(*text);
                     }
-                    ("builtins.bytes" | "__builtin__.bytes", Some([])) => Record::made(Arc::new([])),
+                    ("builtins.bytes" | "__builtin__.bytes", Some([])) => Record::from_bytes(Arc::new([])),
                     _ => return Err(format!("its bytes are what {function} makes")),
                 }
             }
@@ -314,27 +325,27 @@ impl<'a> Storages<'a> {
         let at = array.end.checked_sub(len).filter(|at| *at >= array.start).ok_or("its array has another length")?;
         let mut record = Record::new(self.trace.source.clone(), at, len).ok_or("its array is cut off")?;
         record.member.clone_from(&self.member);
-        record.in_file = self.outermost.then_some(at);
+        record.file_offset = self.is_outermost.then_some(at);
         Ok(record)
     }
 }
 
 /// How a storage is named: its class, the key of the whole it is a part of, and numbers.
-type Named<'a> = (Option<(&'a str, &'a str)>, Option<Cow<'a, str>>, [Value; 3]);
+type Declaration<'a> = (Option<(&'a str, &'a str)>, Option<Cow<'a, str>>, [Value; 3]);
 
 /// Keys that are named in more than one way. torch makes a storage when it meets its key for the first time, and whoever
 /// names that key later, by whatever class and size, gets that one.
-fn disputed(trace: &Trace) -> HashSet<Cow<'_, str>> {
+fn ambiguous_keys(trace: &Trace) -> HashSet<Cow<'_, str>> {
     // Only where a key was named first is kept: there are as many keys as tensors.
     let mut first: HashMap<Cow<'_, str>, (Value, bool)> = HashMap::with_capacity(trace.persistent.len());
     let mut disputed = HashSet::new();
     for id in &trace.persistent {
         for part in [false, true] {
-            let Some((key, named)) = named(trace, *id, part) else { continue };
+            let Some((key, named)) = declaration(trace, *id, part) else { continue };
             match first.entry(key) {
                 Entry::Occupied(known) => {
                     let (id, part) = *known.get();
-                    if self::named(trace, id, part).is_none_or(|(_, first)| first != named) {
+                    if self::declaration(trace, id, part).is_none_or(|(_, first)| first != named) {
                         disputed.insert(known.key().clone());
                     }
                 }
@@ -346,34 +357,43 @@ fn disputed(trace: &Trace) -> HashSet<Cow<'_, str>> {
 }
 
 /// The key that a persistent id names, and how: its storage, or the `part` of it that is a storage of its own.
-fn named(trace: &Trace, id: Value, part: bool) -> Option<(Cow<'_, str>, Named<'_>)> {
+fn declaration(trace: &Trace, id: Value, part: bool) -> Option<(Cow<'_, str>, Declaration<'_>)> {
     let [_, class, key, _, count, more @ ..] = trace.tuple(id)?.kept.as_slice() else { return None };
     let class = import(trace, *class);
     if part {
-        let [view, offset, size] = row(trace, *more.first()?)? else { return None };
-        return Some((trace.shown(*view, KEY)?, (class, trace.shown(*key, KEY), [*count, *offset, *size])));
+        let [view, offset, size] = sequence(trace, *more.first()?)? else { return None };
+        return Some((
+            trace.shown(*view, MAX_KEY_BYTES)?,
+            (class, trace.shown(*key, MAX_KEY_BYTES), [*count, *offset, *size]),
+        ));
     }
     // Empty storages of all types are one for some of its versions.
     let counts = *count != Value::Int(0);
-    counts.then(|| Some((trace.shown(*key, KEY)?, (class, None, [*count, Value::None, Value::None]))))?
+    counts.then(|| Some((trace.shown(*key, MAX_KEY_BYTES)?, (class, None, [*count, Value::None, Value::None]))))?
 }
 
-fn length(shape: &[u64], item: u64) -> Result<u64, String> {
+fn byte_len(shape: &[u64], item: u64) -> Result<u64, String> {
     let length = shape.iter().try_fold(item, |length, size| length.checked_mul(*size));
     length.ok_or_else(|| "its size does not fit in 64 bits".to_owned())
 }
 
 /// An array that fills its record exactly.
-fn laid_out(record: Arc<Record>, tensor: &Tensor, dtype: Dtype, shape: &[u64], order: Order) -> Result<Data, String> {
-    let wanted = length(shape, tensor.item)?;
+fn dense_source(
+    record: Arc<Record>,
+    tensor: &TensorDescription,
+    dtype: Dtype,
+    shape: &[u64],
+    order: MemoryOrder,
+) -> Result<TensorSource, String> {
+    let wanted = byte_len(shape, tensor.element_size)?;
     if record.len() != wanted {
         return Err(format!("its shape takes {wanted} bytes, {} are there", record.len()));
     }
-    let view = View::whole(tensor.item, shape, order.fortran, wanted).map_err(|why| why.to_string())?;
+    let view = View::dense(tensor.element_size, shape, order.fortran, wanted).map_err(|why| why.to_string())?;
     // Of what is no number that has a name, the bytes stay as they are.
     let transform = match tensor.dtype {
-        Some(_) => Transform::new(dtype, order.big, false, false)?,
+        Some(_) => Transform::new(dtype, order.big_endian, false, false)?,
         None => Transform::default(),
     };
-    Ok(Data::new(record, view, transform))
+    Ok(TensorSource::from_view(record, view, transform))
 }

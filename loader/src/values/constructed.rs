@@ -1,28 +1,28 @@
 //! What a constructor call in a pickle gives, as far as tensors are concerned.
 
-use crate::values::tensor::{Beside, Tensor};
+use crate::values::tensor::{Component, TensorDescription};
 use scanner::internal::pickle::value::Value;
 
 /// What a call makes, as far as tensors go.
-pub(crate) enum Meaning {
+pub(crate) enum Constructed {
     /// A tensor.
-    Tensor(Tensor),
+    Tensor(TensorDescription),
     /// What its argument is.
-    Same(Value),
+    Argument(Value),
     /// Several tensors that stand for one of this kind.
-    Parts {
+    Composite {
         /// `sparse_coo`, `nested`.
         kind: &'static str,
         /// The tensors.
-        parts: Vec<(&'static str, Beside)>,
+        components: Vec<(&'static str, Component)>,
     },
     /// What another function makes of these arguments.
-    Calls {
+    Call {
         /// The function.
         function: Value,
         /// Its arguments.
         args: Value,
     },
     /// Objects in a pickle of their own, between the opcodes.
-    Objects,
+    ObjectArray,
 }

@@ -2,44 +2,44 @@
 //!
 //! The root is what `--root` names; else, where all tensors stand under one `state_dict`, that one; else the value itself.
 
-use crate::values::tensor::Tensor;
-use crate::values::walk::{Blocked, Found, Part, Walk};
+use crate::values::tensor::TensorDescription;
+use crate::values::walk::{Exclusion, FoundTensor, PathPart, Walk};
 use scanner::internal::pickle::preview;
 use scanner::internal::pickle::value::{Kind, Node, Value};
 use std::borrow::Cow;
 
 /// Bytes of all names together.
-const NAMES: usize = 64 << 20;
+const MAX_NAMES_BYTES: usize = 64 << 20;
 /// Bytes of one key: longer ones are nobody's names.
-const LONGEST: usize = 64 << 10;
+const MAX_NAME_PART_BYTES: usize = 64 << 10;
 /// The name of a tensor that is all there is.
-pub const BARE: &str = "tensor";
+pub const SINGLE_TENSOR_NAME: &str = "tensor";
 
 /// A tensor and its name.
-pub(crate) struct Named {
+pub(crate) struct NamedTensor {
     pub(crate) name: String,
-    pub(crate) tensor: Tensor,
-    pub(crate) special: Option<&'static str>,
-    pub(crate) hidden: bool,
-    pub(crate) blocked: Option<Blocked>,
+    pub(crate) tensor: TensorDescription,
+    pub(crate) composite: Option<&'static str>,
+    pub(crate) auxiliary: bool,
+    pub(crate) excluded: Option<Exclusion>,
     /// Whether it stands below the root.
-    pub(crate) below: bool,
+    pub(crate) below_root: bool,
     /// Whether no key leads to it: an empty key is a key.
-    pub(crate) bare: bool,
+    pub(crate) is_root: bool,
 }
 
 /// What there is to say of a pickle beside its named tensors.
-pub(crate) struct Names {
+pub(crate) struct NamedValues {
     /// The root, where it is not the value itself.
     pub(crate) root: Option<String>,
     /// What is no tensor: a path and what stands there.
-    pub(crate) left: Vec<(String, String)>,
+    pub(crate) other_values: Vec<(String, String)>,
     /// Things left out that have no line of their own.
-    pub(crate) left_more: u64,
+    pub(crate) other_values_more: u64,
     /// Whether each tensor is an item of one dict, under its name, and nothing else is.
     pub(crate) flat: bool,
     /// Why these may not be all.
-    pub(crate) lacking: Option<&'static str>,
+    pub(crate) incomplete_reason: Option<&'static str>,
 }
 
 impl Walk<'_> {
@@ -47,43 +47,55 @@ impl Walk<'_> {
     ///
     /// # Errors
     /// When there is no such root: then the paths that there are, topmost first.
-    pub(crate) fn named(mut self, wanted: Option<&str>, mut take: impl FnMut(Named)) -> Result<Names, Vec<String>> {
+    pub(crate) fn name_tensors(
+        mut self,
+        wanted: Option<&str>,
+        mut take: impl FnMut(NamedTensor),
+    ) -> Result<NamedValues, Vec<String>> {
         let root = match wanted {
-            Some(wanted) => Some(self.at(wanted)?),
-            None => self.common(),
+            Some(wanted) => Some(self.find_root(wanted)?),
+            None => self.common_state_dict(),
         };
         let flat = self.flat();
-        let mut room = NAMES;
+        let mut room = MAX_NAMES_BYTES;
         for found in std::mem::take(&mut self.found) {
-            let below = root.is_none_or(|root| self.below(found.step, root));
+            let below = root.is_none_or(|root| self.is_below(found.step, root));
             let root = root.filter(|_| below);
-            if self.too_long(found.step, root) {
-                self.lacking = Some("a key of it is longer than any name");
+            if self.has_too_long_key(found.step, root) {
+                self.incomplete_reason = Some("a key of it is longer than any name");
             }
-            let (name, bare) = (self.name(found.step, root), self.bare(found.step, root));
+            let (name, bare) = (self.path_name(found.step, root), self.is_root_value(found.step, root));
             match room.checked_sub(name.len()) {
                 Some(left) => room = left,
                 None => {
-                    self.lacking = Some("its names take more memory than they are allowed");
+                    self.incomplete_reason = Some("its names take more memory than they are allowed");
                     break;
                 }
             }
-            let (special, hidden, blocked) = (found.special, found.hidden, found.blocked);
-            take(Named { name, tensor: found.tensor, special, hidden, blocked, below, bare });
+            let (special, hidden, blocked) = (found.composite_kind, found.auxiliary, found.excluded);
+            take(NamedTensor {
+                name,
+                tensor: found.tensor,
+                composite: special,
+                auxiliary: hidden,
+                excluded: blocked,
+                below_root: below,
+                is_root: bare,
+            });
         }
         let mut left = Vec::new();
-        for one in &self.left {
-            let path = self.path(one.above, one.part);
+        for one in &self.other_values {
+            let path = self.path(one.parent, one.part);
             let Some(rest) = room.checked_sub(path.len()) else { break };
             room = rest;
             left.push((path, one.what.clone()));
         }
-        Ok(Names {
-            root: root.map(|root| self.name(root, None)),
-            left_more: self.left_count.saturating_sub(left.len() as u64),
-            left,
+        Ok(NamedValues {
+            root: root.map(|root| self.path_name(root, None)),
+            other_values_more: self.other_count.saturating_sub(left.len() as u64),
+            other_values: left,
             flat,
-            lacking: self.lacking,
+            incomplete_reason: self.incomplete_reason,
         })
     }
 
@@ -98,72 +110,73 @@ impl Walk<'_> {
             },
             None => false,
         };
-        let plain = |found: &Found| found.blocked.is_none() && found.special.is_none() && !found.hidden;
-        dict && self.left_count == 0 && self.found.iter().all(|found| plain(found) && self.item(found.step))
+        let plain =
+            |found: &FoundTensor| found.excluded.is_none() && found.composite_kind.is_none() && !found.auxiliary;
+        dict && self.other_count == 0 && self.found.iter().all(|found| plain(found) && self.is_root_item(found.step))
     }
 
     /// Whether it is reached from the root by one key that is a text.
-    fn item(&self, id: u32) -> bool {
+    fn is_root_item(&self, id: u32) -> bool {
         let (mut at, mut keys) = (Some(id), 0);
         while let Some(step) = at.and_then(|id| self.steps.get(id as usize)) {
             match step.part {
-                Part::Nothing => {}
-                Part::Key(Value::Text { .. }) => keys += 1,
+                PathPart::Transparent => {}
+                PathPart::Key(Value::Text { .. }) => keys += 1,
                 _ => return false,
             }
-            at = step.above;
+            at = step.parent;
         }
         keys == 1
     }
 
     /// The topmost step of that name.
-    fn at(&self, wanted: &str) -> Result<u32, Vec<String>> {
+    fn find_root(&self, wanted: &str) -> Result<u32, Vec<String>> {
         let ids = 0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
-        let found = ids.clone().find(|id| self.steps_named(*id) && self.name(*id, None) == wanted);
+        let found = ids.clone().find(|id| self.has_key(*id) && self.path_name(*id, None) == wanted);
         found.ok_or_else(|| {
-            let keyed = ids.filter(|id| self.steps_named(*id)).map(|id| self.name(id, None));
+            let keyed = ids.filter(|id| self.has_key(*id)).map(|id| self.path_name(id, None));
             let mut paths: Vec<String> = keyed.filter(|name| !name.contains('.')).take(20).collect();
             paths.dedup();
             paths
         })
     }
 
-    fn steps_named(&self, id: u32) -> bool {
-        self.steps.get(id as usize).is_some_and(|step| matches!(step.part, Part::Key(_) | Part::Index(_)))
+    fn has_key(&self, id: u32) -> bool {
+        self.steps.get(id as usize).is_some_and(|step| matches!(step.part, PathPart::Key(_) | PathPart::Index(_)))
     }
 
     /// The one `state_dict` that all tensors stand under.
-    fn common(&self) -> Option<u32> {
-        let free = || self.found.iter().filter(|found| found.blocked.is_none());
+    fn common_state_dict(&self) -> Option<u32> {
+        let free = || self.found.iter().filter(|found| found.excluded.is_none());
         let mut roots: Vec<_> =
             free().map(|found| self.steps.get(found.step as usize).and_then(|step| step.state_dict)).collect();
         roots.dedup();
         match roots.as_slice() {
             // A tensor under that very key is named by it.
-            [Some(one)] if !free().any(|found| self.bare(found.step, Some(*one))) => Some(*one),
+            [Some(one)] if !free().any(|found| self.is_root_value(found.step, Some(*one))) => Some(*one),
             _ => None,
         }
     }
 
-    fn below(&self, id: u32, root: u32) -> bool {
+    fn is_below(&self, id: u32, root: u32) -> bool {
         let mut at = Some(id);
         while let Some(id) = at {
             if id == root {
                 return true;
             }
-            at = self.steps.get(id as usize).and_then(|step| step.above);
+            at = self.steps.get(id as usize).and_then(|step| step.parent);
         }
         false
     }
 
     /// The keys on the way, joined by dots, below `root`.
-    fn name(&self, id: u32, root: Option<u32>) -> String {
+    fn path_name(&self, id: u32, root: Option<u32>) -> String {
         let mut parts = Vec::new();
         let mut at = Some(id);
         while at != root {
             let Some(step) = at.and_then(|id| self.steps.get(id as usize)) else { break };
-            parts.extend(self.part(step.part));
-            at = step.above;
+            parts.extend(self.part_text(step.part));
+            at = step.parent;
         }
         parts.reverse();
         match parts.as_mut_slice() {
@@ -173,51 +186,51 @@ impl Walk<'_> {
     }
 
     /// Whether no key stands between it and `root`.
-    fn bare(&self, id: u32, root: Option<u32>) -> bool {
+    fn is_root_value(&self, id: u32, root: Option<u32>) -> bool {
         let mut at = Some(id);
         while at != root {
             let Some(step) = at.and_then(|id| self.steps.get(id as usize)) else { break };
-            if step.part != Part::Nothing {
+            if step.part != PathPart::Transparent {
                 return false;
             }
-            at = step.above;
+            at = step.parent;
         }
         true
     }
 
     /// Whether a key on the way is too long to be written out.
-    fn too_long(&self, id: u32, root: Option<u32>) -> bool {
+    fn has_too_long_key(&self, id: u32, root: Option<u32>) -> bool {
         let mut at = Some(id);
         while at != root {
             let Some(step) = at.and_then(|id| self.steps.get(id as usize)) else { break };
-            if matches!(step.part, Part::Key(Value::Text { len, .. }) if len as usize > LONGEST) {
+            if matches!(step.part, PathPart::Key(Value::Text { len, .. }) if len as usize > MAX_NAME_PART_BYTES) {
                 return true;
             }
-            at = step.above;
+            at = step.parent;
         }
         false
     }
 
     /// The full path of something below a step.
-    fn path(&self, above: u32, part: Part) -> String {
-        let above = self.name(above, None);
-        match self.part(part) {
+    fn path(&self, above: u32, part: PathPart) -> String {
+        let above = self.path_name(above, None);
+        match self.part_text(part) {
             Some(part) if above.is_empty() => part.into_owned(),
             Some(part) => format!("{above}.{part}"),
             None => above,
         }
     }
 
-    fn part(&self, part: Part) -> Option<Cow<'_, str>> {
+    fn part_text(&self, part: PathPart) -> Option<Cow<'_, str>> {
         match part {
-            Part::Nothing => None,
-            Part::Key(key) => Some(self.key(key)),
-            Part::Index(index) => Some(index.to_string().into()),
-            Part::Word(word) => Some(word.into()),
+            PathPart::Transparent => None,
+            PathPart::Key(key) => Some(self.key_text(key)),
+            PathPart::Index(index) => Some(index.to_string().into()),
+            PathPart::Name(word) => Some(word.into()),
         }
     }
 
-    fn key(&self, key: Value) -> Cow<'_, str> {
-        self.trace.shown(key, LONGEST).unwrap_or_else(|| preview::value(self.trace, key).into())
+    fn key_text(&self, key: Value) -> Cow<'_, str> {
+        self.trace.shown(key, MAX_NAME_PART_BYTES).unwrap_or_else(|| preview::value(self.trace, key).into())
     }
 }

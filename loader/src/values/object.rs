@@ -1,10 +1,10 @@
 //! What objects hold: their items, their attributes, and of a module its parameters, buffers and modules. No class is
 //! imported to know that; the stream says what is put into it.
 
-use crate::values::keys::settled;
-use crate::values::tensor::{Numbers, Tensor};
-use crate::values::trace_ext::{KEY, call, container, field, name, pairs_of, row};
-use crate::values::walk::{Blocked, Part, Walk, key_part};
+use crate::values::keys::dedup_keys;
+use crate::values::tensor::{TensorData, TensorDescription};
+use crate::values::trace_ext::{MAX_KEY_BYTES, field, key_value_pairs, qualified_name, sequence};
+use crate::values::walk::{Exclusion, PathPart, Walk, key_part};
 use scanner::internal::judge::effect::{Effect, judge};
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, How, Items, Kind, Value};
@@ -15,26 +15,36 @@ const RECONSTRUCTORS: &[&str] = &["copyreg._reconstructor", "copy_reg._reconstru
 
 impl Walk<'_> {
     /// A tensor of torch's tar, which is named by a number (`"200"`), or a storage without a tensor over it.
-    pub(crate) fn keyed(&mut self, id: u32, made: &Call) -> bool {
+    pub(crate) fn persistent_object(&mut self, id: u32, made: &Call) -> bool {
         if made.how != How::Persistent {
             return false;
         }
         let key = match made.args {
             Value::Int(key) => Some(key.to_string()),
-            text @ Value::Text { .. } => self.trace.text(text, KEY),
+            text @ Value::Text { .. } => self.trace.text(text, MAX_KEY_BYTES),
             _ => None,
         };
-        let kind = row(self.trace, made.args).and_then(|args| self.trace.text(*args.first()?, KEY));
+        let kind = sequence(self.trace, made.args).and_then(|args| self.trace.text(*args.first()?, MAX_KEY_BYTES));
         let numbers = match key {
-            Some(key) => Numbers::Keyed(key),
+            Some(key) => TensorData::TarKey(key),
             // The class of a whole module.
             None if kind.as_deref() == Some("module") => return true,
             None => {
-                self.block(id, Blocked::Storage);
-                Numbers::Wrong("it is a storage")
+                self.exclude(id, Exclusion::BareStorage);
+                TensorData::Invalid("it is a storage")
             }
         };
-        self.tensor(id, Tensor { word: "".into(), dtype: None, item: 0, shape: None, numbers, beside: Vec::new() });
+        self.found_tensor(
+            id,
+            TensorDescription {
+                dtype_name: "".into(),
+                dtype: None,
+                element_size: 0,
+                shape: None,
+                elements: numbers,
+                components: Vec::new(),
+            },
+        );
         true
     }
 
@@ -42,16 +52,17 @@ impl Walk<'_> {
     pub(crate) fn object(&mut self, id: u32, class: &str, made: &Call) {
         // A name that is known to be harmless may still do something to what it gets: of an unproven file, nothing that
         // passed through an unknown function is taken for what the stream says.
-        let known = self.proven || matches!(made.how, How::New | How::NewEx) || self.inert(made.callee);
-        let unknown = || Blocked::Unknown(if class.is_empty() { "a computed callable".into() } else { class.into() });
-        match container(self.trace, made.args) {
+        let known = self.proven || matches!(made.how, How::New | How::NewEx) || self.is_inert(made.callee);
+        let unknown =
+            || Exclusion::UnknownCallable(if class.is_empty() { "a computed callable".into() } else { class.into() });
+        match self.trace.container(made.args) {
             Some((Kind::Tuple, args)) => {
-                self.whole(args);
+                self.require_complete(args);
                 match class {
                     // Python 2 gives the pairs to the constructor.
-                    "collections.OrderedDict" if made.how != How::New => return self.ordered(id, args, made),
+                    "collections.OrderedDict" if made.how != How::New => return self.ordered_dict(id, args, made),
                     // A named tuple is made of its fields.
-                    _ if made.how == How::New => self.row(id, args),
+                    _ if made.how == How::New => self.sequence_items(id, args),
                     // Class, base, and what the base is made of: of a dict or list, all that it holds.
                     _ if RECONSTRUCTORS.contains(&class) => {
                         for value in args
@@ -60,35 +71,35 @@ impl Walk<'_> {
                             .skip(if class.ends_with("newobj__") { 1 } else { 2 })
                             .filter(|value| matches!(value, Value::Node(_)))
                         {
-                            self.push(Some(id), Part::Nothing, *value);
+                            self.push(Some(id), PathPart::Transparent, *value);
                         }
                     }
                     // A set, a frozenset, and whatever else is called with tensors.
                     _ => {
                         for (index, value) in args.kept.iter().enumerate() {
-                            self.push_blocked(id, Part::Index(index), *value, unknown());
+                            self.push_excluded(id, PathPart::Index(index), *value, unknown());
                         }
                     }
                 }
             }
             // A tuple that a call made.
-            _ => self.push_blocked(id, Part::Word("args"), made.args, unknown()),
+            _ => self.push_excluded(id, PathPart::Name("args"), made.args, unknown()),
         }
-        self.push_blocked(id, Part::Word("kwargs"), made.kwargs(), unknown());
+        self.push_excluded(id, PathPart::Name("kwargs"), made.kwargs(), unknown());
         if !known {
             for (index, value) in made.items().kept.iter().chain(made.states()).enumerate() {
-                self.push_blocked(id, Part::Index(index), *value, unknown());
+                self.push_excluded(id, PathPart::Index(index), *value, unknown());
             }
-            return self.leave(Some(id), Part::Nothing, || format!("what {class} makes"));
+            return self.note_other(Some(id), PathPart::Transparent, || format!("what {class} makes"));
         }
         // The subclass of a dict or the subclass of a list: nothing but the keys tells which.
         let text = |key: &Value| matches!(key, Value::Text { .. });
         if matches!(class, "collections.OrderedDict" | "collections.Counter" | "collections.defaultdict")
             || made.items().kept.len().is_multiple_of(2) && made.items().kept.iter().step_by(2).all(text)
         {
-            self.pairs(id, made.items());
+            self.dict_items(id, made.items());
         } else {
-            self.row(id, made.items());
+            self.sequence_items(id, made.items());
         }
         self.states(id, class, made);
     }
@@ -96,63 +107,68 @@ impl Walk<'_> {
     /// Attributes of a tensor are no part of it. Three of them are: setting these sets its numbers.
     pub(crate) fn tensor_attributes(&mut self, id: u32, class: Option<Value>, state: Value) {
         let trace = self.trace;
-        if let Some(class) = class.filter(|class| !self.proven && !self.inert(*class)) {
-            self.block(id, Blocked::Unknown(name(trace, class).unwrap_or_else(|| "a computed class".to_owned())));
+        if let Some(class) = class.filter(|class| !self.proven && !self.is_inert(*class)) {
+            self.exclude(
+                id,
+                Exclusion::UnknownCallable(
+                    qualified_name(trace, class).unwrap_or_else(|| "a computed class".to_owned()),
+                ),
+            );
         }
         // `__dict__`, or that and what stands in slots.
-        let halves = row(trace, state).map_or_else(|| vec![state], <[Value]>::to_vec);
+        let halves = sequence(trace, state).map_or_else(|| vec![state], <[Value]>::to_vec);
         for half in halves.into_iter().filter(|half| *half != Value::None) {
-            let Some((Kind::Dict, items)) = container(trace, half) else {
-                self.lacking = Some("attributes of a tensor of it cannot be told");
+            let Some((Kind::Dict, items)) = trace.container(half) else {
+                self.incomplete_reason = Some("attributes of a tensor of it cannot be told");
                 continue;
             };
-            self.settled_when_taken(half);
-            self.whole(items);
-            for [key, value] in settled(trace, pairs_of(items)) {
-                if trace.text(key, KEY).is_none_or(|key| matches!(key.as_str(), "data" | "real" | "imag")) {
-                    self.lacking = Some("a tensor of it is changed after it was made");
+            self.require_unchanged(half);
+            self.require_complete(items);
+            for [key, value] in dedup_keys(trace, key_value_pairs(items)) {
+                if trace.text(key, MAX_KEY_BYTES).is_none_or(|key| matches!(key.as_str(), "data" | "real" | "imag")) {
+                    self.incomplete_reason = Some("a tensor of it is changed after it was made");
                 }
-                self.push_blocked(id, Part::Key(key), value, Blocked::Beside);
+                self.push_excluded(id, PathPart::Key(key), value, Exclusion::ObjectAttribute);
             }
         }
     }
 
-    fn inert(&self, callee: Value) -> bool {
+    fn is_inert(&self, callee: Value) -> bool {
         let Value::Global(callable) = callee else { return false };
         let callable = self.trace.callables.get(callable as usize);
         callable.and_then(judge).is_some_and(|judgement| matches!(judgement.effect, Effect::Inert(_)))
     }
 
     /// `OrderedDict([[key, value], ...])`, then items.
-    fn ordered(&mut self, id: u32, args: &Items, made: &Call) {
-        self.whole(args);
-        self.whole(made.items());
+    fn ordered_dict(&mut self, id: u32, args: &Items, made: &Call) {
+        self.require_complete(args);
+        self.require_complete(made.items());
         let trace = self.trace;
         let mut pairs = Vec::new();
         if let Some(listed) = args.kept.first() {
-            let of_pair = |pair: &Value| <[Value; 2]>::try_from(row(trace, *pair)?).ok();
-            self.settled_when_taken(*listed);
-            row(trace, *listed).unwrap_or_default().iter().for_each(|pair| self.settled_when_taken(*pair));
-            match container(trace, *listed) {
-                Some((Kind::Dict, listed)) => pairs.extend(pairs_of(listed).filter(|_| listed.complete())),
+            let of_pair = |pair: &Value| <[Value; 2]>::try_from(sequence(trace, *pair)?).ok();
+            self.require_unchanged(*listed);
+            sequence(trace, *listed).unwrap_or_default().iter().for_each(|pair| self.require_unchanged(*pair));
+            match trace.container(*listed) {
+                Some((Kind::Dict, listed)) => pairs.extend(key_value_pairs(listed).filter(|_| listed.complete())),
                 Some((_, listed)) => pairs.extend(listed.kept.iter().map_while(of_pair)),
                 None => {}
             }
-            let given = container(trace, *listed).map(|(kind, listed)| (kind, listed.total));
+            let given = trace.container(*listed).map(|(kind, listed)| (kind, listed.total));
             if given.map(|(kind, total)| if kind == Kind::Dict { total / 2 } else { total }) != Some(pairs.len() as u64)
             {
-                self.lacking = Some("an ordered dict of it is made of what is no list of pairs");
+                self.incomplete_reason = Some("an ordered dict of it is made of what is no list of pairs");
             }
         }
-        pairs.extend(pairs_of(made.items()));
-        self.settled(id, pairs);
+        pairs.extend(key_value_pairs(made.items()));
+        self.dict_pairs(id, pairs);
         self.states(id, "collections.OrderedDict", made);
     }
 
     fn states(&mut self, id: u32, class: &str, made: &Call) {
         // The later one replaces what it names of the earlier one, by rules of the class.
         if made.states().len() > 1 {
-            self.lacking = Some("an object of it is given a state twice");
+            self.incomplete_reason = Some("an object of it is given a state twice");
         }
         for state in made.states() {
             self.state(id, class, *state);
@@ -161,65 +177,65 @@ impl Walk<'_> {
 
     fn state(&mut self, id: u32, class: &str, state: Value) {
         let trace = self.trace;
-        self.settled_when_taken(state);
-        match container(trace, state) {
-            Some((Kind::Dict, items)) => match module(trace, state) {
+        self.require_unchanged(state);
+        match trace.container(state) {
+            Some((Kind::Dict, items)) => match module_dicts(trace, state) {
                 Some([parameters, buffers, modules]) => {
-                    self.push(Some(id), Part::Nothing, parameters);
-                    self.buffers(id, buffers, not_persistent(trace, state));
-                    self.push(Some(id), Part::Nothing, modules);
-                    self.attributes(id, class, items);
+                    self.push(Some(id), PathPart::Transparent, parameters);
+                    self.buffers(id, buffers, non_persistent_buffers(trace, state));
+                    self.push(Some(id), PathPart::Transparent, modules);
+                    self.module_attributes(id, class, items);
                 }
                 // `_metadata` of a state dict has versions, and no tensors.
                 None if class == "collections.OrderedDict" => {
-                    for [key, value] in settled(trace, pairs_of(items)) {
-                        self.push_blocked(id, Part::Key(key), value, Blocked::Beside);
+                    for [key, value] in dedup_keys(trace, key_value_pairs(items)) {
+                        self.push_excluded(id, PathPart::Key(key), value, Exclusion::ObjectAttribute);
                     }
                 }
-                None => self.pairs(id, items),
+                None => self.dict_items(id, items),
             },
             // Attributes of `__dict__` and of `__slots__`.
             Some((Kind::Tuple, items)) if items.kept.len() == 2 => {
                 for (index, half) in items.kept.iter().enumerate() {
-                    self.settled_when_taken(*half);
-                    match container(trace, *half) {
-                        Some((Kind::Dict, items)) => self.pairs(id, items),
+                    self.require_unchanged(*half);
+                    match trace.container(*half) {
+                        Some((Kind::Dict, items)) => self.dict_items(id, items),
                         _ if *half == Value::None => {}
                         _ => {
-                            self.push(Some(id), Part::Index(index), *half);
+                            self.push(Some(id), PathPart::Index(index), *half);
                         }
                     }
                 }
             }
-            Some((Kind::Tuple | Kind::List, items)) => self.row(id, items),
+            Some((Kind::Tuple | Kind::List, items)) => self.sequence_items(id, items),
             Some((Kind::Set | Kind::FrozenSet, _)) => {}
             None => {
-                self.push(Some(id), Part::Nothing, state);
+                self.push(Some(id), PathPart::Transparent, state);
             }
         }
     }
 
     /// Notes where a container got more after its items were taken: what took them has not got it.
-    fn settled_when_taken(&mut self, value: Value) {
+    fn require_unchanged(&mut self, value: Value) {
         if self.trace.heap.changed_late(value) {
-            self.lacking = Some("a container of it is changed after an object was made of its items");
+            self.incomplete_reason = Some("a container of it is changed after an object was made of its items");
         }
     }
 
     fn buffers(&mut self, id: u32, buffers: Value, skipped: HashSet<String>) {
         let trace = self.trace;
-        let pairs = match (container(trace, buffers), call(trace, buffers)) {
+        let pairs = match (trace.container(buffers), trace.made(buffers)) {
             (Some((Kind::Dict, items)), _) => items,
             (_, Some(made)) if !skipped.is_empty() => made.items(),
             _ => {
-                self.push(Some(id), Part::Nothing, buffers);
+                self.push(Some(id), PathPart::Transparent, buffers);
                 return;
             }
         };
-        self.whole(pairs);
-        for (index, [key, value]) in settled(trace, pairs_of(pairs)).into_iter().enumerate() {
-            if trace.text(key, KEY).is_some_and(|key| skipped.contains(&key)) {
-                self.push_blocked(id, Part::Key(key), value, Blocked::NotPersistent);
+        self.require_complete(pairs);
+        for (index, [key, value]) in dedup_keys(trace, key_value_pairs(pairs)).into_iter().enumerate() {
+            if trace.text(key, MAX_KEY_BYTES).is_some_and(|key| skipped.contains(&key)) {
+                self.push_excluded(id, PathPart::Key(key), value, Exclusion::NonPersistentBuffer);
             } else {
                 self.push(Some(id), key_part(key, index), value);
             }
@@ -227,35 +243,35 @@ impl Walk<'_> {
     }
 
     /// Everything else that a module holds: no state dict has it.
-    fn attributes(&mut self, id: u32, class: &str, items: &Items) {
-        self.leave(Some(id), Part::Nothing, || format!("the class {class} and its other attributes"));
-        for [key, value] in settled(self.trace, pairs_of(items)) {
-            let known = self.trace.text(key, KEY);
+    fn module_attributes(&mut self, id: u32, class: &str, items: &Items) {
+        self.note_other(Some(id), PathPart::Transparent, || format!("the class {class} and its other attributes"));
+        for [key, value] in dedup_keys(self.trace, key_value_pairs(items)) {
+            let known = self.trace.text(key, MAX_KEY_BYTES);
             if !matches!(known.as_deref(), Some("_parameters" | "_buffers" | "_modules")) {
-                self.push_blocked(id, Part::Key(key), value, Blocked::Attribute);
+                self.push_excluded(id, PathPart::Key(key), value, Exclusion::ModuleAttribute);
             }
         }
     }
 }
 
 /// Parameters, buffers and modules of an `nn.Module`: what its state dict is made of. Everything else of it is no weight.
-fn module(trace: &Trace, state: Value) -> Option<[Value; 3]> {
+fn module_dicts(trace: &Trace, state: Value) -> Option<[Value; 3]> {
     let parameters = field(trace, state, "_parameters")?;
     let modules = field(trace, state, "_modules")?;
     Some([parameters, field(trace, state, "_buffers").unwrap_or(Value::None), modules])
 }
 
 /// The names of the buffers that no state dict has.
-fn not_persistent(trace: &Trace, state: Value) -> HashSet<String> {
+fn non_persistent_buffers(trace: &Trace, state: Value) -> HashSet<String> {
     let Some(set) = field(trace, state, "_non_persistent_buffers_set") else { return HashSet::new() };
-    let names = |items: &Items| items.kept.iter().filter_map(|name| trace.text(*name, KEY)).collect();
-    match (container(trace, set), call(trace, set)) {
+    let names = |items: &Items| items.kept.iter().filter_map(|name| trace.text(*name, MAX_KEY_BYTES)).collect();
+    match (trace.container(set), trace.made(set)) {
         (Some((_, items)), _) => names(items),
         // `set([...])`, as older protocols write it.
         (None, Some(made))
-            if matches!(name(trace, made.callee).as_deref(), Some("builtins.set" | "__builtin__.set")) =>
+            if matches!(qualified_name(trace, made.callee).as_deref(), Some("builtins.set" | "__builtin__.set")) =>
         {
-            let listed = container(trace, made.args).and_then(|(_, args)| container(trace, *args.kept.first()?));
+            let listed = trace.container(made.args).and_then(|(_, args)| trace.container(*args.kept.first()?));
             listed.map_or_else(HashSet::new, |(_, items)| names(items))
         }
         _ => HashSet::new(),

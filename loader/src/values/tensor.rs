@@ -8,62 +8,62 @@ use std::sync::Arc;
 
 /// A tensor in the words of its pickle.
 #[derive(Debug, Clone)]
-pub(crate) struct Tensor {
+pub(crate) struct TensorDescription {
     /// Its type in words: as listed.
-    pub(crate) word: Cow<'static, str>,
+    pub(crate) dtype_name: Cow<'static, str>,
     /// Its type, where there is a row for it.
     pub(crate) dtype: Option<Dtype>,
     /// Bytes of an element.
-    pub(crate) item: u64,
+    pub(crate) element_size: u64,
     /// Its shape in elements of that type; `None` where it is none.
     pub(crate) shape: Option<Vec<u64>>,
     /// Its numbers.
-    pub(crate) numbers: Numbers,
+    pub(crate) elements: TensorData,
     /// What belongs to it and is no number of its own: scale and zero point.
-    pub(crate) beside: Vec<(&'static str, Beside)>,
+    pub(crate) components: Vec<(&'static str, Component)>,
 }
 
 /// Something that belongs to a tensor.
 #[derive(Debug, Clone)]
-pub(crate) enum Beside {
+pub(crate) enum Component {
     /// A value of the pickle: again a tensor.
     Value(Value),
     /// Numbers that the pickle names one by one.
-    Made(Tensor),
+    Tensor(TensorDescription),
 }
 
 /// Where the numbers of a tensor are said to be.
 #[derive(Debug, Clone)]
-pub(crate) enum Numbers {
+pub(crate) enum TensorData {
     /// In a storage that a persistent id names.
-    Stored(Stored),
+    Storage(StorageView),
     /// In a tensor of torch's tar, which a persistent id names.
-    Keyed(String),
+    TarKey(String),
     /// In a literal of the pickle: bytes, or a text that stands for bytes.
     Literal {
         /// The literal.
         data: Value,
         /// How they are laid out.
-        order: Order,
+        order: MemoryOrder,
     },
     /// Between the opcodes of the pickle (joblib): what the machine skipped for that node.
     Inline {
         /// The node.
         node: NodeId,
         /// How they are laid out.
-        order: Order,
+        order: MemoryOrder,
     },
     /// Here: little-endian, without gaps.
-    Made(Arc<[u8]>),
+    Bytes(Arc<[u8]>),
     /// Nowhere: a tensor of the `meta` device.
-    Absent,
+    Meta,
     /// What the pickle says makes no sense.
-    Wrong(&'static str),
+    Invalid(&'static str),
 }
 
 /// A view of a storage, in elements.
 #[derive(Debug, Clone)]
-pub(crate) struct Stored {
+pub(crate) struct StorageView {
     /// What the persistent id gave.
     pub(crate) storage: Value,
     /// The first element.
@@ -78,29 +78,36 @@ pub(crate) struct Stored {
 
 /// How an array without strides is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Order {
+pub(crate) struct MemoryOrder {
     /// The first index runs fastest.
     pub(crate) fortran: bool,
     /// The bytes of each number stand the other way round.
-    pub(crate) big: bool,
+    pub(crate) big_endian: bool,
 }
 
-impl Tensor {
+impl TensorDescription {
     /// Numbers that are given here.
-    pub(crate) fn made(dtype: &str, shape: Vec<u64>, bytes: impl Into<Arc<[u8]>>) -> Option<Self> {
-        Self::plain(Dtype::named(dtype)?, Some(shape), Numbers::Made(bytes.into())).into()
+    pub(crate) fn from_bytes(dtype: &str, shape: Vec<u64>, bytes: impl Into<Arc<[u8]>>) -> Option<Self> {
+        Self::new(Dtype::from_name(dtype)?, Some(shape), TensorData::Bytes(bytes.into())).into()
     }
 
     /// A tensor with nothing beside it.
-    pub(crate) fn plain(dtype: Dtype, shape: Option<Vec<u64>>, numbers: Numbers) -> Self {
-        let word = dtype.word().into();
-        Self { word, dtype: Some(dtype), item: dtype.size(), shape, numbers, beside: Vec::new() }
+    pub(crate) fn new(dtype: Dtype, shape: Option<Vec<u64>>, numbers: TensorData) -> Self {
+        let word = dtype.name().into();
+        Self {
+            dtype_name: word,
+            dtype: Some(dtype),
+            element_size: dtype.size(),
+            shape,
+            elements: numbers,
+            components: Vec::new(),
+        }
     }
 
     /// Its shape as safetensors counts: two numbers in a byte are two.
-    pub(crate) fn shown_shape(&self) -> Option<Vec<u64>> {
+    pub(crate) fn safetensors_shape(&self) -> Option<Vec<u64>> {
         let mut shape = self.shape.clone()?;
-        if self.dtype.is_some_and(Dtype::two_in_a_byte) {
+        if self.dtype.is_some_and(Dtype::is_two_per_byte) {
             match shape.last_mut() {
                 Some(last) => *last = last.checked_mul(2)?,
                 None => shape.push(2),

@@ -4,28 +4,18 @@ use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, Items, Kind, Value};
 
 /// The longest name of a key that is read.
-pub(crate) const KEY: usize = 1024;
+pub(crate) const MAX_KEY_BYTES: usize = 1024;
 
 /// The items of a tuple or list, when all of them are known.
-pub(crate) fn row(trace: &Trace, value: Value) -> Option<&[Value]> {
-    match container(trace, value)? {
+pub(crate) fn sequence(trace: &Trace, value: Value) -> Option<&[Value]> {
+    match trace.container(value)? {
         (Kind::Tuple | Kind::List, items) if items.complete() => Some(&items.kept),
         _ => None,
     }
 }
 
-/// The call that made a value.
-pub(crate) fn call(trace: &Trace, value: Value) -> Option<&Call> {
-    trace.made(value)
-}
-
-/// A literal container.
-pub(crate) fn container(trace: &Trace, value: Value) -> Option<(Kind, &Items)> {
-    trace.container(value)
-}
-
 /// The full name of an imported object.
-pub(crate) fn name(trace: &Trace, value: Value) -> Option<String> {
+pub(crate) fn qualified_name(trace: &Trace, value: Value) -> Option<String> {
     let Value::Global(id) = value else { return None };
     Some(trace.callable_name(id))
 }
@@ -39,10 +29,10 @@ pub(crate) fn import(trace: &Trace, value: Value) -> Option<(&str, &str)> {
 
 /// The value of a text key in a dict: the last one counts, as in Python.
 pub(crate) fn field(trace: &Trace, dict: Value, wanted: &str) -> Option<Value> {
-    let (Kind::Dict, items) = container(trace, dict)? else { return None };
+    let (Kind::Dict, items) = trace.container(dict)? else { return None };
     let mut pairs = items.kept.chunks_exact(2).rev();
     pairs.find_map(|pair| match pair {
-        [key, value] if trace.text(*key, KEY).as_deref() == Some(wanted) => Some(*value),
+        [key, value] if trace.text(*key, MAX_KEY_BYTES).as_deref() == Some(wanted) => Some(*value),
         _ => None,
     })
 }
@@ -50,8 +40,8 @@ pub(crate) fn field(trace: &Trace, dict: Value, wanted: &str) -> Option<Value> {
 /// A shape: whole numbers in a tuple, or in torch's own `torch.Size`. No library writes a list, which may have been another
 /// one when the tensor was made.
 pub(crate) fn shape(trace: &Trace, value: Value) -> Option<Vec<u64>> {
-    let sizes = match call(trace, value) {
-        Some(call) if import(trace, call.callee)? == ("torch", "Size") => *row(trace, call.args)?.first()?,
+    let sizes = match trace.made(value) {
+        Some(call) if import(trace, call.callee)? == ("torch", "Size") => *sequence(trace, call.args)?.first()?,
         Some(_) => return None,
         None => value,
     };
@@ -63,6 +53,6 @@ pub(crate) fn shape(trace: &Trace, value: Value) -> Option<Vec<u64>> {
 }
 
 /// Keys and values in the order in which they were given.
-pub(crate) fn pairs_of(items: &Items) -> impl Iterator<Item = [Value; 2]> {
+pub(crate) fn key_value_pairs(items: &Items) -> impl Iterator<Item = [Value; 2]> {
     items.kept.chunks_exact(2).filter_map(|pair| <[Value; 2]>::try_from(pair).ok())
 }
