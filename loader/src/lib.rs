@@ -7,6 +7,7 @@
 //! `plan` gives each its place, and [`convert`] copies.
 #![deny(unsafe_code)]
 
+mod bounds;
 mod bytes;
 #[cfg(feature = "candle")]
 pub mod candle;

@@ -1,5 +1,6 @@
 //! The one door: a path and what is allowed go in, tensors of a file that was cleared come out.
 
+use crate::bounds::{MIN_LIMIT_EVENTS, MIN_LIMIT_HEAP_BYTES, MIN_LIMIT_ITEMS};
 use crate::error::Error;
 use crate::plan::contents::Contents;
 use crate::plan::draft::{Drafts, LeftOut, Refused, TensorSelection};
@@ -12,13 +13,6 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Items of one container: the largest state dicts have some hundred thousand.
-const MIN_LIMIT_ITEMS: usize = 1_000_000;
-/// Bytes of values: some 500 for each tensor of a state dict.
-const MIN_LIMIT_HEAP_BYTES: usize = 128 << 20;
-/// Persistent ids of one pickle.
-const MIN_LIMIT_EVENTS: usize = 4_000_000;
 
 /// What is allowed, and what is wanted.
 #[derive(Debug, Clone, Default)]

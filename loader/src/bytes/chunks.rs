@@ -1,12 +1,10 @@
 //! A tensor that was saved in parts, each with its place in the whole: boxes that fill a box exactly.
 
+use crate::bounds::MAX_TENSOR_CHUNKS;
 use crate::bytes::record::Record;
 use crate::bytes::transform::Transform;
 use std::io;
 use std::sync::Arc;
-
-/// Parts of one tensor: each is compared with each other.
-const MAX_TENSOR_CHUNKS: usize = 4096;
 
 /// A part.
 pub(crate) struct Chunk {

@@ -3,7 +3,7 @@
 pub(crate) mod cast;
 pub(crate) mod chunks;
 pub(crate) mod dtype;
-pub(crate) mod recode;
+pub(crate) mod latin1_text;
 pub(crate) mod record;
 pub(crate) mod strided;
 pub(crate) mod tensor_source;

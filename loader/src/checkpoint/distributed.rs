@@ -1,6 +1,7 @@
 //! Distributed checkpoints: a folder whose `.metadata` says which part of which tensor stands where in which file. Each
 //! part is a torch zip of one bare tensor. Layout: weights.md section 6.
 
+use crate::bounds::MAX_METADATA_NAME_BYTES;
 use crate::bytes::chunks::{Chunk, ChunkedTensor};
 use crate::bytes::dtype::Dtype;
 use crate::bytes::tensor_source::TensorSource;
@@ -19,8 +20,6 @@ use std::path::Path;
 
 /// The name of the file that says where everything is.
 pub(crate) const METADATA_FILE: &str = ".metadata";
-/// Bytes of a name.
-const MAX_NAME_BYTES: usize = 4096;
 const METADATA_MODULE: &str = "torch.distributed.checkpoint.metadata";
 
 /// Where a part stands.
@@ -117,7 +116,7 @@ impl Metadata {
         let mut index = Self::default();
         let tensors = field(trace, state, "state_dict_metadata").ok_or("it names no tensors")?;
         for [key, value] in pairs(trace, tensors)? {
-            let key = trace.text(key, MAX_NAME_BYTES).ok_or("a tensor has no name that is a text")?;
+            let key = trace.text(key, MAX_METADATA_NAME_BYTES).ok_or("a tensor has no name that is a text")?;
             let Some(tensor) = self::object_state(trace, value, "TensorStorageMetadata") else {
                 index.others.push(key);
                 continue;
@@ -144,7 +143,7 @@ impl Metadata {
         for [key, value] in pairs(trace, places)? {
             let key = self::object_state(trace, key, "MetadataIndex").ok_or("a place has no index")?;
             let name = field(trace, key, "fqn")
-                .and_then(|name| trace.text(name, MAX_NAME_BYTES))
+                .and_then(|name| trace.text(name, MAX_METADATA_NAME_BYTES))
                 .ok_or("a place has no name")?;
             let offsets = match field(trace, key, "offset") {
                 None | Some(Value::None) => None,
@@ -273,7 +272,7 @@ fn location(trace: &Trace, value: Value) -> Result<PartLocation, &'static str> {
         Some(Value::Int(number)) => u64::try_from(number).ok(),
         _ => None,
     };
-    let file = field(trace, state, "relative_path").and_then(|path| trace.text(path, MAX_NAME_BYTES));
+    let file = field(trace, state, "relative_path").and_then(|path| trace.text(path, MAX_METADATA_NAME_BYTES));
     match (file, number("offset"), number("length")) {
         (Some(file), Some(offset), Some(length)) => Ok(PartLocation { file, offset, length }),
         _ => Err("a place has no file, offset or length"),

@@ -1,14 +1,12 @@
 //! Checkpoints in several files: an index that says which tensor is in which of them. Layout: weights.md section 6.
 
+use crate::bounds::MAX_INDEX_BYTES;
 use crate::error::Error;
 use crate::open::{Checkpoint, LoadOptions, open};
 use crate::plan::draft::Refused;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-
-/// Indexes longer than this are nobody's.
-const MAX_INDEX_BYTES: u64 = 64 << 20;
 
 /// A shard and the name of its result.
 pub(crate) struct Shard {

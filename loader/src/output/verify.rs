@@ -1,9 +1,9 @@
 //! Reading back: the official reader must take the header, and every byte must be the one that the source has.
 
+use crate::bounds::MAX_HEADER_BYTES;
 use crate::error::Error;
 use crate::open::Checkpoint;
 use crate::output::write::{COPY_BUFFER_BYTES, PendingFile, WriteOptions};
-use crate::plan::header::MAX_HEADER_BYTES;
 use safetensors::tensor::Metadata;
 use std::fs::File;
 use std::io;

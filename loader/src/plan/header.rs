@@ -1,13 +1,11 @@
 //! The header of a safetensors file. Written entry by entry, so that it is the same for the same tensors, and then read by
 //! the official crate, which must find what was meant.
 
+use crate::bounds::MAX_HEADER_BYTES;
 use crate::plan::tensor_plan::{ALIGNMENT_BYTES, PlannedTensor, TensorPlan};
 use safetensors::tensor::Metadata;
 use serde_json::json;
 use std::collections::BTreeMap;
-
-/// What readers take at most (safetensors `MAX_HEADER_SIZE`).
-pub(crate) const MAX_HEADER_BYTES: u64 = 100_000_000;
 
 impl TensorPlan {
     /// The header of a file of these tensors: length, JSON, padding.

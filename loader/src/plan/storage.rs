@@ -1,15 +1,16 @@
 //! From what a pickle says of its numbers to the bytes they stand in: the persistent id of a storage, a literal, an array
 //! between the opcodes. Every range is held against what is really there.
 
+use crate::bounds::MAX_KEY_BYTES;
 use crate::bytes::dtype::Dtype;
-use crate::bytes::recode;
+use crate::bytes::latin1_text;
 use crate::bytes::record::Record;
 use crate::bytes::strided::View;
 use crate::bytes::tensor_source::TensorSource;
 use crate::bytes::transform::Transform;
 use crate::bytes::zip_record;
 use crate::values::tensor::{MemoryOrder, StorageView, TensorData, TensorDescription};
-use crate::values::trace_ext::{MAX_KEY_BYTES, import, qualified_name, sequence};
+use crate::values::trace_ext::{import, qualified_name, sequence};
 use scanner::internal::format::torch_zip::{item_size, storage};
 use scanner::internal::io::artifact::ScanBudget;
 use scanner::internal::observe::layout::{Range, TarStorage, TarTensor, TarView, TorchZip};
@@ -291,7 +292,7 @@ impl<'a> StorageResolver<'a> {
                 record
             }
             Value::Text { encoding, len, at } => {
-                let bytes = recode::decode(source, at, len, encoding).map_err(|error| error.to_string())?;
+                let bytes = latin1_text::decode(source, at, len, encoding).map_err(|error| error.to_string())?;
                 let len = bytes.len();
                 let mut record = Record::new(bytes, 0, len).ok_or("its bytes are cut off")?;
                 record.member_offset = at;

@@ -1,6 +1,6 @@
 //! Keys of a dict as Python compares them: of equal ones the last value stays, under the first key.
 
-use crate::values::trace_ext::MAX_KEY_BYTES;
+use crate::bounds::MAX_KEY_BYTES;
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::Value;
 use std::borrow::Cow;

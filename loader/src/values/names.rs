@@ -2,16 +2,13 @@
 //!
 //! The root is what `--root` names; else, where all tensors stand under one `state_dict`, that one; else the value itself.
 
+use crate::bounds::{MAX_NAME_PART_BYTES, MAX_NAMES_BYTES};
 use crate::values::tensor::TensorDescription;
 use crate::values::walk::{Exclusion, FoundTensor, PathPart, Walk};
 use scanner::internal::pickle::preview;
 use scanner::internal::pickle::value::{Kind, Node, Value};
 use std::borrow::Cow;
 
-/// Bytes of all names together.
-const MAX_NAMES_BYTES: usize = 64 << 20;
-/// Bytes of one key: longer ones are nobody's names.
-const MAX_NAME_PART_BYTES: usize = 64 << 10;
 /// The name of a tensor that is all there is.
 pub const SINGLE_TENSOR_NAME: &str = "tensor";
 

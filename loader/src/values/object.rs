@@ -1,9 +1,10 @@
 //! What objects hold: their items, their attributes, and of a module its parameters, buffers and modules. No class is
 //! imported to know that; the stream says what is put into it.
 
+use crate::bounds::MAX_KEY_BYTES;
 use crate::values::keys::dedup_keys;
 use crate::values::tensor::{TensorData, TensorDescription};
-use crate::values::trace_ext::{MAX_KEY_BYTES, field, key_value_pairs, qualified_name, sequence};
+use crate::values::trace_ext::{field, key_value_pairs, qualified_name, sequence};
 use crate::values::walk::{Exclusion, PathPart, Walk, key_part};
 use scanner::internal::judge::effect::{Effect, judge};
 use scanner::internal::pickle::Trace;

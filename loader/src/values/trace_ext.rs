@@ -1,10 +1,8 @@
 //! Reading the values of a trace: the few questions that every constructor asks of its arguments.
 
+use crate::bounds::MAX_KEY_BYTES;
 use scanner::internal::pickle::Trace;
-use scanner::internal::pickle::value::{Call, Items, Kind, Value};
-
-/// The longest name of a key that is read.
-pub(crate) const MAX_KEY_BYTES: usize = 1024;
+use scanner::internal::pickle::value::{Items, Kind, Value};
 
 /// The items of a tuple or list, when all of them are known.
 pub(crate) fn sequence(trace: &Trace, value: Value) -> Option<&[Value]> {

@@ -6,24 +6,14 @@
 //! of shared lists name more values than anybody can count. What objects hold is told in `object`, how the paths become
 //! names in `names`.
 
+use crate::bounds::{MAX_DEPTH, MAX_KEY_BYTES, MAX_OTHER_VALUES, MAX_STEPS, MAX_TENSORS, MAX_VALUES};
 use crate::values::constructed::Constructed;
 use crate::values::keys::dedup_keys;
 use crate::values::tensor::{Component, TensorData, TensorDescription};
-use crate::values::trace_ext::{MAX_KEY_BYTES, import, key_value_pairs, qualified_name};
+use crate::values::trace_ext::{import, key_value_pairs, qualified_name};
 use crate::values::{numpy, torch};
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, Items, Kind, NodeId, Value};
-
-/// Values looked at. The largest checkpoints hold some hundred thousand tensors of some thirty values each.
-const MAX_VALUES: usize = 20_000_000;
-/// Steps kept in the arena: 64 bytes each.
-const MAX_STEPS: usize = 2_000_000;
-/// Tensors of one pickle.
-const MAX_TENSORS: usize = 1_000_000;
-/// Things left out that are kept by name; the others are counted.
-const MAX_OTHER_VALUES: usize = 10_000;
-/// How deep keys are nested: modules in modules reach some thirty.
-const MAX_DEPTH: u16 = 256;
 
 /// How a value is reached from the one above it.
 #[derive(Debug, Clone, Copy, PartialEq)]

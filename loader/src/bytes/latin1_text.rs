@@ -2,14 +2,13 @@
 //!
 //! A text of gigabytes is turned back as it is read: a mark for every block tells where in the text it starts.
 
+use crate::bounds::MAX_DECODED_TEXT_BYTES;
 use scanner::internal::pickle::text;
 use scanner::internal::pickle::value::Encoding;
 use scanner::source::{Memory, SharedSource, Source, read_vec};
 use std::io;
 use std::sync::Arc;
 
-/// Texts of the encodings that are turned back in memory: only protocol 0 writes them.
-const MAX_DECODED_TEXT_BYTES: u32 = 32 << 20;
 /// Bytes of a block.
 const BLOCK_BYTES: u64 = 16 << 10;
 
