@@ -6,7 +6,7 @@
 
 use crate::stage::Staged;
 use loader::convert::{ConvertOptions, plan, result_name};
-use loader::{Error, Policy, WriteOptions};
+use loader::{Error, LoadOptions, WriteOptions};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -29,7 +29,7 @@ pub struct Converted {
 pub fn convert(
     out: &Path,
     staged: &mut Vec<Staged>,
-    policy: &Policy,
+    policy: &LoadOptions,
     stop: Option<Arc<AtomicBool>>,
 ) -> Result<Converted, Error> {
     let mut work = Work { out, policy, stop, done: Converted::default() };
@@ -68,7 +68,7 @@ fn join(folder: &str, name: &str) -> String {
 
 struct Work<'a> {
     out: &'a Path,
-    policy: &'a Policy,
+    policy: &'a LoadOptions,
     stop: Option<Arc<AtomicBool>>,
     done: Converted,
 }
@@ -88,11 +88,11 @@ impl Work<'_> {
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             Err(error) => return self.keep(head, &error.to_string()),
         };
-        if let Some(taken) = jobs.taken().next() {
+        if let Some(taken) = jobs.existing_files().next() {
             let why = format!("{} is there already", self.name(taken));
             return self.keep(head, &why);
         }
-        if jobs.tensors() == 0 {
+        if jobs.tensor_count() == 0 {
             return self.keep(head, "it holds no tensor");
         }
         let mut sources: Vec<String> = jobs.sources().map(|path| self.name(Path::new(path))).collect();
@@ -104,7 +104,7 @@ impl Work<'_> {
         let write = WriteOptions { stop: self.stop.clone(), ..WriteOptions::default() };
         let done = jobs.write(&ConvertOptions { write, ..ConvertOptions::default() })?;
         drop(jobs);
-        let results: Vec<String> = done.iter().map(|done| self.name(&done.out)).collect();
+        let results: Vec<String> = done.iter().map(|done| self.name(&done.path)).collect();
         for source in &sources {
             let path = self.out.join(source);
             fs::remove_file(&path).map_err(|error| Error::Io { path, error })?;
@@ -129,6 +129,6 @@ impl Work<'_> {
 
 /// How what was admitted is converted: what is clean, and what is unproven where that is admitted, as far as its tensors are
 /// reached by inert constructors only.
-pub fn policy(limits: &scanner::Limits, unproven: bool) -> Policy {
-    Policy { limits: limits.clone(), allow_unproven: unproven, ..Policy::default() }
+pub fn policy(limits: &scanner::Limits, unproven: bool) -> LoadOptions {
+    LoadOptions { limits: limits.clone(), allow_unproven: unproven, ..LoadOptions::default() }
 }

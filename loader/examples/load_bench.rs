@@ -1,7 +1,7 @@
 //! How long the library takes: `load_bench FILE [RUNS]` prints the median of each time in milliseconds, a line each.
 //! `benches/convert.py` runs it beside what Python readers take for the same file.
 
-use loader::{Loaded, Policy};
+use loader::{Checkpoint, LoadOptions};
 use scanner::clearance::clear;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(path: &Path, runs: usize) -> Result<Times, Box<dyn Error>> {
-    let policy = Policy::default();
+    let policy = LoadOptions::default();
     let mut times = Times::new();
     let mut note = |what, start: Instant| times.entry(what).or_default().push(start.elapsed().as_secs_f64() * 1000.0);
     for _ in 0..runs.max(1) {
@@ -75,7 +75,7 @@ fn measure(path: &Path, runs: usize) -> Result<Times, Box<dyn Error>> {
 }
 
 /// Reads all tensors, one at a time.
-fn read_each(loaded: &Loaded) -> std::io::Result<u64> {
+fn read_each(loaded: &Checkpoint) -> std::io::Result<u64> {
     loaded.plan().tensors.iter().try_fold(0, |len, tensor| Ok(len + black_box(loaded.read(tensor)?).len() as u64))
 }
 

@@ -14,7 +14,7 @@ pub type Weights = HashMap<String, Tensor>;
 #[allow(dead_code, reason = "the server loads once and predicts often")]
 pub fn run(path: &Path, row: &[f32; 4]) -> Result<Vec<f32>, Box<dyn std::error::Error>> {
     // The one line that stands where a server had its unpickling: nothing is loaded that was not cleared.
-    let weights = loader::candle::load(path, &loader::Policy::default(), &Device::Cpu)?;
+    let weights = loader::candle::load(path, &loader::LoadOptions::default(), &Device::Cpu)?;
     predict(&weights, row)
 }
 

@@ -136,7 +136,7 @@ fn load(folder: &Path, path: &str) -> Result<Model, Answer> {
     if !place.starts_with(folder) {
         return Err(outside());
     }
-    let weights = loader::candle::load(&place, &loader::Policy::default(), &Device::Cpu)
+    let weights = loader::candle::load(&place, &loader::LoadOptions::default(), &Device::Cpu)
         .map_err(|error| refusal(path, &error))?;
     // A clean checkpoint may be that of another model.
     run_model::predict(&weights, &[0.0; 4])

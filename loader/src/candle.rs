@@ -9,8 +9,8 @@
 //! # }
 //! ```
 
-use crate::open::{Loaded, Policy, open};
-use crate::plan::Planned;
+use crate::open::{Checkpoint, LoadOptions, open};
+use crate::plan::tensor_plan::PlannedTensor;
 use candle_core::{DType, Device, Shape, Tensor, WithDType};
 use std::collections::HashMap;
 use std::io;
@@ -78,7 +78,7 @@ impl From<candle_core::Error> for Error {
 ///
 /// # Errors
 /// When the file is not cleared, cannot be read, or has a tensor of a type that candle lacks.
-pub fn load(path: &Path, policy: &Policy, device: &Device) -> Result<HashMap<String, Tensor>, Error> {
+pub fn load(path: &Path, policy: &LoadOptions, device: &Device) -> Result<HashMap<String, Tensor>, Error> {
     tensors(&open(path, policy)?, device)
 }
 
@@ -86,7 +86,7 @@ pub fn load(path: &Path, policy: &Policy, device: &Device) -> Result<HashMap<Str
 ///
 /// # Errors
 /// When one cannot be read, or is of a type that candle lacks.
-pub fn tensors(loaded: &Loaded, device: &Device) -> Result<HashMap<String, Tensor>, Error> {
+pub fn tensors(loaded: &Checkpoint, device: &Device) -> Result<HashMap<String, Tensor>, Error> {
     let mut tensors = HashMap::with_capacity(loaded.plan().tensors.len());
     for planned in &loaded.plan().tensors {
         tensors.insert(planned.name.clone(), tensor(loaded, planned, device)?);
@@ -103,10 +103,10 @@ pub fn tensors(loaded: &Loaded, device: &Device) -> Result<HashMap<String, Tenso
 ///
 /// # Errors
 /// As [`tensors`].
-pub fn tensor(loaded: &Loaded, planned: &Planned, device: &Device) -> Result<Tensor, Error> {
+pub fn tensor(loaded: &Checkpoint, planned: &PlannedTensor, device: &Device) -> Result<Tensor, Error> {
     let shape: Option<Vec<usize>> = planned.shape.iter().map(|size| usize::try_from(*size).ok()).collect();
     let shape = Shape::from(shape.unwrap_or_default());
-    match planned.dtype.word() {
+    match planned.dtype.name() {
         "F64" => filled::<f64>(loaded, planned, shape, device),
         "F32" => filled::<f32>(loaded, planned, shape, device),
         "F16" => filled::<half::f16>(loaded, planned, shape, device),
@@ -126,8 +126,8 @@ pub fn tensor(loaded: &Loaded, planned: &Planned, device: &Device) -> Result<Ten
 
 /// Reads straight into the numbers that candle keeps: one copy.
 fn filled<T: WithDType + bytemuck::Pod>(
-    loaded: &Loaded,
-    planned: &Planned,
+    loaded: &Checkpoint,
+    planned: &PlannedTensor,
     shape: Shape,
     device: &Device,
 ) -> Result<Tensor, Error> {

@@ -1,6 +1,6 @@
 //! Why nothing was loaded or written: the file would do something, cannot be read, or holds what cannot be converted.
 
-use crate::draft::Refused;
+use crate::plan::draft::Refused;
 use scanner::report::ArtifactReport;
 use scanner::{Finding, Verdict};
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ pub enum Error {
     /// The file was not cleared: what it would do stands in the report.
     NotCleared(Box<ArtifactReport>),
     /// Tensors are reached through something that is not known to be inert.
-    Unknown(Vec<Refused>),
+    UnknownCallable(Vec<Refused>),
     /// Tensors that cannot be converted, each with the reason.
     NotConvertible(Vec<Refused>),
     /// A file could not be read or written.
@@ -47,7 +47,7 @@ impl Error {
     /// Whether it is about what a file would do, rather than about what it holds or how it is written.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Unknown(_) => true,
+            Self::UnknownCallable(_) => true,
             Self::NotCleared(report) => {
                 let unread = |finding: &Finding| matches!(finding.rule, "not-fully-read" | "malformed-pickle");
                 let mut worse = report.findings.iter().filter(|finding| finding.verdict > Verdict::NotScanned);
@@ -74,7 +74,7 @@ impl std::fmt::Display for Error {
                 }
                 Ok(())
             }
-            Self::Unknown(refused) | Self::NotConvertible(refused) => {
+            Self::UnknownCallable(refused) | Self::NotConvertible(refused) => {
                 for (index, Refused { name, why }) in refused.iter().enumerate() {
                     if index > 0 {
                         f.write_str("\n")?;

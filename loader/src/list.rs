@@ -3,8 +3,8 @@
 //! The scan keeps little of each pickle, so that its memory stays small whatever the input; to name every tensor the file
 //! is examined once more with room for its values. Files whose header names the tensors need no pickle.
 
-use crate::open::Policy;
-use crate::walk::walk;
+use crate::open::LoadOptions;
+use crate::values::walk::walk;
 use scanner::Limits;
 use scanner::directory::open_named;
 use scanner::internal::examine::examine;
@@ -32,7 +32,7 @@ pub struct Listing {
 /// When the file cannot be read.
 pub fn list(path: &Path, limits: &Limits) -> io::Result<Listing> {
     let (file, name) = open_named(path)?;
-    let limits = Policy { limits: limits.clone(), ..Policy::default() }.roomy();
+    let limits = LoadOptions { limits: limits.clone(), ..LoadOptions::default() }.roomy();
     let keep = Retain { events: false, layout: true };
     let examined = examine(Arc::new(file), &name, &ScanBudget::start(Arc::new(limits)), keep).artifacts;
     let Some(root) = examined.first() else { return Ok(Listing::default()) };
@@ -56,18 +56,18 @@ pub fn list(path: &Path, limits: &Limits) -> io::Result<Listing> {
             });
         }
     };
-    Ok(pickle.map_or_else(Listing::default, |stream| tensors(&stream.trace)))
+    Ok(pickle.map_or_else(Listing::default, |stream| list_trace(&stream.trace)))
 }
 
 /// The tensors that the value of a pickle holds, in the order in which it names them.
-pub fn tensors(trace: &Trace) -> Listing {
+pub fn list_trace(trace: &Trace) -> Listing {
     // Without a root that is asked for, there is always one.
     let mut tensors = Vec::new();
-    let names = walk(trace, true).named(None, |named| {
-        if let (Some(shape), None, false) = (named.tensor.shown_shape(), named.blocked, named.hidden) {
-            tensors.push(Tensor { name: named.name, dtype: named.tensor.word.into_owned(), shape });
+    let names = walk(trace, true).name_tensors(None, |named| {
+        if let (Some(shape), None, false) = (named.tensor.safetensors_shape(), named.excluded, named.auxiliary) {
+            tensors.push(Tensor { name: named.name, dtype: named.tensor.dtype_name.into_owned(), shape });
         }
     });
     let Ok(names) = names else { return Listing::default() };
-    Listing { tensors, complete: names.lacking.is_none() && trace.end == End::Stop }
+    Listing { tensors, complete: names.incomplete_reason.is_none() && trace.end == End::Stop }
 }

@@ -1,9 +1,10 @@
 //! The one door: a path and what is allowed go in, tensors of a file that was cleared come out.
 
-use crate::draft::{Drafts, LeftOut, Refused, Wanted};
+use crate::bounds::{MIN_LIMIT_EVENTS, MIN_LIMIT_HEAP_BYTES, MIN_LIMIT_ITEMS};
 use crate::error::Error;
-use crate::plan::{PlanOptions, Planned, TensorPlan};
-use crate::source::Contents;
+use crate::plan::contents::Contents;
+use crate::plan::draft::{Drafts, LeftOut, Refused, TensorSelection};
+use crate::plan::tensor_plan::{PlanOptions, PlannedTensor, TensorPlan};
 use scanner::Limits;
 use scanner::clearance::{Clearance, Examined, clear, clear_opened};
 use scanner::report::ArtifactReport;
@@ -13,16 +14,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Items of one container: the largest state dicts have some hundred thousand.
-const ITEMS: usize = 1_000_000;
-/// Bytes of values: some 500 for each tensor of a state dict.
-const HEAP: usize = 128 << 20;
-/// Persistent ids of one pickle.
-const STORAGES: usize = 4_000_000;
-
 /// What is allowed, and what is wanted.
 #[derive(Debug, Clone, Default)]
-pub struct Policy {
+pub struct LoadOptions {
     /// Bounds on what is read; those on the values of a pickle are raised, for a state dict has many.
     pub limits: Limits,
     /// Load what is unproven too, as far as every tensor is reached by inert constructors only. What is dangerous is never
@@ -36,24 +30,24 @@ pub struct Policy {
     pub plan: PlanOptions,
 }
 
-impl Policy {
+impl LoadOptions {
     /// The bounds, with room for all values of a state dict.
     #[must_use]
     pub fn roomy(&self) -> Limits {
         let mut limits = self.limits.clone();
-        limits.items = limits.items.max(ITEMS);
-        limits.heap_bytes = limits.heap_bytes.max(HEAP);
-        limits.events = limits.events.max(STORAGES);
+        limits.items = limits.items.max(MIN_LIMIT_ITEMS);
+        limits.heap_bytes = limits.heap_bytes.max(MIN_LIMIT_HEAP_BYTES);
+        limits.events = limits.events.max(MIN_LIMIT_EVENTS);
         limits
     }
 
-    pub(crate) fn wanted(&self, proven: bool) -> Wanted<'_> {
-        Wanted { root: self.root.as_deref(), lossless_parts: self.lossless_parts, proven }
+    pub(crate) fn selection(&self, proven: bool) -> TensorSelection<'_> {
+        TensorSelection { root: self.root.as_deref(), lossless_parts: self.lossless_parts, proven }
     }
 }
 
 /// A file that was cleared, still open, with a plan of its tensors.
-pub struct Loaded {
+pub struct Checkpoint {
     pub(crate) path: PathBuf,
     pub(crate) examined: Vec<Examined>,
     pub(crate) plan: TensorPlan,
@@ -71,43 +65,43 @@ pub struct Loaded {
 ///
 /// # Errors
 /// When it is not cleared, cannot be read, or holds a tensor that cannot be had.
-pub fn open(path: &Path, policy: &Policy) -> Result<Loaded, Error> {
+pub fn open(path: &Path, policy: &LoadOptions) -> Result<Checkpoint, Error> {
     let limits = policy.roomy();
-    let admitted = admit(path, &limits, policy.allow_unproven)?;
-    planned(path, admitted, &limits, policy)
+    let admitted = open_cleared(path, &limits, policy.allow_unproven)?;
+    plan_tensors(path, admitted, &limits, policy)
 }
 
 /// As [`open`], of a file that is open already; `path` is what it is called.
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_file(file: File, path: &Path, policy: &Policy) -> Result<Loaded, Error> {
+pub fn open_file(file: File, path: &Path, policy: &LoadOptions) -> Result<Checkpoint, Error> {
     let limits = policy.roomy();
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let standing = FileSource::new(file, Arc::default()).and_then(|file| clear_opened(file, &name, path, &limits));
-    let admitted = let_in(standing.map_err(Error::io(path))?, policy.allow_unproven)?;
-    planned(path, admitted, &limits, policy)
+    let admitted = require_clearance(standing.map_err(Error::io(path))?, policy.allow_unproven)?;
+    plan_tensors(path, admitted, &limits, policy)
 }
 
-fn planned(
+fn plan_tensors(
     path: &Path,
     (mut examined, proven): (Examined, bool),
     limits: &Limits,
-    policy: &Policy,
-) -> Result<Loaded, Error> {
+    policy: &LoadOptions,
+) -> Result<Checkpoint, Error> {
     let contents = Contents::new(&examined, limits);
-    let drafts = contents.drafts(path, &policy.wanted(proven));
+    let drafts = contents.drafts(path, &policy.selection(proven));
     let len = contents.len();
     examined.forget();
-    Loaded::new(path, vec![examined], drafts, len, policy)
+    Checkpoint::new(path, vec![examined], drafts, len, policy)
 }
 
 /// Lets in what was cleared, and what is unproven where that is allowed. Also says whether it was cleared.
-pub(crate) fn admit(path: &Path, limits: &Limits, allow_unproven: bool) -> Result<(Examined, bool), Error> {
-    let_in(clear(path, limits).map_err(Error::io(path))?, allow_unproven)
+pub(crate) fn open_cleared(path: &Path, limits: &Limits, allow_unproven: bool) -> Result<(Examined, bool), Error> {
+    require_clearance(clear(path, limits).map_err(Error::io(path))?, allow_unproven)
 }
 
-fn let_in(standing: Clearance, allow_unproven: bool) -> Result<(Examined, bool), Error> {
+fn require_clearance(standing: Clearance, allow_unproven: bool) -> Result<(Examined, bool), Error> {
     match standing {
         Clearance::Cleared(cleared) => Ok((cleared.into_inner(), true)),
         Clearance::Unproven(unproven) if allow_unproven => Ok((unproven.into_inner(), false)),
@@ -116,13 +110,13 @@ fn let_in(standing: Clearance, allow_unproven: bool) -> Result<(Examined, bool),
     }
 }
 
-impl Loaded {
+impl Checkpoint {
     pub(crate) fn new(
         path: &Path,
         examined: Vec<Examined>,
         mut drafts: Drafts,
         len: u64,
-        policy: &Policy,
+        policy: &LoadOptions,
     ) -> Result<Self, Error> {
         let mut refused = std::mem::take(&mut drafts.refused);
         // Of an empty dict an empty file is made; what merely holds none is more likely the wrong file.
@@ -131,7 +125,11 @@ impl Loaded {
             refused.push(Refused { name: String::new(), why });
         }
         if !refused.is_empty() {
-            return Err(if drafts.unknown { Error::Unknown(refused) } else { Error::NotConvertible(refused) });
+            return Err(if drafts.unknown_callable {
+                Error::UnknownCallable(refused)
+            } else {
+                Error::NotConvertible(refused)
+            });
         }
         let (root, left_out) = (drafts.root.take(), std::mem::take(&mut drafts.left_out));
         let (left_out_more, flat) = (drafts.left_out_more, drafts.flat && left_out.is_empty() && root.is_none());
@@ -163,7 +161,7 @@ impl Loaded {
     }
 
     /// A tensor by its name, or by that of one that is tied to it.
-    pub fn get(&self, name: &str) -> Option<&Planned> {
+    pub fn get(&self, name: &str) -> Option<&PlannedTensor> {
         self.plan.get(name)
     }
 
@@ -171,7 +169,7 @@ impl Loaded {
     ///
     /// # Errors
     /// When reading fails, the file got shorter, or there is not enough memory.
-    pub fn read(&self, tensor: &Planned) -> io::Result<Vec<u8>> {
+    pub fn read(&self, tensor: &PlannedTensor) -> io::Result<Vec<u8>> {
         let len = usize::try_from(tensor.len()).map_err(io::Error::other)?;
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(len).map_err(io::Error::other)?;
@@ -184,12 +182,12 @@ impl Loaded {
     ///
     /// # Errors
     /// As [`Self::read`], and when `bytes` is not as long as the tensor.
-    pub fn read_into(&self, tensor: &Planned, bytes: &mut [u8]) -> io::Result<()> {
+    pub fn read_into(&self, tensor: &PlannedTensor, bytes: &mut [u8]) -> io::Result<()> {
         if bytes.len() as u64 != tensor.len() {
             let why = format!("{} bytes for a tensor of {}", bytes.len(), tensor.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
-        let mut flow = tensor.data.flow();
+        let mut flow = tensor.source.reader();
         let mut done = 0;
         while done < bytes.len() {
             match flow.fill(bytes.get_mut(done..).unwrap_or_default())? {

@@ -1,9 +1,9 @@
 //! What a conversion did, as plain data: each tensor with where it came from, and what was left out.
 
-use crate::convert::{Content, Done, Jobs};
-use crate::draft::{LeftOut, Refused};
+use crate::convert::{Conversion, OutputContent, WrittenFile};
 use crate::error::Error;
-use crate::plan::Planned;
+use crate::plan::draft::{LeftOut, Refused};
+use crate::plan::tensor_plan::PlannedTensor;
 use scanner::Finding;
 use scanner::Verdict;
 use scanner::report::{ArtifactReport, Tool};
@@ -25,9 +25,9 @@ pub struct ConvertReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The files that were read.
-    pub sources: Vec<Source>,
+    pub sources: Vec<SourceReport>,
     /// The files that were written, or will be.
-    pub results: Vec<ResultFile>,
+    pub results: Vec<ResultReport>,
     /// All tensors, in the order of the results.
     pub tensors: Vec<TensorReport>,
     /// Names that stand for a tensor of another name.
@@ -44,7 +44,7 @@ pub struct ConvertReport {
 
 /// A file that was read.
 #[derive(Debug, Clone, Serialize)]
-pub struct Source {
+pub struct SourceReport {
     /// Its path.
     pub path: String,
     /// Its format.
@@ -60,7 +60,7 @@ pub struct Source {
 
 /// A file that was written.
 #[derive(Debug, Clone, Serialize)]
-pub struct ResultFile {
+pub struct ResultReport {
     /// Its path.
     pub path: String,
     /// Its bytes; 0 before it is written.
@@ -121,23 +121,23 @@ impl ConvertReport {
     }
 
     /// Of results that were planned, and of those that were written.
-    pub fn of(jobs: &Jobs, done: &[Done]) -> Self {
+    pub fn from_conversion(jobs: &Conversion, done: &[WrittenFile]) -> Self {
         let mut report = Self::empty(if done.is_empty() { "planned" } else { "written" });
-        for (index, job) in jobs.jobs.iter().enumerate() {
+        for (index, job) in jobs.outputs.iter().enumerate() {
             let done = done.get(index);
-            let path = job.out.to_string_lossy().into_owned();
-            let mut result = ResultFile { path: path.clone(), size: 0, root: None, sha256: None };
+            let path = job.path.to_string_lossy().into_owned();
+            let mut result = ResultReport { path: path.clone(), size: 0, root: None, sha256: None };
             if let Some(done) = done {
                 result.size = done.len;
                 result.sha256.clone_from(&done.sha256);
             }
-            if let Content::Tensors(loaded) = &job.content {
+            if let OutputContent::Tensors(loaded) = &job.content {
                 result.root.clone_from(&loaded.root);
                 let hashes = done.and_then(|done| done.source_sha256.as_deref()).unwrap_or_default();
                 for (index, source) in loaded.reports().enumerate() {
-                    report.sources.push(source_of(source, hashes.get(index).cloned()));
+                    report.sources.push(source_report(source, hashes.get(index).cloned()));
                 }
-                report.tensors.extend(loaded.plan().tensors.iter().map(|tensor| tensor_of(tensor, &path)));
+                report.tensors.extend(loaded.plan().tensors.iter().map(|tensor| tensor_report(tensor, &path)));
                 let aliases = loaded.plan().aliases.iter();
                 report
                     .aliases
@@ -151,33 +151,39 @@ impl ConvertReport {
     }
 
     /// Of what went wrong.
-    pub fn of_error(error: &Error) -> Self {
+    pub fn from_error(error: &Error) -> Self {
         let mut report = Self::empty(if error.is_refusal() { "refused" } else { "failed" });
         report.error = Some(error.to_string());
         match error {
             Error::NotCleared(artifact) => {
-                report.sources.push(source_of(artifact, artifact.sha256.clone()));
+                report.sources.push(source_report(artifact, artifact.sha256.clone()));
                 report.findings.clone_from(&artifact.findings);
             }
-            Error::Unknown(refused) | Error::NotConvertible(refused) => report.refused.clone_from(refused),
+            Error::UnknownCallable(refused) | Error::NotConvertible(refused) => report.refused.clone_from(refused),
             _ => {}
         }
         report
     }
 }
 
-fn source_of(report: &ArtifactReport, sha256: Option<String>) -> Source {
-    Source { path: report.path.clone(), format: report.format, size: report.size, verdict: report.verdict, sha256 }
+fn source_report(report: &ArtifactReport, sha256: Option<String>) -> SourceReport {
+    SourceReport {
+        path: report.path.clone(),
+        format: report.format,
+        size: report.size,
+        verdict: report.verdict,
+        sha256,
+    }
 }
 
-fn tensor_of(tensor: &Planned, result: &str) -> TensorReport {
+fn tensor_report(tensor: &PlannedTensor, result: &str) -> TensorReport {
     TensorReport {
         name: tensor.name.clone(),
-        dtype: tensor.dtype.word(),
+        dtype: tensor.dtype.name(),
         shape: tensor.shape.clone(),
         bytes: tensor.len(),
         member: tensor.member().map(str::to_owned),
-        offset: tensor.offset(),
+        offset: tensor.member_offset(),
         result: result.to_owned(),
     }
 }

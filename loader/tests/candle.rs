@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
 use candle_core::{DType, Device};
-use loader::Policy;
+use loader::LoadOptions;
 use std::path::{Path, PathBuf};
 
 #[path = "../examples/run_model.rs"]
@@ -26,20 +26,20 @@ fn a_model_computes_what_it_computes_in_torch() {
 
 #[test]
 fn tied_tensors_have_both_names_and_views_are_gathered() {
-    let tied = loader::candle::load(&file("tied.pt"), &Policy::default(), &Device::Cpu).unwrap();
+    let tied = loader::candle::load(&file("tied.pt"), &LoadOptions::default(), &Device::Cpu).unwrap();
     let rows = |name: &str| tied[name].to_vec2::<f32>().unwrap();
     assert_eq!(rows("a"), rows("b"));
     assert_eq!(tied["scalar"].to_scalar::<f32>().unwrap(), 3.5);
     assert_eq!(tied["empty"].dims(), [0, 4]);
-    let views = loader::candle::load(&file("views.pt"), &Policy::default(), &Device::Cpu).unwrap();
+    let views = loader::candle::load(&file("views.pt"), &LoadOptions::default(), &Device::Cpu).unwrap();
     assert_eq!(views["transposed"].to_vec2::<f32>().unwrap()[1], [1.0, 5.0, 9.0]);
 }
 
 #[test]
 fn types_are_those_of_candle_or_an_error_that_names_the_tensor() {
-    let error = loader::candle::load(&file("uint64.pt"), &Policy::default(), &Device::Cpu).unwrap_err();
+    let error = loader::candle::load(&file("uint64.pt"), &LoadOptions::default(), &Device::Cpu).unwrap_err();
     assert_eq!(error.to_string(), "t: candle has no U64");
-    let eight = loader::candle::load(&file("float8_e4m3fn.pt"), &Policy::default(), &Device::Cpu).unwrap();
+    let eight = loader::candle::load(&file("float8_e4m3fn.pt"), &LoadOptions::default(), &Device::Cpu).unwrap();
     assert_eq!(eight["t"].dtype(), DType::F8E4M3);
     assert_eq!(eight["t"].to_dtype(DType::F32).unwrap().to_vec1::<f32>().unwrap(), [1.0; 4]);
 }

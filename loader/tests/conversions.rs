@@ -2,8 +2,8 @@
 //! shapes and bytes as `fixtures/clean/tensors.tsv` has them. The table is written by `fixtures/make/expect_tensors.py`.
 #![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
-use loader::convert::{Content, plan};
-use loader::{BARE, Loaded, PlanOptions, Policy};
+use loader::convert::{OutputContent, plan};
+use loader::{Checkpoint, LoadOptions, PlanOptions, SINGLE_TENSOR_NAME};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ fn expected() -> BTreeMap<String, BTreeMap<String, Vec<Row>>> {
         let columns: Vec<&str> = line.split('\t').collect();
         let [file, name, dtype, shape, hash, kind] = columns[..] else { unreachable!("{line}") };
         let name: String = serde_json::from_str(&format!("\"{name}\"")).unwrap();
-        let name = if name.is_empty() { BARE.to_owned() } else { name };
+        let name = if name.is_empty() { SINGLE_TENSOR_NAME.to_owned() } else { name };
         let row = Row { dtype: dtype.into(), shape: shape.into(), hash: hash.into(), kind: kind.into() };
         files.entry(file.to_owned()).or_default().entry(name).or_default().push(row);
     }
@@ -36,23 +36,23 @@ fn expected() -> BTreeMap<String, BTreeMap<String, Vec<Row>>> {
 }
 
 /// All tensors of a file or folder, tied ones under each of their names.
-fn opened(path: &Path, policy: &Policy) -> Result<Vec<Loaded>, loader::Error> {
-    let jobs = plan(&[path.to_owned()], Path::new("unwritten"), policy)?.jobs;
+fn opened(path: &Path, policy: &LoadOptions) -> Result<Vec<Checkpoint>, loader::Error> {
+    let jobs = plan(&[path.to_owned()], Path::new("unwritten"), policy)?.outputs;
     let loaded = jobs.into_iter().filter_map(|job| match job.content {
-        Content::Tensors(loaded) => Some(*loaded),
-        Content::Text(_) => None,
+        OutputContent::Tensors(loaded) => Some(*loaded),
+        OutputContent::Text(_) => None,
     });
     Ok(loaded.collect())
 }
 
-fn found(path: &Path, policy: &Policy) -> Result<BTreeMap<String, Row>, loader::Error> {
+fn found(path: &Path, policy: &LoadOptions) -> Result<BTreeMap<String, Row>, loader::Error> {
     let mut rows = BTreeMap::new();
     for loaded in opened(path, policy)? {
         for tensor in &loaded.plan().tensors {
             let bytes = loaded.read(tensor).unwrap();
             assert_eq!(bytes.len() as u64, tensor.len());
             let row = Row {
-                dtype: tensor.dtype.word().to_owned(),
+                dtype: tensor.dtype.name().to_owned(),
                 shape: tensor.shape.iter().map(u64::to_string).collect::<Vec<_>>().join(","),
                 hash: Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
                 kind: String::new(),
@@ -93,7 +93,7 @@ fn exact(file: &str, name: &str, row: &Row) -> Row {
 #[test]
 fn every_real_file_gives_the_bytes_that_its_own_library_reads() {
     let plan = PlanOptions { expand_tied: true, ..PlanOptions::default() };
-    let policy = Policy { lossless_parts: true, allow_unproven: true, plan, ..Policy::default() };
+    let policy = LoadOptions { lossless_parts: true, allow_unproven: true, plan, ..LoadOptions::default() };
     let (mut wrong, mut compared, mut refused) = (Vec::new(), 0, Vec::new());
     for (file, rows) in expected() {
         let clash = rows.values().any(|rows| rows.len() > 1) || rows.contains_key("__metadata__");
@@ -128,7 +128,8 @@ fn every_real_file_gives_the_bytes_that_its_own_library_reads() {
 
 #[test]
 fn shapes_are_those_of_the_library() {
-    let policy = Policy { plan: PlanOptions { expand_tied: true, ..PlanOptions::default() }, ..Policy::default() };
+    let policy =
+        LoadOptions { plan: PlanOptions { expand_tied: true, ..PlanOptions::default() }, ..LoadOptions::default() };
     let (mut wrong, mut compared) = (Vec::new(), 0);
     for (file, rows) in expected() {
         // Only what is clean and can be held as it is.
@@ -147,7 +148,7 @@ fn shapes_are_those_of_the_library() {
 
 #[test]
 fn tied_tensors_are_written_once() {
-    let loaded = loader::open(&folder().join("torch/torch215/tied.pt"), &Policy::default()).unwrap();
+    let loaded = loader::open(&folder().join("torch/torch215/tied.pt"), &LoadOptions::default()).unwrap();
     let names: Vec<&str> = loaded.plan().tensors.iter().map(|tensor| tensor.name.as_str()).collect();
     assert!(names.contains(&"a") && !names.contains(&"b"), "{names:?}");
     assert_eq!(loaded.plan().aliases.get("b").map(String::as_str), Some("a"));
@@ -165,7 +166,7 @@ fn what_safetensors_cannot_hold_is_refused_by_name() {
     ];
     for (file, start) in files {
         let path = folder().join("torch/torch215").join(file);
-        let Err(error) = loader::open(&path, &Policy::default()) else { unreachable!("{file} is not refused") };
+        let Err(error) = loader::open(&path, &LoadOptions::default()) else { unreachable!("{file} is not refused") };
         let said = error.to_string();
         assert!(said.starts_with(start) && said.contains("--lossless-parts"), "{file}: {said}");
         assert!(!error.is_refusal(), "{file}: it is not about what it would do");
@@ -176,7 +177,7 @@ fn what_safetensors_cannot_hold_is_refused_by_name() {
 fn what_is_mapped_is_what_is_read() {
     for file in ["torch/torch215/state-dict.pt", "torch/torch215/views.pt", "torch/torch215/layout/deflated.pt"] {
         let path = folder().join(file);
-        let loaded = loader::open(&path, &Policy::default()).unwrap();
+        let loaded = loader::open(&path, &LoadOptions::default()).unwrap();
         // SAFETY: nobody writes to the fixtures while tests run.
         let mapped = unsafe { loaded.map() }.unwrap();
         let mut borrowed = 0;

@@ -23,7 +23,7 @@ fn tensor(shape: &str) -> String {
 }
 
 fn names(assembly: &str) -> (Vec<String>, bool) {
-    let listing = loader::list::tensors(&follow(assembly));
+    let listing = loader::list::list_trace(&follow(assembly));
     (listing.tensors.into_iter().map(|tensor| tensor.name).collect(), listing.complete)
 }
 
@@ -43,7 +43,7 @@ fn lists_shared_without_end_are_given_up() {
         text += &format!("BINGET {level}\nBINGET {level}\nTUPLE2\nBINPUT {}\n", level + 1);
     }
     let start = Instant::now();
-    let listing = loader::list::tensors(&follow(&(text + "STOP")));
+    let listing = loader::list::list_trace(&follow(&(text + "STOP")));
     assert!(!listing.complete, "two to the power of sixty tensors cannot all be named");
     assert!(start.elapsed().as_secs() < 60, "it took {:?}", start.elapsed());
 }

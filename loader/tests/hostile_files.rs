@@ -8,7 +8,7 @@ use checkpoint::{
     Entry, convert, dict, entries, entry, floats, left_out, lenient, never, numbers, pickle, refused, text, tuple,
     usual, zip, zip_of,
 };
-use loader::Policy;
+use loader::LoadOptions;
 
 /// Two storages of four floats.
 fn two() -> [(&'static str, Vec<u8>); 2] {
@@ -84,7 +84,7 @@ fn an_empty_key_is_a_name() {
     let found = convert(&zip(&dict(&[("state_dict", dict(&[("", floats("0", 4))]))]), &two()), &usual()).unwrap();
     assert_eq!(found.keys().collect::<Vec<_>>(), [""]);
     let found = convert(&zip(&floats("0", 4), &two()), &usual()).unwrap();
-    assert_eq!(found.keys().collect::<Vec<_>>(), [loader::BARE]);
+    assert_eq!(found.keys().collect::<Vec<_>>(), [loader::SINGLE_TENSOR_NAME]);
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn views_that_repeat_numbers_without_end_are_refused() {
         zip(&dict(&[("w", checkpoint::tensor_of(&storage, 0, size, stride))]), &two())
     };
     let mut wider = usual();
-    wider.plan.dtype = loader::Dtype::named("F32");
+    wider.plan.dtype = loader::Dtype::from_name("F32");
     for policy in [usual(), wider] {
         refused(&half(&[1 << 62], &[0]), &policy, &["views that repeat a few numbers"]);
         refused(&half(&[1 << 30], &[0]), &policy, &["views that repeat a few numbers"]);
@@ -378,11 +378,11 @@ fn a_wrapper_with_two_arrays_is_refused() {
 
 #[test]
 fn a_root_is_asked_of_formats_without_keys_too() {
-    let at = |root: &str| Policy { root: Some(root.to_owned()), ..usual() };
+    let at = |root: &str| LoadOptions { root: Some(root.to_owned()), ..usual() };
     let header = r#"{"a.w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}"#;
     let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[1, 2]].concat();
     assert_eq!(convert(&bytes, &at("a")).unwrap().keys().collect::<Vec<_>>(), ["w"]);
-    assert_eq!(convert(&bytes, &at("b")).unwrap().keys().collect::<Vec<_>>(), [loader::BARE]);
+    assert_eq!(convert(&bytes, &at("b")).unwrap().keys().collect::<Vec<_>>(), [loader::SINGLE_TENSOR_NAME]);
     refused(&bytes, &at("c"), &["c: there is nothing under this path"]);
     refused(
         &zip(&dict(&[("w", floats("0", 4))]), &two()),

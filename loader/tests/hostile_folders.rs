@@ -5,7 +5,7 @@ mod checkpoint;
 
 use checkpoint::{dict, floats, int, numbers, tensor_of, text, tuple, zip};
 use loader::convert::{ConvertOptions, plan};
-use loader::{Error, Policy};
+use loader::{Error, LoadOptions};
 use std::path::{Path, PathBuf};
 
 /// A folder with these files.
@@ -21,7 +21,7 @@ fn folder(files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
 fn convert(folder: &Path) -> Result<Vec<(PathBuf, checkpoint::Tensors)>, Error> {
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("a/b");
-    let jobs = plan(&[folder.to_owned()], &out, &Policy::default());
+    let jobs = plan(&[folder.to_owned()], &out, &LoadOptions::default());
     let done = jobs.and_then(|jobs| jobs.write(&ConvertOptions { verify: true, ..ConvertOptions::default() }));
     if let Err(error) = done {
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "left behind after {error}");

@@ -6,7 +6,7 @@ mod checkpoint;
 
 use checkpoint::{convert, dict, floats, legacy, lenient, numbers, refusal, refused, storage, tensor_of, usual, zip};
 use fixtures::Corpus;
-use loader::{Error, Policy};
+use loader::{Error, LoadOptions};
 use std::time::Instant;
 
 /// The same tensor beside a good one, in a zip and in a legacy stream.
@@ -103,7 +103,7 @@ fn many_keys_twice_each_are_done_in_time() {
         value += &format!("BININT {}\nBINGET 0\n", index % (count / 2));
         value += if index % 1000 == 999 { "SETITEMS\n" } else { "" };
     }
-    let found = convert(&zip(&value, &[("0", numbers(0))]), &Policy::default()).unwrap();
+    let found = convert(&zip(&value, &[("0", numbers(0))]), &LoadOptions::default()).unwrap();
     assert_eq!(found.len(), 1, "all are one tensor");
     assert!(start.elapsed().as_secs() < 60, "it took {:?}", start.elapsed());
 }
@@ -142,7 +142,7 @@ fn a_shape_that_can_change_after_the_tensor_was_made_is_refused() {
 #[test]
 fn a_masked_array_is_refused_or_written_as_its_parts() {
     let read = |name: &str| std::fs::read(Corpus::here().root().join("clean/numpy").join(name)).unwrap();
-    let parts = Policy { lossless_parts: true, ..usual() };
+    let parts = LoadOptions { lossless_parts: true, ..usual() };
     for name in ["np25/masked-p2.pkl", "np25/masked-p5.pkl", "np115/masked-p0.pkl"] {
         refused(&read(name), &usual(), &["masked has no place in safetensors", "NAME.data and NAME.mask"]);
         assert_eq!(convert(&read(name), &parts).unwrap().keys().collect::<Vec<_>>(), ["data", "mask"], "{name}");

@@ -4,8 +4,8 @@
 mod checkpoint;
 
 use checkpoint::{dict, tensor_of, zip};
-use loader::convert::{ConvertOptions, Done, plan};
-use loader::{Error, Policy, Progress, WriteOptions};
+use loader::convert::{ConvertOptions, WrittenFile, plan};
+use loader::{Error, LoadOptions, Progress, WriteOptions};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,8 +25,8 @@ fn large(folder: &Path) -> PathBuf {
     path
 }
 
-fn write(source: &Path, out: &Path, options: WriteOptions<'_>, force: bool) -> Result<Vec<Done>, Error> {
-    let jobs = plan(&[source.to_owned()], out, &Policy::default())?;
+fn write(source: &Path, out: &Path, options: WriteOptions<'_>, force: bool) -> Result<Vec<WrittenFile>, Error> {
+    let jobs = plan(&[source.to_owned()], out, &LoadOptions::default())?;
     jobs.write(&ConvertOptions { write: options, verify: true, force })
 }
 

@@ -8,7 +8,7 @@
 
 use fixtures::Need;
 use loader::convert::{ConvertOptions, plan};
-use loader::{Policy, WriteOptions};
+use loader::{LoadOptions, WriteOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -86,7 +86,7 @@ fn a_result_shares_the_blocks_of_its_source() {
         checkpoint(&source, 10 << 20);
         run("sync", &["-f", source.to_str().unwrap()]).unwrap();
         let before = mounted.free();
-        let jobs = plan(std::slice::from_ref(&source), &out, &Policy::default()).unwrap();
+        let jobs = plan(std::slice::from_ref(&source), &out, &LoadOptions::default()).unwrap();
         let write = WriteOptions { reflink: true, sha256: true, ..WriteOptions::default() };
         jobs.write(&ConvertOptions { write, verify: true, force: false }).unwrap();
         run("sync", &["-f", out.to_str().unwrap()]).unwrap();
@@ -108,7 +108,7 @@ fn where_blocks_cannot_be_shared_the_file_is_copied() {
     // Two views of the same numbers: no range of the file is the result.
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/clean/torch/torch215/views.pt");
     let out = folder.path().join("views.safetensors");
-    let jobs = plan(&[source], &out, &Policy::default()).unwrap();
+    let jobs = plan(&[source], &out, &LoadOptions::default()).unwrap();
     let write = WriteOptions { reflink: true, ..WriteOptions::default() };
     jobs.write(&ConvertOptions { write, verify: true, force: false }).unwrap();
     let bytes = std::fs::read(&out).unwrap();

@@ -2,7 +2,7 @@
 
 use crate::weights::{Weights, to_exception};
 use crate::{in_own_threads, report_of, to_json};
-use loader::{Policy, open_file};
+use loader::{LoadOptions, open_file};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -104,7 +104,7 @@ impl Artifact {
             // The limits of the loader allow the largest state dicts. A file that fills them takes long to scan, so they
             // apply only to a file that needs them.
             if scanned.report.verdict == Verdict::Unproven && !scanned.report.not_read.is_empty() {
-                scanned = self.opened.scan(&path, start, &Policy::default().roomy())?;
+                scanned = self.opened.scan(&path, start, &LoadOptions::default().roomy())?;
             }
             if sha256 {
                 scanned.report.sha256 = Some(self.opened.sha256()?);
@@ -129,7 +129,7 @@ impl Artifact {
     #[pyo3(signature = (*, root, allow_unproven))]
     fn load(&self, py: Python<'_>, root: Option<String>, allow_unproven: bool) -> PyResult<Weights> {
         let file = self.file()?.file().try_clone()?;
-        let policy = Policy { root, allow_unproven, ..Policy::default() };
+        let policy = LoadOptions { root, allow_unproven, ..LoadOptions::default() };
         let len = self.opened.source().len();
         let loaded = py.detach(|| in_own_threads(len, || open_file(file, &self.path, &policy)))?;
         Ok(Weights::new(loaded.map_err(to_exception)?))

@@ -9,7 +9,7 @@ mod weights;
 
 use loader::convert::ConvertOptions;
 use loader::report::ConvertReport;
-use loader::{Dtype, PlanOptions, Policy, WriteOptions};
+use loader::{Dtype, LoadOptions, PlanOptions, WriteOptions};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use scanner::report::Report;
@@ -54,19 +54,20 @@ fn convert(
 ) -> PyResult<String> {
     let dtype = match dtype {
         None => None,
-        Some("f16" | "float16") => Dtype::named("F16"),
-        Some("bf16" | "bfloat16") => Dtype::named("BF16"),
-        Some("f32" | "float32") => Dtype::named("F32"),
+        Some("f16" | "float16") => Dtype::from_name("F16"),
+        Some("bf16" | "bfloat16") => Dtype::from_name("BF16"),
+        Some("f32" | "float32") => Dtype::from_name("F32"),
         Some(other) => return Err(PyValueError::new_err(format!("dtype is f16, bf16 or f32, not {other}"))),
     };
-    let policy = Policy { allow_unproven, root, plan: PlanOptions { dtype, expand_tied }, ..Policy::default() };
+    let policy =
+        LoadOptions { allow_unproven, root, plan: PlanOptions { dtype, expand_tied }, ..LoadOptions::default() };
     let write = WriteOptions { sha256, ..WriteOptions::default() };
     let options = ConvertOptions { write, verify, force };
     let report = py.detach(|| {
         in_own_threads(u64::MAX, || {
             let plan = loader::convert::plan(&inputs, &out, &policy)?;
             let written = plan.write(&options)?;
-            Ok(ConvertReport::of(&plan, &written))
+            Ok(ConvertReport::from_conversion(&plan, &written))
         })
     })?;
     to_json(&report.map_err(weights::to_exception)?)

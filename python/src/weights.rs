@@ -1,7 +1,7 @@
 //! The tensors of a scanned file: their offsets in the file, or their bytes.
 
 use crate::report_of;
-use loader::{Error, Loaded, Planned};
+use loader::{Checkpoint, Error, PlannedTensor};
 use pyo3::exceptions::{PyIndexError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyByteArray;
@@ -9,7 +9,7 @@ use pyo3::types::PyByteArray;
 /// The tensors of a file that was scanned and accepted.
 #[pyclass(frozen, module = "modelscan_rs._native")]
 pub(crate) struct Weights {
-    loaded: Loaded,
+    loaded: Checkpoint,
 }
 
 /// Name, safetensors dtype, shape, length in bytes, and the offset in the file if the bytes are contiguous there.
@@ -18,9 +18,9 @@ type TensorTuple = (String, &'static str, Vec<u64>, u64, Option<u64>);
 #[pymethods]
 impl Weights {
     fn tensors(&self) -> Vec<TensorTuple> {
-        let tuple = |planned: &Planned| {
-            let offset = planned.in_file().map(|(offset, _)| offset);
-            (planned.name.clone(), planned.dtype.word(), planned.shape.clone(), planned.len(), offset)
+        let tuple = |planned: &PlannedTensor| {
+            let offset = planned.file_range().map(|(offset, _)| offset);
+            (planned.name.clone(), planned.dtype.name(), planned.shape.clone(), planned.len(), offset)
         };
         self.loaded.plan().tensors.iter().map(tuple).collect()
     }
@@ -55,7 +55,7 @@ impl Weights {
 }
 
 impl Weights {
-    pub(crate) fn new(loaded: Loaded) -> Self {
+    pub(crate) fn new(loaded: Checkpoint) -> Self {
         Self { loaded }
     }
 }
@@ -70,7 +70,7 @@ pub(crate) fn to_exception(error: Error) -> PyErr {
             None => return PyOSError::new_err(text),
         },
         Error::NotCleared(report) => ("not-cleared", crate::to_json(&report_of(*report, 0)).ok()),
-        Error::Unknown(_) => ("unknown", None),
+        Error::UnknownCallable(_) => ("unknown", None),
         Error::Usage(_) => ("usage", None),
         Error::NotConvertible(_) => ("not-convertible", None),
         _ => ("failed", None),

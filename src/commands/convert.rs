@@ -6,9 +6,9 @@ use crate::config;
 use crate::exit::Exit;
 use crate::render::conversion;
 use crate::terminal::{Copying, say};
-use loader::convert::{ConvertOptions, Jobs, plan};
+use loader::convert::{Conversion, ConvertOptions, plan};
 use loader::report::ConvertReport;
-use loader::{Dtype, Error, PlanOptions, Policy, WriteOptions};
+use loader::{Dtype, Error, LoadOptions, PlanOptions, WriteOptions};
 use signal_hook::consts;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<Exit, Stop> {
     if !args.quiet {
         config.warnings.iter().for_each(|warning| say("warning", warning));
     }
-    let policy = Policy {
+    let policy = LoadOptions {
         limits: config.limits,
         allow_unproven: args.allow_unproven,
         root: args.root.clone(),
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<Exit, Stop> {
             if exit == Exit::Usage {
                 return Ok(exit);
             }
-            (ConvertReport::of_error(&error), exit)
+            (ConvertReport::from_error(&error), exit)
         }
     };
     if let Some(path) = &args.report
@@ -66,13 +66,13 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<Exit, Stop> {
     ))
 }
 
-fn convert(args: &ConvertArgs, policy: &Policy) -> Result<ConvertReport, Error> {
+fn convert(args: &ConvertArgs, policy: &LoadOptions) -> Result<ConvertReport, Error> {
     let jobs = plan(&args.inputs, &args.out, policy)?;
     if let Some(report) = &args.report {
         keep_apart(report, &jobs, &args.inputs)?;
     }
     if args.dry_run {
-        return Ok(ConvertReport::of(&jobs, &[]));
+        return Ok(ConvertReport::from_conversion(&jobs, &[]));
     }
     // From here on there is something to take away again; before, a signal simply ends the command.
     let stop = Arc::new(AtomicBool::new(false));
@@ -93,26 +93,26 @@ fn convert(args: &ConvertArgs, policy: &Policy) -> Result<ConvertReport, Error> 
 }
 
 /// The report may be anywhere but where a result or a source is.
-fn keep_apart(report: &Path, jobs: &Jobs, inputs: &[PathBuf]) -> Result<(), Error> {
+fn keep_apart(report: &Path, jobs: &Conversion, inputs: &[PathBuf]) -> Result<(), Error> {
     let place = |path: &Path| {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Some(folder.canonicalize().ok()?.join(path.file_name()?))
     };
     let real = |path: &Path| path.canonicalize().ok().or_else(|| place(path));
-    let mut others = jobs.jobs.iter().map(|job| job.out.as_path()).chain(inputs.iter().map(PathBuf::as_path));
+    let mut others = jobs.outputs.iter().map(|job| job.path.as_path()).chain(inputs.iter().map(PathBuf::as_path));
     match others.find(|other| real(other).is_some() && real(other) == real(report)) {
         Some(other) => Err(Error::Usage(format!("{}: the report would be written over it", other.display()))),
         None => Ok(()),
     }
 }
 
-fn write_all(jobs: &Jobs, options: &ConvertOptions<'_>) -> Result<ConvertReport, Error> {
+fn write_all(jobs: &Conversion, options: &ConvertOptions<'_>) -> Result<ConvertReport, Error> {
     let done = jobs.write(options)?;
-    Ok(ConvertReport::of(jobs, &done))
+    Ok(ConvertReport::from_conversion(jobs, &done))
 }
 
 fn dtype(float: Float) -> Option<Dtype> {
-    Dtype::named(match float {
+    Dtype::from_name(match float {
         Float::F16 => "F16",
         Float::Bf16 => "BF16",
         Float::F32 => "F32",

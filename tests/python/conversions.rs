@@ -46,7 +46,7 @@ fn expected() -> BTreeMap<String, Vec<[String; 4]>> {
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let columns: Vec<&str> = line.split('\t').collect();
         let [file, name, dtype, shape, hash, ..] = columns[..] else { continue };
-        let name = if name.is_empty() { loader::BARE } else { name };
+        let name = if name.is_empty() { loader::SINGLE_TENSOR_NAME } else { name };
         let name: String = serde_json::from_str(&format!("\"{name}\"")).unwrap();
         files.entry(file.to_owned()).or_default().push([name, dtype.into(), shape.into(), hash.into()]);
     }

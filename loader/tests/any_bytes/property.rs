@@ -1,7 +1,7 @@
 //! What must hold of any bytes, for the fuzzer and for the test of the same name: if the loader opens them, they were cleared,
 //! and every tensor of the plan is there.
 
-use loader::{Error, Policy, WriteOptions};
+use loader::{Error, LoadOptions, WriteOptions};
 use scanner::Limits;
 use scanner::Verdict;
 use scanner::clearance::{Clearance, clear};
@@ -28,15 +28,15 @@ fn limits() -> Limits {
 /// Checks all of it, with and without `--allow-unproven`. Gives whether the file with these bytes was opened.
 pub fn check(path: &Path, bytes: &[u8]) -> bool {
     std::fs::write(path, bytes).expect("a temporary file can be written");
-    let strict = Policy { limits: limits(), ..Policy::default() };
-    let lenient = Policy { allow_unproven: true, lossless_parts: true, ..strict.clone() };
+    let strict = LoadOptions { limits: limits(), ..LoadOptions::default() };
+    let lenient = LoadOptions { allow_unproven: true, lossless_parts: true, ..strict.clone() };
     let opened = check_with(path, bytes.len() as u64, &strict);
     let whatever = check_with(path, bytes.len() as u64, &lenient);
     assert!(!opened || whatever, "it is opened where it must be proven, and not where it need not be");
     opened
 }
 
-fn check_with(path: &Path, len: u64, policy: &Policy) -> bool {
+fn check_with(path: &Path, len: u64, policy: &LoadOptions) -> bool {
     let loaded = match loader::open(path, policy) {
         Ok(loaded) => loaded,
         Err(error) => {
@@ -58,9 +58,9 @@ fn check_with(path: &Path, len: u64, policy: &Policy) -> bool {
     assert!(plan.len <= (len * policy.limits.ratio).max(policy.limits.ratio_floor), "{} bytes of {len}", plan.len);
     let mut data = Vec::new();
     for tensor in &plan.tensors {
-        assert_eq!(tensor.at, data.len() as u64, "{} has another place", tensor.name);
+        assert_eq!(tensor.data_offset, data.len() as u64, "{} has another place", tensor.name);
         if tensor.member().is_none() && !tensor.is_empty() {
-            assert!(tensor.offset() <= len, "{} starts behind the file", tensor.name);
+            assert!(tensor.member_offset() <= len, "{} starts behind the file", tensor.name);
         }
         let numbers = match loaded.read(tensor) {
             Ok(numbers) => numbers,

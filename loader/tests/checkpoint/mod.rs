@@ -3,7 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "a test stops where it breaks, and not every test needs all of it")]
 
 use loader::convert::{ConvertOptions, plan};
-use loader::{Error, PlanOptions, Policy, WriteOptions};
+use loader::{Error, LoadOptions, PlanOptions, WriteOptions};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -172,16 +172,16 @@ pub fn tar(assembly: &str, storages: &[(i64, i64, Vec<u8>)], views: &[[i64; 4]],
 }
 
 /// As users convert, with `--expand-tied` so that every name has its numbers.
-pub fn usual() -> Policy {
-    Policy { plan: PlanOptions { expand_tied: true, ..PlanOptions::default() }, ..Policy::default() }
+pub fn usual() -> LoadOptions {
+    LoadOptions { plan: PlanOptions { expand_tied: true, ..PlanOptions::default() }, ..LoadOptions::default() }
 }
 
-pub fn lenient() -> Policy {
-    Policy { allow_unproven: true, ..usual() }
+pub fn lenient() -> LoadOptions {
+    LoadOptions { allow_unproven: true, ..usual() }
 }
 
 /// Converts a file with these bytes. Where that fails, nothing but the file itself may stand in its folder.
-pub fn convert(bytes: &[u8], policy: &Policy) -> Result<Tensors, Error> {
+pub fn convert(bytes: &[u8], policy: &LoadOptions) -> Result<Tensors, Error> {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("hostile.pt");
     std::fs::write(&source, bytes).unwrap();
@@ -214,7 +214,7 @@ pub fn tensors(path: &Path) -> Tensors {
 
 /// Why it is refused.
 #[track_caller]
-pub fn refusal(bytes: &[u8], policy: &Policy) -> Error {
+pub fn refusal(bytes: &[u8], policy: &LoadOptions) -> Error {
     match convert(bytes, policy) {
         Ok(tensors) => unreachable!("it was converted: {:?}", tensors.keys().collect::<Vec<_>>()),
         Err(error) => error,
@@ -223,7 +223,7 @@ pub fn refusal(bytes: &[u8], policy: &Policy) -> Error {
 
 /// It is refused with a text that says all of this.
 #[track_caller]
-pub fn refused(bytes: &[u8], policy: &Policy, says: &[&str]) -> Error {
+pub fn refused(bytes: &[u8], policy: &LoadOptions, says: &[&str]) -> Error {
     let error = refusal(bytes, policy);
     let said = error.to_string();
     for part in says {
@@ -241,7 +241,7 @@ pub fn never(bytes: &[u8], says: &[&str]) {
 }
 
 /// What is left out, with the reason.
-pub fn left_out(bytes: &[u8], policy: &Policy) -> Vec<(String, String)> {
+pub fn left_out(bytes: &[u8], policy: &LoadOptions) -> Vec<(String, String)> {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("hostile.pt");
     std::fs::write(&source, bytes).unwrap();

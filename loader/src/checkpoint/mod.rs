@@ -1,0 +1,4 @@
+//! Checkpoints of several files.
+
+pub(crate) mod distributed;
+pub(crate) mod sharded;

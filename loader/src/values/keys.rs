@@ -1,0 +1,58 @@
+//! Keys of a dict as Python compares them: of equal ones the last value stays, under the first key.
+
+use crate::bounds::MAX_KEY_BYTES;
+use scanner::internal::pickle::Trace;
+use scanner::internal::pickle::value::Value;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+/// What makes two keys equal: `1`, `1.0` and `True` are one key, a text is one key however it is written.
+#[derive(PartialEq, Eq, Hash)]
+enum KeyIdentity<'a> {
+    Text(Cow<'a, str>),
+    Range(u64, u32),
+    Integer(i64),
+    Float(u64),
+    None,
+    Global(u32),
+    Node(u32),
+}
+
+/// The pairs that are left of those that were put into a dict one after the other.
+pub(crate) fn dedup_keys(trace: &Trace, pairs: impl IntoIterator<Item = [Value; 2]>) -> Vec<[Value; 2]> {
+    let mut kept: Vec<[Value; 2]> = Vec::new();
+    let mut places: HashMap<KeyIdentity<'_>, usize> = HashMap::new();
+    for [key, value] in pairs {
+        match key_identity(trace, key).map(|same| places.entry(same)) {
+            Some(Entry::Occupied(place)) => {
+                if let Some([_, old]) = kept.get_mut(*place.get()) {
+                    *old = value;
+                }
+            }
+            Some(Entry::Vacant(place)) => {
+                place.insert(kept.len());
+                kept.push([key, value]);
+            }
+            None => kept.push([key, value]),
+        }
+    }
+    kept
+}
+
+fn key_identity(trace: &Trace, key: Value) -> Option<KeyIdentity<'_>> {
+    Some(match key {
+        Value::Text { at, len, .. } => {
+            trace.shown(key, MAX_KEY_BYTES).map_or(KeyIdentity::Range(at, len), KeyIdentity::Text)
+        }
+        Value::Bytes { at, len } | Value::BigInt { at, len } => KeyIdentity::Range(at, len),
+        Value::Int(key) => KeyIdentity::Integer(key),
+        Value::Bool(key) => KeyIdentity::Integer(key.into()),
+        Value::Float(key) if key.fract() == 0.0 && key.abs() < 9e15 => KeyIdentity::Integer(key as i64),
+        Value::Float(key) => KeyIdentity::Float(key.to_bits()),
+        Value::None => KeyIdentity::None,
+        Value::Global(id) => KeyIdentity::Global(id),
+        Value::Node(id) => KeyIdentity::Node(id),
+        Value::Opaque(_) | Value::Instance(_) | Value::Unknown => return None,
+    })
+}
