@@ -17,7 +17,9 @@ pub fn explain(profile: &Profile) -> String {
             .unwrap_or_default();
         line(&mut out, &format!("{}{dest}", row.path.display()), &row.why);
     }
-    out.push_str("\nCan be written: /tmp (memory, gone at the end), and /out where --out asks for it.\n\nThe environment, set anew:\n");
+    out.push_str(
+        "\nCan be written: /tmp (memory, gone at the end), and /out where --out asks for it.\n\nThe environment:\n",
+    );
     for row in &profile.env {
         line(
             &mut out,
@@ -25,7 +27,7 @@ pub fn explain(profile: &Profile) -> String {
             &row.why,
         );
     }
-    out.push_str("\nOpen by name:\n");
+    out.push_str("\nPermissions:\n");
     for row in &profile.allow {
         line(&mut out, &format!("{}: {}", row.name, row.name.meaning()), &row.why);
     }
@@ -51,7 +53,7 @@ pub fn explain(profile: &Profile) -> String {
     if profile.gpu {
         out.push_str("\nWith --gpu: that GPU's nodes and their ioctls.\n");
     }
-    out.push_str("\nClosed (opened one by one with --allow):\n");
+    out.push_str("\nNot permitted (grant one by one with --allow):\n");
     for permission in Permission::all().filter(|permission| !profile.allows(*permission)) {
         let _ = writeln!(out, "  {permission}: {}", permission.meaning());
     }

@@ -11,6 +11,24 @@ pub(crate) struct Target {
     any_web_port: bool,
 }
 
+/// Why an authority is not a [`Target`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TargetError {
+    /// The port is not a number.
+    Port,
+    /// The host is an address, or not a name.
+    Host,
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Port => "the port is not a number",
+            Self::Host => "not a host name; addresses are not permitted",
+        })
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
@@ -32,12 +50,12 @@ impl Target {
     }
 
     /// Parses the authority of a request; `default_port` applies where it has none.
-    pub(crate) fn from_authority(authority: &str, default_port: u16) -> Result<Self, &'static str> {
+    pub(crate) fn from_authority(authority: &str, default_port: u16) -> Result<Self, TargetError> {
         let (host, port) = match authority.rsplit_once(':') {
-            Some((host, text)) => (host, text.parse().map_err(|_| "the port is not a number")?),
+            Some((host, text)) => (host, text.parse().map_err(|_| TargetError::Port)?),
             None => (authority, default_port),
         };
-        let host = host_name(host).ok_or("not a host name; addresses are not permitted")?;
+        let host = host_name(host).ok_or(TargetError::Host)?;
         Ok(Self { host, port, any_web_port: false })
     }
 }

@@ -2,9 +2,8 @@
 //! hosts of the profile.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Shutdown, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use ip_scope::is_globally_routable;
 
+use super::denial::Denial;
 use super::request_line::{self, ProxyRequest};
 use super::tls_greeting;
 use crate::plan::Plan;
@@ -48,26 +48,6 @@ struct Shared {
 struct Record {
     connected: BTreeSet<String>,
     denied: Violations,
-}
-
-/// Why a host could not be connected to.
-#[derive(Debug)]
-enum ConnectError {
-    Lookup(io::Error),
-    /// The name resolves only to addresses that are not globally routable; the first one, if any.
-    NotPublic(Option<IpAddr>),
-    NoAnswer,
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lookup(error) => write!(f, "the name cannot be resolved: {error}"),
-            Self::NotPublic(Some(address)) => write!(f, "the name resolves to {address}, which is not public"),
-            Self::NotPublic(None) => f.write_str("the name resolves to no address"),
-            Self::NoAnswer => f.write_str("the host does not answer"),
-        }
-    }
 }
 
 /// Starts to accept connections.
@@ -118,23 +98,23 @@ impl Shared {
         client.set_read_timeout(Some(TIMEOUT))?;
         let mut received = Vec::new();
         let Some(end) = read_until(&mut client, &mut received, request_line::head_end) else {
-            return self.deny(&mut client, "?", "not a request that this proxy knows");
+            return self.deny(&mut client, "?", &Denial::NotARequest);
         };
         let (head, rest) = received.split_at_checked(end).unwrap_or((&received, &[]));
         let request = match request_line::parse(head) {
             Ok(request) => request,
-            Err(reason) => {
+            Err(denial) => {
                 let shown = String::from_utf8_lossy(head.get(..80).unwrap_or(head));
-                return self.deny(&mut client, &shown, reason);
+                return self.deny(&mut client, &shown, &denial);
             }
         };
         let shown = request.target.to_string();
         if !self.allowed.iter().any(|allowed| allowed.permits(&request.target)) {
-            return self.deny(&mut client, &shown, "not among the hosts that the profile names");
+            return self.deny(&mut client, &shown, &Denial::HostNotPermitted);
         }
         let server = match self.connect(&request.target) {
             Ok(server) => server,
-            Err(error) => return self.deny(&mut client, &shown, &error.to_string()),
+            Err(denial) => return self.deny(&mut client, &shown, &denial),
         };
         let ProxyRequest { target, plain_head, body_len } = request;
         match plain_head {
@@ -157,17 +137,17 @@ impl Shared {
         let mut greeting = rest.to_vec();
         let complete = read_until(&mut client, &mut greeting, tls_greeting::record_end).is_some();
         if !complete || greeting.first() != Some(&tls_greeting::HANDSHAKE) {
-            self.record_denial(&shown, "what followed CONNECT was not TLS");
+            self.record_denial(&shown, &Denial::NotTls);
             return Ok(());
         }
         match tls_greeting::server_name(&greeting) {
             Some(name) if name.eq_ignore_ascii_case(&target.host) => {}
             Some(name) => {
-                self.record_denial(&shown, &format!("the TLS greeting asks for {name:?}"));
+                self.record_denial(&shown, &Denial::DifferentServerName(name));
                 return Ok(());
             }
             None => {
-                self.record_denial(&shown, "the TLS greeting names no host, or hides its name");
+                self.record_denial(&shown, &Denial::NoServerName);
                 return Ok(());
             }
         }
@@ -177,15 +157,15 @@ impl Shared {
     }
 
     /// Resolves the name once, and connects to the addresses that were checked; a second look-up might return others.
-    fn connect(&self, target: &Target) -> Result<TcpStream, ConnectError> {
+    fn connect(&self, target: &Target) -> Result<TcpStream, Denial> {
         let addresses: Vec<_> =
-            (target.host.as_str(), target.port).to_socket_addrs().map_err(ConnectError::Lookup)?.collect();
+            (target.host.as_str(), target.port).to_socket_addrs().map_err(Denial::Lookup)?.collect();
         let mut usable =
             addresses.iter().filter(|address| self.allow_private || is_globally_routable(address.ip())).peekable();
         if usable.peek().is_none() {
-            return Err(ConnectError::NotPublic(addresses.first().map(|address| address.ip())));
+            return Err(Denial::NotPublic(addresses.first().map(|address| address.ip())));
         }
-        usable.find_map(|address| TcpStream::connect_timeout(address, TIMEOUT).ok()).ok_or(ConnectError::NoAnswer)
+        usable.find_map(|address| TcpStream::connect_timeout(address, TIMEOUT).ok()).ok_or(Denial::NoAnswer)
     }
 
     fn record_connection(&self, target: &str) {
@@ -196,16 +176,16 @@ impl Shared {
         }
     }
 
-    fn record_denial(&self, what: &str, reason: &str) {
+    fn record_denial(&self, what: &str, denial: &Denial) {
         let at_ms = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         if let Ok(mut record) = self.record.lock() {
-            record.denied.add(Violation::new("network", what, reason, at_ms));
+            record.denied.add(Violation::new("network", what, denial.to_string(), at_ms));
         }
     }
 
-    fn deny(&self, client: &mut TcpStream, what: &str, reason: &str) -> io::Result<()> {
-        self.record_denial(what, reason);
-        let body = format!("refused by the sandbox: {reason}\n");
+    fn deny(&self, client: &mut TcpStream, what: &str, denial: &Denial) -> io::Result<()> {
+        self.record_denial(what, denial);
+        let body = format!("refused by the sandbox: {denial}\n");
         write!(client, "HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
     }
 }
