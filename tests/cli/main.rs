@@ -3,5 +3,6 @@
 
 mod bless;
 mod drop_in;
+mod quantities;
 mod reports;
 mod sessions;
