@@ -1,7 +1,7 @@
 //! An open file or bytes of Python, to scan and to load from.
 
+use crate::conversion::{in_own_threads, report_of, to_json};
 use crate::weights::{Weights, to_exception};
-use crate::{in_own_threads, report_of, to_json};
 use loader::{LoadOptions, open_file};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;

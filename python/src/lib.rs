@@ -5,16 +5,16 @@
 #![deny(unsafe_code)]
 
 mod artifact;
+mod conversion;
 mod weights;
 
+use conversion::{in_own_threads, to_json};
 use loader::convert::ConvertOptions;
 use loader::report::ConvertReport;
 use loader::{Dtype, LoadOptions, PlanOptions, WriteOptions};
-use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use scanner::report::Report;
 use scanner::{ScanOptions, scan};
-use serde::Serialize;
 use std::path::PathBuf;
 
 #[pymodule]
@@ -71,18 +71,4 @@ fn convert(
         })
     })?;
     to_json(&report.map_err(weights::to_exception)?)
-}
-
-/// Runs `work` in threads that end with it. A Python server may fork, and a thread pool does not survive a fork.
-fn in_own_threads<T: Send>(len: u64, work: impl FnOnce() -> T + Send) -> PyResult<T> {
-    scanner::scan_open::apart(len, work).map_err(|error| PyOSError::new_err(error.to_string()))
-}
-
-fn to_json<T: Serialize>(value: &T) -> PyResult<String> {
-    serde_json::to_string(value).map_err(|error| PyValueError::new_err(error.to_string()))
-}
-
-/// A report of one artifact, as of a scan of several.
-fn report_of(artifact: scanner::report::ArtifactReport, bytes_read: u64) -> Report {
-    Report::new(vec![artifact], Vec::new(), bytes_read)
 }

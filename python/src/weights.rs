@@ -1,6 +1,6 @@
 //! The tensors of a scanned file: their offsets in the file, or their bytes.
 
-use crate::report_of;
+use crate::conversion::{report_of, to_json};
 use loader::{Checkpoint, Error, PlannedTensor};
 use pyo3::exceptions::{PyIndexError, PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -69,7 +69,7 @@ pub(crate) fn to_exception(error: Error) -> PyErr {
             Some(code) => return PyOSError::new_err((code, text)),
             None => return PyOSError::new_err(text),
         },
-        Error::NotCleared(report) => ("not-cleared", crate::to_json(&report_of(*report, 0)).ok()),
+        Error::NotCleared(report) => ("not-cleared", to_json(&report_of(*report, 0)).ok()),
         Error::UnknownCallable(_) => ("unknown", None),
         Error::Usage(_) => ("usage", None),
         Error::NotConvertible(_) => ("not-convertible", None),

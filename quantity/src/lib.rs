@@ -16,12 +16,12 @@
 //! `f64`; `humantime` knows neither decimals nor numbers without a unit.
 #![forbid(unsafe_code)]
 
+mod error;
 mod number;
 mod size;
 mod time;
 
-use std::fmt;
-
+pub use error::{Error, QuantityKind};
 pub use size::ByteSize;
 pub use time::TimeSpan;
 
@@ -36,53 +36,6 @@ pub fn count(text: &str) -> Result<u64, Error> {
 }
 
 const COUNT: number::Units = number::Units { factors: &[("", 1)], max_decimals: 0 };
-
-/// The kind of a quantity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QuantityKind {
-    /// A [`ByteSize`].
-    Size,
-    /// A [`TimeSpan`].
-    Time,
-    /// A [`count`].
-    Count,
-}
-
-/// A text that is not a quantity of the expected kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
-    kind: QuantityKind,
-    text: String,
-}
-
-impl Error {
-    fn new(kind: QuantityKind, text: &str) -> Self {
-        Self { kind, text: text.to_owned() }
-    }
-
-    /// The expected kind.
-    pub fn kind(&self) -> QuantityKind {
-        self.kind
-    }
-
-    /// The rejected text.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.text.escape_debug();
-        match self.kind {
-            QuantityKind::Size => write!(f, "`{text}` is not a size; write for example 64MiB, 2GB or 4096"),
-            QuantityKind::Time => write!(f, "`{text}` is not a time; write for example 30s, 500ms, 5min or 1h"),
-            QuantityKind::Count => write!(f, "`{text}` is not a whole number"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
 
 #[cfg(test)]
 mod tests {

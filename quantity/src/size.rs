@@ -1,7 +1,7 @@
 //! Sizes in bytes.
 
+use crate::error::{Error, QuantityKind};
 use crate::number::{self, Units};
-use crate::{Error, QuantityKind};
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
