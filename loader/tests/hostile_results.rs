@@ -107,7 +107,7 @@ fn the_source_may_be_replaced_by_who_asks_for_it_and_by_a_whole_result_only() {
     let folder = tempfile::tempdir().unwrap();
     let source = large(folder.path());
     let before = std::fs::read(&source).unwrap();
-    assert!(matches!(write(&source, &source, WriteOptions::default(), false), Err(Error::Usage(_))));
+    assert!(matches!(write(&source, &source, WriteOptions::default(), false), Err(Error::Usage { .. })));
     let stop = Arc::new(AtomicBool::new(true));
     let stopped = WriteOptions { stop: Some(stop), ..WriteOptions::default() };
     assert!(matches!(write(&source, &source, stopped, true), Err(Error::Interrupted)));
@@ -123,7 +123,7 @@ fn a_link_is_replaced_and_not_followed() {
     let (target, link) = (folder.path().join("target"), folder.path().join("link.safetensors"));
     std::fs::write(&target, "mine").unwrap();
     std::os::unix::fs::symlink(&target, &link).unwrap();
-    assert!(matches!(write(&source, &link, WriteOptions::default(), false), Err(Error::Usage(_))));
+    assert!(matches!(write(&source, &link, WriteOptions::default(), false), Err(Error::Usage { .. })));
     write(&source, &link, WriteOptions::default(), true).unwrap();
     assert!(std::fs::symlink_metadata(&link).unwrap().is_file());
     assert_eq!(std::fs::read(&target).unwrap(), b"mine");

@@ -2,7 +2,7 @@
 
 use crate::weights::{Weights, raised};
 use crate::{apart, json, report_of};
-use loader::{LoadOptions, open_file};
+use loader::{LoadOptions, open_file, with_loader_limits};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -104,7 +104,7 @@ impl Artifact {
             let mut look = self.opened.scan(&path, start, &Limits::default())?;
             // Room for all values of the largest state dicts takes time to fill, so only what needs it gets it.
             if look.report.verdict == Verdict::Unproven && !look.report.not_read.is_empty() {
-                look = self.opened.scan(&path, start, &LoadOptions::default().roomy())?;
+                look = self.opened.scan(&path, start, &with_loader_limits(&Limits::default()))?;
             }
             if sha256 {
                 look.report.sha256 = Some(self.opened.sha256()?);

@@ -73,7 +73,7 @@ pub(crate) fn raised(error: Error) -> PyErr {
         },
         Error::NotCleared(report) => ("not-cleared", crate::json(&report_of(*report, 0)).ok()),
         Error::UnknownCallable(_) => ("unknown", None),
-        Error::Usage(_) => ("usage", None),
+        Error::Usage { .. } => ("usage", None),
         Error::NotConvertible(_) => ("not-convertible", None),
         _ => ("failed", None),
     };
