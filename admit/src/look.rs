@@ -101,7 +101,7 @@ pub fn look(file: &File, path: &str, limits: &Limits) -> io::Result<Looked> {
     let mut report = opened.scan(path, 0, limits)?.report;
     // Room for all values of the largest state dicts takes time to fill, so only what needs it gets it.
     if report.verdict == Verdict::Unproven && !report.not_read.is_empty() {
-        let roomy = loader::LoadOptions { limits: limits.clone(), ..loader::LoadOptions::default() }.roomy();
+        let roomy = loader::with_loader_limits(limits);
         report = opened.scan(path, 0, &roomy)?.report;
     }
     if source.stamp()? != before {

@@ -1,7 +1,7 @@
-//! How long the library takes: `load_bench FILE [RUNS]` prints the median of each time in milliseconds, a line each.
-//! `benches/convert.py` runs it beside what Python readers take for the same file.
+//! Measures the library: `load_bench FILE [RUNS]` prints the median of each time in milliseconds, one per line.
+//! `benches/convert.py` runs it to compare with Python readers of the same file.
 
-use loader::{Checkpoint, LoadOptions};
+use loader::{Checkpoint, LoadOptions, with_loader_limits};
 use scanner::clearance::clear;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -31,19 +31,19 @@ fn main() -> ExitCode {
 }
 
 fn measure(path: &Path, runs: usize) -> Result<Times, Box<dyn Error>> {
-    let policy = LoadOptions::default();
+    let options = LoadOptions::default();
     let mut times = Times::new();
     let mut note = |what, start: Instant| times.entry(what).or_default().push(start.elapsed().as_secs_f64() * 1000.0);
     for _ in 0..runs.max(1) {
         let start = Instant::now();
-        let loaded = loader::open(path, &policy)?;
+        let loaded = loader::open(path, &options)?;
         note("open", start);
         let first = loaded.plan().tensors.first().ok_or("no tensors")?;
         black_box(loaded.read(first)?);
         note("first", start);
 
         let start = Instant::now();
-        // SAFETY: the bench made the file, and nobody writes to it while it is measured.
+        // SAFETY: the benchmark made the file, and no process writes to it meanwhile.
         let mapped = unsafe { loaded.map()? };
         let all: Result<Vec<_>, _> = loaded.plan().tensors.iter().map(|tensor| mapped.get(tensor)).collect();
         black_box(all?);
@@ -52,21 +52,17 @@ fn measure(path: &Path, runs: usize) -> Result<Times, Box<dyn Error>> {
 
         drop(loaded);
 
-        // What is let in is what `open` lets in: the bounds on values are as wide there.
+        // The limits that `open` uses.
         let start = Instant::now();
-        let mut limits = policy.limits.clone();
-        limits.items = limits.items.max(1_000_000);
-        limits.heap_bytes = limits.heap_bytes.max(256 << 20);
-        limits.events = limits.events.max(4_000_000);
-        black_box(clear(path, &limits)?);
+        black_box(clear(path, &with_loader_limits(&options.limits))?);
         note("clear", start);
 
         let start = Instant::now();
-        black_box(read_each(&loader::open(path, &policy)?)?);
+        black_box(read_each(&loader::open(path, &options)?)?);
         note("each", start);
 
         let start = Instant::now();
-        let loaded = loader::open(path, &policy)?;
+        let loaded = loader::open(path, &options)?;
         let all: Result<Vec<Vec<u8>>, _> = loaded.plan().tensors.iter().map(|tensor| loaded.read(tensor)).collect();
         black_box(all?);
         note("all", start);

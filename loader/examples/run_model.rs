@@ -1,5 +1,5 @@
-//! Runs a small model from a checkpoint that was pickled by torch, without unpickling it: a linear layer, a batch norm, a
-//! ReLU and another linear layer.
+//! Runs a small model from a checkpoint of torch without unpickling it: a linear layer, a batch norm, a ReLU and another
+//! linear layer.
 //!
 //!     cargo run -p modelscan-loader --features candle --example run_model -- fixtures/clean/torch/torch215/state-dict.pt
 
@@ -10,15 +10,15 @@ use std::path::Path;
 /// Tensors by name.
 pub type Weights = HashMap<String, Tensor>;
 
-/// The whole model on one row of four numbers.
+/// Loads the model and applies it to one row of four numbers.
 #[allow(dead_code, reason = "the server loads once and predicts often")]
 pub fn run(path: &Path, row: &[f32; 4]) -> Result<Vec<f32>, Box<dyn std::error::Error>> {
-    // The one line that stands where a server had its unpickling: nothing is loaded that was not cleared.
+    // This call replaces `torch.load`. It loads cleared files only.
     let weights = loader::candle::load(path, &loader::LoadOptions::default(), &Device::Cpu)?;
     predict(&weights, row)
 }
 
-/// What the model with these weights makes of a row.
+/// Applies the model with these weights to one row.
 pub fn predict(weights: &Weights, row: &[f32; 4]) -> Result<Vec<f32>, Box<dyn std::error::Error>> {
     let input = Tensor::from_slice(row, (1, 4), &Device::Cpu)?;
     let hidden = norm(weights, "norm", &linear(weights, "embed", &input)?)?.relu()?;

@@ -1,11 +1,11 @@
-//! A small inference server that never unpickles: it loads checkpoints of torch through the loader, refuses what is not clean
-//! with verdict and rule, and goes on answering with the model that it has.
+//! A small inference server that never unpickles. It loads checkpoints of torch through the loader, refuses files that are not
+//! clean with verdict and rule, and continues to serve the model that it has.
 //!
 //!     cargo run -p modelscan-loader --features candle --example server -- fixtures/clean/torch/torch215 state-dict.pt 8080
 //!     curl -d '[1, 2, 3, 4]' localhost:8080/predict
 //!     curl -d '{"path": "other.pt"}' localhost:8080/load
 //!
-//! The web half is as small as it can be; what matters is [`Server::load`].
+//! The HTTP part is minimal. The part to copy is [`Server::load`].
 
 use candle_core::Device;
 use serde_json::{Value, json};
@@ -18,13 +18,13 @@ use std::time::Duration;
 #[path = "run_model.rs"]
 mod run_model;
 
-/// A request is shorter than this.
-const HEAD: u64 = 16 << 10;
-const BODY: usize = 64 << 10;
-/// Who says nothing for so long is left.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Limits of a request.
+const MAX_HEAD_BYTES: u64 = 16 << 10;
+const MAX_BODY_BYTES: usize = 64 << 10;
+/// Idle timeout of a connection.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A status and what there is to say.
+/// HTTP status and JSON body.
 type Answer = (u16, Value);
 
 /// A model that is served.
@@ -43,7 +43,7 @@ impl Server {
     /// Starts with a checkpoint of the folder.
     ///
     /// # Errors
-    /// Why it was not loaded, for people.
+    /// A message that says why the checkpoint was not loaded.
     pub fn new(folder: &Path, path: &str) -> Result<Self, String> {
         let folder = folder.canonicalize().map_err(|error| format!("{}: {error}", folder.display()))?;
         let model = load(&folder, path).map_err(|(_, why)| why.to_string())?;
@@ -53,7 +53,7 @@ impl Server {
     /// Answers until the process ends.
     ///
     /// # Errors
-    /// When nobody can connect any more.
+    /// When the listener fails.
     pub fn serve(self: Arc<Self>, listener: &TcpListener) -> io::Result<()> {
         loop {
             let (stream, _) = listener.accept()?;
@@ -67,8 +67,8 @@ impl Server {
     }
 
     fn attend(&self, stream: &TcpStream) -> io::Result<()> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(IDLE_TIMEOUT))?;
+        stream.set_write_timeout(Some(IDLE_TIMEOUT))?;
         let (status, value) = match read(stream)? {
             Ok((method, path, body)) => self.answer(&method, &path, &body),
             Err(answer) => answer,
@@ -110,7 +110,7 @@ impl Server {
         }
     }
 
-    /// Loads another checkpoint of the folder. Until it is whole, and if it is refused, the model that is there answers.
+    /// Loads another checkpoint of the folder. Meanwhile, and if it is refused, the present model answers.
     fn load(&self, path: &str) -> Answer {
         match load(&self.folder, path) {
             Ok(model) => {
@@ -125,9 +125,9 @@ impl Server {
     }
 }
 
-/// The one place where a file becomes a model.
+/// Loads a checkpoint of the folder.
 fn load(folder: &Path, path: &str) -> Result<Model, Answer> {
-    // Whoever may ask for a load may not ask for any file of this machine.
+    // Clients choose among the files of the folder, not among all files of the machine.
     let outside = || (400, json!({"error": "it is no file of the folder that is served"}));
     if !Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
         return Err(outside());
@@ -138,37 +138,37 @@ fn load(folder: &Path, path: &str) -> Result<Model, Answer> {
     }
     let weights = loader::candle::load(&place, &loader::LoadOptions::default(), &Device::Cpu)
         .map_err(|error| refusal(path, &error))?;
-    // A clean checkpoint may be that of another model.
+    // A clean checkpoint may belong to another model.
     run_model::predict(&weights, &[0.0; 4])
         .map_err(|error| (422, json!({"error": error.to_string(), "path": path})))?;
     Ok(Model { path: path.to_owned(), weights })
 }
 
-/// What a client is told: verdict and rule where it is about what the file would do.
+/// The answer to a refused load, with verdict and rule where the scan refused the file.
 fn refusal(path: &str, error: &loader::candle::Error) -> Answer {
-    let mut said = json!({"error": error.to_string(), "path": path});
+    let mut body = json!({"error": error.to_string(), "path": path});
     if let loader::candle::Error::Load(loader::Error::NotCleared(report)) = error {
-        said["verdict"] = report.verdict.as_str().into();
+        body["verdict"] = report.verdict.as_str().into();
         let worst = report.findings.iter().max_by_key(|finding| (finding.verdict, finding.severity));
         if let Some(worst) = worst {
-            said["rule"] = worst.rule.into();
-            said["callable"] = worst.callable.clone().into();
-            said["member"] = worst.member.clone().into();
-            said["offset"] = worst.offset.into();
+            body["rule"] = worst.rule.into();
+            body["callable"] = worst.callable.clone().into();
+            body["member"] = worst.member.clone().into();
+            body["offset"] = worst.offset.into();
         }
     }
-    (422, said)
+    (422, body)
 }
 
 type Request = (String, String, Vec<u8>);
 
-/// Reads one request; the inner error is what its sender is told.
+/// Reads one request. The inner error is the answer to an invalid one.
 fn read(stream: &TcpStream) -> io::Result<Result<Request, Answer>> {
     let mut reader = BufReader::new(stream);
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let before = head.len();
-        reader.by_ref().take(HEAD.saturating_sub(before as u64)).read_until(b'\n', &mut head)?;
+        reader.by_ref().take(MAX_HEAD_BYTES.saturating_sub(before as u64)).read_until(b'\n', &mut head)?;
         if head.len() == before {
             return Ok(Err((400, json!({"error": "that is no request"}))));
         }
@@ -182,7 +182,7 @@ fn read(stream: &TcpStream) -> io::Result<Result<Request, Answer>> {
     };
     let length = match header("content-length").map(str::parse::<usize>) {
         None => 0,
-        Some(Ok(length)) if length <= BODY => length,
+        Some(Ok(length)) if length <= MAX_BODY_BYTES => length,
         Some(_) => return Ok(Err((413, json!({"error": "the body is too long"})))),
     };
     let mut body = vec![0; length];

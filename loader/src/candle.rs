@@ -1,12 +1,12 @@
-//! Tensors for servers that are built on candle: one call in the place of the one that unpickles.
+//! Tensors of candle. [`load`] replaces a call that unpickles.
 //!
-//! ```no_run
-//! # fn main() -> Result<(), loader::candle::Error> {
+//! ```
 //! use candle_core::Device;
-//! let tensors = loader::candle::load("model.pt".as_ref(), &loader::Policy::default(), &Device::Cpu)?;
+//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/clean/torch/torch215/state-dict.pt");
+//! let tensors = loader::candle::load(path.as_ref(), &loader::LoadOptions::default(), &Device::Cpu)?;
 //! // candle_nn::VarBuilder::from_tensors(tensors, candle_core::DType::F32, &Device::Cpu)
-//! # Ok(())
-//! # }
+//! # assert!(!tensors.is_empty());
+//! # Ok::<(), loader::candle::Error>(())
 //! ```
 
 use crate::open::{Checkpoint, LoadOptions, open};
@@ -16,26 +16,26 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-/// Why there are no tensors.
+/// Why tensors are not checkpoint.
 #[derive(Debug)]
 pub enum Error {
-    /// The file was not loaded.
+    /// The file was not checkpoint.
     Load(crate::Error),
     /// A tensor could not be read.
     Read {
-        /// Its name.
+        /// The name of the tensor.
         name: String,
-        /// Why.
+        /// The error of the read.
         error: io::Error,
     },
-    /// candle has no such type.
+    /// candle does not have the element type of a tensor.
     NoType {
-        /// The tensor.
+        /// The name of the tensor.
         name: String,
-        /// Its type.
+        /// The element type.
         dtype: &'static str,
     },
-    /// candle refuses.
+    /// An error of candle.
     Candle(candle_core::Error),
 }
 
@@ -73,25 +73,25 @@ impl From<candle_core::Error> for Error {
     }
 }
 
-/// Has a file cleared and gives all its tensors on a device, tied ones under each of their names. A truth value is a `u8`,
-/// as candle has it.
+/// Opens a file as [`crate::open`] does, and reads all its tensors to a device. Tied tensors are there under each of their
+/// names. Booleans become `u8`.
 ///
 /// # Errors
-/// When the file is not cleared, cannot be read, or has a tensor of a type that candle lacks.
-pub fn load(path: &Path, policy: &LoadOptions, device: &Device) -> Result<HashMap<String, Tensor>, Error> {
-    tensors(&open(path, policy)?, device)
+/// When the file is not cleared, cannot be read, or has a tensor of a type that candle does not have.
+pub fn load(path: &Path, options: &LoadOptions, device: &Device) -> Result<HashMap<String, Tensor>, Error> {
+    tensors(&open(path, options)?, device)
 }
 
-/// All tensors of a file that was cleared.
+/// Reads all tensors of a checkpoint to a device.
 ///
 /// # Errors
-/// When one cannot be read, or is of a type that candle lacks.
-pub fn tensors(loaded: &Checkpoint, device: &Device) -> Result<HashMap<String, Tensor>, Error> {
-    let mut tensors = HashMap::with_capacity(loaded.plan().tensors.len());
-    for planned in &loaded.plan().tensors {
-        tensors.insert(planned.name.clone(), tensor(loaded, planned, device)?);
+/// When a tensor cannot be read, or has a type that candle does not have.
+pub fn tensors(checkpoint: &Checkpoint, device: &Device) -> Result<HashMap<String, Tensor>, Error> {
+    let mut tensors = HashMap::with_capacity(checkpoint.plan().tensors.len());
+    for planned in &checkpoint.plan().tensors {
+        tensors.insert(planned.name.clone(), tensor(checkpoint, planned, device)?);
     }
-    for (alias, name) in &loaded.plan().aliases {
+    for (alias, name) in &checkpoint.plan().aliases {
         if let Some(tensor) = tensors.get(name).cloned() {
             tensors.insert(alias.clone(), tensor);
         }
@@ -99,48 +99,48 @@ pub fn tensors(loaded: &Checkpoint, device: &Device) -> Result<HashMap<String, T
     Ok(tensors)
 }
 
-/// One tensor.
+/// Reads one tensor of a checkpoint to a device.
 ///
 /// # Errors
 /// As [`tensors`].
-pub fn tensor(loaded: &Checkpoint, planned: &PlannedTensor, device: &Device) -> Result<Tensor, Error> {
+pub fn tensor(checkpoint: &Checkpoint, planned: &PlannedTensor, device: &Device) -> Result<Tensor, Error> {
     let shape: Option<Vec<usize>> = planned.shape.iter().map(|size| usize::try_from(*size).ok()).collect();
     let shape = Shape::from(shape.unwrap_or_default());
     match planned.dtype.name() {
-        "F64" => filled::<f64>(loaded, planned, shape, device),
-        "F32" => filled::<f32>(loaded, planned, shape, device),
-        "F16" => filled::<half::f16>(loaded, planned, shape, device),
-        "BF16" => filled::<half::bf16>(loaded, planned, shape, device),
-        "I64" => filled::<i64>(loaded, planned, shape, device),
-        "I32" => filled::<i32>(loaded, planned, shape, device),
-        "I16" => filled::<i16>(loaded, planned, shape, device),
-        "U32" => filled::<u32>(loaded, planned, shape, device),
-        "U8" | "BOOL" => filled::<u8>(loaded, planned, shape, device),
+        "F64" => filled::<f64>(checkpoint, planned, shape, device),
+        "F32" => filled::<f32>(checkpoint, planned, shape, device),
+        "F16" => filled::<half::f16>(checkpoint, planned, shape, device),
+        "BF16" => filled::<half::bf16>(checkpoint, planned, shape, device),
+        "I64" => filled::<i64>(checkpoint, planned, shape, device),
+        "I32" => filled::<i32>(checkpoint, planned, shape, device),
+        "I16" => filled::<i16>(checkpoint, planned, shape, device),
+        "U32" => filled::<u32>(checkpoint, planned, shape, device),
+        "U8" | "BOOL" => filled::<u8>(checkpoint, planned, shape, device),
         "F8_E4M3" => {
-            let bytes = loaded.read(planned).map_err(|error| Error::Read { name: planned.name.clone(), error })?;
+            let bytes = checkpoint.read(planned).map_err(|error| Error::Read { name: planned.name.clone(), error })?;
             Ok(Tensor::from_raw_buffer(&bytes, DType::F8E4M3, shape.dims(), device)?)
         }
         dtype => Err(Error::NoType { name: planned.name.clone(), dtype }),
     }
 }
 
-/// Reads straight into the numbers that candle keeps: one copy.
+/// Reads into the memory that candle keeps: one copy.
 fn filled<T: WithDType + bytemuck::Pod>(
-    loaded: &Checkpoint,
+    checkpoint: &Checkpoint,
     planned: &PlannedTensor,
     shape: Shape,
     device: &Device,
 ) -> Result<Tensor, Error> {
     let failed = |error| Error::Read { name: planned.name.clone(), error };
-    let mut numbers: Vec<T> = Vec::new();
-    numbers.try_reserve_exact(shape.elem_count()).map_err(|error| failed(io::Error::other(error)))?;
-    numbers.resize(shape.elem_count(), T::zeroed());
-    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut numbers);
-    loaded.read_into(planned, bytes).map_err(failed)?;
-    // What stands in files is little-endian.
+    let mut elements: Vec<T> = Vec::new();
+    elements.try_reserve_exact(shape.elem_count()).map_err(|error| failed(io::Error::other(error)))?;
+    elements.resize(shape.elem_count(), T::zeroed());
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut elements);
+    checkpoint.read_into(planned, bytes).map_err(failed)?;
+    // The bytes are little-endian.
     if cfg!(target_endian = "big") {
         let size = size_of::<T>();
         bytes.chunks_exact_mut(size.max(1)).for_each(<[u8]>::reverse);
     }
-    Ok(Tensor::from_vec(numbers, shape, device)?)
+    Ok(Tensor::from_vec(elements, shape, device)?)
 }

@@ -1,99 +1,101 @@
-//! From paths to results: which files there will be, then all of them or none.
+//! Converts files and folders: plans all results, then writes all of them or none.
 
 use crate::checkpoint::distributed;
 use crate::checkpoint::sharded;
-use crate::error::Error;
+use crate::error::{Error, UsageError};
 use crate::open::{Checkpoint, LoadOptions, open};
 use crate::output::write::{PendingFile, WriteOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// One result.
+/// A file to be written.
 pub struct Output {
-    /// What is in it.
+    /// The contents.
     pub content: OutputContent,
-    /// Where it goes.
+    /// The path of the file.
     pub path: PathBuf,
 }
 
-/// What a result holds.
+/// The contents of a result.
 pub enum OutputContent {
-    /// The tensors of a file, or of a folder that is one checkpoint.
+    /// The tensors of a file or of a distributed checkpoint.
     Tensors(Box<Checkpoint>),
-    /// A text: the index of sharded results.
+    /// The index of a sharded checkpoint, as JSON.
     Text(String),
 }
 
-/// All results of a conversion.
+/// The planned results of a conversion. [`plan`] makes it, [`Conversion::write`] carries it out.
 pub struct Conversion {
-    /// Each result.
+    /// The files to be written.
     pub outputs: Vec<Output>,
-    /// The folder that they go to, where it is a folder.
+    /// The folder of the results; `None` for a single file.
     pub folder: Option<PathBuf>,
 }
 
 /// How results are written.
 #[derive(Default, Clone)]
 pub struct ConvertOptions<'a> {
-    /// How the copy is made.
+    /// How each result is written.
     pub write: WriteOptions<'a>,
-    /// Read each result back and compare.
+    /// Read each result back and compare it with its source.
     pub verify: bool,
-    /// Replace files that are there.
+    /// Replace existing files.
     pub force: bool,
 }
 
-/// What was written.
+/// A file that was written.
 #[derive(Debug, Clone)]
 pub struct WrittenFile {
-    /// Where.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Its bytes.
+    /// Length in bytes.
     pub len: u64,
-    /// Its SHA-256, if asked for.
+    /// The SHA-256, with `WriteOptions::sha256`.
     pub sha256: Option<String>,
-    /// The SHA-256 of each file that it comes from, if asked for.
+    /// The SHA-256 of each source, with `WriteOptions::sha256`.
     pub source_sha256: Option<Vec<String>>,
 }
 
-/// Plans the results of `inputs` at `out`: a file for a file, a folder for a folder or for several inputs.
+/// Plans the results of `inputs`. `out` is a file for one file, and a folder for a folder or several inputs.
 ///
 /// # Errors
-/// As [`open`]; also when the inputs would give the same file twice.
-pub fn plan(inputs: &[PathBuf], out: &Path, policy: &LoadOptions) -> Result<Conversion, Error> {
+/// As [`open`], and when a folder is not a checkpoint or two inputs have the same result.
+pub fn plan(inputs: &[PathBuf], out: &Path, options: &LoadOptions) -> Result<Conversion, Error> {
     let text = out.as_os_str().to_string_lossy();
     let into_folder = inputs.len() > 1 || out.is_dir() || text.ends_with('/');
-    let mut jobs = Vec::new();
+    let mut outputs = Vec::new();
     let mut folder = into_folder.then(|| out.to_owned());
     for input in inputs {
         if input.is_dir() {
-            // Several folders stand side by side in the one that is written.
+            // Each of several folders gets a folder of its name.
             let name = input.canonicalize().map_err(Error::io(input))?;
             let into = match name.file_name().filter(|_| inputs.len() > 1) {
                 Some(name) => out.join(name),
                 None => out.to_owned(),
             };
             folder.get_or_insert_with(|| into.clone());
-            jobs.extend(folder_outputs(input, &into, policy)?);
+            outputs.extend(folder_outputs(input, &into, options)?);
         } else {
-            let loaded = Box::new(open(input, policy)?);
+            let checkpoint = Box::new(open(input, options)?);
             let name = input.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
             let out = if into_folder { out.join(file_name_of(&name)) } else { out.to_owned() };
-            jobs.push(Output { content: OutputContent::Tensors(loaded), path: out });
+            outputs.push(Output { content: OutputContent::Tensors(checkpoint), path: out });
         }
     }
-    let mut names: Vec<&PathBuf> = jobs.iter().map(|job| &job.path).collect();
+    let mut names: Vec<&PathBuf> = outputs.iter().map(|output| &output.path).collect();
     names.sort();
     if let Some([twice, _]) = names.windows(2).find(|pair| pair.first() == pair.last()) {
-        let why = format!("{}: two inputs would be written there; convert them one by one", twice.display());
-        return Err(Error::Usage(why));
+        return Err(Error::usage(twice, UsageError::SameOutput));
     }
-    Ok(Conversion { outputs: jobs, folder })
+    Ok(Conversion { outputs, folder })
 }
 
-/// The name that readers of safetensors look for, of the result of a file: `a/pytorch_model.bin` becomes
-/// `a/model.safetensors`.
+/// The path of the result of a file, with the file name that readers of safetensors expect.
+///
+/// ```
+/// assert_eq!(loader::convert::result_name("a/pytorch_model.bin"), "a/model.safetensors");
+/// ```
 pub fn result_name(path: &str) -> String {
     match path.rsplit_once('/') {
         Some((folder, name)) => format!("{folder}/{}", sharded::safetensors_name(name)),
@@ -106,13 +108,13 @@ fn file_name_of(name: &str) -> String {
     format!("{stem}.safetensors")
 }
 
-fn folder_outputs(input: &Path, out: &Path, policy: &LoadOptions) -> Result<Vec<Output>, Error> {
+fn folder_outputs(input: &Path, out: &Path, options: &LoadOptions) -> Result<Vec<Output>, Error> {
     if input.join(distributed::METADATA_FILE).is_file() {
-        let loaded = Box::new(distributed::open(input, policy)?);
-        return Ok(vec![Output { content: OutputContent::Tensors(loaded), path: out.join("model.safetensors") }]);
+        let checkpoint = Box::new(distributed::open(input, options)?);
+        return Ok(vec![Output { content: OutputContent::Tensors(checkpoint), path: out.join("model.safetensors") }]);
     }
     if let Some(index) = sharded::find_index(input).map_err(Error::io(input))? {
-        let shards = sharded::open_shards(&index, policy)?;
+        let shards = sharded::open_shards(&index, options)?;
         let name = index.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let name = name.strip_suffix(".index.json").unwrap_or(&name);
         let text = Output {
@@ -127,104 +129,102 @@ fn folder_outputs(input: &Path, out: &Path, policy: &LoadOptions) -> Result<Vec<
     }
     let single = input.join("pytorch_model.bin");
     if single.is_file() {
-        let content = OutputContent::Tensors(Box::new(open(&single, policy)?));
+        let content = OutputContent::Tensors(Box::new(open(&single, options)?));
         return Ok(vec![Output { content, path: out.join(sharded::safetensors_name("pytorch_model.bin")) }]);
     }
-    let why =
-        "neither a distributed checkpoint (.metadata) nor a sharded one (an index beside its shards); name its files";
-    Err(Error::Usage(format!("{}: {why}", input.display())))
+    Err(Error::usage(input, UsageError::NotACheckpoint))
 }
 
 impl Conversion {
-    /// The names that are taken already.
+    /// The results whose paths exist already.
     pub fn existing_files(&self) -> impl Iterator<Item = &Path> {
-        self.outputs.iter().map(|job| job.path.as_path()).filter(|out| out.symlink_metadata().is_ok())
+        self.outputs.iter().map(|output| output.path.as_path()).filter(|path| path.symlink_metadata().is_ok())
     }
 
-    /// The files that the tensors come from, as they were opened.
+    /// The paths of the files that hold the tensors.
     pub fn sources(&self) -> impl Iterator<Item = &str> {
-        self.checkpoints().flat_map(|loaded| loaded.reports().map(|report| report.path.as_str()))
+        self.checkpoints().flat_map(|checkpoint| checkpoint.reports().map(|report| report.path.as_str()))
     }
 
-    /// How many tensors there are in all results.
+    /// The number of tensors of all results.
     pub fn tensor_count(&self) -> usize {
-        self.checkpoints().map(|loaded| loaded.plan().tensors.len()).sum()
+        self.checkpoints().map(|checkpoint| checkpoint.plan().tensors.len()).sum()
     }
 
     fn checkpoints(&self) -> impl Iterator<Item = &Checkpoint> {
-        self.outputs.iter().filter_map(|job| match &job.content {
-            OutputContent::Tensors(loaded) => Some(loaded.as_ref()),
+        self.outputs.iter().filter_map(|output| match &output.content {
+            OutputContent::Tensors(checkpoint) => Some(checkpoint.as_ref()),
             OutputContent::Text(_) => None,
         })
     }
 
-    /// Bytes of all tensors of all results.
+    /// Bytes of all tensors and indexes, without headers.
     pub fn len(&self) -> u64 {
-        let loaded = self.outputs.iter().map(|job| match &job.content {
-            OutputContent::Tensors(loaded) => loaded.plan().len,
+        let lengths = self.outputs.iter().map(|output| match &output.content {
+            OutputContent::Tensors(checkpoint) => checkpoint.plan().len,
             OutputContent::Text(text) => text.len() as u64,
         });
-        loaded.sum()
+        lengths.sum()
     }
 
-    /// Whether there is nothing to write.
+    /// Whether there are no results.
     pub fn is_empty(&self) -> bool {
         self.outputs.is_empty()
     }
 
-    /// Writes all results. They get their names when all of them are whole.
+    /// Writes all results. They get their names when all of them are complete.
     ///
     /// # Errors
-    /// When a name is taken, reading or writing fails, or a result is not what was planned. Nothing is left behind then.
+    /// When a result exists already, reading or writing fails, or verification fails. No file is left behind then.
     pub fn write(&self, options: &ConvertOptions<'_>) -> Result<Vec<WrittenFile>, Error> {
-        if let Some(taken) = self.existing_files().next().filter(|_| !options.force) {
-            return Err(Error::Usage(format!("{} is already there; --force replaces it", taken.display())));
+        if let Some(existing) = self.existing_files().next().filter(|_| !options.force) {
+            return Err(Error::usage(existing, UsageError::OutputExists));
         }
-        let folder = self.create_folders()?;
-        let mut whole = Vec::new();
-        for job in &self.outputs {
-            whole.push(match &job.content {
-                OutputContent::Tensors(loaded) => {
-                    let written = loaded.write(&job.path, &options.write)?;
+        let folders = self.create_folders()?;
+        let mut pending = Vec::new();
+        for Output { content, path } in &self.outputs {
+            pending.push(match content {
+                OutputContent::Tensors(checkpoint) => {
+                    let file = checkpoint.write(path, &options.write)?;
                     if options.verify {
-                        loaded.verify(&written, &job.path, &options.write)?;
+                        checkpoint.verify(&file, path, &options.write)?;
                     }
-                    written
+                    file
                 }
-                OutputContent::Text(text) => write_text(&job.path, text)?,
+                OutputContent::Text(text) => write_text(path, text)?,
             });
         }
-        let mut done = Vec::new();
-        let mut named = PersistedFiles { paths: Vec::new(), keep: false };
-        for (job, written) in self.outputs.iter().zip(whole) {
-            let (len, sha256, source_sha256) = (written.len, written.sha256.clone(), written.source_sha256.clone());
-            let new = job.path.symlink_metadata().is_err();
-            written.persist(&job.path, options.force)?;
-            if new {
-                named.paths.push(&job.path);
+        let mut written = Vec::new();
+        let mut persisted = PersistedFiles { paths: Vec::new(), keep: false };
+        for (Output { path, .. }, file) in self.outputs.iter().zip(pending) {
+            let (len, sha256, source_sha256) = (file.len, file.sha256.clone(), file.source_sha256.clone());
+            let is_new = path.symlink_metadata().is_err();
+            file.persist(path, options.force)?;
+            if is_new {
+                persisted.paths.push(path);
             }
-            done.push(WrittenFile { path: job.path.clone(), len, sha256, source_sha256 });
+            written.push(WrittenFile { path: path.clone(), len, sha256, source_sha256 });
         }
-        named.keep = true;
-        folder.keep();
-        Ok(done)
+        persisted.keep = true;
+        folders.keep();
+        Ok(written)
     }
 
     fn create_folders(&self) -> Result<CreatedFolders, Error> {
-        let mut made = CreatedFolders(Vec::new());
-        for job in &self.outputs {
-            let Some(parent) = job.path.parent().filter(|_| self.folder.is_some()) else { continue };
+        let mut created = CreatedFolders(Vec::new());
+        for output in &self.outputs {
+            let Some(parent) = output.path.parent().filter(|_| self.folder.is_some()) else { continue };
             let missing: Vec<&Path> = parent.ancestors().take_while(|folder| !folder.exists()).collect();
             for folder in missing.into_iter().rev().filter(|folder| !folder.as_os_str().is_empty()) {
                 std::fs::create_dir(folder).map_err(Error::io(folder))?;
-                made.0.push(folder.to_owned());
+                created.0.push(folder.to_owned());
             }
         }
-        Ok(made)
+        Ok(created)
     }
 }
 
-/// Results that have their names: gone again when a later one cannot have its own.
+/// Results that have their names. They are deleted when a later one cannot get its name.
 struct PersistedFiles<'a> {
     paths: Vec<&'a Path>,
     keep: bool,
@@ -238,7 +238,7 @@ impl Drop for PersistedFiles<'_> {
     }
 }
 
-/// Folders that were made for the results: gone again when nothing came of it.
+/// Folders that were created for the results. They are removed when the conversion fails.
 struct CreatedFolders(Vec<PathBuf>);
 
 impl CreatedFolders {
@@ -249,7 +249,7 @@ impl CreatedFolders {
 
 impl Drop for CreatedFolders {
     fn drop(&mut self) {
-        // Only an empty one goes: what others put there stays.
+        // Folders with other files in them are not removed.
         self.0.iter().rev().for_each(|folder| _ = std::fs::remove_dir(folder));
     }
 }

@@ -1,10 +1,32 @@
-//! Weights out of model files, by reading and never by unpickling.
+//! Loads tensors from model files without unpickling: torch, numpy, joblib and safetensors.
 //!
-//! The loader parses no pickle of its own: it walks the [`scanner::internal::pickle::Trace`] that the scanner judged, over the very
-//! bytes that were judged. What a callable means for tensors is known here, in a closed set: `torch` for torch's
-//! constructors, `numpy` for arrays. The story in order: [`open`] has a file cleared, `source` finds its pickle and its
-//! numbers, `walk` follows the values from the root and `names` names them, `storage` binds each tensor to its bytes,
-//! `plan` gives each its place, and [`convert`] copies.
+//! [`open`] has the scanner examine a file and plans its tensors. Only cleared files are loaded. The loader has no parser of
+//! its own: it uses the traces of pickles and the layouts of containers that the scanner judged, and reads through the same
+//! open file.
+//!
+//! ```
+//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/clean/torch/torch215/state-dict.pt");
+//! let checkpoint = loader::open(path.as_ref(), &loader::LoadOptions::default())?;
+//! for tensor in &checkpoint.plan().tensors {
+//!     // Little-endian, the last index fastest.
+//!     let bytes = checkpoint.read(tensor)?;
+//!     println!("{} {} {:?}: {} bytes", tensor.name, tensor.dtype, tensor.shape, bytes.len());
+//! }
+//! # assert!(!checkpoint.plan().tensors.is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | to | use |
+//! |---|---|
+//! | read tensors of a file | [`open`], [`open_file`], [`Checkpoint::read`] |
+//! | read tensors without a copy | [`Checkpoint::map`] |
+//! | have tensors of candle | `candle::load` (feature `candle`) |
+//! | convert files and folders to safetensors | [`convert::plan`], [`convert::Conversion::write`], [`report::ConvertReport`] |
+//! | list tensors without clearance | [`list()`] |
+//! | find out why nothing was loaded | [`Error`], [`reason`] |
+//!
+//! Folders of the source, from the bottom up: `bytes` (types, records, views, readers), `values` (the walk over a pickle),
+//! `plan` (which tensors, with which bytes, at which offsets), `output` (write, verify, share, map), `checkpoint` (folders).
 #![deny(unsafe_code)]
 
 mod bounds;
@@ -22,11 +44,25 @@ pub mod report;
 mod values;
 
 pub use bytes::dtype::Dtype;
-pub use error::Error;
+pub use error::{Error, IndexError, MetadataError, UsageError, VerifyError};
 pub use list::{Listing, list};
-pub use open::{Checkpoint, LoadOptions, open, open_file};
+pub use open::{Checkpoint, LoadOptions, open, open_file, with_loader_limits};
 pub use output::map::MappedFile;
 pub use output::write::{PendingFile, Progress, WriteOptions};
 pub use plan::draft::{LeftOut, Refused};
 pub use plan::tensor_plan::{PlanOptions, PlannedTensor, TensorPlan};
 pub use values::names::SINGLE_TENSOR_NAME;
+
+/// Why a tensor, or all tensors of a file, cannot be converted: [`Reason`](reason::Reason) and the enums that it holds.
+pub mod reason {
+    pub use crate::bytes::chunks::ChunkError;
+    pub use crate::bytes::latin1_text::TextError;
+    pub use crate::bytes::strided::ViewError;
+    pub use crate::bytes::transform::NegationError;
+    pub use crate::bytes::zip_record::RecordError;
+    pub use crate::plan::file_error::{FileError, HeaderError, PartError};
+    pub use crate::plan::reason::Reason;
+    pub use crate::plan::storage_error::{LiteralError, StorageError};
+    pub use crate::values::incomplete::IncompleteReason;
+    pub use crate::values::tensor::InvalidTensor;
+}

@@ -1,9 +1,8 @@
-//! The tensors of a file by name, type and shape: a listing, which needs no clearance and proves nothing.
+//! Lists the tensors of a file by name, type and shape, without clearance. A listing says nothing about safety.
 //!
-//! The scan keeps little of each pickle, so that its memory stays small whatever the input; to name every tensor the file
-//! is examined once more with room for its values. Files whose header names the tensors need no pickle.
+//! The limits of a scan keep few values of each pickle. So the file is examined once more with higher limits.
 
-use crate::open::LoadOptions;
+use crate::open::with_loader_limits;
 use crate::values::walk::walk;
 use scanner::Limits;
 use scanner::directory::open_named;
@@ -16,23 +15,33 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The tensors of a file.
+/// Names, types and shapes of the tensors of a file.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// In the order in which the pickle names them.
+    /// The tensors in the order of the pickle or header.
     pub tensors: Vec<Tensor>,
-    /// Whether these are all: nothing was forgotten on the way, and no bound was hit.
+    /// Whether these are all tensors: no limit was reached.
     pub complete: bool,
 }
 
-/// The tensors of a file: of its header, or of the pickle that counts. None where it holds none, or is of no format that
-/// holds any.
+/// Lists the tensors of a file: those of its header, or of the pickle that its library loads. The listing is empty for other
+/// formats.
 ///
 /// # Errors
 /// When the file cannot be read.
+///
+/// ```
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/clean/torch/torch215/state-dict.pt");
+/// let listing = loader::list(path.as_ref(), &scanner::Limits::default())?;
+/// for tensor in &listing.tensors {
+///     println!("{} {} {:?}", tensor.name, tensor.dtype, tensor.shape);
+/// }
+/// # assert!(listing.complete && !listing.tensors.is_empty());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn list(path: &Path, limits: &Limits) -> io::Result<Listing> {
     let (file, name) = open_named(path)?;
-    let limits = LoadOptions { limits: limits.clone(), ..LoadOptions::default() }.roomy();
+    let limits = with_loader_limits(limits);
     let keep = Retain { events: false, layout: true };
     let examined = examine(Arc::new(file), &name, &ScanBudget::start(Arc::new(limits)), keep).artifacts;
     let Some(root) = examined.first() else { return Ok(Listing::default()) };
@@ -45,7 +54,7 @@ pub fn list(path: &Path, limits: &Limits) -> io::Result<Listing> {
             member.and_then(|examined| examined.pickles.first())
         }
         (Some("torch-zip"), _) => None,
-        // Magic number, protocol, system; then the object.
+        // The first three pickles are magic number, protocol version and system information.
         (Some("torch-legacy"), _) => root.pickles.get(3),
         (Some("pickle"), _) => root.pickles.first(),
         _ => {
@@ -59,9 +68,9 @@ pub fn list(path: &Path, limits: &Limits) -> io::Result<Listing> {
     Ok(pickle.map_or_else(Listing::default, |stream| list_trace(&stream.trace)))
 }
 
-/// The tensors that the value of a pickle holds, in the order in which it names them.
+/// Lists the tensors of the value of a pickle.
 pub fn list_trace(trace: &Trace) -> Listing {
-    // Without a root that is asked for, there is always one.
+    // Naming fails only for a root that does not exist, and none is given.
     let mut tensors = Vec::new();
     let names = walk(trace, true).name_tensors(None, |named| {
         if let (Some(shape), None, false) = (named.tensor.safetensors_shape(), named.excluded, named.auxiliary) {

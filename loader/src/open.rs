@@ -1,9 +1,10 @@
-//! The one door: a path and what is allowed go in, tensors of a file that was cleared come out.
+//! Opens a file: the scanner clears it, then its tensors are planned. All other entry points build on [`open`].
 
 use crate::bounds::{MIN_LIMIT_EVENTS, MIN_LIMIT_HEAP_BYTES, MIN_LIMIT_ITEMS};
 use crate::error::Error;
 use crate::plan::contents::Contents;
 use crate::plan::draft::{Drafts, LeftOut, Refused, TensorSelection};
+use crate::plan::reason::Reason;
 use crate::plan::tensor_plan::{PlanOptions, PlannedTensor, TensorPlan};
 use scanner::Limits;
 use scanner::clearance::{Clearance, Examined, clear, clear_opened};
@@ -14,118 +15,126 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What is allowed, and what is wanted.
+/// Which files are loaded, and which tensors of them.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
-    /// Bounds on what is read; those on the values of a pickle are raised, for a state dict has many.
+    /// Limits of the scan. Those on the values of a pickle are raised as [`with_loader_limits`] does.
     pub limits: Limits,
-    /// Load what is unproven too, as far as every tensor is reached by inert constructors only. What is dangerous is never
-    /// loaded.
+    /// Also load unproven files, as long as no tensor reaches a callable that is not known to be inert. Dangerous files are
+    /// never loaded.
     pub allow_unproven: bool,
-    /// The part that is wanted, by its path of keys.
+    /// The path of keys (`model.encoder`) of the part to load; `None` for all tensors.
     pub root: Option<String>,
-    /// Have what safetensors cannot hold as other tensors.
+    /// Load tensors that safetensors does not have as several tensors from which they can be made again.
     pub lossless_parts: bool,
-    /// How the plan is made.
+    /// How the tensors are planned.
     pub plan: PlanOptions,
 }
 
-impl LoadOptions {
-    /// The bounds, with room for all values of a state dict.
-    #[must_use]
-    pub fn roomy(&self) -> Limits {
-        let mut limits = self.limits.clone();
-        limits.items = limits.items.max(MIN_LIMIT_ITEMS);
-        limits.heap_bytes = limits.heap_bytes.max(MIN_LIMIT_HEAP_BYTES);
-        limits.events = limits.events.max(MIN_LIMIT_EVENTS);
-        limits
-    }
-
-    pub(crate) fn selection(&self, proven: bool) -> TensorSelection<'_> {
-        TensorSelection { root: self.root.as_deref(), lossless_parts: self.lossless_parts, proven }
-    }
+/// These limits, with those on the values of a pickle raised to what the largest state dicts need.
+#[must_use]
+pub fn with_loader_limits(limits: &Limits) -> Limits {
+    let mut limits = limits.clone();
+    limits.items = limits.items.max(MIN_LIMIT_ITEMS);
+    limits.heap_bytes = limits.heap_bytes.max(MIN_LIMIT_HEAP_BYTES);
+    limits.events = limits.events.max(MIN_LIMIT_EVENTS);
+    limits
 }
 
-/// A file that was cleared, still open, with a plan of its tensors.
+/// A file or folder that was cleared and is still open, with a plan of its tensors. Bytes of tensors are read on request.
 pub struct Checkpoint {
     pub(crate) path: PathBuf,
     pub(crate) examined: Vec<Examined>,
     pub(crate) plan: TensorPlan,
-    /// The part of the value that was taken, where it is not all of it.
+    /// The path of the loaded part; `None` for all of the file.
     pub root: Option<String>,
-    /// What is not among the tensors.
+    /// Values and tensors that are not in the plan.
     pub left_out: Vec<LeftOut>,
-    /// Things left out that have no line of their own.
+    /// Number of values that are not in the plan beyond those in `left_out`.
     pub left_out_more: u64,
-    /// Whether the file holds a dict from names to tensors and nothing else: then these tensors by name are what it holds.
+    /// Whether the file holds a dict from names to tensors and nothing else, so that the tensors are all of its contents.
     pub flat: bool,
 }
 
-/// Opens a file once, has it cleared, and plans its tensors. No number is read yet.
+/// Opens a file once, has the scanner clear it, and plans its tensors. Bytes of tensors are not read yet.
 ///
 /// # Errors
-/// When it is not cleared, cannot be read, or holds a tensor that cannot be had.
-pub fn open(path: &Path, policy: &LoadOptions) -> Result<Checkpoint, Error> {
-    let limits = policy.roomy();
-    let admitted = open_cleared(path, &limits, policy.allow_unproven)?;
-    plan_tensors(path, admitted, &limits, policy)
+/// When the file is not cleared, cannot be read, or holds a tensor that cannot be converted.
+pub fn open(path: &Path, options: &LoadOptions) -> Result<Checkpoint, Error> {
+    let limits = with_loader_limits(&options.limits);
+    let admitted = open_cleared(path, &limits, options.allow_unproven)?;
+    plan_tensors(path, admitted, &limits, options)
 }
 
-/// As [`open`], of a file that is open already; `path` is what it is called.
+/// As [`open`], for an open file. `path` is its name in reports.
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_file(file: File, path: &Path, policy: &LoadOptions) -> Result<Checkpoint, Error> {
-    let limits = policy.roomy();
+pub fn open_file(file: File, path: &Path, options: &LoadOptions) -> Result<Checkpoint, Error> {
+    let limits = with_loader_limits(&options.limits);
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let standing = FileSource::new(file, Arc::default()).and_then(|file| clear_opened(file, &name, path, &limits));
-    let admitted = require_clearance(standing.map_err(Error::io(path))?, policy.allow_unproven)?;
-    plan_tensors(path, admitted, &limits, policy)
+    let clearance = FileSource::new(file, Arc::default()).and_then(|file| clear_opened(file, &name, path, &limits));
+    let admitted = require_clearance(clearance.map_err(Error::io(path))?, options.allow_unproven)?;
+    plan_tensors(path, admitted, &limits, options)
 }
 
 fn plan_tensors(
     path: &Path,
-    (mut examined, proven): (Examined, bool),
+    Admitted { mut examined, proven }: Admitted,
     limits: &Limits,
-    policy: &LoadOptions,
+    options: &LoadOptions,
 ) -> Result<Checkpoint, Error> {
     let contents = Contents::new(&examined, limits);
-    let drafts = contents.drafts(path, &policy.selection(proven));
+    let selection = TensorSelection { root: options.root.as_deref(), lossless_parts: options.lossless_parts, proven };
+    let drafts = contents.drafts(path, &selection);
     let len = contents.len();
     examined.forget();
-    Checkpoint::new(path, vec![examined], drafts, len, policy)
+    Checkpoint::new(path, vec![examined], drafts, len, options)
 }
 
-/// Lets in what was cleared, and what is unproven where that is allowed. Also says whether it was cleared.
-pub(crate) fn open_cleared(path: &Path, limits: &Limits, allow_unproven: bool) -> Result<(Examined, bool), Error> {
+/// An examined file that may be loaded.
+pub(crate) struct Admitted {
+    pub(crate) examined: Examined,
+    /// Whether the scan proved that all its callables are inert.
+    pub(crate) proven: bool,
+}
+
+/// Opens and scans a file.
+///
+/// # Errors
+/// When it cannot be read, is dangerous, or is unproven and `allow_unproven` is not set.
+pub(crate) fn open_cleared(path: &Path, limits: &Limits, allow_unproven: bool) -> Result<Admitted, Error> {
     require_clearance(clear(path, limits).map_err(Error::io(path))?, allow_unproven)
 }
 
-fn require_clearance(standing: Clearance, allow_unproven: bool) -> Result<(Examined, bool), Error> {
-    match standing {
-        Clearance::Cleared(cleared) => Ok((cleared.into_inner(), true)),
-        Clearance::Unproven(unproven) if allow_unproven => Ok((unproven.into_inner(), false)),
+fn require_clearance(clearance: Clearance, allow_unproven: bool) -> Result<Admitted, Error> {
+    match clearance {
+        Clearance::Cleared(cleared) => Ok(Admitted { examined: cleared.into_inner(), proven: true }),
+        Clearance::Unproven(unproven) if allow_unproven => {
+            Ok(Admitted { examined: unproven.into_inner(), proven: false })
+        }
         Clearance::Unproven(unproven) => Err(Error::NotCleared(Box::new(unproven.report().clone()))),
         Clearance::Refused(report) => Err(Error::NotCleared(report)),
     }
 }
 
 impl Checkpoint {
+    /// Plans the drafts of the files in `examined`, whose length in bytes is `len`.
     pub(crate) fn new(
         path: &Path,
         examined: Vec<Examined>,
         mut drafts: Drafts,
         len: u64,
-        policy: &LoadOptions,
+        options: &LoadOptions,
     ) -> Result<Self, Error> {
         let mut refused = std::mem::take(&mut drafts.refused);
-        // Of an empty dict an empty file is made; what merely holds none is more likely the wrong file.
+        // An empty dict gives an empty result. A file with other values and no tensor is more likely the wrong file.
         if drafts.tensors.is_empty() && drafts.parts.is_empty() && !drafts.flat && refused.is_empty() {
-            let why = "it holds no tensors".to_owned();
-            refused.push(Refused { name: String::new(), why });
+            refused.push(Refused { name: String::new(), why: Reason::NoTensors });
         }
         if !refused.is_empty() {
-            return Err(if drafts.unknown_callable {
+            let unknown_callable = drafts.unknown_callable;
+            return Err(if unknown_callable {
                 Error::UnknownCallable(refused)
             } else {
                 Error::NotConvertible(refused)
@@ -133,39 +142,39 @@ impl Checkpoint {
         }
         let (root, left_out) = (drafts.root.take(), std::mem::take(&mut drafts.left_out));
         let (left_out_more, flat) = (drafts.left_out_more, drafts.flat && left_out.is_empty() && root.is_none());
-        let plan = TensorPlan::new(drafts, len, &policy.limits, &policy.plan).map_err(Error::NotConvertible)?;
+        let plan = TensorPlan::new(drafts, len, &options.limits, &options.plan).map_err(Error::NotConvertible)?;
         Ok(Self { path: path.to_owned(), examined, plan, root, left_out, left_out_more, flat })
     }
 
-    /// The file.
+    /// The path that was opened.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the scanner says of each file that the tensors are in.
+    /// The report of the scanner for each file that holds tensors.
     pub fn reports(&self) -> impl Iterator<Item = &ArtifactReport> {
         self.examined.iter().map(Examined::report)
     }
 
-    /// Whether all files are still those that were cleared, as far as their lengths and times tell.
+    /// Whether length and times of all files are still those of the scan.
     ///
     /// # Errors
-    /// When the operating system does not say.
+    /// When the operating system does not give them.
     pub fn unchanged(&self) -> io::Result<bool> {
         self.examined.iter().try_fold(true, |all, examined| Ok(all && examined.unchanged()?))
     }
 
-    /// All tensors, each with its place in a safetensors file of them.
+    /// All tensors, each with its offset in a safetensors file of them.
     pub fn plan(&self) -> &TensorPlan {
         &self.plan
     }
 
-    /// A tensor by its name, or by that of one that is tied to it.
+    /// A tensor by its name or an alias.
     pub fn get(&self, name: &str) -> Option<&PlannedTensor> {
         self.plan.get(name)
     }
 
-    /// Reads the numbers of a tensor: little-endian, the last index fastest.
+    /// Reads the elements of a tensor: little-endian, the last index fastest.
     ///
     /// # Errors
     /// When reading fails, the file got shorter, or there is not enough memory.
@@ -178,19 +187,19 @@ impl Checkpoint {
         Ok(bytes)
     }
 
-    /// As [`Self::read`], into bytes that are there.
+    /// As [`Self::read`], into `bytes`.
     ///
     /// # Errors
-    /// As [`Self::read`], and when `bytes` is not as long as the tensor.
+    /// As [`Self::read`], and when `bytes` has another length than the tensor.
     pub fn read_into(&self, tensor: &PlannedTensor, bytes: &mut [u8]) -> io::Result<()> {
         if bytes.len() as u64 != tensor.len() {
-            let why = format!("{} bytes for a tensor of {}", bytes.len(), tensor.len());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+            let message = format!("{} bytes for a tensor of {}", bytes.len(), tensor.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let mut flow = tensor.source.reader();
+        let mut reader = tensor.source.reader();
         let mut done = 0;
         while done < bytes.len() {
-            match flow.fill(bytes.get_mut(done..).unwrap_or_default())? {
+            match reader.fill(bytes.get_mut(done..).unwrap_or_default())? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 count => done += count,
             }

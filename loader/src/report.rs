@@ -1,4 +1,4 @@
-//! What a conversion did, as plain data: each tensor with where it came from, and what was left out.
+//! The report of a conversion, as plain data for JSON: each tensor with its source, and all values that were left out.
 
 use crate::convert::{Conversion, OutputContent, WrittenFile};
 use crate::error::Error;
@@ -12,48 +12,48 @@ use serde::Serialize;
 /// Name and version of the layout.
 const SCHEMA: &str = "modelscan.convert/1";
 
-/// What a conversion did.
+/// The report of a conversion.
 #[derive(Debug, Clone, Serialize)]
 pub struct ConvertReport {
     /// Name and version of this layout.
     pub schema: &'static str,
-    /// Who wrote it.
+    /// Name and version of the program that wrote it.
     pub tool: Tool,
-    /// `written`, `planned` (a dry run), `refused` (because of what a file would do), `failed`.
+    /// `written`, `planned` (a dry run), `refused` (because of what a file does when it is checkpoint) or `failed`.
     pub outcome: &'static str,
-    /// Why, where nothing was written.
+    /// The message of the error, for `refused` and `failed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The files that were read.
     pub sources: Vec<SourceReport>,
-    /// The files that were written, or will be.
+    /// The files that were or would be written.
     pub results: Vec<ResultReport>,
     /// All tensors, in the order of the results.
     pub tensors: Vec<TensorReport>,
-    /// Names that stand for a tensor of another name.
+    /// Tied tensors that are written once.
     pub aliases: Vec<Alias>,
-    /// What is in no result, and why.
+    /// Values and tensors that are in no result.
     pub left_out: Vec<LeftOut>,
-    /// Things left out that have no line of their own.
+    /// Number of further values that are in no result.
     pub left_out_more: u64,
     /// Tensors that could not be converted.
     pub refused: Vec<Refused>,
-    /// What the scanner found, where that is why.
+    /// Findings of the scan, for `refused`.
     pub findings: Vec<Finding>,
 }
 
 /// A file that was read.
 #[derive(Debug, Clone, Serialize)]
 pub struct SourceReport {
-    /// Its path.
+    /// Path.
     pub path: String,
-    /// Its format.
+    /// Format id.
     pub format: &'static str,
-    /// Its bytes.
+    /// Length in bytes.
     pub size: u64,
-    /// What the scanner says of it.
+    /// Verdict of the scan.
     pub verdict: Verdict,
-    /// Its SHA-256, if asked for.
+    /// SHA-256, where it was computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
@@ -61,14 +61,14 @@ pub struct SourceReport {
 /// A file that was written.
 #[derive(Debug, Clone, Serialize)]
 pub struct ResultReport {
-    /// Its path.
+    /// Path.
     pub path: String,
-    /// Its bytes; 0 before it is written.
+    /// Length in bytes; 0 before it is written.
     pub size: u64,
-    /// The part of the source that it holds, where that is not all.
+    /// Path of keys of the part that it holds; absent for all of the source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root: Option<String>,
-    /// Its SHA-256, if asked for.
+    /// SHA-256, where it was computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
@@ -76,29 +76,29 @@ pub struct ResultReport {
 /// A tensor.
 #[derive(Debug, Clone, Serialize)]
 pub struct TensorReport {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Its type in the result.
+    /// Element type in the result, by its safetensors name.
     pub dtype: &'static str,
-    /// Its shape.
+    /// Length of each dimension.
     pub shape: Vec<u64>,
-    /// Its bytes.
+    /// Length in bytes.
     pub bytes: u64,
-    /// Where it came from: the path inside the source, absent for the source itself.
+    /// Path of the member of the source that holds it; absent for the source itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub member: Option<String>,
-    /// Where its first element stands in that member.
+    /// Offset in bytes of the first element in that member.
     pub offset: u64,
-    /// The result that holds it.
+    /// Path of the result that holds it.
     pub result: String,
 }
 
-/// A name that stands for a tensor of another name.
+/// A tied tensor: a further name of a tensor.
 #[derive(Debug, Clone, Serialize)]
 pub struct Alias {
-    /// The name.
+    /// The further name.
     pub name: String,
-    /// The tensor that is written.
+    /// The name of the tensor that is written.
     pub tensor: String,
 }
 
@@ -120,37 +120,37 @@ impl ConvertReport {
         }
     }
 
-    /// Of results that were planned, and of those that were written.
-    pub fn from_conversion(jobs: &Conversion, done: &[WrittenFile]) -> Self {
-        let mut report = Self::empty(if done.is_empty() { "planned" } else { "written" });
-        for (index, job) in jobs.outputs.iter().enumerate() {
-            let done = done.get(index);
-            let path = job.path.to_string_lossy().into_owned();
+    /// The report of a conversion. `written` holds the files that were written, none for a dry run.
+    pub fn from_conversion(conversion: &Conversion, written: &[WrittenFile]) -> Self {
+        let mut report = Self::empty(if written.is_empty() { "planned" } else { "written" });
+        for (index, output) in conversion.outputs.iter().enumerate() {
+            let written = written.get(index);
+            let path = output.path.to_string_lossy().into_owned();
             let mut result = ResultReport { path: path.clone(), size: 0, root: None, sha256: None };
-            if let Some(done) = done {
-                result.size = done.len;
-                result.sha256.clone_from(&done.sha256);
+            if let Some(written) = written {
+                result.size = written.len;
+                result.sha256.clone_from(&written.sha256);
             }
-            if let OutputContent::Tensors(loaded) = &job.content {
-                result.root.clone_from(&loaded.root);
-                let hashes = done.and_then(|done| done.source_sha256.as_deref()).unwrap_or_default();
-                for (index, source) in loaded.reports().enumerate() {
+            if let OutputContent::Tensors(checkpoint) = &output.content {
+                result.root.clone_from(&checkpoint.root);
+                let hashes = written.and_then(|written| written.source_sha256.as_deref()).unwrap_or_default();
+                for (index, source) in checkpoint.reports().enumerate() {
                     report.sources.push(source_report(source, hashes.get(index).cloned()));
                 }
-                report.tensors.extend(loaded.plan().tensors.iter().map(|tensor| tensor_report(tensor, &path)));
-                let aliases = loaded.plan().aliases.iter();
+                report.tensors.extend(checkpoint.plan().tensors.iter().map(|tensor| tensor_report(tensor, &path)));
+                let aliases = checkpoint.plan().aliases.iter();
                 report
                     .aliases
                     .extend(aliases.map(|(name, tensor)| Alias { name: name.clone(), tensor: tensor.clone() }));
-                report.left_out.extend(loaded.left_out.iter().cloned());
-                report.left_out_more += loaded.left_out_more;
+                report.left_out.extend(checkpoint.left_out.iter().cloned());
+                report.left_out_more += checkpoint.left_out_more;
             }
             report.results.push(result);
         }
         report
     }
 
-    /// Of what went wrong.
+    /// The report of a conversion that failed.
     pub fn from_error(error: &Error) -> Self {
         let mut report = Self::empty(if error.is_refusal() { "refused" } else { "failed" });
         report.error = Some(error.to_string());

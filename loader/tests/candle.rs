@@ -1,4 +1,4 @@
-//! A server built on candle gets its tensors by one call; what it computes is what torch computes.
+//! Tensors of candle: a model computes the same as in torch.
 #![cfg(feature = "candle")]
 #![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
@@ -14,9 +14,9 @@ fn file(name: &str) -> PathBuf {
 }
 
 #[test]
-fn a_model_computes_what_it_computes_in_torch() {
+fn a_model_computes_the_same_as_in_torch() {
     let found = run_model::run(&file("state-dict.pt"), &[1.0, 2.0, 3.0, 4.0]).unwrap();
-    // By torch 2.15, from the same file.
+    // torch 2.15 computes this from the same file.
     let expected = [0.595_684_6_f32, -0.705_602_8];
     assert_eq!(found.len(), 2);
     for (found, expected) in found.iter().zip(expected) {
@@ -36,7 +36,7 @@ fn tied_tensors_have_both_names_and_views_are_gathered() {
 }
 
 #[test]
-fn types_are_those_of_candle_or_an_error_that_names_the_tensor() {
+fn types_that_candle_does_not_have_are_an_error_with_the_name() {
     let error = loader::candle::load(&file("uint64.pt"), &LoadOptions::default(), &Device::Cpu).unwrap_err();
     assert_eq!(error.to_string(), "t: candle has no U64");
     let eight = loader::candle::load(&file("float8_e4m3fn.pt"), &LoadOptions::default(), &Device::Cpu).unwrap();

@@ -1,5 +1,5 @@
-//! What the loader reads from files of real libraries, held against what these libraries read themselves: names, types,
-//! shapes and bytes as `fixtures/clean/tensors.tsv` has them. The table is written by `fixtures/make/expect_tensors.py`.
+//! Compares what the loader reads from real files with what their libraries read: names, types, shapes and bytes.
+//! `fixtures/make/expect_tensors.py` writes the table `fixtures/clean/tensors.tsv`.
 #![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
 use loader::convert::{OutputContent, plan};
@@ -20,7 +20,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/clean")
 }
 
-/// The rows of each file, by name; a name may stand there twice.
+/// The rows of each file by name. A name may have several rows.
 fn expected() -> BTreeMap<String, BTreeMap<String, Vec<Row>>> {
     let text = std::fs::read_to_string(folder().join("tensors.tsv")).unwrap();
     let mut files: BTreeMap<String, BTreeMap<String, Vec<Row>>> = BTreeMap::new();
@@ -63,7 +63,7 @@ fn found(path: &Path, policy: &LoadOptions) -> Result<BTreeMap<String, Row>, loa
     Ok(rows)
 }
 
-/// The name and type under which the bytes of a row stand with `--lossless-parts`, if they stand there as they are.
+/// The name and type of a row with `--lossless-parts`, for rows whose bytes do not change.
 fn stand_in(name: &str, row: &Row) -> (String, String) {
     let (word, dtype) = match row.dtype.as_str() {
         "complex128" => ("real_imag", "F64"),
@@ -80,8 +80,8 @@ fn stand_in(name: &str, row: &Row) -> (String, String) {
     (format!("{name}.{word}"), dtype.to_owned())
 }
 
-/// Of short tensors of halves, torch's negative of a signalling NaN is a quiet one, of long ones it is not. Ours flips the
-/// sign and nothing else.
+/// torch makes a signalling NaN quiet when it negates short tensors of halves, but not long ones. The loader flips the sign
+/// bit only.
 fn exact(file: &str, name: &str, row: &Row) -> Row {
     let mut row = row.clone();
     if file.contains("views/negated") && name == "half" {
@@ -91,7 +91,7 @@ fn exact(file: &str, name: &str, row: &Row) -> Row {
 }
 
 #[test]
-fn every_real_file_gives_the_bytes_that_its_own_library_reads() {
+fn real_files_give_the_bytes_that_their_library_reads() {
     let plan = PlanOptions { expand_tied: true, ..PlanOptions::default() };
     let policy = LoadOptions { lossless_parts: true, allow_unproven: true, plan, ..LoadOptions::default() };
     let (mut wrong, mut compared, mut refused) = (Vec::new(), 0, Vec::new());
@@ -114,7 +114,7 @@ fn every_real_file_gives_the_bytes_that_its_own_library_reads() {
                         None => wrong.push(format!("{file}: {name} is missing")),
                     }
                 }
-                // What belongs to quantized and sparse tensors has no row, nor has text.
+                // Components of quantized and sparse tensors, and text, have no rows.
                 let beside = ["scale", "zero_point", "scales", "zero_points", "axis", "size", "bytes"];
                 let more = found.keys().filter(|name| !beside.iter().any(|word| name.ends_with(word)));
                 wrong.extend(more.map(|name| format!("{file}: {name} is in no row")));
@@ -127,12 +127,12 @@ fn every_real_file_gives_the_bytes_that_its_own_library_reads() {
 }
 
 #[test]
-fn shapes_are_those_of_the_library() {
+fn real_files_give_the_shapes_that_their_library_reads() {
     let policy =
         LoadOptions { plan: PlanOptions { expand_tied: true, ..PlanOptions::default() }, ..LoadOptions::default() };
     let (mut wrong, mut compared) = (Vec::new(), 0);
     for (file, rows) in expected() {
-        // Only what is clean and can be held as it is.
+        // Clean files of which safetensors has all types.
         let Ok(found) = found(&folder().join(&file), &policy) else { continue };
         for (name, row) in &rows {
             compared += 1;
@@ -157,7 +157,7 @@ fn tied_tensors_are_written_once() {
 }
 
 #[test]
-fn what_safetensors_cannot_hold_is_refused_by_name() {
+fn types_that_safetensors_does_not_have_are_refused_by_name() {
     let files = [
         ("complex.pt", "c128: complex128"),
         ("sparse.pt", "t: sparse_coo"),
@@ -174,11 +174,11 @@ fn what_safetensors_cannot_hold_is_refused_by_name() {
 }
 
 #[test]
-fn what_is_mapped_is_what_is_read() {
+fn mapped_and_read_bytes_are_equal() {
     for file in ["torch/torch215/state-dict.pt", "torch/torch215/views.pt", "torch/torch215/layout/deflated.pt"] {
         let path = folder().join(file);
         let loaded = loader::open(&path, &LoadOptions::default()).unwrap();
-        // SAFETY: nobody writes to the fixtures while tests run.
+        // SAFETY: no test writes to the fixtures.
         let mapped = unsafe { loaded.map() }.unwrap();
         let mut borrowed = 0;
         for tensor in &loaded.plan().tensors {

@@ -1,4 +1,4 @@
-//! Pickles that no library writes: cycles, values shared without end, and shapes that are none.
+//! Listings of pickles that no library writes: cycles, exponential sharing, invalid shapes.
 
 use scanner::Limits;
 use scanner::internal::io::artifact::ScanBudget;
@@ -28,7 +28,7 @@ fn names(assembly: &str) -> (Vec<String>, bool) {
 }
 
 #[test]
-fn a_dict_that_holds_itself_ends() {
+fn a_dict_that_contains_itself_is_visited_once() {
     let tensor = tensor("BININT1 4\nTUPLE1");
     let text = format!(
         "PROTO 2\nEMPTY_DICT\nBINPUT 0\nBINUNICODE 'w'\n{tensor}SETITEM\nBINUNICODE 'self'\nBINGET 0\nSETITEM\nSTOP"
@@ -37,7 +37,7 @@ fn a_dict_that_holds_itself_ends() {
 }
 
 #[test]
-fn lists_shared_without_end_are_given_up() {
+fn exponentially_shared_lists_stop_at_the_limit() {
     let mut text = format!("PROTO 2\n{}BINPUT 0\n", tensor("BININT1 4\nTUPLE1"));
     for level in 0..60 {
         text += &format!("BINGET {level}\nBINGET {level}\nTUPLE2\nBINPUT {}\n", level + 1);
@@ -49,7 +49,7 @@ fn lists_shared_without_end_are_given_up() {
 }
 
 #[test]
-fn only_what_stands_under_one_state_dict_is_named_relative_to_it() {
+fn names_are_relative_to_a_state_dict_that_holds_all_tensors() {
     let tensor = tensor("BININT1 4\nTUPLE1");
     let inner = format!("BINUNICODE 'state_dict'\nEMPTY_DICT\nBINUNICODE 'w'\n{tensor}SETITEM\nSETITEM\n");
     assert_eq!(names(&format!("PROTO 2\nEMPTY_DICT\n{inner}STOP")).0, ["w"]);
@@ -58,24 +58,24 @@ fn only_what_stands_under_one_state_dict_is_named_relative_to_it() {
 }
 
 #[test]
-fn a_shape_that_is_none_is_no_tensor() {
+fn a_call_with_an_invalid_shape_is_not_a_tensor() {
     assert_eq!(names(&format!("PROTO 2\n{}STOP", tensor("BININT -1\nTUPLE1"))).0, Vec::<String>::new());
     assert_eq!(names(&format!("PROTO 2\n{}STOP", tensor("NONE"))).0, Vec::<String>::new());
     assert_eq!(names(&format!("PROTO 2\n{}STOP", tensor("EMPTY_TUPLE"))).0, [""]);
 }
 
 #[test]
-fn what_is_put_into_a_state_after_it_was_taken_is_not_in_the_object() {
+fn items_added_to_a_state_after_it_was_used_make_the_listing_incomplete() {
     let tensor = tensor("BININT1 4\nTUPLE1");
     let object = "GLOBAL 'torch.nn.modules.linear' 'Linear'\nEMPTY_TUPLE\nNEWOBJ\n";
     let filled = format!("EMPTY_DICT\nBINPUT 0\nBINUNICODE 'w'\n{tensor}SETITEM\n");
     let later = format!("BINGET 0\nBINUNICODE 'w'\n{tensor}SETITEM\nPOP\n");
-    // Python copies the items of a state, and has a reference to what stands in it.
+    // Python copies the items of the state into the object; later items are not copied.
     let (names, complete) = names_of_object(&format!("{object}{filled}BUILD\n{later}"));
     assert!(!complete, "{names:?}");
     let below = format!("{object}EMPTY_DICT\nBINUNICODE 'a'\n{filled}SETITEM\nBUILD\n{later}");
     assert_eq!(names_of_object(&below), (vec!["a.w".to_owned()], true));
-    // A state in two halves, and the list of pairs that an ordered dict is made of.
+    // A state of two dicts, and the list of pairs of an ordered dict.
     let halves = format!("{object}{filled}NONE\nTUPLE2\nBUILD\n{later}");
     assert!(!names_of_object(&halves).1);
     let pair = format!("EMPTY_LIST\nBINPUT 0\nBINUNICODE 'w'\nAPPEND\n{tensor}APPEND\n");
@@ -83,7 +83,7 @@ fn what_is_put_into_a_state_after_it_was_taken_is_not_in_the_object() {
     assert_eq!(names_of_object(&ordered), (vec!["w".to_owned()], true));
     assert!(!names_of_object(&format!("{ordered}BINGET 1\n{pair}APPEND\nPOP\n")).1);
     assert!(!names_of_object(&format!("{ordered}BINGET 0\nNONE\nAPPEND\nPOP\n")).1);
-    // The same list was an argument before, too deep to be looked into.
+    // The same list was an argument of another call before.
     let list = format!("EMPTY_LIST\nBINPUT 1\n{pair}APPEND\nPOP\n");
     let deep = "GLOBAL 'collections' 'OrderedDict'\nBINGET 1\nTUPLE1\nTUPLE1\nREDUCE\nPOP\n";
     let again = "GLOBAL 'collections' 'OrderedDict'\nBINGET 1\nTUPLE1\nREDUCE\n";

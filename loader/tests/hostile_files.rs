@@ -1,5 +1,5 @@
-//! Files that no library writes, in torch's three containers: what Python would make of them is converted, what cannot be
-//! told is refused by name, and nothing is left behind.
+//! Files that no library writes, in the three containers of torch. They are converted as Python would read them, or refused
+//! by name without a file left behind.
 #![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
 mod checkpoint;
@@ -16,7 +16,7 @@ fn two() -> [(&'static str, Vec<u8>); 2] {
 }
 
 #[test]
-fn of_equal_keys_the_last_value_stays_as_in_python() {
+fn the_last_value_of_equal_keys_counts_as_in_python() {
     for second in [text("w"), "SHORT_BINSTRING 'w'".to_owned(), "UNICODE 'w'".to_owned()] {
         let pairs = format!("{}\n{}\n{second}\n{}", text("w"), floats("0", 4), floats("1", 4));
         let literal = format!("EMPTY_DICT\nMARK\n{pairs}\nSETITEMS");
@@ -30,7 +30,7 @@ fn of_equal_keys_the_last_value_stays_as_in_python() {
 }
 
 #[test]
-fn one_and_true_are_one_key_under_the_first_of_its_names() {
+fn one_and_true_are_one_key() {
     let pairs = format!("BININT1 1\n{}\nNEWTRUE\n{}", floats("0", 4), floats("1", 4));
     let found = convert(&zip(&format!("EMPTY_DICT\nMARK\n{pairs}\nSETITEMS"), &two()), &usual()).unwrap();
     assert_eq!(
@@ -40,7 +40,7 @@ fn one_and_true_are_one_key_under_the_first_of_its_names() {
 }
 
 #[test]
-fn pairs_given_to_an_ordered_dict_count_before_its_items() {
+fn constructor_pairs_of_an_ordered_dict_come_before_its_items() {
     let pair = |value: &str| format!("EMPTY_LIST\nMARK\n{}\n{value}\nAPPENDS", text("w"));
     let listed = format!("EMPTY_LIST\n{}\nAPPEND", pair(&floats("0", 4)));
     let value = format!(
@@ -52,14 +52,14 @@ fn pairs_given_to_an_ordered_dict_count_before_its_items() {
 }
 
 #[test]
-fn names_that_are_the_same_once_joined_are_refused() {
+fn equal_joined_names_are_refused() {
     let inner = dict(&[("b", floats("0", 4))]);
     refused(&zip(&dict(&[("a", inner), ("a.b", floats("1", 4))]), &two()), &usual(), &["a.b: another tensor"]);
 }
 
 #[test]
-fn a_tensor_that_is_changed_after_it_was_made_is_refused() {
-    // `Tensor.__setstate__` takes another storage, and no import tells of it.
+fn a_tensor_that_is_modified_after_its_construction_is_refused() {
+    // `Tensor.__setstate__` replaces the storage. It is called without an import.
     let state = format!("MARK\n{}\nBININT1 0\n{}\n{}\nTUPLE", floats_storage("1"), tuple(&[4]), tuple(&[1]));
     let built = dict(&[("w", format!("{}\n{state}\nBUILD", floats("0", 4)))]);
     refused(&zip(&built, &two()), &usual(), &["changed after it was made"]);
@@ -88,7 +88,7 @@ fn an_empty_key_is_a_name() {
 }
 
 #[test]
-fn what_is_given_to_constructors_is_not_lost() {
+fn tensors_in_constructor_arguments_are_found() {
     let inner = dict(&[("w", floats("1", 4))]);
     let beside = |value: String| zip(&dict(&[("a", floats("0", 4)), ("b", value)]), &two());
     let linear = "GLOBAL 'torch.nn.modules.linear' 'Linear'";
@@ -108,11 +108,11 @@ fn what_is_given_to_constructors_is_not_lost() {
 }
 
 #[test]
-fn storages_and_keys_are_left_out_with_a_word() {
+fn storages_and_keys_are_reported_as_left_out() {
     let value = dict(&[("a", floats("0", 4)), ("s", floats_storage("1"))]);
     let left = left_out(&zip(&value, &two()), &usual());
     assert!(matches!(left.as_slice(), [(name, why)] if name == "s" && why.contains("storage")), "{left:?}");
-    // An optimizer of old torch keeps its state by the parameters themselves.
+    // Optimizers of old versions of torch use parameters as keys.
     let value = format!("EMPTY_DICT\nMARK\n{}\n{}\nSETITEMS", floats("0", 4), floats("1", 4));
     let left = left_out(&zip(&value, &two()), &lenient());
     assert!(matches!(left.as_slice(), [(name, why)] if name == "0" && why.contains("a key of a dict")), "{left:?}");
@@ -121,7 +121,7 @@ fn storages_and_keys_are_left_out_with_a_word() {
 }
 
 #[test]
-fn what_a_constructor_cannot_take_is_refused_by_name() {
+fn invalid_constructor_arguments_are_refused_by_name() {
     let beside = |value: &str| zip(&dict(&[("a", floats("0", 4)), ("b", value.to_owned())]), &two());
     let unknown = checkpoint::tensor_of(&checkpoint::storage("TypedStorage", "1", 4, ""), 0, &[4], &[1]);
     never(&beside(&unknown), &["b: its constructor is given"]);
@@ -137,15 +137,15 @@ fn what_a_constructor_cannot_take_is_refused_by_name() {
     refused(&beside(&format!("{array}\nNONE\nBUILD")), &lenient(), &["b: its constructor is given"]);
 }
 
-/// A tensor of the first two numbers of a storage, or of a view of it, as the legacy stream has them.
+/// A tensor of the first two elements of a storage, or of a view of it as in the legacy stream.
 fn pair(class: &str, key: &str, view: &str) -> String {
     checkpoint::tensor_of(&checkpoint::storage(class, key, 4, view), 0, &[2], &[1])
 }
 
 #[test]
-fn a_storage_that_is_named_in_two_ways_is_refused() {
+fn a_storage_with_two_declarations_is_refused() {
     let view = |key: &str, first: i64| format!("{}\n{}\nBININT1 2\nTUPLE3", text(key), checkpoint::int(first));
-    // torch gives the second one the storage of the first: other numbers than the stream says.
+    // torch gives the second tensor the storage of the first.
     for (first, second) in [
         (pair("FloatStorage", "0", "NONE"), pair("IntStorage", "0", "NONE")),
         (pair("FloatStorage", "0", &view("v", 0)), pair("FloatStorage", "0", &view("v", 2))),
@@ -164,13 +164,13 @@ fn a_storage_that_is_named_in_two_ways_is_refused() {
 }
 
 #[test]
-fn only_torch_has_storages() {
+fn a_storage_class_outside_of_torch_is_refused() {
     let value = dict(&[("w", pair("'evil' 'FloatStorage'", "0", ""))]);
     never(&zip(&value, &two()), &["w: its storage is of the class evil.FloatStorage"]);
 }
 
 #[test]
-fn bits_that_cannot_be_told_are_refused() {
+fn unknown_tensor_metadata_is_refused() {
     let tensor = |metadata: &str| {
         let storage = checkpoint::storage("ComplexFloatStorage", "0", 2, "");
         let (size, stride) = (tuple(&[2]), tuple(&[1]));
@@ -200,7 +200,7 @@ fn typed(class: &str, state: &str) -> Vec<u8> {
 }
 
 #[test]
-fn attributes_of_a_tensor_are_left_out_with_a_word_unless_they_set_its_numbers() {
+fn tensor_attributes_are_left_out_or_refused_if_they_set_elements() {
     let parameter = "'torch.nn.parameter' 'Parameter'";
     let note = typed(parameter, &dict(&[("note", floats("1", 4))]));
     assert_eq!(convert(&note, &usual()).unwrap().keys().collect::<Vec<_>>(), ["w"]);
@@ -225,7 +225,7 @@ fn an_object_with_two_states_is_refused() {
 }
 
 #[test]
-fn attributes_of_a_state_dict_are_left_out_with_a_word() {
+fn state_dict_attributes_are_reported_as_left_out() {
     let state = dict(&[("_metadata", "EMPTY_DICT".into()), ("more", floats("1", 4))]);
     let value = format!(
         "GLOBAL 'collections' 'OrderedDict'\nEMPTY_TUPLE\nREDUCE\n{}\n{}\nSETITEM\n{state}\nBUILD",
@@ -237,7 +237,7 @@ fn attributes_of_a_state_dict_are_left_out_with_a_word() {
 }
 
 #[test]
-fn long_keys_are_kept_whole_or_refused() {
+fn long_keys_are_kept_or_refused() {
     let long = "k".repeat(5000);
     let found = convert(&zip(&dict(&[(&long, floats("0", 4))]), &two()), &usual()).unwrap();
     assert_eq!(found.keys().collect::<Vec<_>>(), [&long]);
@@ -246,8 +246,8 @@ fn long_keys_are_kept_whole_or_refused() {
 }
 
 #[test]
-fn what_is_left_out_takes_no_more_memory_than_names_may() {
-    // Ten thousand values that are no tensors, each below two hundred keys of a thousand bytes.
+fn names_of_left_out_values_are_bounded() {
+    // 10,000 values below 200 keys of 1,000 bytes each.
     let key = text(&"k".repeat(1000));
     let mut value = format!("EMPTY_LIST\nMARK\nrepeat 10000 {{\n    NONE\n}}\n{}\nAPPENDS", floats("0", 4));
     for _ in 0..200 {
@@ -269,7 +269,7 @@ fn with(more: &[Entry]) -> Vec<u8> {
 }
 
 #[test]
-fn the_byte_order_is_found_in_any_spelling_as_torch_does() {
+fn the_case_of_byteorder_is_ignored_as_in_torch() {
     let found = convert(&with(&[entry("ByteOrder", b"big")]), &usual()).unwrap();
     assert_eq!(found["w"].2[..4], [3, 2, 1, 0]);
     refused(&with(&[entry("byteorder", b"middle")]), &usual(), &["byteorder", "middle"]);
@@ -286,7 +286,7 @@ fn two_pickles_that_differ_in_case_are_refused() {
 }
 
 #[test]
-fn a_zip_in_which_readers_see_different_things_is_never_converted() {
+fn an_ambiguous_zip_is_never_converted() {
     never(&with(&[entry("data/0", &numbers(200))]), &["readers of its zip disagree", "archive/data/0"]);
     never(&with(&[entry("DATA/0", &numbers(200))]), &["archive/DATA/0 differ in case only"]);
     never(&with(&[Entry { shared: Some(1), ..entry("data/2", &[]) }]), &["archive/data/2 is named archive/data/0"]);
@@ -294,12 +294,12 @@ fn a_zip_in_which_readers_see_different_things_is_never_converted() {
 }
 
 #[test]
-fn a_record_with_another_checksum_is_damaged() {
+fn a_record_with_a_wrong_checksum_is_damaged() {
     let mut all = entries(&dict(&[("w", floats("0", 4))]), &two());
     all[1].crc32 = Some(77);
     let error = refused(&zip_of(&all), &usual(), &["archive/data/0 is damaged"]);
     assert!(matches!(error, loader::Error::Damaged { .. }) && !error.is_refusal());
-    // torch can be told to write none.
+    // torch has an option to write no checksums.
     all[1].crc32 = Some(0);
     assert_eq!(convert(&zip_of(&all), &usual()).unwrap()["w"].2, numbers(0));
 }
@@ -311,10 +311,10 @@ fn tar_of(views: &[[i64; 4]], tensor: (&[i64], &[i64], i64)) -> Vec<u8> {
 }
 
 #[test]
-fn views_in_a_tar_lie_inside_of_their_storage() {
+fn views_in_a_tar_stay_inside_their_storage() {
     let one = (&[2][..], &[1][..], 0);
     assert_eq!(convert(&tar_of(&[[2, 1, 1, 2]], one), &usual()).unwrap()["w"].2, numbers(4)[..8]);
-    // torch replaces storage 1 by its view before it comes to storage 2.
+    // torch replaces storage 1 by its view before it reads storage 2.
     refused(&tar_of(&[[1, 1, 2, 2], [2, 1, 0, 2]], one), &usual(), &["w: storage 2 is a view of a view"]);
     refused(&tar_of(&[[2, 1, 3, 2]], one), &usual(), &["w: a view reaches out of storage 1"]);
     refused(&tar_of(&[[2, 1, i64::MAX, 2]], one), &usual(), &["w: a view reaches out of storage 1"]);
@@ -335,7 +335,7 @@ fn a_tar_with_negative_numbers_is_refused() {
 }
 
 #[test]
-fn views_that_repeat_numbers_without_end_are_refused() {
+fn views_that_repeat_elements_are_bounded() {
     let half = |size: &[i64], stride: &[i64]| {
         let storage = checkpoint::storage("HalfStorage", "0", 8, "");
         zip(&dict(&[("w", checkpoint::tensor_of(&storage, 0, size, stride))]), &two())
@@ -363,7 +363,7 @@ fn joblib(count: usize, state: &str) -> Vec<u8> {
 }
 
 #[test]
-fn arrays_between_opcodes_are_found_at_once_however_many() {
+fn many_arrays_between_opcodes_are_found_in_time() {
     let start = std::time::Instant::now();
     let found = convert(&joblib(50_000, ""), &lenient()).unwrap();
     assert!(found.len() == 50_000 && found["49999"].2 == [7]);
@@ -377,7 +377,7 @@ fn a_wrapper_with_two_arrays_is_refused() {
 }
 
 #[test]
-fn a_root_is_asked_of_formats_without_keys_too() {
+fn a_root_selects_tensors_in_formats_without_pickles() {
     let at = |root: &str| LoadOptions { root: Some(root.to_owned()), ..usual() };
     let header = r#"{"a.w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}"#;
     let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[1, 2]].concat();
@@ -392,7 +392,7 @@ fn a_root_is_asked_of_formats_without_keys_too() {
 }
 
 #[test]
-fn a_safetensors_header_that_does_not_fit_its_numbers_is_refused_by_name() {
+fn a_safetensors_header_with_a_wrong_shape_is_refused_by_name() {
     let header = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}"#;
     let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[1, 2, 3, 4]].concat();
     never(&bytes, &["a: its shape takes another number of bytes than the 4 of its place"]);

@@ -1,4 +1,4 @@
-//! Checkpoints of several files whose parts do not fit together, and results that cannot be written where they should.
+//! Sharded and distributed checkpoints whose parts do not fit together.
 #![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
 mod checkpoint;
@@ -17,7 +17,7 @@ fn folder(files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
     folder
 }
 
-/// Converts it into a folder that is not there yet, and is not there afterwards where that fails.
+/// Converts it into a new folder, which must not exist after a failure.
 fn convert(folder: &Path) -> Result<Vec<(PathBuf, checkpoint::Tensors)>, Error> {
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("a/b");
@@ -50,10 +50,10 @@ fn sizes(sizes: &[i64]) -> String {
     format!("GLOBAL 'torch' 'Size'\n{}\nTUPLE1\nREDUCE", tuple(sizes))
 }
 
-/// A part: where it stands in the whole, its shape, and where it stands on disk (`None` for any place).
+/// A part: its offsets, its shape, and its location on disk (`None` for any).
 type Part<'a> = (&'a [i64], &'a [i64], Option<&'a [i64]>, &'a str);
 
-/// `.metadata` of one tensor `w`, and its parts, each a file of its own.
+/// `.metadata` of one tensor `w`, and a file for each part.
 fn distributed(dtype: &str, whole: &[i64], parts: &[Part<'_>], files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
     let chunk = |(offsets, shape, ..): &Part<'_>| {
         made("metadata' 'ChunkStorageMetadata'", &dict(&[("offsets", sizes(offsets)), ("sizes", sizes(shape))]))
@@ -95,7 +95,7 @@ fn half(first: u8) -> Vec<u8> {
 }
 
 #[test]
-fn parts_of_a_distributed_tensor_fit_together() {
+fn parts_of_a_distributed_tensor_must_cover_it() {
     let files = [("__0_0.distcp", half(0)), ("__1_0.distcp", half(100))];
     let part = |at: &'static [i64], file: &'static str| -> Part<'static> { (at, &[2], Some(at), file) };
     let (one, two) = (part(&[0], "__0_0.distcp"), part(&[2], "__1_0.distcp"));
@@ -116,7 +116,7 @@ fn parts_of_a_distributed_tensor_fit_together() {
 }
 
 #[test]
-fn one_place_is_not_taken_for_several_parts() {
+fn one_location_does_not_serve_several_parts() {
     let files = [("__0_0.distcp", half(0))];
     let any: [Part<'_>; 2] = [(&[0], &[2], None, "__0_0.distcp"), (&[2], &[2], None, "__0_0.distcp")];
     refused(distributed("float32", &[4], &any, &files).path(), &["w: its part at [0] has no place"]);
@@ -125,7 +125,7 @@ fn one_place_is_not_taken_for_several_parts() {
 }
 
 #[test]
-fn parts_stand_in_the_folder() {
+fn parts_must_be_in_the_folder() {
     for file in ["../a.distcp", "/etc/passwd", "a/b.distcp"] {
         let only: [Part<'_>; 1] = [(&[0], &[2], Some(&[0]), file)];
         refused(distributed("float32", &[2], &only, &[]).path(), &["does not stand beside it"]);
@@ -133,14 +133,14 @@ fn parts_stand_in_the_folder() {
 }
 
 #[test]
-fn a_part_of_another_type_than_was_said_is_refused() {
+fn a_part_with_another_type_than_the_metadata_is_refused() {
     let files = [("__0_0.distcp", half(0))];
     let only: [Part<'_>; 1] = [(&[0], &[2], Some(&[0]), "__0_0.distcp")];
     refused(distributed("int32", &[2], &only, &files).path(), &["w: its parts are F32 and should be I32"]);
 }
 
 #[test]
-fn a_name_in_two_shards_is_refused() {
+fn a_tensor_in_two_shards_is_refused() {
     let two = [("0", numbers(0)), ("1", numbers(100))];
     let shard = |names: &[&str], key: &str| {
         zip(&dict(&names.iter().map(|name| (*name, floats(key, 4))).collect::<Vec<_>>()), &two)

@@ -1,5 +1,4 @@
-//! Tensors that reach out of their storages, and storages that are not what is said of them, in torch's zip and in its legacy
-//! stream.
+//! Tensors that reach out of their storages, and storages with wrong declarations, in torch zips and legacy streams.
 #![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
 mod checkpoint;
@@ -23,7 +22,7 @@ fn view(offset: i64, size: &[i64], stride: &[i64]) -> String {
     tensor_of(&storage("FloatStorage", "0", 4, ""), offset, size, stride)
 }
 
-/// Whether it is cleared or not: nothing is written, and who takes what is not cleared is told this.
+/// It is refused with these reasons, also with `allow_unproven`.
 #[track_caller]
 fn refuse(bytes: &[u8], says: &[&str]) {
     refusal(bytes, &usual());
@@ -31,7 +30,7 @@ fn refuse(bytes: &[u8], says: &[&str]) {
 }
 
 #[test]
-fn what_lies_inside_is_taken() {
+fn tensors_inside_of_their_storage_are_converted() {
     for bytes in both(&view(1, &[3], &[1])) {
         let found = convert(&bytes, &usual()).unwrap();
         assert_eq!((&found["good"].2, &found["bad"].2[..]), (&numbers(100), &numbers(4)[..12]));
@@ -64,9 +63,9 @@ fn tensors_that_reach_out_of_their_storage_are_refused_by_name() {
 }
 
 #[test]
-fn storages_that_are_not_what_is_said_of_them_are_refused() {
+fn storages_with_wrong_declarations_are_refused() {
     let of = |class: &str, key: &str, count: i64| tensor_of(&storage(class, key, count, ""), 0, &[1], &[1]);
-    // Another count for the same key is another name for it in both containers; on its own it is a lie.
+    // A wrong count is refused even where no other declaration of the key contradicts it.
     let alone = |tensor: String| dict(&[("bad", tensor)]);
     let one = [("0", numbers(0))];
     refuse(&zip(&alone(of("FloatStorage", "0", 5)), &one), &["bad: storage 0 is said to have 20 bytes and has 16"]);
@@ -84,7 +83,7 @@ fn storages_that_are_not_what_is_said_of_them_are_refused() {
 }
 
 #[test]
-fn of_many_bad_tensors_each_is_named() {
+fn each_of_many_bad_tensors_is_named() {
     let items: Vec<(String, String)> = (0..50).map(|index| (format!("t{index}"), view(0, &[5], &[1]))).collect();
     let items: Vec<(&str, String)> = items.iter().map(|(name, tensor)| (name.as_str(), tensor.clone())).collect();
     let error = refused(&zip(&dict(&items), &[("0", numbers(0))]), &lenient(), &[]);
@@ -93,7 +92,7 @@ fn of_many_bad_tensors_each_is_named() {
 }
 
 #[test]
-fn many_keys_twice_each_are_done_in_time() {
+fn many_duplicate_keys_are_done_in_time() {
     let start = Instant::now();
     let count = 200_000;
     let mut value = String::with_capacity(count * 40);
@@ -118,7 +117,7 @@ fn deep_nesting_is_refused() {
 }
 
 #[test]
-fn a_bomb_is_refused() {
+fn a_zip_bomb_is_refused() {
     let bytes = Corpus::here().build("archive/torch-storage-bomb.toml").unwrap();
     let error = refused(&bytes, &usual(), &["bomb"]);
     assert!(error.is_refusal() && matches!(error, Error::NotCleared(_)));
@@ -126,7 +125,7 @@ fn a_bomb_is_refused() {
 }
 
 #[test]
-fn a_shape_that_can_change_after_the_tensor_was_made_is_refused() {
+fn a_list_as_shape_is_refused() {
     // The list has one item when the tensor is made, and two when the pickle ends.
     let size = "EMPTY_LIST\nBINPUT 7\nBININT1 2\nAPPEND";
     let args = format!(

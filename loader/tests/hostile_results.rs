@@ -1,4 +1,4 @@
-//! Results that cannot be written: whatever goes wrong on the way, nothing is left behind.
+//! Failures while a result is written: no file is left behind.
 #![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
 mod checkpoint;
@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Bytes of the one storage: more than are copied at once.
+/// Bytes of the storage: several copy buffers.
 const LEN: usize = 8 << 20;
 
 /// A checkpoint of one large tensor, in a folder of its own.
@@ -37,7 +37,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Does something when the first bytes are written.
+/// Runs a function after the first write.
 struct Meanwhile<F: Fn() + Sync>(F, AtomicBool);
 
 impl<F: Fn() + Sync> Progress for Meanwhile<F> {
@@ -55,7 +55,7 @@ fn meanwhile<F: Fn() + Sync>(what: F) -> Meanwhile<F> {
 }
 
 #[test]
-fn a_source_that_gets_shorter_or_changes_meanwhile_gives_nothing() {
+fn a_source_that_changes_during_the_copy_gives_no_result() {
     let folder = tempfile::tempdir().unwrap();
     let source = large(folder.path());
     let out = folder.path().join("out.safetensors");
@@ -68,13 +68,13 @@ fn a_source_that_gets_shorter_or_changes_meanwhile_gives_nothing() {
         File::options().write(true).open(&source).unwrap().write_all_at(&[0; 4], (LEN - 1000) as u64).unwrap();
     });
     let error = write(&source, &out, WriteOptions { progress: Some(&touched), ..WriteOptions::default() }, false);
-    // The checksum of the record tells, or the times of the file.
+    // Either the checksum of the record or the times of the file differ.
     assert!(matches!(error, Err(Error::Changed(_) | Error::Damaged { .. })));
     assert_eq!(names(folder.path()), ["large.pt"]);
 }
 
 #[test]
-fn who_is_asked_to_stop_leaves_nothing() {
+fn a_stopped_copy_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let source = large(folder.path());
     let out = folder.path().join("out.safetensors");
@@ -91,7 +91,7 @@ fn who_is_asked_to_stop_leaves_nothing() {
 }
 
 #[test]
-fn a_name_that_is_taken_meanwhile_is_not_replaced() {
+fn a_file_created_during_the_copy_is_not_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let source = large(folder.path());
     let out = folder.path().join("out.safetensors");
@@ -103,11 +103,11 @@ fn a_name_that_is_taken_meanwhile_is_not_replaced() {
 }
 
 #[test]
-fn the_source_may_be_replaced_by_who_asks_for_it_and_by_a_whole_result_only() {
+fn the_source_is_replaced_only_with_force_and_by_a_complete_result() {
     let folder = tempfile::tempdir().unwrap();
     let source = large(folder.path());
     let before = std::fs::read(&source).unwrap();
-    assert!(matches!(write(&source, &source, WriteOptions::default(), false), Err(Error::Usage(_))));
+    assert!(matches!(write(&source, &source, WriteOptions::default(), false), Err(Error::Usage { .. })));
     let stop = Arc::new(AtomicBool::new(true));
     let stopped = WriteOptions { stop: Some(stop), ..WriteOptions::default() };
     assert!(matches!(write(&source, &source, stopped, true), Err(Error::Interrupted)));
@@ -117,20 +117,20 @@ fn the_source_may_be_replaced_by_who_asks_for_it_and_by_a_whole_result_only() {
 }
 
 #[test]
-fn a_link_is_replaced_and_not_followed() {
+fn a_symlink_is_replaced_and_not_followed() {
     let folder = tempfile::tempdir().unwrap();
     let source = large(folder.path());
     let (target, link) = (folder.path().join("target"), folder.path().join("link.safetensors"));
     std::fs::write(&target, "mine").unwrap();
     std::os::unix::fs::symlink(&target, &link).unwrap();
-    assert!(matches!(write(&source, &link, WriteOptions::default(), false), Err(Error::Usage(_))));
+    assert!(matches!(write(&source, &link, WriteOptions::default(), false), Err(Error::Usage { .. })));
     write(&source, &link, WriteOptions::default(), true).unwrap();
     assert!(std::fs::symlink_metadata(&link).unwrap().is_file());
     assert_eq!(std::fs::read(&target).unwrap(), b"mine");
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_not_made_for_a_file() {
+fn no_folder_is_created_for_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let source = large(folder.path());
     for out in ["lacking/out.safetensors", "large.pt/out.safetensors"] {
@@ -142,7 +142,7 @@ fn a_folder_that_is_not_there_is_not_made_for_a_file() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_disk_is_said_and_left_empty() {
+fn a_full_disk_is_reported_and_left_empty() {
     let folder = tempfile::tempdir().unwrap();
     let source = large(folder.path());
     let small = folder.path().join("small");
@@ -160,7 +160,7 @@ fn a_full_disk_is_said_and_left_empty() {
 }
 
 #[test]
-fn a_file_without_tensors_is_no_empty_result() {
+fn a_file_without_tensors_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (source, out) = (folder.path().join("list.pkl"), folder.path().join("out.safetensors"));
     std::fs::write(&source, b"\x80\x02]q\x00(K\x01K\x02e.").unwrap();

@@ -1,5 +1,4 @@
-//! Shared blocks, on file systems that have them: made in an image, mounted, and unmounted at the end. Skipped without root, mkfs or a
-//! loop device.
+//! Shared blocks on XFS and btrfs, in images that the test mounts. It reports a skip without root, mkfs or a loop device.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -20,7 +19,7 @@ impl Mounted {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let image = folder.path().join("image");
         let file = std::fs::File::create(&image).map_err(|error| error.to_string())?;
-        // XFS wants 300 MB; the file is sparse.
+        // XFS needs 300 MB. The file is sparse.
         file.set_len(320 << 20).map_err(|error| error.to_string())?;
         let mounted = Self(folder);
         std::fs::create_dir(mounted.path()).map_err(|error| error.to_string())?;
@@ -51,7 +50,7 @@ fn run(program: &str, args: &[&str]) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(format!("{program}: {}", said.trim())) }
 }
 
-/// A stored zip laid out as torch does: one tensor of ones, aligned to 64 bytes.
+/// A stored torch zip with one tensor of ones, aligned to 64 bytes.
 fn checkpoint(path: &Path, floats: u32) {
     use std::io::Write;
     let pickle = fixtures::assemble(&format!(
@@ -105,7 +104,7 @@ fn a_result_shares_the_blocks_of_its_source() {
 #[test]
 fn where_blocks_cannot_be_shared_the_file_is_copied() {
     let folder = tempfile::tempdir().unwrap();
-    // Two views of the same numbers: no range of the file is the result.
+    // Two views of the same elements: no range of the file equals the result.
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/clean/torch/torch215/views.pt");
     let out = folder.path().join("views.safetensors");
     let jobs = plan(&[source], &out, &LoadOptions::default()).unwrap();

@@ -1,5 +1,5 @@
-//! The example of a server, driven over a real connection: it refuses a malicious checkpoint with verdict and rule, and goes
-//! on answering with the clean one.
+//! The example server over a real connection: it refuses a malicious checkpoint with verdict and rule, and continues to serve
+//! the clean one.
 #![cfg(feature = "candle")]
 #![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
@@ -24,7 +24,7 @@ struct Running {
 }
 
 impl Running {
-    /// A server with a clean checkpoint, and what else stands in its folder.
+    /// A server with a clean checkpoint, and other files in its folder.
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let copy = |from: &str, to: &str| _ = fs::copy(clean(from), folder.path().join(to)).unwrap();
@@ -63,7 +63,7 @@ impl Running {
         self.post("/load", &serde_json::json!({"path": path}).to_string())
     }
 
-    /// It answers, and with what torch 2.15 computes from the same file.
+    /// The server answers with the values that torch 2.15 computes from the same file.
     #[track_caller]
     fn assert_alive(&self) {
         let (status, body) = self.post("/predict", "[1, 2, 3, 4]");
@@ -100,7 +100,7 @@ fn a_malicious_checkpoint_is_refused_and_the_clean_one_goes_on_answering() {
 }
 
 #[test]
-fn what_cannot_be_served_is_refused_with_its_reason() {
+fn checkpoints_that_cannot_be_served_are_refused_with_a_reason() {
     let running = Running::new();
     for (path, status) in [
         ("other.pt", 422),
@@ -108,7 +108,7 @@ fn what_cannot_be_served_is_refused_with_its_reason() {
         ("none.pt", 404),
         ("../model.pt", 400),
         ("/etc/passwd", 400),
-        // It leads out of the folder.
+        // The link leads out of the folder.
         ("link.pt", 400),
     ] {
         let (found, body) = running.load(path);
@@ -120,7 +120,7 @@ fn what_cannot_be_served_is_refused_with_its_reason() {
 }
 
 #[test]
-fn requests_that_are_none_end_nothing() {
+fn invalid_requests_do_not_stop_the_server() {
     let running = Running::new();
     assert_eq!(running.post("/predict", "[1, 2]").0, 400);
     assert_eq!(running.post("/predict", "no json").0, 400);

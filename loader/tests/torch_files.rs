@@ -1,5 +1,4 @@
-//! The names, types and shapes of the tensors in files that torch wrote, compared with what torch itself says of them:
-//! `torch_files.tsv` was written by loading these very files with torch 2.15.
+//! Compares listings of files of torch with the names, types and shapes that torch 2.15 loads (`torch_files.tsv`).
 
 use scanner::Limits;
 use std::collections::BTreeMap;
@@ -9,7 +8,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/clean")
 }
 
-/// Name, type and shape as they stand in the table.
+/// Name, type and shape, in the format of the table.
 fn listed(file: &str) -> (Vec<String>, bool) {
     let listing = loader::list(&folder().join(file), &Limits::default()).expect(file);
     let row = |tensor: &scanner::internal::observe::observations::Tensor| {
@@ -20,7 +19,7 @@ fn listed(file: &str) -> (Vec<String>, bool) {
 }
 
 #[test]
-fn every_file_of_torch_lists_what_torch_loads() {
+fn files_of_torch_list_the_tensors_that_torch_loads() {
     let mut expected: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for line in include_str!("torch_files.tsv").lines().filter(|line| !line.starts_with('#')) {
         let (file, row) = line.split_once('\t').expect("a row starts with its file");
@@ -49,12 +48,12 @@ fn arrays_of_numpy_and_joblib_are_listed() {
 }
 
 #[test]
-fn headers_name_their_tensors_themselves() {
+fn headers_give_the_names_of_tensors() {
     assert_eq!(listed("safetensors/half.safetensors").0, ["b\tBF16\t2", "h\tF16\t3", "q\tBOOL\t2"]);
     assert_eq!(listed("numpy/np25/f4.npy").0, ["f4\t>f4\t2,3"], "big-endian numbers keep the word of numpy");
 }
 
 #[test]
-fn parts_of_a_distributed_checkpoint_have_no_names_of_their_own() {
+fn parts_of_a_distributed_checkpoint_have_no_names() {
     assert_eq!(listed("torch/dcp/__0_0.distcp").0, Vec::<String>::new());
 }

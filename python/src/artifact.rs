@@ -2,7 +2,7 @@
 
 use crate::conversion::{in_own_threads, report_of, to_json};
 use crate::weights::{Weights, to_exception};
-use loader::{LoadOptions, open_file};
+use loader::{LoadOptions, open_file, with_loader_limits};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -104,7 +104,7 @@ impl Artifact {
             // The limits of the loader allow the largest state dicts. A file that fills them takes long to scan, so they
             // apply only to a file that needs them.
             if scanned.report.verdict == Verdict::Unproven && !scanned.report.not_read.is_empty() {
-                scanned = self.opened.scan(&path, start, &LoadOptions::default().roomy())?;
+                scanned = self.opened.scan(&path, start, &with_loader_limits(&Limits::default()))?;
             }
             if sha256 {
                 scanned.report.sha256 = Some(self.opened.sha256()?);

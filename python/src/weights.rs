@@ -71,7 +71,7 @@ pub(crate) fn to_exception(error: Error) -> PyErr {
         },
         Error::NotCleared(report) => ("not-cleared", to_json(&report_of(*report, 0)).ok()),
         Error::UnknownCallable(_) => ("unknown", None),
-        Error::Usage(_) => ("usage", None),
+        Error::Usage { .. } => ("usage", None),
         Error::NotConvertible(_) => ("not-convertible", None),
         _ => ("failed", None),
     };

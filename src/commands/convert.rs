@@ -8,7 +8,7 @@ use crate::render::conversion;
 use crate::terminal::{Copying, say};
 use loader::convert::{Conversion, ConvertOptions, plan};
 use loader::report::ConvertReport;
-use loader::{Dtype, Error, LoadOptions, PlanOptions, WriteOptions};
+use loader::{Dtype, Error, LoadOptions, PlanOptions, UsageError, WriteOptions};
 use signal_hook::consts;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -101,7 +101,7 @@ fn keep_apart(report: &Path, jobs: &Conversion, inputs: &[PathBuf]) -> Result<()
     let real = |path: &Path| path.canonicalize().ok().or_else(|| place(path));
     let mut others = jobs.outputs.iter().map(|job| job.path.as_path()).chain(inputs.iter().map(PathBuf::as_path));
     match others.find(|other| real(other).is_some() && real(other) == real(report)) {
-        Some(other) => Err(Error::Usage(format!("{}: the report would be written over it", other.display()))),
+        Some(other) => Err(Error::usage(other, UsageError::ReportOverwrites)),
         None => Ok(()),
     }
 }
@@ -122,7 +122,7 @@ fn dtype(float: Float) -> Option<Dtype> {
 fn exit_of(error: &Error) -> Exit {
     match error {
         _ if error.is_refusal() => Exit::Finding,
-        Error::Usage(_) => Exit::Usage,
+        Error::Usage { .. } => Exit::Usage,
         Error::Interrupted => Exit::Command(130),
         _ => Exit::Incomplete,
     }

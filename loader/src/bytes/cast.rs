@@ -1,9 +1,9 @@
-//! From one type of float to another, by candle: f16, bf16, f32 and f64 among each other, rounded to nearest even.
+//! Casts between floats of 16, 32 and 64 bits by candle, rounding to nearest even.
 
 use crate::bytes::dtype::Dtype;
 use std::io;
 
-/// A cast of every element.
+/// A cast of each element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cast {
     from: Dtype,
@@ -11,20 +11,20 @@ pub(crate) struct Cast {
 }
 
 impl Cast {
-    /// The cast from one type to another; none is needed where they are equal, and there is none for what is no float.
+    /// The cast between two types. `None` where they are equal, or one of them is not a float.
     pub(crate) fn new(from: Dtype, to: Dtype) -> Option<Self> {
         (from != to && from.is_float() && to.is_float()).then_some(Self { from, to })
     }
 
-    /// Bytes of an element that comes out.
+    /// Bytes of an element after the cast.
     pub(crate) fn target_size(self) -> u64 {
         self.to.size()
     }
 
-    /// Casts whole elements into the start of `out`; gives how many bytes that are.
+    /// Casts whole elements into the start of `out`. Returns the number of bytes written.
     ///
     /// # Errors
-    /// When candle cannot, or was left out of this build.
+    /// When candle fails, `out` is too short, or this build lacks the feature `candle`.
     #[cfg(feature = "candle")]
     pub(crate) fn apply(self, bytes: &[u8], out: &mut [u8]) -> io::Result<usize> {
         use candle_core::{DType, Device, Tensor};
@@ -50,7 +50,7 @@ impl Cast {
         written.map_err(io::Error::other)
     }
 
-    /// As above, in a build without candle.
+    /// Fails: casts need the feature `candle`.
     #[cfg(not(feature = "candle"))]
     pub(crate) fn apply(self, _bytes: &[u8], _out: &mut [u8]) -> io::Result<usize> {
         Err(io::Error::other("this build has no casts: the feature `candle` of the loader was left out"))
@@ -64,12 +64,12 @@ fn fill<T: candle_core::WithDType, const N: usize>(
     bytes: impl Fn(T) -> [u8; N],
 ) -> candle_core::Result<usize> {
     let values = tensor.to_vec1::<T>()?;
-    let (places, _) = out.as_chunks_mut::<N>();
-    if places.len() < values.len() {
-        candle_core::bail!("{} elements do not fit into {}", values.len(), places.len());
+    let (slots, _) = out.as_chunks_mut::<N>();
+    if slots.len() < values.len() {
+        candle_core::bail!("{} elements do not fit into {}", values.len(), slots.len());
     }
     let count = values.len();
-    places.iter_mut().zip(values).for_each(|(place, value)| *place = bytes(value));
+    slots.iter_mut().zip(values).for_each(|(slot, value)| *slot = bytes(value));
     Ok(count * N)
 }
 

@@ -1,30 +1,41 @@
-//! Types of numbers: how wide they are, and what safetensors calls them, if it has them at all.
-//!
-//! One table. torch, numpy and safetensors name its rows in their own words; everything else here looks rows up.
+//! Element types: their sizes, and their names in safetensors, torch and numpy. All are rows of one table.
 
 use safetensors::Dtype as SafetensorsDtype;
 
-/// A type of number.
+/// The type of the elements of a tensor.
+///
+/// ```
+/// let dtype = loader::Dtype::from_torch("bfloat16").expect("torch has this type");
+/// assert_eq!((dtype.name(), dtype.size()), ("BF16", 2));
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Dtype(&'static Row);
 
 #[derive(Debug)]
 struct Row {
-    /// The word of safetensors, or torch's where safetensors has none.
+    /// Name in safetensors; torch's name where safetensors does not have the type.
     name: &'static str,
     /// Bytes of an element.
     size: u8,
-    /// Bytes of one number in it, whose order tells big from little endian: half an element of complex types.
+    /// Bytes of a number, which are reversed for big endian: half an element of complex types.
     component_size: u8,
-    /// torch's name.
+    /// Name in torch, without `torch.`.
     torch_name: &'static str,
-    /// safetensors' type.
+    /// Type in safetensors, where it has the type.
     safetensors: Option<SafetensorsDtype>,
 }
 
-const fn row(word: &'static str, size: u8, unit: u8, torch: &'static str, held: Option<SafetensorsDtype>) -> Row {
-    Row { name: word, size, component_size: unit, torch_name: torch, safetensors: held }
+const fn row(
+    name: &'static str,
+    size: u8,
+    component_size: u8,
+    torch_name: &'static str,
+    safetensors: Option<SafetensorsDtype>,
+) -> Row {
+    Row { name, size, component_size, torch_name, safetensors }
 }
+
+const BYTE: Row = row("U8", 1, 1, "uint8", Some(SafetensorsDtype::U8));
 
 static ROWS: &[Row] = &[
     row("F64", 8, 8, "float64", Some(SafetensorsDtype::F64)),
@@ -38,7 +49,7 @@ static ROWS: &[Row] = &[
     row("U64", 8, 8, "uint64", Some(SafetensorsDtype::U64)),
     row("U32", 4, 4, "uint32", Some(SafetensorsDtype::U32)),
     row("U16", 2, 2, "uint16", Some(SafetensorsDtype::U16)),
-    row("U8", 1, 1, "uint8", Some(SafetensorsDtype::U8)),
+    BYTE,
     row("BOOL", 1, 1, "bool", Some(SafetensorsDtype::BOOL)),
     row("C64", 8, 4, "complex64", Some(SafetensorsDtype::C64)),
     row("F8_E4M3", 1, 1, "float8_e4m3fn", Some(SafetensorsDtype::F8_E4M3)),
@@ -46,7 +57,7 @@ static ROWS: &[Row] = &[
     row("F8_E4M3FNUZ", 1, 1, "float8_e4m3fnuz", Some(SafetensorsDtype::F8_E4M3FNUZ)),
     row("F8_E5M2FNUZ", 1, 1, "float8_e5m2fnuz", Some(SafetensorsDtype::F8_E5M2FNUZ)),
     row("F8_E8M0", 1, 1, "float8_e8m0fnu", Some(SafetensorsDtype::F8_E8M0)),
-    // torch counts the byte, safetensors the two numbers in it.
+    // torch counts bytes as elements, safetensors the two numbers in each byte.
     row("F4", 1, 1, "float4_e2m1fn_x2", Some(SafetensorsDtype::F4)),
     row("complex128", 16, 8, "complex128", None),
     row("complex32", 4, 2, "complex32", None),
@@ -78,12 +89,12 @@ impl std::fmt::Display for Dtype {
 }
 
 impl Dtype {
-    /// By its name in safetensors, or torch's where safetensors has none.
+    /// The type of this name in safetensors (`F32`), or in torch for types that safetensors does not have.
     pub fn from_name(word: &str) -> Option<Self> {
         ROWS.iter().find(|row| row.name == word).map(Self)
     }
 
-    /// By torch's name (`float32`).
+    /// The type of this name in torch (`float32`), without `torch.`.
     pub fn from_torch(name: &str) -> Option<Self> {
         let name = match name {
             "double" => "float64",
@@ -100,7 +111,7 @@ impl Dtype {
         ROWS.iter().find(|row| row.torch_name == name).map(Self)
     }
 
-    /// By the name of torch's storage class (`FloatStorage`); an untyped one holds bytes.
+    /// The type of the elements of a storage class of torch (`FloatStorage`). An untyped storage holds bytes.
     pub fn from_storage_class(class: &str) -> Option<Self> {
         Self::from_torch(match class {
             "DoubleStorage" => "float64",
@@ -124,10 +135,10 @@ impl Dtype {
         })
     }
 
-    /// By numpy's word (`<f4`), with whether its bytes stand the other way round. `None` for what is no number or has no
-    /// row.
+    /// The type of a numpy descriptor (`<f4`), and whether its numbers are big-endian. `None` for descriptors of text, dates,
+    /// records and objects.
     pub fn from_numpy(descr: &str) -> Option<(Self, bool)> {
-        let word = match descr.trim_start_matches(['<', '>', '|', '=']) {
+        let name = match descr.trim_start_matches(['<', '>', '|', '=']) {
             "b1" | "?" => "BOOL",
             "u1" => "U8",
             "i1" => "I8",
@@ -144,36 +155,42 @@ impl Dtype {
             "c16" => "complex128",
             _ => return None,
         };
-        let dtype = Self::from_name(word)?;
+        let dtype = Self::from_name(name)?;
         Some((dtype, descr.starts_with('>') && dtype.component_size() > 1))
     }
 
-    /// Bytes of an element. Of [`Self::two_in_a_byte`], of two.
+    /// The type of plain bytes.
+    pub(crate) fn byte() -> Self {
+        static ROW: Row = BYTE;
+        Self(&ROW)
+    }
+
+    /// Bytes of an element; of two elements where [`Self::is_two_per_byte`].
     pub fn size(self) -> u64 {
         self.0.size.into()
     }
 
-    /// Bytes of one number in an element: what is turned round to go from big to little endian.
+    /// Bytes of a number in an element: complex elements have two. Byte-swapping reverses these bytes.
     pub fn component_size(self) -> usize {
         self.0.component_size.into()
     }
 
-    /// safetensors' type.
+    /// The type in safetensors, where it has the type.
     pub fn safetensors(self) -> Option<SafetensorsDtype> {
         self.0.safetensors
     }
 
-    /// Its word in reports.
+    /// The name in reports: that of safetensors, or of torch where safetensors does not have the type.
     pub fn name(self) -> &'static str {
         self.0.name
     }
 
-    /// Whether safetensors counts two numbers where torch counts one.
+    /// Whether a byte holds two numbers: one element for torch, two for safetensors.
     pub fn is_two_per_byte(self) -> bool {
         self.0.safetensors == Some(SafetensorsDtype::F4)
     }
 
-    /// How many quantized numbers share a byte, where they do.
+    /// Quantized numbers in a byte, for types with several.
     pub fn quantized_per_byte(self) -> Option<u64> {
         match self.0.name {
             "quint4x2" => Some(2),
@@ -182,12 +199,12 @@ impl Dtype {
         }
     }
 
-    /// Whether an element is a pair of real and imaginary part.
+    /// Whether an element has a real and an imaginary part.
     pub fn is_complex(self) -> bool {
         self.0.component_size < self.0.size
     }
 
-    /// Whether it is a signed float whose sign is its topmost bit.
+    /// Whether the elements are floats of 16, 32 or 64 bits with the sign in the highest bit.
     pub fn is_float(self) -> bool {
         matches!(
             self.0.safetensors,
@@ -201,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_has_one_name_and_a_size_that_safetensors_agrees_with() {
+    fn names_are_unique_and_sizes_are_those_of_safetensors() {
         for row in ROWS {
             assert_eq!(
                 ROWS.iter().filter(|other| other.name == row.name || other.torch_name == row.torch_name).count(),
@@ -216,9 +233,9 @@ mod tests {
     }
 
     #[test]
-    fn numpy_says_the_order_of_its_bytes() {
-        assert_eq!(Dtype::from_numpy(">f4").map(|(dtype, big)| (dtype.name(), big)), Some(("F32", true)));
-        assert_eq!(Dtype::from_numpy(">u1").map(|(dtype, big)| (dtype.name(), big)), Some(("U8", false)));
+    fn numpy_descriptors_give_the_byte_order() {
+        assert_eq!(Dtype::from_numpy(">f4").map(|(dtype, big_endian)| (dtype.name(), big_endian)), Some(("F32", true)));
+        assert_eq!(Dtype::from_numpy(">u1").map(|(dtype, big_endian)| (dtype.name(), big_endian)), Some(("U8", false)));
         assert_eq!(Dtype::from_numpy("<c16").map(|(dtype, _)| dtype.name()), Some("complex128"));
         assert!(Dtype::from_numpy("<U3").is_none() && Dtype::from_numpy("<M8[ns]").is_none());
     }

@@ -1,6 +1,6 @@
-//! Bytes that stand in a pickle as a text: older protocols have no bytes, and write `_codecs.encode('...', 'latin1')`.
+//! Bytes that a pickle stores as text: protocols before 3 have no bytes and write `_codecs.encode('...', 'latin1')`.
 //!
-//! A text of gigabytes is turned back as it is read: a mark for every block tells where in the text it starts.
+//! Texts reach gigabytes, so they are decoded while they are read. An index of block starts allows reads at any offset.
 
 use crate::bounds::MAX_DECODED_TEXT_BYTES;
 use scanner::internal::pickle::text;
@@ -9,64 +9,99 @@ use scanner::source::{Memory, SharedSource, Source, read_vec};
 use std::io;
 use std::sync::Arc;
 
-/// Bytes of a block.
+/// Decoded bytes of a block: each read decodes whole blocks.
 const BLOCK_BYTES: u64 = 16 << 10;
 
-/// The bytes that a text stands for.
+/// Why a text does not give bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TextError {
+    /// It has a character above U+00FF.
+    NotLatin1,
+    /// A text of protocol 0 that is too long to be decoded in memory.
+    TooLong {
+        /// Bytes of the text.
+        len: u32,
+    },
+    /// It cannot be read; the message of the operating system.
+    Unreadable(String),
+}
+
+impl std::fmt::Display for TextError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotLatin1 => f.write_str("a text that stands for bytes has other characters"),
+            Self::TooLong { len } => {
+                write!(f, "an array of {len} bytes in a text of protocol 0; save it with a newer protocol")
+            }
+            Self::Unreadable(error) => f.write_str(error),
+        }
+    }
+}
+
+impl std::error::Error for TextError {}
+
+impl From<io::Error> for TextError {
+    fn from(error: io::Error) -> Self {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>());
+        inner.cloned().unwrap_or_else(|| Self::Unreadable(error.to_string()))
+    }
+}
+
+/// A source of the bytes that the text of `len` bytes at `at` stands for.
 ///
 /// # Errors
-/// What is wrong with the text.
-pub(crate) fn decode(source: &SharedSource, at: u64, len: u32, encoding: Encoding) -> io::Result<SharedSource> {
-    let no_latin1 = || io::Error::new(io::ErrorKind::InvalidData, "a text that stands for bytes has other characters");
+/// When the text is not latin-1, too long or unreadable.
+pub(crate) fn decode(source: &SharedSource, at: u64, len: u32, encoding: Encoding) -> Result<SharedSource, TextError> {
     match encoding {
         Encoding::Utf8 => Ok(Arc::new(Latin1Source::new(source.clone(), at, len.into())?)),
-        _ if len > MAX_DECODED_TEXT_BYTES => {
-            let why = format!("an array of {len} bytes in a text of protocol 0; save it with a newer protocol");
-            Err(io::Error::new(io::ErrorKind::InvalidData, why))
+        Encoding::Native | Encoding::Quoted | Encoding::RawUnicodeEscape if len > MAX_DECODED_TEXT_BYTES => {
+            Err(TextError::TooLong { len })
         }
         Encoding::Native => Ok(Arc::new(Memory::new(read_vec(source.as_ref(), at, len as usize)?))),
         Encoding::Quoted => {
             let line = read_vec(source.as_ref(), at, len as usize)?;
-            Ok(Arc::new(Memory::new(text::unquote(&line).ok_or_else(no_latin1)?)))
+            Ok(Arc::new(Memory::new(text::unquote(&line).ok_or(TextError::NotLatin1)?)))
         }
         Encoding::RawUnicodeEscape => {
             let line = read_vec(source.as_ref(), at, len as usize)?;
-            let text = text::decode(encoding, &line).ok_or_else(no_latin1)?;
+            let text = text::decode(encoding, &line).ok_or(TextError::NotLatin1)?;
             let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
-            Ok(Arc::new(Memory::new(bytes.ok_or_else(no_latin1)?)))
+            Ok(Arc::new(Memory::new(bytes.ok_or(TextError::NotLatin1)?)))
         }
     }
 }
 
-/// UTF-8 of characters below 256, as these bytes.
+/// UTF-8 text of characters up to U+00FF, read as one byte a character.
 struct Latin1Source {
     inner: SharedSource,
-    at: u64,
+    /// First byte of the text, and the byte behind its last one.
+    start: u64,
     end: u64,
+    /// Decoded bytes.
     len: u64,
-    /// Where each block starts in the text.
+    /// Offset of each block in the text.
     block_starts: Vec<u64>,
 }
 
 impl Latin1Source {
-    fn new(inner: SharedSource, at: u64, text_len: u64) -> io::Result<Self> {
-        let end = at.saturating_add(text_len).min(inner.len());
-        let mut recoded = Self { inner, at, end, len: 0, block_starts: vec![at] };
-        let mut from = at;
+    fn new(inner: SharedSource, start: u64, text_len: u64) -> io::Result<Self> {
+        let end = start.saturating_add(text_len).min(inner.len());
+        let mut source = Self { inner, start, end, len: 0, block_starts: vec![start] };
+        let mut from = start;
         while from < end {
-            let (bytes, next) = recoded.decode(from, BLOCK_BYTES)?;
-            recoded.len += bytes.len() as u64;
+            let (bytes, next) = source.decode(from, BLOCK_BYTES)?;
+            source.len += bytes.len() as u64;
             from = next;
-            recoded.block_starts.push(from);
+            source.block_starts.push(from);
         }
-        Ok(recoded)
+        Ok(source)
     }
 
-    /// Up to `count` bytes of the text that starts at `from`, and where the next one starts.
+    /// Decodes up to `count` bytes from offset `from` of the text on. Also returns the offset of the next character.
     fn decode(&self, from: u64, count: u64) -> io::Result<(Vec<u8>, u64)> {
-        let broken = || io::Error::new(io::ErrorKind::InvalidData, "a text that stands for bytes has other characters");
-        let most = usize::try_from((self.end - from).min(count * 2)).unwrap_or(0);
-        let text = read_vec(self.inner.as_ref(), from, most)?;
+        let not_latin1 = || io::Error::new(io::ErrorKind::InvalidData, TextError::NotLatin1);
+        let max = usize::try_from((self.end - from).min(count * 2)).unwrap_or(0);
+        let text = read_vec(self.inner.as_ref(), from, max)?;
         let (mut bytes, mut used) = (Vec::with_capacity(text.len()), 0);
         while (bytes.len() as u64) < count {
             match text.get(used..).unwrap_or_default() {
@@ -79,9 +114,9 @@ impl Latin1Source {
                     used += 2;
                 }
                 [] => break,
-                // Half a character at the end of what was read stands whole in the next block.
+                // The rest of this character is behind the bytes that were read: it starts the next block.
                 [0xc2 | 0xc3] if from + (text.len() as u64) < self.end => break,
-                _ => return Err(broken()),
+                _ => return Err(not_latin1()),
             }
         }
         Ok((bytes, from + used as u64))
@@ -98,7 +133,7 @@ impl Source for Latin1Source {
         while done < buf.len() && at + (done as u64) < self.len {
             let here = at + done as u64;
             let block = usize::try_from(here / BLOCK_BYTES).unwrap_or(usize::MAX);
-            let (bytes, _) = self.decode(self.block_starts.get(block).copied().unwrap_or(self.at), BLOCK_BYTES)?;
+            let (bytes, _) = self.decode(self.block_starts.get(block).copied().unwrap_or(self.start), BLOCK_BYTES)?;
             let skip = usize::try_from(here % BLOCK_BYTES).unwrap_or(0);
             let found = bytes.get(skip..).unwrap_or_default();
             let count = found.len().min(buf.len() - done);
@@ -117,37 +152,38 @@ impl Source for Latin1Source {
 mod tests {
     use super::*;
 
-    fn recoded(text: &str) -> io::Result<Vec<u8>> {
+    fn decoded(text: &str) -> io::Result<Vec<u8>> {
         let padded = [b"pickle", text.as_bytes(), b"more"].concat();
         let source: SharedSource = Arc::new(Memory::new(padded));
-        let bytes = decode(&source, 6, u32::try_from(text.len()).expect("short"), Encoding::Utf8)?;
+        let len = u32::try_from(text.len()).expect("short");
+        let bytes = decode(&source, 6, len, Encoding::Utf8).map_err(io::Error::other)?;
         read_vec(bytes.as_ref(), 0, usize::MAX)
     }
 
     #[test]
-    fn a_text_is_turned_back_into_its_bytes() {
+    fn a_text_is_decoded_to_its_bytes() {
         let bytes: Vec<u8> = (0..200_000u32).map(|index| (index * 7 % 256) as u8).collect();
         let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
-        assert!(recoded(&text).expect("it is latin-1") == bytes);
-        assert_eq!(recoded("").expect("nothing is fine"), b"");
+        assert!(decoded(&text).expect("it is latin-1") == bytes);
+        assert_eq!(decoded("").expect("nothing is fine"), b"");
     }
 
     #[test]
-    fn any_place_can_be_read() {
+    fn any_offset_can_be_read() {
         let bytes: Vec<u8> = (0..50_000u32).map(|index| (index * 11 % 256) as u8).collect();
         let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
         let source: SharedSource = Arc::new(Memory::new(text.into_bytes()));
-        let recoded = super::decode(&source, 0, u32::try_from(source.len()).expect("short"), Encoding::Utf8);
-        let recoded = recoded.expect("it is latin-1");
+        let decoded = super::decode(&source, 0, u32::try_from(source.len()).expect("short"), Encoding::Utf8);
+        let decoded = decoded.expect("it is latin-1");
         for at in [0, 1, 16_383, 16_384, 30_000, 49_999] {
-            let found = read_vec(recoded.as_ref(), at as u64, 20_000).expect("it reads");
+            let found = read_vec(decoded.as_ref(), at as u64, 20_000).expect("it reads");
             assert!(found == bytes[at..(at + 20_000).min(bytes.len())], "at {at}");
         }
     }
 
     #[test]
     fn other_characters_are_refused() {
-        assert!(recoded("a\u{100}").is_err());
-        assert!(recoded("\u{20ac}").is_err());
+        assert!(decoded("a\u{100}").is_err());
+        assert!(decoded("\u{20ac}").is_err());
     }
 }

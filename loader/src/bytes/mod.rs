@@ -1,4 +1,5 @@
-//! Bytes of tensors: types, records of containers, views, and the readers that turn them into what the result holds.
+//! Bytes of tensors: element types, the records that hold them, views into records, and readers that return elements in
+//! order, as safetensors stores them.
 
 pub(crate) mod cast;
 pub(crate) mod chunks;

@@ -1,43 +1,43 @@
-//! Views: a first element, and how far it is from one index to the next. Gathered in the order of the indices, with
-//! little memory whatever the strides are.
+//! Strided views of a record, and a reader that returns their elements in the order of their indices. Memory is bounded
+//! whatever the strides are.
 //!
-//! Two ways. *Rows*: along the last dimension, with a window that is read ahead where rows are near each other. *Columns*,
-//! for transposed matrices: there the bytes that stand together belong to different rows, so as many rows as fit into a
-//! block are filled at once, from runs of the source.
+//! The reader has two strategies. *Rows*: it reads along the last dimension, with a read-ahead window where rows are close
+//! to each other. *Transposed blocks*: where another dimension is contiguous in the record, it fills a block of rows at once
+//! from runs along that dimension.
 
 use crate::bytes::record::Record;
 use std::io;
 
-/// Bytes of a block of transposed rows.
+/// Bytes of a block of rows of a transposed view.
 const BLOCK_BYTES: u64 = 8 << 20;
-/// Bytes that are read ahead.
+/// Bytes of the read-ahead window.
 const WINDOW_BYTES: u64 = 64 << 10;
-/// What is further apart than this is read one by one.
+/// Runs with a larger distance than this many bytes are read one by one, without the window.
 const MAX_WINDOW_GAP_BYTES: u64 = 8 << 10;
-/// Runs shorter than this are not worth a block.
+/// Blocks are used only for runs of at least this many bytes.
 const MIN_RUN_BYTES: u64 = 64;
 
-/// A view of a record that lies inside it: see [`View::new`].
+/// A strided view. It never reaches out of its record: see [`View::new`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct View {
     /// Bytes of an element.
     element_size: u64,
-    /// First element.
+    /// Index of the first element.
     offset: u64,
-    /// How many elements.
+    /// Number of elements.
     element_count: u64,
-    /// Size and stride of each dimension, the last one fastest; neighbours that are one run are one dimension.
+    /// Size and stride of each dimension in elements, the last one fastest. Adjacent dimensions that form one run are merged.
     dims: Vec<(u64, u64)>,
 }
 
-/// Why a view is none.
+/// Why a view is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ViewError {
-    /// Another number of strides than of sizes.
+pub enum ViewError {
+    /// The numbers of strides and of sizes differ.
     StrideCount,
-    /// Its size does not fit in 64 bits.
+    /// Its size in bytes does not fit in 64 bits.
     TooLarge,
-    /// Its last element stands behind the end of the storage.
+    /// Its last element is outside of the storage.
     OutOfBounds,
 }
 
@@ -52,22 +52,31 @@ impl std::fmt::Display for ViewError {
 }
 
 impl View {
-    /// A view of a storage of `room` bytes; sizes, strides and offset in elements of `item` bytes.
-    pub(crate) fn new(item: u64, offset: u64, shape: &[u64], stride: &[u64], room: u64) -> Result<Self, ViewError> {
+    /// A view of a storage of `limit` bytes. Shape, strides and offset are in elements of `element_size` bytes.
+    ///
+    /// # Errors
+    /// When the view reaches out of the storage or is too large.
+    pub(crate) fn new(
+        element_size: u64,
+        offset: u64,
+        shape: &[u64],
+        stride: &[u64],
+        limit: u64,
+    ) -> Result<Self, ViewError> {
         if shape.len() != stride.len() {
             return Err(ViewError::StrideCount);
         }
         let count = shape.iter().try_fold(1u64, |count, size| count.checked_mul(*size));
-        let count = count.filter(|count| count.checked_mul(item).is_some()).ok_or(ViewError::TooLarge)?;
+        let count = count.filter(|count| count.checked_mul(element_size).is_some()).ok_or(ViewError::TooLarge)?;
         if count == 0 {
-            return Ok(Self { element_size: item, offset: 0, element_count: count, dims: vec![(0, 1)] });
+            return Ok(Self { element_size, offset: 0, element_count: count, dims: vec![(0, 1)] });
         }
         let last = shape
             .iter()
             .zip(stride)
             .try_fold(offset, |last, (size, stride)| last.checked_add(size.checked_sub(1)?.checked_mul(*stride)?));
-        let end = last.and_then(|last| last.checked_add(1)?.checked_mul(item)).ok_or(ViewError::TooLarge)?;
-        if end > room {
+        let end = last.and_then(|last| last.checked_add(1)?.checked_mul(element_size)).ok_or(ViewError::TooLarge)?;
+        if end > limit {
             return Err(ViewError::OutOfBounds);
         }
         let mut dims: Vec<(u64, u64)> = Vec::new();
@@ -83,11 +92,14 @@ impl View {
         if dims.is_empty() {
             dims.push((1, 1));
         }
-        Ok(Self { element_size: item, offset, element_count: count, dims })
+        Ok(Self { element_size, offset, element_count: count, dims })
     }
 
-    /// All of `shape` in a row, the last index fastest, or the first one for `fortran`.
-    pub(crate) fn dense(item: u64, shape: &[u64], fortran: bool, room: u64) -> Result<Self, ViewError> {
+    /// A view without gaps, the last index fastest; with `fortran` the first one.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn dense(element_size: u64, shape: &[u64], fortran: bool, limit: u64) -> Result<Self, ViewError> {
         let mut stride = vec![0; shape.len()];
         let mut step = 1u64;
         let mut fill = |index: usize| -> Option<()> {
@@ -101,7 +113,7 @@ impl View {
             (0..shape.len()).rev().try_for_each(&mut fill)
         };
         filled.ok_or(ViewError::TooLarge)?;
-        Self::new(item, 0, shape, &stride, room)
+        Self::new(element_size, 0, shape, &stride, limit)
     }
 
     /// Bytes of all elements.
@@ -114,18 +126,18 @@ impl View {
         self.element_size
     }
 
-    /// First byte in the record.
+    /// Offset of the first byte in the record.
     pub(crate) fn start(&self) -> u64 {
         self.offset * self.element_size
     }
 
-    /// Whether the elements stand in a row.
+    /// Whether the elements follow each other without gaps, in the order of their indices.
     pub(crate) fn is_contiguous(&self) -> bool {
         matches!(self.dims.as_slice(), [(_, 1)] | [(0 | 1, _)])
     }
 }
 
-/// Reads a view from its first element to its last.
+/// Reads the elements of a view in the order of their indices.
 pub(crate) struct ViewReader<'a> {
     record: &'a Record,
     view: &'a View,
@@ -139,19 +151,19 @@ pub(crate) struct ViewReader<'a> {
     transposed: Option<TransposedBlocks>,
 }
 
-/// How a transposed view is cut into blocks.
+/// How a transposed view is divided into blocks.
 #[derive(Debug, Clone, Copy)]
 struct TransposedBlocks {
-    /// The dimension whose elements stand side by side.
+    /// The dimension with stride 1.
     dim: usize,
-    /// Elements behind each index of it.
+    /// Elements of a row: the product of the sizes behind that dimension.
     trailing: u64,
     /// Rows of a block.
     rows_per_block: u64,
 }
 
 impl<'a> ViewReader<'a> {
-    /// Starts at the first element.
+    /// Reads from the first element on.
     pub(crate) fn new(record: &'a Record, view: &'a View) -> Self {
         let columns = transposed_blocks(view);
         Self {
@@ -166,13 +178,16 @@ impl<'a> ViewReader<'a> {
         }
     }
 
-    /// Fills `buf`, whose length is a multiple of the element's, or what is left of the view; gives how much.
+    /// Fills `buf`, whose length is a multiple of the element's, or the rest of the view. Returns the number of bytes.
+    ///
+    /// # Errors
+    /// As [`Record::read_exact_at`].
     pub(crate) fn fill(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let left =
             usize::try_from((self.view.element_count - self.next_element).saturating_mul(self.view.element_size))
                 .unwrap_or(usize::MAX);
-        let wanted = left.min(buf.len());
-        let buf = buf.get_mut(..wanted).unwrap_or_default();
+        let len = left.min(buf.len());
+        let buf = buf.get_mut(..len).unwrap_or_default();
         if self.view.is_contiguous() {
             self.record.read_exact_at((self.view.offset + self.next_element) * self.view.element_size, buf)?;
         } else if let Some(columns) = self.transposed {
@@ -180,28 +195,28 @@ impl<'a> ViewReader<'a> {
         } else {
             self.read_rows(buf)?;
         }
-        self.next_element += wanted as u64 / self.view.element_size;
-        Ok(wanted)
+        self.next_element += len as u64 / self.view.element_size;
+        Ok(len)
     }
 
-    /// Along the last dimension.
+    /// Reads along the last dimension.
     fn read_rows(&mut self, buf: &mut [u8]) -> io::Result<()> {
-        let (item, Some((size, stride))) = (self.view.element_size, self.view.dims.last().copied()) else {
+        let (element_size, Some((size, stride))) = (self.view.element_size, self.view.dims.last().copied()) else {
             return Ok(());
         };
         let (mut next, mut rest) = (self.next_element, buf);
         while !rest.is_empty() {
             let (row, column) = (next / size, next % size);
             let first = self.element_index(row, self.view.dims.len() - 1) + column * stride;
-            let count = (size - column).min(rest.len() as u64 / item);
-            let (part, after) = rest.split_at_mut(usize::try_from(count * item).unwrap_or(0));
+            let count = (size - column).min(rest.len() as u64 / element_size);
+            let (part, after) = rest.split_at_mut(usize::try_from(count * element_size).unwrap_or(0));
             if stride == 1 {
-                let apart = self.view.dims.iter().rev().nth(1).map_or(u64::MAX, |(_, stride)| *stride);
-                self.read_near(first * item, part, apart.saturating_mul(item))?;
+                let distance = self.view.dims.iter().rev().nth(1).map_or(u64::MAX, |(_, stride)| *stride);
+                self.read_near(first * element_size, part, distance.saturating_mul(element_size))?;
             } else {
-                let apart = stride.saturating_mul(item);
-                for (index, element) in part.chunks_exact_mut(usize::try_from(item).unwrap_or(1)).enumerate() {
-                    self.read_near((first + index as u64 * stride) * item, element, apart)?;
+                let distance = stride.saturating_mul(element_size);
+                for (index, element) in part.chunks_exact_mut(usize::try_from(element_size).unwrap_or(1)).enumerate() {
+                    self.read_near((first + index as u64 * stride) * element_size, element, distance)?;
                 }
             }
             next += count;
@@ -210,9 +225,9 @@ impl<'a> ViewReader<'a> {
         Ok(())
     }
 
-    /// Reads a few bytes; the next ones are wanted `apart` bytes further on.
-    fn read_near(&mut self, at: u64, buf: &mut [u8], apart: u64) -> io::Result<()> {
-        if apart > MAX_WINDOW_GAP_BYTES || buf.len() as u64 > MAX_WINDOW_GAP_BYTES {
+    /// Fills `buf` from offset `at`, by the window where the next read is at most a small `distance` (in bytes) away.
+    fn read_near(&mut self, at: u64, buf: &mut [u8], distance: u64) -> io::Result<()> {
+        if distance > MAX_WINDOW_GAP_BYTES || buf.len() as u64 > MAX_WINDOW_GAP_BYTES {
             return self.record.read_exact_at(at, buf);
         }
         let inside = |window_at: u64, window: &[u8]| {
@@ -232,7 +247,7 @@ impl<'a> ViewReader<'a> {
         Ok(())
     }
 
-    /// The element that the indices of the first `dims` dimensions lead to, counted as one.
+    /// The index in the record of the element whose first `dims` indices are those of row `index`, and whose others are 0.
     fn element_index(&self, mut index: u64, dims: usize) -> u64 {
         let mut at = self.view.offset;
         for (size, stride) in self.view.dims.get(..dims).unwrap_or_default().iter().rev() {
@@ -263,26 +278,26 @@ impl<'a> ViewReader<'a> {
     /// Fills a block with the rows from that of element `next` on.
     fn fill_block(&mut self, columns: TransposedBlocks, next: u64) -> io::Result<()> {
         let TransposedBlocks { dim, trailing, rows_per_block: rows } = columns;
-        let (view, item) = (self.view, self.view.element_size);
+        let (view, element_size) = (self.view, self.view.element_size);
         let size = view.dims.get(dim).map_or(1, |(size, _)| *size);
         let (row, lead) = (next / trailing % size, next / trailing / size);
         let rows = rows.min(size - row);
         let too_large = || io::Error::other("a block of rows that does not fit");
-        let bytes = |count: u64| usize::try_from(count * item).map_err(|_| too_large());
+        let bytes = |count: u64| usize::try_from(count * element_size).map_err(|_| too_large());
         let (len, run_len, width) = (bytes(rows * trailing)?, bytes(rows)?, bytes(1)?);
         let mut block = std::mem::take(&mut self.block);
         block.resize(len, 0);
         let mut run = vec![0; run_len];
         let lead_at = self.element_index(lead, dim) + row;
-        let behind = view.dims.get(dim + 1..).unwrap_or_default();
-        let apart = behind.last().map_or(u64::MAX, |(_, stride)| stride.saturating_mul(item));
+        let inner_dims = view.dims.get(dim + 1..).unwrap_or_default();
+        let distance = inner_dims.last().map_or(u64::MAX, |(_, stride)| stride.saturating_mul(element_size));
         for column in 0..trailing {
             let (mut index, mut at) = (column, lead_at);
-            for (size, stride) in behind.iter().rev() {
+            for (size, stride) in inner_dims.iter().rev() {
                 at += index % size * stride;
                 index /= size;
             }
-            self.read_near(at * item, &mut run, apart)?;
+            self.read_near(at * element_size, &mut run, distance)?;
             let start = bytes(column)?;
             let targets = block.get_mut(start..).unwrap_or_default().chunks_mut(bytes(trailing)?);
             for (target, element) in targets.zip(run.chunks_exact(width)) {

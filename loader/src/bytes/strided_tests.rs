@@ -4,7 +4,7 @@ use super::*;
 use std::sync::Arc;
 
 /// Element by element, by the definition.
-fn by_index(bytes: &[u8], item: usize, offset: u64, shape: &[u64], stride: &[u64]) -> Vec<u8> {
+fn by_index(bytes: &[u8], element_size: usize, offset: u64, shape: &[u64], stride: &[u64]) -> Vec<u8> {
     let count: u64 = shape.iter().product();
     let mut out = Vec::new();
     for mut index in 0..count {
@@ -13,8 +13,8 @@ fn by_index(bytes: &[u8], item: usize, offset: u64, shape: &[u64], stride: &[u64
             at += index % size * stride;
             index /= size;
         }
-        let at = usize::try_from(at).expect("small") * item;
-        out.extend_from_slice(&bytes[at..at + item]);
+        let at = usize::try_from(at).expect("small") * element_size;
+        out.extend_from_slice(&bytes[at..at + element_size]);
     }
     out
 }
@@ -32,14 +32,14 @@ fn gathered(record: &Record, view: &View, step: usize) -> Vec<u8> {
     }
 }
 
-fn check(bytes: &Arc<[u8]>, item: u64, offset: u64, shape: &[u64], stride: &[u64]) {
+fn check(bytes: &Arc<[u8]>, element_size: u64, offset: u64, shape: &[u64], stride: &[u64]) {
     let record = Record::from_bytes(bytes.clone());
-    let view = View::new(item, offset, shape, stride, record.len()).expect("it lies inside");
-    let expected = by_index(bytes, usize::try_from(item).expect("small"), offset, shape, stride);
+    let view = View::new(element_size, offset, shape, stride, record.len()).expect("it lies inside");
+    let expected = by_index(bytes, usize::try_from(element_size).expect("small"), offset, shape, stride);
     assert_eq!(view.len(), expected.len() as u64);
     for step in [1, 3, 1000] {
         let found = gathered(&record, &view, step);
-        assert!(found == expected, "{item} {offset} {shape:?} {stride:?} by {step}");
+        assert!(found == expected, "{element_size} {offset} {shape:?} {stride:?} by {step}");
     }
 }
 
@@ -56,7 +56,7 @@ fn noise(len: usize) -> Arc<[u8]> {
 #[test]
 fn every_small_view_is_what_its_indices_say() {
     let bytes = noise(4096);
-    for item in [1, 2, 4, 8, 16] {
+    for element_size in [1, 2, 4, 8, 16] {
         let cases: &[(u64, &[u64], &[u64])] = &[
             (0, &[], &[]),
             (3, &[5], &[1]),
@@ -75,7 +75,7 @@ fn every_small_view_is_what_its_indices_say() {
             (9, &[2, 2, 2, 2], &[8, 2, 1, 4]),
         ];
         for (offset, shape, stride) in cases {
-            check(&bytes, item, *offset, shape, stride);
+            check(&bytes, element_size, *offset, shape, stride);
         }
     }
 }

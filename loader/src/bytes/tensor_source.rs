@@ -1,4 +1,5 @@
-//! The numbers of one tensor, ready to be read in order: gathered, turned round, put together, cast.
+//! The elements of one tensor as a readable source: gathered from a strided view or from parts, byte-swapped to little
+//! endian, cast.
 
 use crate::bytes::cast::Cast;
 use crate::bytes::chunks::{ChunkReader, ChunkedTensor, Contiguous};
@@ -8,7 +9,7 @@ use crate::bytes::transform::Transform;
 use std::io;
 use std::sync::Arc;
 
-/// Where the numbers of a tensor come from.
+/// The records that hold the elements of a tensor, and what is done to them while they are read.
 #[derive(Clone)]
 pub(crate) struct TensorSource {
     origin: Origin,
@@ -21,35 +22,35 @@ enum Origin {
     Chunks(Arc<ChunkedTensor>),
 }
 
-/// What tells that two tensors are the same bytes of the same storage.
+/// Address of the record, view and transform: equal for tensors that share their elements.
 #[derive(PartialEq, Eq, Hash)]
 pub(crate) struct Identity(usize, View, Transform);
 
 impl TensorSource {
-    /// A view of a record.
+    /// A tensor that is a view of a record.
     pub(crate) fn from_view(record: Arc<Record>, view: View, transform: Transform) -> Self {
         Self { origin: Origin::View { record, view, transform }, cast: None }
     }
 
-    /// Parts of other records.
+    /// A tensor that is stored in parts.
     pub(crate) fn from_chunks(chunks: ChunkedTensor) -> Self {
         Self { origin: Origin::Chunks(Arc::new(chunks)), cast: None }
     }
 
-    /// Bytes that come out.
+    /// Bytes of all elements as they are read, after a cast.
     pub(crate) fn len(&self) -> u64 {
-        let (len, item) = match &self.origin {
+        let (len, element_size) = match &self.origin {
             Origin::View { view, .. } => (view.len(), view.element_size()),
             Origin::Chunks(chunks) => (chunks.len(), chunks.element_size()),
         };
         match self.cast {
-            // More than fits is more than any plan allows.
-            Some(cast) => (len / item.max(1)).saturating_mul(cast.target_size()),
+            // A plan refuses far smaller lengths.
+            Some(cast) => (len / element_size.max(1)).saturating_mul(cast.target_size()),
             None => len,
         }
     }
 
-    /// Bytes of an element that comes out.
+    /// Bytes of an element as it is read, after a cast.
     pub(crate) fn element_size(&self) -> u64 {
         match (&self.origin, self.cast) {
             (_, Some(cast)) => cast.target_size(),
@@ -58,7 +59,7 @@ impl TensorSource {
         }
     }
 
-    /// The record and the place in it where reading starts.
+    /// The record of the first element and the offset of that element in it.
     pub(crate) fn record_and_offset(&self) -> (Option<&Record>, u64) {
         match &self.origin {
             Origin::View { record, view, .. } => (Some(record), view.start()),
@@ -66,13 +67,14 @@ impl TensorSource {
         }
     }
 
-    /// What is read in this order is read forward.
+    /// A key for sorting: tensors in this order are read forward through the file.
     pub(crate) fn read_position(&self) -> u64 {
         let (record, at) = self.record_and_offset();
         record.map_or(0, |record| record.file_offset.unwrap_or_else(|| record.start()).saturating_add(at))
     }
 
-    /// The range of the file that holds exactly these bytes, where one does.
+    /// Offset and length of the range of the file that equals the elements as they are read. `None` for records that are
+    /// compressed or in memory, views with gaps, and elements that are changed or cast.
     pub(crate) fn file_range(&self) -> Option<(u64, u64)> {
         let Origin::View { record, view, transform } = &self.origin else { return None };
         let plain = view.is_contiguous() && transform.is_identity() && self.cast.is_none();
@@ -80,39 +82,40 @@ impl TensorSource {
         Some((at, view.len()))
     }
 
-    /// A checksum of exactly these bytes as they are stored.
+    /// The CRC-32 that the archive gives for exactly the bytes that are read.
     pub(crate) fn crc32(&self) -> Option<u32> {
         let Origin::View { record, view, .. } = &self.origin else { return None };
-        let all = view.is_contiguous() && view.start() == 0 && view.len() == record.len();
-        record.crc32.filter(|_| all && self.is_unchanged())
+        let whole_record = view.is_contiguous() && view.start() == 0 && view.len() == record.len();
+        record.crc32.filter(|_| whole_record && self.is_unchanged())
     }
 
     fn is_unchanged(&self) -> bool {
         matches!(&self.origin, Origin::View { transform, .. } if transform.is_identity()) && self.cast.is_none()
     }
 
-    /// Equal for two tensors that are the same view of the same storage. Nothing is not the same as nothing.
+    /// Equal for tensors that are the same view of the same record. `None` where no other tensor can be equal: empty tensors
+    /// are never tied.
     pub(crate) fn identity(&self) -> Option<Identity> {
         let Origin::View { record, view, transform } = &self.origin else { return None };
-        // A record that nobody else holds is shared with nobody.
+        // With one reference, no other tensor uses the record.
         (view.len() > 0 && Arc::strong_count(record) > 1)
             .then(|| Identity(Arc::as_ptr(record).addr(), view.clone(), *transform))
     }
 
-    /// Starts reading.
+    /// Reads from the first element on.
     pub(crate) fn reader(&self) -> TensorReader<'_> {
-        let kind = match &self.origin {
+        let elements = match &self.origin {
             Origin::View { record, view, transform } => ElementReader::View(ViewReader::new(record, view), *transform),
             Origin::Chunks(chunks) => ElementReader::Chunks(chunks.reader()),
         };
-        let item = match &self.origin {
+        let element_size = match &self.origin {
             Origin::View { view, .. } => view.element_size(),
             Origin::Chunks(chunks) => chunks.element_size(),
         };
-        TensorReader { kind, element_size: item, cast: self.cast, scratch: Vec::new() }
+        TensorReader { elements, element_size, cast: self.cast, scratch: Vec::new() }
     }
 
-    /// The elements, where they follow each other in one record and are not cast.
+    /// The elements as one run of a record. `None` for parts, views with gaps and casts.
     pub(crate) fn into_contiguous(self) -> Option<Contiguous> {
         match self.origin {
             Origin::View { record, view, transform } if view.is_contiguous() && self.cast.is_none() => {
@@ -129,9 +132,10 @@ impl TensorSource {
     }
 }
 
-/// The numbers of a tensor in order.
+/// Reads the elements of a tensor in the order of their indices, little-endian.
 pub(crate) struct TensorReader<'a> {
-    kind: ElementReader<'a>,
+    elements: ElementReader<'a>,
+    /// Bytes of an element before a cast.
     element_size: u64,
     cast: Option<Cast>,
     scratch: Vec<u8>,
@@ -143,16 +147,17 @@ enum ElementReader<'a> {
 }
 
 impl TensorReader<'_> {
-    /// Fills `buf`, whose length is a multiple of an element's, or what is left; gives how much, 0 at the end.
+    /// Fills `buf`, whose length is a multiple of the element's, or the rest of the tensor. Returns the number of bytes, 0 at
+    /// the end.
     ///
     /// # Errors
-    /// When reading fails or the file got shorter.
+    /// When reading fails, the file got shorter, or a cast is not part of this build.
     pub(crate) fn fill(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let Some(cast) = self.cast else { return self.kind.fill(buf) };
-        let elements = buf.len() as u64 / cast.target_size().max(1);
-        let wanted = usize::try_from(elements.saturating_mul(self.element_size)).unwrap_or(0);
-        self.scratch.resize(wanted, 0);
-        let count = self.kind.fill(&mut self.scratch)?;
+        let Some(cast) = self.cast else { return self.elements.fill(buf) };
+        let count = buf.len() as u64 / cast.target_size().max(1);
+        let len = usize::try_from(count.saturating_mul(self.element_size)).unwrap_or(0);
+        self.scratch.resize(len, 0);
+        let count = self.elements.fill(&mut self.scratch)?;
         cast.apply(self.scratch.get(..count).unwrap_or_default(), buf)
     }
 }
@@ -160,14 +165,14 @@ impl TensorReader<'_> {
 impl ElementReader<'_> {
     fn fill(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::View(gather, transform) => {
-                let count = gather.fill(buf)?;
+            Self::View(reader, transform) => {
+                let count = reader.fill(buf)?;
                 if !transform.is_identity() {
                     transform.apply(buf.get_mut(..count).unwrap_or_default());
                 }
                 Ok(count)
             }
-            Self::Chunks(joining) => joining.fill(buf),
+            Self::Chunks(reader) => reader.fill(buf),
         }
     }
 }

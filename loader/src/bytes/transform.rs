@@ -1,60 +1,70 @@
-//! What is done to numbers on their way: their bytes turned round, their signs flipped. In place, element by element.
+//! Changes of elements while they are read, in place: byte-swapping from big endian, and the conj and neg bits of torch.
 
 use crate::bytes::dtype::Dtype;
 
-/// What is to be done. Nothing, for nearly all tensors.
+/// Changes of each element. None, for nearly all tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Transform {
-    /// Bytes of a number that is to be turned round; 0 or 1 for none.
+    /// Bytes of a number to be byte-swapped; 0 or 1 for none.
     pub(crate) swap_size: usize,
-    /// Signs to flip.
+    /// Numbers to be negated.
     pub(crate) negation: Option<Negation>,
 }
 
-/// Whose signs.
+/// How numbers are negated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Negation {
-    /// The sign bits of floats of that many bytes: of every number, or of real and imaginary parts apart.
+    /// The sign bits of floats are flipped. Numbers with even index are the real parts of complex elements.
     Float {
         /// Bytes of a number.
         component_size: usize,
-        /// Whether the first, third, ... number is negated.
+        /// Whether numbers with even index are negated.
         even: bool,
-        /// Whether the others are.
+        /// Whether numbers with odd index are negated.
         odd: bool,
     },
-    /// Whole numbers of that many bytes are negated, as two's complement wraps.
+    /// Integers of this many bytes are negated in two's complement, with wrapping.
     Integer(usize),
 }
 
+/// The neg bit is set for a type whose numbers torch does not negate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NegationError;
+
+impl std::fmt::Display for NegationError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("its numbers are to be negated, and no reader says how")
+    }
+}
+
 impl Transform {
-    /// For a view of a storage whose bytes are swapped or whose conj and neg bits are set. torch keeps these bits lazily:
-    /// the bytes in the file are those of before.
+    /// The transform for a view of a big-endian storage, or of one whose conj or neg bit is set. torch applies these bits when
+    /// the tensor is used: the bytes in the file are those before.
     ///
     /// # Errors
-    /// Where nobody has said what the negative of such a number is.
-    pub(crate) fn new(dtype: Dtype, big: bool, conj: bool, neg: bool) -> Result<Self, &'static str> {
-        let swap = if big && dtype.component_size() > 1 { dtype.component_size() } else { 0 };
-        let unit = dtype.component_size();
-        let signs = match (conj && dtype.is_complex(), neg) {
+    /// When the negative of such a number is not defined.
+    pub(crate) fn new(dtype: Dtype, big_endian: bool, conj: bool, neg: bool) -> Result<Self, NegationError> {
+        let component_size = dtype.component_size();
+        let swap_size = if big_endian && component_size > 1 { component_size } else { 0 };
+        let negation = match (conj && dtype.is_complex(), neg) {
             (false, false) => None,
-            (conj, neg) if dtype.is_complex() => {
-                Some(Negation::Float { component_size: unit, even: neg, odd: neg != conj })
+            (conj, neg) if dtype.is_complex() => Some(Negation::Float { component_size, even: neg, odd: neg != conj }),
+            (_, _) if dtype.is_float() => Some(Negation::Float { component_size, even: true, odd: true }),
+            (_, _) if matches!(dtype.name(), "I8" | "I16" | "I32" | "I64" | "U8") => {
+                Some(Negation::Integer(component_size))
             }
-            (_, _) if dtype.is_float() => Some(Negation::Float { component_size: unit, even: true, odd: true }),
-            (_, _) if matches!(dtype.name(), "I8" | "I16" | "I32" | "I64" | "U8") => Some(Negation::Integer(unit)),
-            _ => return Err("its numbers are to be negated, and no reader says how"),
+            _ => return Err(NegationError),
         };
-        let nothing = matches!(signs, Some(Negation::Float { even: false, odd: false, .. }));
-        Ok(Self { swap_size: swap, negation: signs.filter(|_| !nothing) })
+        let none = matches!(negation, Some(Negation::Float { even: false, odd: false, .. }));
+        Ok(Self { swap_size, negation: negation.filter(|_| !none) })
     }
 
-    /// Whether there is nothing to do.
+    /// Whether elements stay as they are.
     pub(crate) fn is_identity(self) -> bool {
         self.swap_size <= 1 && self.negation.is_none()
     }
 
-    /// Does it to whole elements, in little-endian order from then on.
+    /// Changes whole elements in place. Afterwards they are little-endian.
     pub(crate) fn apply(self, bytes: &mut [u8]) {
         match self.swap_size {
             2 => swap_bytes::<2>(bytes),
@@ -64,14 +74,14 @@ impl Transform {
         }
         match self.negation {
             None => {}
-            Some(Negation::Float { component_size: unit, even, odd }) => {
-                for pair in bytes.chunks_mut(unit.max(1) * 2) {
-                    let last = unit.saturating_sub(1);
+            Some(Negation::Float { component_size, even, odd }) => {
+                for pair in bytes.chunks_mut(component_size.max(1) * 2) {
+                    let last = component_size.saturating_sub(1);
                     flip_sign(pair, last, even);
-                    flip_sign(pair, last + unit, odd);
+                    flip_sign(pair, last + component_size, odd);
                 }
             }
-            Some(Negation::Integer(unit)) => bytes.chunks_exact_mut(unit.max(1)).for_each(negate_integer),
+            Some(Negation::Integer(size)) => bytes.chunks_exact_mut(size.max(1)).for_each(negate_integer),
         }
     }
 }
@@ -81,8 +91,8 @@ fn swap_bytes<const N: usize>(bytes: &mut [u8]) {
     numbers.iter_mut().for_each(|number| number.reverse());
 }
 
-fn flip_sign(bytes: &mut [u8], at: usize, wanted: bool) {
-    if wanted && let Some(byte) = bytes.get_mut(at) {
+fn flip_sign(bytes: &mut [u8], at: usize, negate: bool) {
+    if negate && let Some(byte) = bytes.get_mut(at) {
         *byte ^= 0x80;
     }
 }
@@ -100,12 +110,12 @@ fn negate_integer(number: &mut [u8]) {
 mod tests {
     use super::*;
 
-    fn transform(dtype: &str, big: bool, conj: bool, neg: bool) -> Transform {
-        Transform::new(Dtype::from_name(dtype).expect("a type"), big, conj, neg).expect("it can be done")
+    fn transform(dtype: &str, big_endian: bool, conj: bool, neg: bool) -> Transform {
+        Transform::new(Dtype::from_name(dtype).expect("a type"), big_endian, conj, neg).expect("it can be done")
     }
 
     #[test]
-    fn numbers_are_turned_round_one_by_one() {
+    fn each_number_is_byte_swapped() {
         let mut bytes: Vec<u8> = (0..16).collect();
         transform("C64", true, false, false).apply(&mut bytes);
         assert_eq!(bytes, [3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12]);

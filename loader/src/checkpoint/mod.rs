@@ -1,4 +1,5 @@
-//! Checkpoints of several files.
+//! Checkpoints of several files: sharded ones with a JSON index, and distributed ones with a pickled `.metadata`.
 
 pub(crate) mod distributed;
+pub(crate) mod metadata;
 pub(crate) mod sharded;

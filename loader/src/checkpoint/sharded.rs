@@ -1,20 +1,24 @@
-//! Checkpoints in several files: an index that says which tensor is in which of them. Layout: weights.md section 6.
+//! Sharded checkpoints: a JSON index (`pytorch_model.bin.index.json`) says which file holds which tensor.
 
 use crate::bounds::MAX_INDEX_BYTES;
-use crate::error::Error;
+use crate::error::{Error, IndexError, UsageError};
 use crate::open::{Checkpoint, LoadOptions, open};
 use crate::plan::draft::Refused;
+use crate::plan::reason::Reason;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-/// A shard and the name of its result.
+/// A shard, and the file name of its result.
 pub(crate) struct Shard {
     pub(crate) checkpoint: Checkpoint,
     pub(crate) name: String,
 }
 
-/// The index in a folder, if there is one.
+/// The index in a folder.
+///
+/// # Errors
+/// When the folder cannot be read.
 pub(crate) fn find_index(folder: &Path) -> std::io::Result<Option<PathBuf>> {
     let (mut found, mut converted) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(folder)? {
@@ -27,7 +31,7 @@ pub(crate) fn find_index(folder: &Path) -> std::io::Result<Option<PathBuf>> {
         }
     }
     found.sort();
-    // Shards of safetensors may stand beside those that they were converted from.
+    // A folder may hold converted shards beside their sources: the sources come first.
     found.append(&mut converted);
     Ok(found.into_iter().next())
 }
@@ -35,45 +39,45 @@ pub(crate) fn find_index(folder: &Path) -> std::io::Result<Option<PathBuf>> {
 /// Opens all shards that an index names.
 ///
 /// # Errors
-/// When the index cannot be read or names what is not there, or a shard cannot be opened.
-pub(crate) fn open_shards(index: &Path, policy: &LoadOptions) -> Result<Vec<Shard>, Error> {
-    let wrong = |why: String| Error::Usage(format!("{}: {why}", index.display()));
-    let length = std::fs::metadata(index).map_err(Error::io(index))?.len();
-    if length > MAX_INDEX_BYTES {
-        return Err(wrong(format!("an index of {length} bytes")));
+/// When the index is not valid, a shard cannot be opened or lacks a tensor, or two shards hold the same tensor.
+pub(crate) fn open_shards(index: &Path, options: &LoadOptions) -> Result<Vec<Shard>, Error> {
+    let invalid = |error| Error::usage(index, UsageError::Index(error));
+    let len = std::fs::metadata(index).map_err(Error::io(index))?.len();
+    if len > MAX_INDEX_BYTES {
+        return Err(invalid(IndexError::TooLong { len }));
     }
     let text = std::fs::read(index).map_err(Error::io(index))?;
-    let value: Value =
-        serde_json::from_slice(&text).map_err(|error| wrong(format!("the index is no JSON: {error}")))?;
-    let map = value.get("weight_map").and_then(Value::as_object).ok_or_else(|| wrong("it has no weight_map".into()))?;
+    let value: Value = serde_json::from_slice(&text).map_err(|error| invalid(IndexError::Json(error.to_string())))?;
+    let map = value.get("weight_map").and_then(Value::as_object).ok_or_else(|| invalid(IndexError::NoWeightMap))?;
     let mut files = BTreeSet::new();
     for file in map.values() {
         let file = file.as_str().filter(|file| is_file_name(file));
-        files.insert(file.ok_or_else(|| wrong("it names a file that does not stand beside it".into()))?);
+        files.insert(file.ok_or_else(|| invalid(IndexError::OutsideFolder))?);
     }
     let folder = index.parent().unwrap_or(Path::new(""));
-    let (mut shards, mut homes) = (Vec::new(), HashMap::new());
+    let (mut shards, mut owners) = (Vec::new(), HashMap::new());
     for file in files {
-        let loaded = open(&folder.join(file), policy)?;
-        for name in loaded.plan.tensors.iter().map(|tensor| &tensor.name).chain(loaded.plan.aliases.keys()) {
-            if let Some(other) = homes.insert(name.clone(), file) {
-                let why = format!("{name} is in {other} and in {file}, and readers take either");
+        let checkpoint = open(&folder.join(file), options)?;
+        for name in checkpoint.plan.tensors.iter().map(|tensor| &tensor.name).chain(checkpoint.plan.aliases.keys()) {
+            if let Some(other) = owners.insert(name.clone(), file) {
+                let files = [other.to_owned(), file.to_owned()];
+                let why = Reason::InTwoShards { name: name.clone(), files };
                 return Err(Error::NotConvertible(vec![Refused { name: name.clone(), why }]));
             }
         }
-        let here = map.iter().filter(|(_, of)| of.as_str() == Some(file)).map(|(name, _)| name);
-        for name in here {
-            // Names are those of the whole file; of a part of it they are others.
-            if policy.root.is_none() && loaded.get(name).is_none() {
-                return Err(wrong(format!("{name} should be in {file} and is not")));
+        let names = map.iter().filter(|(_, of)| of.as_str() == Some(file)).map(|(name, _)| name);
+        for name in names {
+            // With a root, tensors have other names than in the index.
+            if options.root.is_none() && checkpoint.get(name).is_none() {
+                return Err(invalid(IndexError::Missing { name: name.clone(), file: file.to_owned() }));
             }
         }
-        shards.push(Shard { checkpoint: loaded, name: safetensors_name(file) });
+        shards.push(Shard { checkpoint, name: safetensors_name(file) });
     }
     Ok(shards)
 }
 
-/// The index of the results: what is tied to another tensor is in none of them.
+/// The index of the results, as JSON. It has no aliases: they are in no result.
 pub(crate) fn index_json(shards: &[Shard]) -> String {
     let mut map = Map::new();
     let mut total = 0u64;
@@ -87,15 +91,15 @@ pub(crate) fn index_json(shards: &[Shard]) -> String {
     serde_json::to_string_pretty(&index).unwrap_or_default() + "\n"
 }
 
-/// The name that readers of safetensors look for: `pytorch_model-00001-of-00002.bin` becomes
-/// `model-00001-of-00002.safetensors`.
+/// The file name that readers of safetensors expect: `model-00001-of-00002.safetensors` for
+/// `pytorch_model-00001-of-00002.bin`.
 pub(crate) fn safetensors_name(file: &str) -> String {
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
     let stem = stem.strip_prefix("pytorch_").unwrap_or(stem);
     format!("{stem}.safetensors")
 }
 
-/// Whether it is a file name, and no way out of the folder.
+/// Whether the text is a file name: it does not lead out of its folder.
 pub(crate) fn is_file_name(file: &str) -> bool {
     !file.is_empty() && file != "." && file != ".." && !file.contains(['/', '\\', ':', '\0'])
 }

@@ -1,63 +1,55 @@
-//! SHA-256 of whole files, beside the copy: in a thread of its own.
+//! SHA-256 of whole files, each in a thread of its own beside the copy.
 
-use scanner::hash::hex;
-use scanner::source::SharedSource;
-use sha2::{Digest, Sha256};
+use scanner::hash;
+use scanner::source::{FileSource, SharedSource, Source};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-
-/// Bytes that are read at once.
-const HASH_BUFFER_BYTES: usize = 256 << 10;
 
 /// A hash that is being computed.
 pub(crate) struct HashTask(JoinHandle<io::Result<String>>);
 
 impl HashTask {
-    /// Of the source, through the same open file.
+    /// Hashes a source. The task fails when `stop` is set.
     pub(crate) fn of_source(source: SharedSource, stop: Option<Arc<AtomicBool>>) -> Self {
-        Self::start(move |at, buf| source.read_at(at, buf), stop)
+        let source = Stoppable { source, stop };
+        Self(std::thread::spawn(move || hash::of(&source)))
     }
 
-    /// Of a file.
-    pub(crate) fn of_file(file: File, stop: Option<Arc<AtomicBool>>) -> Self {
-        Self::start(move |at, buf| file.read_at(buf, at), stop)
-    }
-
-    fn start(
-        read: impl Fn(u64, &mut [u8]) -> io::Result<usize> + Send + 'static,
-        stop: Option<Arc<AtomicBool>>,
-    ) -> Self {
-        Self(std::thread::spawn(move || {
-            let mut hash = Sha256::new();
-            let mut buffer = vec![0; HASH_BUFFER_BYTES];
-            let mut at = 0;
-            loop {
-                if stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
-                    return Err(io::ErrorKind::Interrupted.into());
-                }
-                match read(at, &mut buffer) {
-                    Ok(0) => break,
-                    Ok(count) => {
-                        hash.update(buffer.get(..count).unwrap_or_default());
-                        at += count as u64;
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(hex(&hash.finalize()))
-        }))
-    }
-
-    /// Waits for it.
+    /// Hashes a file of its present length. The task fails when `stop` is set.
     ///
     /// # Errors
-    /// When reading failed.
+    /// When the operating system does not give the length.
+    pub(crate) fn of_file(file: File, stop: Option<Arc<AtomicBool>>) -> io::Result<Self> {
+        Ok(Self::of_source(Arc::new(FileSource::new(file, Arc::default())?), stop))
+    }
+
+    /// Waits for the hash: hexadecimal digits in lower case.
+    ///
+    /// # Errors
+    /// When reading failed or the task was stopped.
     pub(crate) fn finish(self) -> io::Result<String> {
         self.0.join().unwrap_or_else(|_| Err(io::Error::other("hashing failed")))
+    }
+}
+
+/// A source whose reads fail as soon as `stop` is set.
+struct Stoppable {
+    source: SharedSource,
+    stop: Option<Arc<AtomicBool>>,
+}
+
+impl Source for Stoppable {
+    fn len(&self) -> u64 {
+        self.source.len()
+    }
+
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        if self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+            return Err(io::Error::other("the hash was stopped"));
+        }
+        self.source.read_at(at, buf)
     }
 }

@@ -1,7 +1,7 @@
-//! Tensors without a copy: the file mapped, and each tensor a slice of it where it stands there as it is.
+//! Maps a file into memory, so that tensors are slices of it without a copy.
 //!
-//! The one place of the loader with unsafe code. Everything else reads: a mapping of a file that somebody cuts gives a
-//! signal, where a read gives an error.
+//! This is the only file of the loader with unsafe code. Everything else reads: when a file gets shorter, access to a mapping
+//! raises a signal, while a read returns an error.
 
 use crate::open::Checkpoint;
 use crate::plan::tensor_plan::PlannedTensor;
@@ -9,40 +9,38 @@ use memmap2::Mmap;
 use std::borrow::Cow;
 use std::io;
 
-/// A file that was cleared, mapped into memory.
+/// A cleared file that is mapped into memory.
 pub struct MappedFile<'a> {
     checkpoint: &'a Checkpoint,
     map: Mmap,
 }
 
 impl Checkpoint {
-    /// Maps the file, for tensors without a copy.
+    /// Maps the file into memory.
     ///
     /// # Safety
-    /// As long as the mapping lives, nobody may write to the file or cut it, in this process or another: what is a slice
-    /// here would change, and touching what is no longer there ends the process (`SIGBUS`, mmap(2)). Where that cannot be
-    /// promised, [`Loaded::read`] is the way.
+    /// While the mapping exists, no process may write to the file or truncate it. A write would change the slices. Access to a
+    /// truncated part ends the process with `SIGBUS` (mmap(2)). Use [`Checkpoint::read`] where that is not certain.
     ///
     /// # Errors
-    /// When the operating system refuses, or the tensors are in several files.
+    /// When the operating system cannot map the file, or the tensors are in several files.
     pub unsafe fn map(&self) -> io::Result<MappedFile<'_>> {
         let [examined] = self.examined.as_slice() else {
             return Err(io::Error::other("the tensors are in several files; read them"));
         };
-        // JUSTIFICATION: no safe wrapper can promise that other processes leave a file alone.
-        // SAFETY: `Mmap::map` demands a file that is not changed while it is mapped: our caller promises just that. The
-        // descriptor is open for reading, and stays so as long as `self`, which the result borrows.
+        // JUSTIFICATION: no safe wrapper can guarantee that other processes do not change a file.
+        // SAFETY: `Mmap::map` requires that the file does not change while it is mapped, which our caller guarantees. The
+        // descriptor is open for reading as long as `self`, which the result borrows.
         let map = unsafe { Mmap::map(examined.file().file())? };
         Ok(MappedFile { checkpoint: self, map })
     }
 }
 
 impl<'a> MappedFile<'a> {
-    /// The bytes of a tensor: borrowed where they stand in the file as they are, else read (deflated records, views that
-    /// are not in a row, big-endian numbers).
+    /// The bytes of a tensor: a slice of the mapping if [`PlannedTensor::file_range`] gives one, else a copy that is read.
     ///
     /// # Errors
-    /// As [`Loaded::read`].
+    /// As [`Checkpoint::read`].
     pub fn get(&self, tensor: &PlannedTensor) -> io::Result<Cow<'_, [u8]>> {
         let slice = tensor.source.file_range().and_then(|(at, len)| {
             let (at, len) = (usize::try_from(at).ok()?, usize::try_from(len).ok()?);
@@ -54,7 +52,7 @@ impl<'a> MappedFile<'a> {
         }
     }
 
-    /// The file.
+    /// The checkpoint that the file belongs to.
     pub fn checkpoint(&self) -> &'a Checkpoint {
         self.checkpoint
     }

@@ -1,11 +1,12 @@
-//! The copy: header, then every tensor in the order of the plan, through one buffer. The result appears under its name
-//! when it is whole and on the disk, or not at all.
+//! Writes a result: the header, then every tensor in the order of the plan, through one buffer. The result gets its name
+//! when it is complete and on the disk.
 
 use crate::error::Error;
 use crate::open::Checkpoint;
 use crate::output::hash::HashTask;
 use crate::output::reflink::ShareError;
 use crate::plan::draft::Refused;
+use crate::plan::header;
 use crate::plan::tensor_plan::{ALIGNMENT_BYTES, METADATA_SOURCE_SHA256, PlannedTensor};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,40 +17,40 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::NamedTempFile;
 
-/// Bytes that are read and written at once. On ext4, writes of 1 MiB took more than twice the processor time of these.
+/// Bytes of one read and one write. On ext4, writes of 1 MiB took more than twice the processor time.
 pub(crate) const COPY_BUFFER_BYTES: usize = 256 << 10;
 
-/// Is told how far the copy is.
+/// Receives the progress of a copy.
 pub trait Progress: Sync {
-    /// So many more bytes are written.
+    /// Called after each write with the number of bytes written.
     fn written(&self, bytes: u64);
-    /// Something that the user should know.
+    /// Called with a message for the user.
     fn note(&self, text: &str);
 }
 
-/// How the copy is made.
+/// How a result is written.
 #[derive(Default, Clone)]
 pub struct WriteOptions<'a> {
-    /// Hash the source and the result.
+    /// Compute the SHA-256 of each source and of the result.
     pub sha256: bool,
-    /// Share the blocks of the source where the file system can.
+    /// Share blocks with the source where the file system can, instead of copying.
     pub reflink: bool,
-    /// Who wants to know how far it is.
+    /// Receives the progress.
     pub progress: Option<&'a dyn Progress>,
-    /// Set by somebody who wants it to stop.
+    /// The copy stops with [`Error::Interrupted`] as soon as this is set.
     pub stop: Option<Arc<AtomicBool>>,
 }
 
-/// A result that is whole, and not yet under its name.
+/// A complete result under a temporary name, which is deleted on drop. [`PendingFile::persist`] gives it its name.
 pub struct PendingFile {
     pub(crate) temporary: NamedTempFile,
-    /// Its bytes.
+    /// Length in bytes.
     pub len: u64,
-    /// Its SHA-256.
+    /// The SHA-256, with `WriteOptions::sha256`.
     pub sha256: Option<String>,
-    /// The SHA-256 of each file that the tensors come from.
+    /// The SHA-256 of each source, with `WriteOptions::sha256`.
     pub source_sha256: Option<Vec<String>>,
-    /// All tensors of it, where there are more than were planned.
+    /// All tensors of the file, where it has more than the plan.
     pub(crate) tensors: Option<Vec<PlannedTensor>>,
 }
 
@@ -60,7 +61,7 @@ impl WriteOptions<'_> {
         }
     }
 
-    /// Stops where somebody asked for it.
+    /// Fails when `stop` is set.
     pub(crate) fn check_stop(&self) -> Result<(), Error> {
         let stop = self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
         if stop { Err(Error::Interrupted) } else { Ok(()) }
@@ -68,43 +69,47 @@ impl WriteOptions<'_> {
 }
 
 impl Checkpoint {
-    /// Writes all tensors into a file in the folder of `out`, whole and synced, but not yet under that name.
+    /// Writes all tensors into a temporary file in the folder of `out` and syncs it.
     ///
     /// # Errors
-    /// When reading or writing fails, the source changed meanwhile, or its numbers are not those of its checksums. Nothing
-    /// is left behind then.
+    /// When reading or writing fails, the source changed meanwhile, or its bytes do not have their checksums. No file is left
+    /// behind then.
     pub fn write(&self, out: &Path, options: &WriteOptions<'_>) -> Result<PendingFile, Error> {
-        let file = temporary_file(out).map_err(Error::io(out))?;
+        let temporary = temporary_file(out).map_err(Error::io(out))?;
+        let file = temporary.as_file();
         let mut shared = None;
         if options.reflink {
             let hash = options.sha256.then(|| self.hash_sources(options)).transpose()?;
-            match self.share_blocks(file.as_file(), hash.as_ref().and_then(|hashes| hashes.first().cloned())) {
+            match self.share_blocks(file, hash.as_ref().and_then(|hashes| hashes.first().cloned())) {
                 Ok((len, tensors)) => shared = Some((len, hash, tensors)),
                 Err(ShareError::Failed(error)) => return Err(Error::io(out)(error)),
-                Err(ShareError::Unsuitable(why)) => options.note(&format!("{}: copied, for {why}", out.display())),
+                Err(ShareError::Unsuitable(reason)) => {
+                    options.note(&format!("{}: copied, for {reason}", out.display()));
+                }
                 Err(ShareError::Unsupported(error)) => {
                     options.note(&format!("{}: copied, for the file system shares no blocks: {error}", out.display()));
                 }
             }
         }
-        let (len, source_sha256, filled) = match shared {
+        let (len, source_sha256, tensors) = match shared {
             Some((len, hashes, tensors)) => (len, hashes, Some(tensors)),
             None => {
-                let (len, hashes) = self.copy_tensors(out, file.as_file(), options)?;
+                let (len, hashes) = self.copy_tensors(out, file, options)?;
                 (len, hashes, None)
             }
         };
         self.check_sources()?;
-        // Hashing reads what is still in memory while the disk takes it.
-        let hashing = options.sha256.then(|| file.reopen().map(|file| HashTask::of_file(file, options.stop.clone())));
-        file.as_file().sync_all().map_err(Error::io(out))?;
-        let hashed = hashing.map(|hashing| hashing.and_then(HashTask::finish)).transpose();
-        let sha256 = hashed.map_err(Error::io(out))?;
+        // The hash reads from the page cache while the disk is written.
+        let start_hash = || temporary.reopen().and_then(|file| HashTask::of_file(file, options.stop.clone()));
+        let task = options.sha256.then(start_hash);
+        file.sync_all().map_err(Error::io(out))?;
+        let hash = task.map(|task| task.and_then(HashTask::finish)).transpose();
         options.check_stop()?;
-        Ok(PendingFile { temporary: file, len, sha256, source_sha256, tensors: filled })
+        let sha256 = hash.map_err(Error::io(out))?;
+        Ok(PendingFile { temporary, len, sha256, source_sha256, tensors })
     }
 
-    /// Copies header and tensors; gives the length and the hashes of the sources.
+    /// Copies header and tensors. Returns the length in bytes and the hashes of the sources.
     fn copy_tensors(
         &self,
         out: &Path,
@@ -112,13 +117,13 @@ impl Checkpoint {
         options: &WriteOptions<'_>,
     ) -> Result<(u64, Option<Vec<String>>), Error> {
         let sources = options.sha256.then(|| self.start_source_hashes(options));
-        // The hashes are known when all is copied: until then something of their length holds their place.
-        let unknown = vec!["0".repeat(64); self.examined.len()];
-        let header = self.header_with_hashes(sources.as_ref().map(|_| unknown.as_slice()))?;
+        // The hashes are known after the copy. Until then, the header has placeholders of the same length.
+        let placeholders = vec!["0".repeat(64); self.examined.len()];
+        let header = self.header_with_hashes(sources.as_ref().map(|_| placeholders.as_slice()))?;
         let len = header.len() as u64 + self.plan.len;
         reserve(file, len).map_err(Error::io(out))?;
         let buffer = vec![0; COPY_BUFFER_BYTES];
-        let mut copy = Copier { loaded: self, out, file, options, buffer, filled: 0 };
+        let mut copy = Copier { checkpoint: self, out, file, options, buffer, filled: 0 };
         copy.append(&header)?;
         self.plan.tensors.iter().try_for_each(|tensor| copy.tensor(tensor))?;
         copy.flush()?;
@@ -132,8 +137,8 @@ impl Checkpoint {
         self.examined.iter().map(|examined| HashTask::of_source(examined.source(), options.stop.clone())).collect()
     }
 
-    fn finish_hashes(&self, hashings: Vec<HashTask>, options: &WriteOptions<'_>) -> Result<Vec<String>, Error> {
-        let hashes: io::Result<Vec<String>> = hashings.into_iter().map(HashTask::finish).collect();
+    fn finish_hashes(&self, tasks: Vec<HashTask>, options: &WriteOptions<'_>) -> Result<Vec<String>, Error> {
+        let hashes: io::Result<Vec<String>> = tasks.into_iter().map(HashTask::finish).collect();
         options.check_stop()?;
         hashes.map_err(Error::io(&self.path))
     }
@@ -154,11 +159,14 @@ impl Checkpoint {
             }
             None => {}
         }
-        let refused = |why| Error::NotConvertible(vec![Refused { name: String::new(), why }]);
-        crate::plan::header::write(&self.plan.tensors, &metadata, ALIGNMENT_BYTES).map_err(refused)
+        header::write(&self.plan.tensors, &metadata, ALIGNMENT_BYTES)
+            .map_err(|error| Error::NotConvertible(vec![Refused { name: String::new(), why: error.into() }]))
     }
 
-    /// The files are still those that were judged.
+    /// Checks that the sources are still the files that were scanned.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] when length or times differ.
     pub(crate) fn check_sources(&self) -> Result<(), Error> {
         for examined in &self.examined {
             if !examined.unchanged().map_err(Error::io(&self.path))? {
@@ -170,10 +178,10 @@ impl Checkpoint {
 }
 
 impl PendingFile {
-    /// Gives the result its name. An older file of that name is replaced only where `replace` says so.
+    /// Gives the result the name `out`. `replace` allows it to replace a file of that name.
     ///
     /// # Errors
-    /// When there is one, or the operating system refuses. Nothing is left behind then.
+    /// When the name is taken and `replace` is not set, or renaming fails. No file is left behind then.
     pub fn persist(self, out: &Path, replace: bool) -> Result<(), Error> {
         let done = if replace { self.temporary.persist(out) } else { self.temporary.persist_noclobber(out) };
         done.map_err(|error| Error::io(out)(error.error))?;
@@ -182,7 +190,7 @@ impl PendingFile {
     }
 }
 
-/// A name lasts when its folder is on the disk. Not all file systems let that be asked for.
+/// Syncs the folder, so that the name survives a crash. File systems that cannot do so are ignored.
 fn sync_folder(out: &Path) {
     if let Ok(folder) = File::open(parent_folder(out)) {
         _ = folder.sync_all();
@@ -193,17 +201,17 @@ fn parent_folder(out: &Path) -> &Path {
     out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A file beside the one that is meant, hidden, and gone when it is dropped.
+/// A hidden file in the folder of `out`, deleted on drop.
 pub(crate) fn temporary_file(out: &Path) -> io::Result<NamedTempFile> {
     let name = out.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is no name of a file"))?;
     let prefix = format!(".{}.", name.to_string_lossy().chars().take(40).collect::<String>());
-    // As any new file: what the user's mask leaves of it.
+    // The umask applies, as to any new file.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(".partial").permissions(mode).tempfile_in(parent_folder(out))
 }
 
-/// Takes the room on the disk at once, so that a full one is noticed before hours of copying.
+/// Allocates the disk space, so that a full disk is found before the copy. File systems that cannot do so are ignored.
 fn reserve(file: &File, len: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
     use rustix::io::Errno;
@@ -216,8 +224,9 @@ fn reserve(file: &File, len: u64) -> io::Result<()> {
     }
 }
 
+/// Copies through one buffer, which `filled` bytes are in.
 struct Copier<'a> {
-    loaded: &'a Checkpoint,
+    checkpoint: &'a Checkpoint,
     out: &'a Path,
     file: &'a File,
     options: &'a WriteOptions<'a>,
@@ -239,33 +248,33 @@ impl Copier<'_> {
     }
 
     fn tensor(&mut self, tensor: &PlannedTensor) -> Result<(), Error> {
-        let item = usize::try_from(tensor.source.element_size()).unwrap_or(1).max(1);
-        let mut crc32 = tensor.source.crc32().map(|wanted| (crc32fast::Hasher::new(), wanted));
-        let mut flow = tensor.source.reader();
+        let element_size = usize::try_from(tensor.source.element_size()).unwrap_or(1).max(1);
+        let mut crc32 = tensor.source.crc32().map(|expected| (crc32fast::Hasher::new(), expected));
+        let mut reader = tensor.source.reader();
         let mut left = tensor.len();
         while left > 0 {
-            let room = (COPY_BUFFER_BYTES - self.filled) / item * item;
-            let wanted = room.min(usize::try_from(left).unwrap_or(usize::MAX));
-            if wanted == 0 {
+            let free = (COPY_BUFFER_BYTES - self.filled) / element_size * element_size;
+            let len = free.min(usize::try_from(left).unwrap_or(usize::MAX));
+            if len == 0 {
                 self.flush()?;
                 continue;
             }
-            let place = self.buffer.get_mut(self.filled..self.filled + wanted).unwrap_or_default();
-            let count = flow.fill(place).map_err(Error::io(self.loaded.path()))?;
+            let chunk = self.buffer.get_mut(self.filled..self.filled + len).unwrap_or_default();
+            let count = reader.fill(chunk).map_err(Error::io(self.checkpoint.path()))?;
             if count == 0 {
                 let error = io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than when it was opened");
-                return Err(Error::io(self.loaded.path())(error));
+                return Err(Error::io(self.checkpoint.path())(error));
             }
             if let Some((hasher, _)) = &mut crc32 {
-                hasher.update(place.get(..count).unwrap_or_default());
+                hasher.update(chunk.get(..count).unwrap_or_default());
             }
             self.filled += count;
             left = left.saturating_sub(count as u64);
         }
-        match crc32.map(|(hasher, wanted)| hasher.finalize() == wanted) {
+        match crc32.map(|(hasher, expected)| hasher.finalize() == expected) {
             Some(false) => {
                 let member = tensor.member().unwrap_or_default().to_owned();
-                Err(Error::Damaged { path: self.loaded.path().to_owned(), member })
+                Err(Error::Damaged { path: self.checkpoint.path().to_owned(), member })
             }
             _ => Ok(()),
         }

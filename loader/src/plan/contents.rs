@@ -1,5 +1,5 @@
-//! The tensors of one examined file, format by format. The bytes are those that were judged, and so are the traces: the
-//! loader looks for nothing in a file that the scanner did not see.
+//! The tensors of one examined file, format by format. Bytes and traces are those that the scanner judged: the loader does
+//! not parse the file itself.
 
 use crate::bytes::dtype::Dtype;
 use crate::bytes::record::Record;
@@ -8,7 +8,9 @@ use crate::bytes::tensor_source::TensorSource;
 use crate::bytes::transform::Transform;
 use crate::bytes::zip_record::{self, is_big_endian};
 use crate::plan::draft::{DraftTensor, Drafts, TensorSelection};
-use crate::plan::lossless_parts;
+use crate::plan::file_error::FileError;
+use crate::plan::lossless_parts::{StandIn, stand_in};
+use crate::plan::reason::Reason;
 use crate::plan::storage::{StorageLocation, StorageResolver};
 use scanner::Limits;
 use scanner::clearance::Examined;
@@ -23,7 +25,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Everything in a file, by its path in it.
+/// The artifacts of an examined file by their paths in it.
 pub(crate) struct Contents<'a> {
     artifacts: &'a [ExaminedArtifact],
     by_path: HashMap<Option<&'a str>, &'a ExaminedArtifact>,
@@ -32,10 +34,10 @@ pub(crate) struct Contents<'a> {
 }
 
 impl<'a> Contents<'a> {
-    /// What was seen in a file.
+    /// The artifacts of `examined`. `limits` apply to records that are unpacked, except for `Limits::time`.
     pub(crate) fn new(examined: &'a Examined, limits: &Limits) -> Self {
         let artifacts = examined.examination().artifacts.as_slice();
-        // The clock of the scan has stopped: how long a copy takes is for the caller to say.
+        // The time limit of the scan does not apply to a copy: callers stop it by `WriteOptions::stop`.
         let limits = Limits { time: Duration::MAX, ..limits.clone() };
         let by_path = artifacts.iter().rev().map(|examined| (examined.member_path.path(), examined)).collect();
         Self { artifacts, by_path, source: examined.source(), budget: ScanBudget::start(Arc::new(limits)) }
@@ -45,91 +47,86 @@ impl<'a> Contents<'a> {
         self.by_path.get(&path).copied()
     }
 
-    /// The tensors of the whole file; `path` names those that have no name of their own.
-    pub(crate) fn drafts(&self, path: &Path, wanted: &TensorSelection<'_>) -> Drafts {
+    /// The tensors of the file. The file name of `path` names arrays without a name.
+    pub(crate) fn drafts(&self, path: &Path, selection: &TensorSelection<'_>) -> Drafts {
         let mut drafts = Drafts { framework: "pt", ..Drafts::default() };
         let Some(root) = self.artifacts.first() else { return drafts };
         match root.format {
-            Some("torch-zip") => self.torch_zip(None, wanted, &mut drafts),
-            Some("torch-legacy") => self.torch_legacy(root, wanted, &mut drafts),
-            Some("torch-tar") => self.torch_tar(wanted, &mut drafts),
-            Some("pickle") => self.pickle(root, 0, wanted, &mut drafts),
+            Some("torch-zip") => self.torch_zip(None, selection, &mut drafts),
+            Some("torch-legacy") => self.torch_legacy(root, selection, &mut drafts),
+            Some("torch-tar") => self.torch_tar(selection, &mut drafts),
+            Some("pickle") => self.pickle(root, 0, selection, &mut drafts),
             Some("numpy") => {
                 let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-                self.npy(root, name, wanted, &mut drafts);
+                self.npy(root, name, selection, &mut drafts);
             }
-            Some("zip") => self.npz(wanted, &mut drafts),
+            Some("zip") => self.npz(selection, &mut drafts),
             Some("safetensors") => self.safetensors(root, &mut drafts),
             Some("torch-distcp") => {
-                drafts
-                    .refuse("", "it is a part of a distributed checkpoint; convert the folder that holds `.metadata`");
+                drafts.refuse("", FileError::DistributedPart);
             }
             Some("gzip" | "zlib" | "bzip2" | "xz" | "lzma" | "zstd" | "lz4" | "joblib-zf") => {
-                self.compressed(path, wanted, &mut drafts);
+                self.compressed(path, selection, &mut drafts);
             }
-            other => {
-                let format = other.unwrap_or("a format that is not known");
-                drafts.refuse("", format!("{format} is no format whose tensors the loader reads"));
-            }
+            other => drafts.refuse("", FileError::Format(other)),
         }
-        // Pickles know their roots by the path of keys.
+        // In pickles, the walk selects the root.
         let named = matches!(root.format, Some("numpy" | "zip" | "safetensors"));
-        if let Some(path) = wanted.root.filter(|_| named) {
+        if let Some(path) = selection.root.filter(|_| named) {
             drafts.select_root(path);
         }
         drafts
     }
 
-    /// The storages of the pickle in a zip: at the top of the file, or one of its items.
-    pub(crate) fn torch_zip(&self, item: Option<&str>, wanted: &TensorSelection<'_>, drafts: &mut Drafts) {
+    /// Adds the tensors of a torch zip: of the file itself, or of one of its members.
+    pub(crate) fn torch_zip(&self, item: Option<&str>, selection: &TensorSelection<'_>, drafts: &mut Drafts) {
         match self.zip_storages(item) {
             Ok(mut storages) => {
-                drafts.add_pickle(&mut storages, wanted);
+                drafts.add_pickle(&mut storages, selection);
                 self.leave_out_programs(item, drafts);
             }
-            Err(why) => drafts.refuse("", why),
+            Err(error) => drafts.refuse("", error),
         }
     }
 
-    /// The storages that the `data.pkl` of a zip speaks of.
+    /// The storages of the `data.pkl` of a torch zip.
     ///
     /// # Errors
-    /// Why there are none.
-    pub(crate) fn zip_storages(&self, item: Option<&str>) -> Result<StorageResolver<'a>, String> {
-        let examined = self.artifact(item).ok_or("it is not there")?;
+    /// When the zip is not one of torch, is ambiguous, or its pickle was not read to its end.
+    pub(crate) fn zip_storages(&self, item: Option<&str>) -> Result<StorageResolver<'a>, FileError> {
+        let examined = self.artifact(item).ok_or(FileError::NotExamined)?;
         let Some(Layout::TorchZip(zip)) = &examined.layout else {
-            return Err("it is no checkpoint of torch".to_owned());
+            return Err(FileError::NotTorch);
         };
-        // Whoever takes what is unproven takes unknown classes, and not an archive in which others read something else.
+        // `allow_unproven` accepts unknown classes, but not an archive in which other readers find other entries.
         if let Some(what) = examined.facts.iter().find_map(|(_, fact)| misleading_mismatch(fact)) {
-            return Err(format!("readers of its zip disagree: {what}"));
+            return Err(FileError::Misleading { what: what.to_owned() });
         }
-        let name = &zip_record::find_entry(zip, "data.pkl")?.ok_or("it has no data.pkl")?.name;
+        let name = &zip_record::find_entry(zip, "data.pkl")?.ok_or(FileError::NoPickle)?.name;
         let path = item.map_or_else(|| name.clone(), |item| format!("{item}::{name}"));
-        let pickle = self.artifact(Some(&path)).ok_or("its data.pkl was not looked at")?;
+        let pickle = self.artifact(Some(&path)).ok_or(FileError::PickleNotExamined)?;
         let trace = complete_trace(pickle, 0)?;
-        let place = StorageLocation::Zip { zip, big_endian: is_big_endian(zip, &self.budget)? };
-        Ok(StorageResolver::new(trace, place, pickle.member_path.path(), item.is_none(), &self.budget))
+        let location = StorageLocation::Zip { zip, big_endian: is_big_endian(zip, &self.budget)? };
+        Ok(StorageResolver::new(trace, location, pickle.member_path.path(), item.is_none(), &self.budget))
     }
 
-    /// The storages of the zip that stands in this range of a file of zips in a row, or of a file that is one.
+    /// The storages of the torch zip at this range of the file, in files of consecutive zips.
     ///
     /// # Errors
-    /// Why there is none.
-    pub(crate) fn zip_at(&self, offset: u64, length: u64) -> Result<StorageResolver<'a>, String> {
+    /// As [`Self::zip_storages`], and when the file has no zip at this range.
+    pub(crate) fn zip_at(&self, offset: u64, length: u64) -> Result<StorageResolver<'a>, FileError> {
         let path = format!("(item at {offset})");
         let path = match self.artifact(None) {
             Some(root) if root.format == Some("torch-zip") && offset == 0 => None,
             _ => Some(path.as_str()),
         };
-        let there = || format!("no part of it stands at {offset}");
-        if self.artifact(path).ok_or_else(there)?.size != length {
-            return Err(format!("its part at {offset} has another length than {length}"));
+        if self.artifact(path).ok_or(FileError::NoZipAt { offset })?.size != length {
+            return Err(FileError::ZipLength { offset, length });
         }
         self.zip_storages(path)
     }
 
-    /// What a TorchScript archive holds beside its parameters.
+    /// Leaves out the program of a TorchScript archive.
     fn leave_out_programs(&self, item: Option<&str>, drafts: &mut Drafts) {
         if let Some(Layout::TorchZip(zip)) = self.artifact(item).and_then(|examined| examined.layout.as_ref())
             && zip.script
@@ -138,72 +135,78 @@ impl<'a> Contents<'a> {
         }
     }
 
-    fn torch_legacy(&self, root: &'a ExaminedArtifact, wanted: &TensorSelection<'_>, drafts: &mut Drafts) {
-        // Magic number, protocol, system; then the object.
+    fn torch_legacy(&self, root: &'a ExaminedArtifact, selection: &TensorSelection<'_>, drafts: &mut Drafts) {
+        // The first three pickles are magic number, protocol version and system information.
         let trace = match complete_trace(root, 3) {
             Ok(trace) => trace,
-            Err(why) => return drafts.refuse("", why),
+            Err(error) => return drafts.refuse("", error),
         };
         let Some(Layout::TorchLegacy { source, storages }) = &root.layout else {
-            return drafts.refuse("", "its storages could not be found");
+            return drafts.refuse("", FileError::NoStorages);
         };
         let mut storages =
             StorageResolver::new(trace, StorageLocation::Legacy { source, storages }, None, true, &self.budget);
-        drafts.add_pickle(&mut storages, wanted);
+        drafts.add_pickle(&mut storages, selection);
     }
 
-    fn torch_tar(&self, wanted: &TensorSelection<'_>, drafts: &mut Drafts) {
+    fn torch_tar(&self, selection: &TensorSelection<'_>, drafts: &mut Drafts) {
         let find = |name: &str| self.artifact(Some(name)).or_else(|| self.artifact(Some(&format!("./{name}"))));
         let parts = [find("pickle"), find("storages"), find("tensors")];
-        let [Some(pickle), Some(numbers), Some(tensors)] = parts else {
-            return drafts.refuse("", "its three members were not all looked at");
+        let [Some(pickle), Some(storage_member), Some(tensors)] = parts else {
+            return drafts.refuse("", FileError::TarMembers);
         };
         let (Some(Layout::TarStorages { source, storages, views }), Some(Layout::TarTensors(tensors))) =
-            (&numbers.layout, &tensors.layout)
+            (&storage_member.layout, &tensors.layout)
         else {
-            return drafts.refuse("", "its storages could not be found");
+            return drafts.refuse("", FileError::NoStorages);
         };
         let trace = match complete_trace(pickle, 0) {
             Ok(trace) => trace,
-            Err(why) => return drafts.refuse("", why),
+            Err(error) => return drafts.refuse("", error),
         };
-        let member = numbers.member_path.path().unwrap_or_default().into();
-        let place = StorageLocation::Tar { source, storages, views, tensors, member };
-        let mut storages = StorageResolver::new(trace, place, pickle.member_path.path(), false, &self.budget);
-        drafts.add_pickle(&mut storages, wanted);
+        let member = storage_member.member_path.path().unwrap_or_default().into();
+        let location = StorageLocation::Tar { source, storages, views, tensors, member };
+        let mut storages = StorageResolver::new(trace, location, pickle.member_path.path(), false, &self.budget);
+        drafts.add_pickle(&mut storages, selection);
     }
 
-    fn pickle(&self, examined: &'a ExaminedArtifact, index: usize, wanted: &TensorSelection<'_>, drafts: &mut Drafts) {
+    fn pickle(
+        &self,
+        examined: &'a ExaminedArtifact,
+        index: usize,
+        selection: &TensorSelection<'_>,
+        drafts: &mut Drafts,
+    ) {
         drafts.framework = "np";
         match complete_trace(examined, index) {
             Ok(trace) => {
                 let path = examined.member_path.path();
                 let mut storages =
                     StorageResolver::new(trace, StorageLocation::PickleOnly, path, path.is_none(), &self.budget);
-                drafts.add_pickle(&mut storages, wanted);
+                drafts.add_pickle(&mut storages, selection);
                 let end = trace.start + trace.length;
                 let more = examined.pickles.iter().filter(|stream| stream.trace.start >= end).count();
                 if more > 0 {
                     drafts.leave_out(format!("(behind {end})"), format!("{more} more pickles behind the first one"));
                 }
             }
-            Err(why) => drafts.refuse("", why),
+            Err(error) => drafts.refuse("", error),
         }
     }
 
-    fn compressed(&self, path: &Path, wanted: &TensorSelection<'_>, drafts: &mut Drafts) {
+    fn compressed(&self, path: &Path, selection: &TensorSelection<'_>, drafts: &mut Drafts) {
         let inner = self.artifacts.get(1).filter(|examined| matches!(examined.format, Some("pickle" | "numpy")));
         match inner {
-            Some(examined) if examined.format == Some("pickle") => self.pickle(examined, 0, wanted, drafts),
+            Some(examined) if examined.format == Some("pickle") => self.pickle(examined, 0, selection, drafts),
             Some(examined) => {
                 let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-                self.npy(examined, name, wanted, drafts);
+                self.npy(examined, name, selection, drafts);
             }
-            None => drafts.refuse("", "what is compressed in it is neither a pickle nor an array of numpy"),
+            None => drafts.refuse("", FileError::CompressedContent),
         }
     }
 
-    fn npz(&self, wanted: &TensorSelection<'_>, drafts: &mut Drafts) {
+    fn npz(&self, selection: &TensorSelection<'_>, drafts: &mut Drafts) {
         drafts.framework = "np";
         let members = self
             .artifacts
@@ -214,44 +217,44 @@ impl<'a> Contents<'a> {
             let name = examined.member_path.path().unwrap_or_default();
             if examined.format == Some("numpy") {
                 any = true;
-                self.npy(examined, name.strip_suffix(".npy").unwrap_or(name).to_owned(), wanted, drafts);
+                self.npy(examined, name.strip_suffix(".npy").unwrap_or(name).to_owned(), selection, drafts);
             } else {
                 drafts.leave_out(name, "a member that is no array of numpy");
             }
         }
         if !any {
-            drafts.refuse("", "it is a zip, neither of torch nor with arrays of numpy in it");
+            drafts.refuse("", FileError::ZipContent);
         }
     }
 
-    fn npy(&self, examined: &'a ExaminedArtifact, name: String, wanted: &TensorSelection<'_>, drafts: &mut Drafts) {
+    fn npy(&self, examined: &'a ExaminedArtifact, name: String, selection: &TensorSelection<'_>, drafts: &mut Drafts) {
         drafts.framework = "np";
         let Some(Layout::Npy(npy)) = &examined.layout else {
-            return drafts.refuse(name, "it is an array of objects");
+            return drafts.refuse(name, FileError::ObjectArray);
         };
         match array(npy, examined.member_path.path()) {
-            Ok((Some(dtype), data)) if dtype.safetensors().is_some() => {
-                drafts.tensors.push(DraftTensor { name, dtype, shape: npy.shape.clone(), source: data });
+            Ok((Some(dtype), source)) if dtype.safetensors().is_some() => {
+                drafts.tensors.push(DraftTensor { name, dtype, shape: npy.shape.clone(), source });
             }
-            Ok((dtype, data)) => {
-                let word: &str = dtype.map_or(npy.descr.as_str(), |dtype| dtype.name());
-                let stand_in = lossless_parts::stand_in(word, data.element_size(), npy.shape.clone());
-                match stand_in.filter(|_| wanted.lossless_parts) {
-                    Some((part, dtype, shape)) => {
-                        let kind = serde_json::json!({ "kind": word, "shape": npy.shape });
-                        drafts.parts.insert(name.clone(), kind);
-                        drafts.tensors.push(DraftTensor { name: format!("{name}.{part}"), dtype, shape, source: data });
+            Ok((dtype, source)) => {
+                let dtype_name: &str = dtype.map_or(npy.descr.as_str(), |dtype| dtype.name());
+                let stand_in = stand_in(dtype_name, source.element_size(), npy.shape.clone());
+                match stand_in.filter(|_| selection.lossless_parts) {
+                    Some(StandIn { suffix, dtype, shape }) => {
+                        let part = serde_json::json!({ "kind": dtype_name, "shape": npy.shape });
+                        drafts.parts.insert(name.clone(), part);
+                        drafts.tensors.push(DraftTensor { name: format!("{name}.{suffix}"), dtype, shape, source });
                     }
-                    None => drafts.refuse(name, lossless_parts::refusal(word)),
+                    None => drafts.refuse(name, Reason::NotInSafetensors { kind: dtype_name.to_owned() }),
                 }
             }
-            Err(why) => drafts.refuse(name, why),
+            Err(reason) => drafts.refuse(name, reason),
         }
     }
 
     fn safetensors(&self, root: &'a ExaminedArtifact, drafts: &mut Drafts) {
         let Some(Layout::Safetensors { source, tensors, metadata }) = &root.layout else {
-            return drafts.refuse("", "its header could not be read");
+            return drafts.refuse("", FileError::Header);
         };
         drafts.flat = true;
         match metadata {
@@ -261,45 +264,42 @@ impl<'a> Contents<'a> {
         for Placed { name, dtype, shape, range } in tensors {
             let record = Record::new(source.clone(), range.at, range.len);
             let (Some(dtype), Some(mut record)) = (Dtype::from_name(dtype), record) else {
-                drafts.refuse(name.as_str(), format!("its type {dtype} is not known here"));
+                drafts.refuse(name.as_str(), FileError::Dtype { name: dtype.clone() });
                 continue;
             };
             let count = shape.iter().try_fold(1u64, |count, size| count.checked_mul(*size));
-            let per = if dtype.is_two_per_byte() { 2 } else { 1 };
-            if count.and_then(|count| count.checked_mul(dtype.size())) != range.len.checked_mul(per) {
-                drafts.refuse(
-                    name.as_str(),
-                    format!("its shape takes another number of bytes than the {} of its place", range.len),
-                );
+            let per_byte = if dtype.is_two_per_byte() { 2 } else { 1 };
+            if count.and_then(|count| count.checked_mul(dtype.size())) != range.len.checked_mul(per_byte) {
+                drafts.refuse(name.as_str(), FileError::ShapeLength { len: range.len });
                 continue;
             }
             record.file_offset = Some(range.at);
-            // Bytes and not elements: of some types two share one.
+            // The view counts bytes, since some types have two elements in a byte.
             match View::dense(dtype.size(), &[range.len / dtype.size().max(1)], false, range.len) {
                 Ok(view) => {
                     let data = TensorSource::from_view(Arc::new(record), view, Transform::default());
                     drafts.tensors.push(DraftTensor { name: name.clone(), dtype, shape: shape.clone(), source: data });
                 }
-                Err(why) => drafts.refuse(name.as_str(), why.to_string()),
+                Err(error) => drafts.refuse(name.as_str(), error),
             }
         }
     }
 
-    /// The bytes of the file.
+    /// The length of the file in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.source.len()
     }
 
-    /// The pickle at the top of the file.
+    /// The first pickle of the file.
     ///
     /// # Errors
-    /// Why there is none.
-    pub(crate) fn trace(&self) -> Result<&'a Trace, String> {
-        complete_trace(self.artifacts.first().ok_or("it is empty")?, 0)
+    /// When the file has no pickle, or its pickle does not end with STOP.
+    pub(crate) fn trace(&self) -> Result<&'a Trace, FileError> {
+        complete_trace(self.artifacts.first().ok_or(FileError::Empty)?, 0)
     }
 }
 
-/// What leads one reader of an archive elsewhere than another one: two entries of one name, or one over the other.
+/// A fact of an archive in which readers find different entries, such as two entries of one name.
 fn misleading_mismatch(fact: &Fact) -> Option<&str> {
     match fact {
         Fact::ArchiveMismatch { what, deviation: Deviation::Misleading } => Some(what),
@@ -307,29 +307,29 @@ fn misleading_mismatch(fact: &Fact) -> Option<&str> {
     }
 }
 
-/// The stream of that number, which must end as it should.
-fn complete_trace(examined: &ExaminedArtifact, index: usize) -> Result<&Trace, String> {
-    let trace = examined.pickles.get(index).map(|stream| &stream.trace).ok_or("its pickle was not found")?;
+/// The pickle of this index, which must end with STOP.
+fn complete_trace(examined: &ExaminedArtifact, index: usize) -> Result<&Trace, FileError> {
+    let trace = examined.pickles.get(index).map(|stream| &stream.trace).ok_or(FileError::NoTrace)?;
     match &trace.end {
         End::Stop => Ok(trace),
-        other => Err(format!("its pickle cannot be followed to its end: {}", other.text())),
+        other => Err(FileError::TraceEnd { end: other.text() }),
     }
 }
 
-/// An array behind a header; without a type where nothing has a name for its items.
-fn array(npy: &Npy, member: Option<&str>) -> Result<(Option<Dtype>, TensorSource), String> {
-    let mut record = Record::new(npy.source.clone(), npy.range.at, npy.range.len).ok_or("its numbers are cut off")?;
+/// The elements of an `.npy` file. The type is `None` for text, dates and records.
+fn array(npy: &Npy, member: Option<&str>) -> Result<(Option<Dtype>, TensorSource), Reason> {
+    let mut record = Record::new(npy.source.clone(), npy.range.at, npy.range.len).ok_or(FileError::CutOff)?;
     record.member = member.map(Arc::from);
     record.file_offset = member.is_none().then_some(npy.range.at);
     let count = npy.shape.iter().try_fold(1u64, |count, size| count.checked_mul(*size)).unwrap_or(0);
     let known = Dtype::from_numpy(&npy.descr);
-    let item = known.map_or_else(|| npy.range.len.checked_div(count).unwrap_or(1), |(dtype, _)| dtype.size());
-    if count.checked_mul(item) != Some(npy.range.len) {
-        return Err(format!("its shape takes {count} times {item} bytes, {} are there", npy.range.len));
+    let element_size = known.map_or_else(|| npy.range.len.checked_div(count).unwrap_or(1), |(dtype, _)| dtype.size());
+    if count.checked_mul(element_size) != Some(npy.range.len) {
+        return Err(FileError::ArrayLength { count, element_size, present: npy.range.len }.into());
     }
-    let view = View::dense(item, &npy.shape, npy.fortran, npy.range.len).map_err(|why| why.to_string())?;
+    let view = View::dense(element_size, &npy.shape, npy.fortran, npy.range.len)?;
     let transform = match known {
-        Some((dtype, big)) => Transform::new(dtype, big, false, false)?,
+        Some((dtype, big_endian)) => Transform::new(dtype, big_endian, false, false)?,
         None => Transform::default(),
     };
     Ok((known.map(|(dtype, _)| dtype), TensorSource::from_view(Arc::new(record), view, transform)))

@@ -1,94 +1,99 @@
-//! The tensors of a source, named and bound to their bytes, before each has its place in the result. What cannot be one is
-//! refused by name, what is none is left out by name: nothing is lost without a word.
+//! Drafts: the tensors of a source with names and bytes, before each has its offset in the result. Tensors that cannot be
+//! converted are refused by name, other values are left out by name.
 
 use crate::bytes::dtype::Dtype;
 use crate::bytes::tensor_source::TensorSource;
-use crate::plan::lossless_parts;
-use crate::plan::storage::StorageResolver;
+use crate::plan::lossless_parts::{StandIn, stand_in};
+use crate::plan::reason::Reason;
+use crate::plan::storage::{ResolvedTensor, StorageResolver};
 use crate::values::names::{NamedTensor, SINGLE_TENSOR_NAME};
-use crate::values::tensor::TensorData;
+use crate::values::tensor::{TensorData, TensorDescription};
 use crate::values::walk::{Exclusion, walk};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// A tensor that can be written.
+/// Why tensors outside of `LoadOptions::root` are left out.
+pub(crate) const OUTSIDE_ROOT: &str = "it stands outside of the part that is converted";
+
+/// A tensor that can be converted.
 #[derive(Clone)]
 pub(crate) struct DraftTensor {
     pub(crate) name: String,
     pub(crate) dtype: Dtype,
-    /// As safetensors counts.
+    /// The length of each dimension, as safetensors counts elements.
     pub(crate) shape: Vec<u64>,
     pub(crate) source: TensorSource,
 }
 
-/// A tensor that cannot be written.
+/// A tensor that cannot be converted.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Refused {
-    /// Its name; empty where it is about all of them.
+    /// Its name; empty for reasons that concern all tensors of the file.
     pub name: String,
-    /// Why, and what to do.
-    pub why: String,
+    /// Why. Its text names the option that helps, where one does.
+    pub why: Reason,
 }
 
-/// Something of the source that is not in the result.
+/// A part of the source that is not converted.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct LeftOut {
-    /// The path of keys to it, or its name in the archive.
+    /// Its path of keys, or its name in the archive.
     pub name: String,
-    /// What it is and why it is left out.
+    /// What it is, or why it is left out.
     pub why: String,
     /// Whether it is a tensor.
     pub tensor: bool,
 }
 
-/// All tensors of a source.
+/// The tensors of a source.
 #[derive(Default)]
 pub(crate) struct Drafts {
     pub(crate) tensors: Vec<DraftTensor>,
     pub(crate) left_out: Vec<LeftOut>,
-    /// Things left out that have no line of their own.
+    /// Number of values left out beyond those in `left_out`.
     pub(crate) left_out_more: u64,
     pub(crate) refused: Vec<Refused>,
-    /// Whether a refusal is about what an unknown function would do.
+    /// Whether a tensor is refused because it reaches an unknown callable.
     pub(crate) unknown_callable: bool,
-    /// The part of the value that was taken, where it is not all of it.
+    /// The path of the root; `None` for all of the source.
     pub(crate) root: Option<String>,
-    /// Whether it is a dict from names to tensors and nothing else.
+    /// Whether the source is a dict from names to tensors and nothing else.
     pub(crate) flat: bool,
-    /// What stands for tensors that safetensors cannot hold.
+    /// Tensors that are written as parts: kind and shape by name, as JSON.
     pub(crate) parts: BTreeMap<String, Value>,
-    /// What the source itself has as `__metadata__`.
+    /// `__metadata__` of the source.
     pub(crate) metadata: BTreeMap<String, String>,
-    /// What `format` says in the metadata, where the source does not say it.
+    /// The value of `format` in the metadata, unless the source has one.
     pub(crate) framework: &'static str,
 }
 
-/// What is asked of a pickle.
+/// Which tensors of a pickle are converted, and how.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TensorSelection<'a> {
+    /// The path of the root; `None` for the default.
     pub(crate) root: Option<&'a str>,
     pub(crate) lossless_parts: bool,
-    /// Whether all callables of the file are known to be inert.
+    /// Whether the scan proved that all callables of the file are inert.
     pub(crate) proven: bool,
 }
 
 impl Drafts {
-    /// Refuses something.
-    pub(crate) fn refuse(&mut self, name: impl Into<String>, why: impl Into<String>) {
+    /// Refuses a tensor; an empty name refuses all of the file.
+    pub(crate) fn refuse(&mut self, name: impl Into<String>, why: impl Into<Reason>) {
         self.refused.push(Refused { name: name.into(), why: why.into() });
     }
 
-    /// Leaves something out that is no tensor.
+    /// Leaves out a value that is not a tensor.
     pub(crate) fn leave_out(&mut self, name: impl Into<String>, why: impl Into<String>) {
         self.left_out.push(LeftOut { name: name.into(), why: why.into(), tensor: false });
     }
 
-    /// Leaves a tensor out.
+    /// Leaves out a tensor.
     pub(crate) fn leave_out_tensor(&mut self, name: impl Into<String>, why: impl Into<String>) {
         self.left_out.push(LeftOut { name: name.into(), why: why.into(), tensor: true });
     }
 
-    /// Keeps what stands under a path of names that no pickle gave.
+    /// Keeps the tensors below a root, for formats whose names do not come from a pickle.
     pub(crate) fn select_root(&mut self, root: &str) {
         let rest = |name: &str| match name.strip_prefix(root) {
             Some("") => Some(SINGLE_TENSOR_NAME.to_owned()),
@@ -101,161 +106,161 @@ impl Drafts {
                     draft.name = name;
                     kept.push(draft);
                 }
-                None => self.leave_out_tensor(draft.name, "it stands outside of the part that is converted"),
+                None => self.leave_out_tensor(draft.name, OUTSIDE_ROOT),
             }
         }
         self.tensors = kept;
         self.refused.retain(|refused| refused.name.is_empty() || rest(&refused.name).is_some());
-        self.parts =
-            std::mem::take(&mut self.parts).into_iter().filter_map(|(name, of)| Some((rest(&name)?, of))).collect();
+        let parts = std::mem::take(&mut self.parts).into_iter();
+        self.parts = parts.filter_map(|(name, part)| Some((rest(&name)?, part))).collect();
         if self.tensors.is_empty() && self.refused.is_empty() {
-            self.refuse(root, "there is nothing under this path");
+            self.refuse(root, Reason::NoSuchRoot { present: None });
         }
         self.root = Some(root.to_owned());
     }
 
-    /// Takes in the tensors of a pickle.
-    pub(crate) fn add_pickle(&mut self, storages: &mut StorageResolver<'_>, wanted: &TensorSelection<'_>) {
-        let (refused, left) = (self.refused.len(), self.left_out.len());
-        let walk = walk(storages.trace, wanted.proven);
-        match walk.name_tensors(wanted.root, |named| self.add_named(named, storages, wanted)) {
-            // What holds for all of it goes before what is said of single tensors.
+    /// Adds the tensors of a pickle.
+    pub(crate) fn add_pickle(&mut self, storages: &mut StorageResolver<'_>, selection: &TensorSelection<'_>) {
+        let (refused, left_out) = (self.refused.len(), self.left_out.len());
+        let walk = walk(storages.trace, selection.proven);
+        match walk.name_tensors(selection.root, |named| self.add_named(named, storages, selection)) {
+            // Reasons and values that concern the pickle go before those of single tensors.
             Ok(names) => {
-                if let Some(why) = names.incomplete_reason {
-                    let why = format!("not all tensors can be named: {why}");
-                    self.refused.insert(refused, Refused { name: String::new(), why });
+                if let Some(reason) = names.incomplete_reason {
+                    self.refused.insert(refused, Refused { name: String::new(), why: reason.into() });
                 }
                 (self.root, self.flat) = (names.root, names.flat);
-                let more = names.other_values.into_iter().map(|(name, why)| LeftOut { name, why, tensor: false });
-                self.left_out.splice(left..left, more);
+                let others = names.other_values.into_iter().map(|(name, why)| LeftOut { name, why, tensor: false });
+                self.left_out.splice(left_out..left_out, others);
                 self.left_out_more += names.other_values_more;
             }
             Err(paths) => {
-                let there = if paths.is_empty() { "nothing with a name".to_owned() } else { paths.join(", ") };
-                let root = wanted.root.unwrap_or_default();
-                self.refuse(root, format!("there is nothing under this path; there is {there}"));
+                let root = selection.root.unwrap_or_default();
+                self.refuse(root, Reason::NoSuchRoot { present: Some(paths) });
             }
         }
     }
 
-    fn add_named(&mut self, mut named: NamedTensor, storages: &mut StorageResolver<'_>, wanted: &TensorSelection<'_>) {
+    fn add_named(
+        &mut self,
+        mut named: NamedTensor,
+        storages: &mut StorageResolver<'_>,
+        selection: &TensorSelection<'_>,
+    ) {
         if named.is_root {
             SINGLE_TENSOR_NAME.clone_into(&mut named.name);
         }
-        let name = &named.name;
+        let name = named.name.as_str();
         if !named.below_root {
-            return self.leave_out_tensor(name.as_str(), "it stands outside of the part that is converted");
+            return self.leave_out_tensor(name, OUTSIDE_ROOT);
         }
         match &named.excluded {
             None => {}
-            Some(Exclusion::ModuleAttribute) => {
-                return self.leave_out_tensor(name.as_str(), "it is neither parameter nor buffer of its module");
-            }
-            Some(Exclusion::NonPersistentBuffer) => {
-                return self
-                    .leave_out_tensor(name.as_str(), "it is a buffer that its module does not keep in state dicts");
-            }
-            Some(Exclusion::ObjectAttribute) => {
-                return self
-                    .leave_out_tensor(name.as_str(), "it is an attribute of what stands there, and no part of it");
-            }
-            Some(Exclusion::DictKey) => {
-                return self.leave_out_tensor(name.as_str(), "it is a key of a dict, and no name leads to it");
-            }
-            Some(Exclusion::BareStorage) => {
-                return self.leave_out_tensor(name.as_str(), "it is a storage, and no tensor says what shape it has");
-            }
-            Some(Exclusion::SetMember) => {
-                return self.refuse(name.as_str(), "it is in a set, where it has no name");
-            }
+            Some(Exclusion::SetMember) => return self.refuse(name, Reason::SetItem),
             Some(Exclusion::UnknownCallable(function)) => {
-                self.unknown_callable |= !wanted.proven;
-                let why = format!(
-                    "it is reached through {function}, and what that makes of it is not known; --root converts a part without it"
-                );
-                return self.refuse(name.as_str(), why);
+                self.unknown_callable |= !selection.proven;
+                return self.refuse(name, Reason::UnknownCallable { function: function.clone() });
             }
+            Some(exclusion) => return self.leave_out_tensor(name, left_out_text(exclusion)),
         }
-        if named.auxiliary && !wanted.lossless_parts {
+        if named.auxiliary && !selection.lossless_parts {
             return;
         }
         if let Some(kind) = named.composite
             && !named.auxiliary
-            && !wanted.lossless_parts
+            && !selection.lossless_parts
         {
-            let whole = name.rsplit_once('.').map_or(name.as_str(), |(whole, _)| whole);
-            if self.refused.last().is_none_or(|last| last.name != whole) {
-                self.refuse(whole, lossless_parts::refusal(kind));
+            let composite = composite_name(name);
+            if self.refused.last().is_none_or(|last| last.name != composite) {
+                self.refuse(composite, Reason::NotInSafetensors { kind: kind.to_owned() });
             }
             return;
         }
-        self.add_resolved(named, storages, wanted);
+        self.add_resolved(named, storages, selection);
     }
 
-    fn add_resolved(&mut self, named: NamedTensor, storages: &mut StorageResolver<'_>, wanted: &TensorSelection<'_>) {
-        let NamedTensor { name, tensor, composite: special, .. } = named;
-        if let Some(kind) = special {
-            let whole = name.rsplit_once('.').map_or(name.as_str(), |(whole, _)| whole);
-            self.parts.entry(whole.to_owned()).or_insert_with(|| serde_json::json!({ "kind": kind }));
+    fn add_resolved(
+        &mut self,
+        named: NamedTensor,
+        storages: &mut StorageResolver<'_>,
+        selection: &TensorSelection<'_>,
+    ) {
+        let NamedTensor { name, tensor, composite, .. } = named;
+        if let Some(kind) = composite {
+            let part = || serde_json::json!({ "kind": kind });
+            self.parts.entry(composite_name(&name).to_owned()).or_insert_with(part);
         }
-        if let TensorData::Invalid(why) = tensor.elements {
-            return self.refuse(name, why);
+        if let TensorData::Invalid(reason) = tensor.elements {
+            return self.refuse(name, reason);
         }
         let shape = tensor.safetensors_shape();
         if matches!(tensor.elements, TensorData::Meta) {
-            if !wanted.lossless_parts {
-                return self.refuse(name, lossless_parts::refusal("meta"));
+            if !selection.lossless_parts {
+                return self.refuse(name, Reason::NotInSafetensors { kind: "meta".to_owned() });
             }
             let dtype = tensor.dtype.map_or("?", Dtype::name);
             let part = serde_json::json!({ "kind": "meta", "dtype": dtype, "shape": shape });
             self.parts.insert(name, part);
             return;
         }
-        let per = tensor.dtype.and_then(Dtype::quantized_per_byte);
-        if let (Some(per), TensorData::Storage(stored), Some(shape)) = (per, &tensor.elements, &tensor.shape) {
-            return match storages.resolve_packed(stored, shape, per) {
-                Ok(packed) if wanted.lossless_parts => self.add_stand_in(name, &tensor, packed.0, packed.1),
-                Ok(_) => self.refuse(name, lossless_parts::refusal(&tensor.dtype_name)),
-                Err(why) => self.refuse(name, why),
+        let per_byte = tensor.dtype.and_then(Dtype::quantized_per_byte);
+        if let (Some(per_byte), TensorData::Storage(stored), Some(shape)) = (per_byte, &tensor.elements, &tensor.shape)
+        {
+            return match storages.resolve_packed(stored, shape, per_byte) {
+                Ok((source, shape)) if selection.lossless_parts => self.add_stand_in(name, &tensor, source, shape),
+                Ok(_) => self.refuse(name, not_in_safetensors(&tensor)),
+                Err(reason) => self.refuse(name, reason),
             };
         }
         match storages.resolve(&tensor) {
-            Err(why) => self.refuse(name, why),
-            Ok((data, dtype, found)) => {
-                let held = dtype.safetensors().is_some()
-                    && (tensor.dtype.is_some() || matches!(tensor.elements, TensorData::TarKey(_)));
-                if held {
-                    self.tensors.push(DraftTensor { name, dtype, shape: shape.unwrap_or(found), source: data });
-                } else if wanted.lossless_parts {
-                    self.add_stand_in(name, &tensor, data, found);
+            Err(reason) => self.refuse(name, reason),
+            Ok(ResolvedTensor { source, dtype, shape: resolved_shape }) => {
+                let is_typed = tensor.dtype.is_some() || matches!(tensor.elements, TensorData::TarKey(_));
+                if dtype.safetensors().is_some() && is_typed {
+                    let shape = shape.unwrap_or(resolved_shape);
+                    self.tensors.push(DraftTensor { name, dtype, shape, source });
+                } else if selection.lossless_parts {
+                    self.add_stand_in(name, &tensor, source, resolved_shape);
                 } else {
-                    self.refuse(name, lossless_parts::refusal(&tensor.dtype_name));
+                    self.refuse(name, not_in_safetensors(&tensor));
                 }
             }
         }
     }
 
-    /// Writes something that safetensors cannot hold as something that it can.
-    fn add_stand_in(
-        &mut self,
-        name: String,
-        tensor: &crate::values::tensor::TensorDescription,
-        data: TensorSource,
-        shape: Vec<u64>,
-    ) {
-        match lossless_parts::stand_in(&tensor.dtype_name, tensor.element_size, shape.clone()) {
-            Some((word, dtype, stand_in_shape)) => {
-                let part =
-                    serde_json::json!({ "kind": tensor.dtype_name, "shape": tensor.shape.clone().unwrap_or(shape) });
+    /// Adds a tensor that safetensors does not have as one that it has.
+    fn add_stand_in(&mut self, name: String, tensor: &TensorDescription, source: TensorSource, shape: Vec<u64>) {
+        match stand_in(&tensor.dtype_name, tensor.element_size, shape.clone()) {
+            Some(StandIn { suffix, dtype, shape: stand_in_shape }) => {
+                let shape = tensor.shape.clone().unwrap_or(shape);
+                let part = serde_json::json!({ "kind": tensor.dtype_name, "shape": shape });
                 self.parts.insert(name.clone(), part);
-                self.tensors.push(DraftTensor {
-                    name: format!("{name}.{word}"),
-                    dtype,
-                    shape: stand_in_shape,
-                    source: data,
-                });
+                let name = format!("{name}.{suffix}");
+                self.tensors.push(DraftTensor { name, dtype, shape: stand_in_shape, source });
             }
-            None => self.refuse(name, lossless_parts::refusal(&tensor.dtype_name)),
+            None => self.refuse(name, not_in_safetensors(tensor)),
         }
+    }
+}
+
+/// The name of the tensor that a component belongs to.
+fn composite_name(component: &str) -> &str {
+    component.rsplit_once('.').map_or(component, |(composite, _)| composite)
+}
+
+fn not_in_safetensors(tensor: &TensorDescription) -> Reason {
+    Reason::NotInSafetensors { kind: tensor.dtype_name.clone().into_owned() }
+}
+
+/// Why a tensor with this exclusion is left out.
+fn left_out_text(exclusion: &Exclusion) -> &'static str {
+    match exclusion {
+        Exclusion::ModuleAttribute => "it is neither parameter nor buffer of its module",
+        Exclusion::NonPersistentBuffer => "it is a buffer that its module does not keep in state dicts",
+        Exclusion::ObjectAttribute => "it is an attribute of what stands there, and no part of it",
+        Exclusion::DictKey => "it is a key of a dict, and no name leads to it",
+        Exclusion::BareStorage => "it is a storage, and no tensor says what shape it has",
+        Exclusion::SetMember => "it is in a set, where it has no name",
+        Exclusion::UnknownCallable(_) => "it is reached through a callable that is not known",
     }
 }

@@ -1,11 +1,18 @@
-//! What stands for a tensor that safetensors cannot hold, with `--lossless-parts`: other tensors, under its name and one
-//! more word, from which it can be made again. `docs/convert.md` has the table.
+//! Tensors that safetensors does not have, written as other tensors (`--lossless-parts`). The table is in `docs/convert.md`.
 
 use crate::bytes::dtype::Dtype;
 
-/// The word, type and shape of what stands for a tensor of that type: the same bytes.
-pub(crate) fn stand_in(word: &str, item: u64, mut shape: Vec<u64>) -> Option<(&'static str, Dtype, Vec<u64>)> {
-    let (part, dtype, more) = match word {
+/// What is written instead of a tensor: the same bytes with another type and shape.
+pub(crate) struct StandIn {
+    /// Appended to the name of the tensor.
+    pub(crate) suffix: &'static str,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<u64>,
+}
+
+/// The stand-in for a tensor with elements of this type, of `element_size` bytes each.
+pub(crate) fn stand_in(dtype_name: &str, element_size: u64, mut shape: Vec<u64>) -> Option<StandIn> {
+    let (suffix, dtype, last_dimension) = match dtype_name {
         "complex128" => ("real_imag", "F64", Some(2)),
         "complex32" => ("real_imag", "F16", Some(2)),
         "bcomplex32" => ("real_imag", "BF16", Some(2)),
@@ -15,16 +22,16 @@ pub(crate) fn stand_in(word: &str, item: u64, mut shape: Vec<u64>) -> Option<(&'
         "quint4x2" | "quint2x4" => ("packed", "U8", None),
         "bits8" | "bits1x8" | "bits2x4" | "bits4x2" => ("bits", "U8", None),
         "bits16" => ("bits", "U16", None),
-        // Texts, dates, records of numpy: the bytes of each item.
-        _ => ("bytes", "U8", Some(item)),
+        // Text, dates and records of numpy: the bytes of each element.
+        _ => ("bytes", "U8", Some(element_size)),
     };
-    shape.extend(more);
-    Some((part, Dtype::from_name(dtype)?, shape))
+    shape.extend(last_dimension);
+    Some(StandIn { suffix, dtype: Dtype::from_name(dtype)?, shape })
 }
 
-/// Why such a tensor is refused, and how to have it all the same.
-pub(crate) fn refusal(kind: &str) -> String {
-    let parts = match kind {
+/// The parts that are written for a type (`complex128`) or layout (`sparse_coo`), as a phrase of a message.
+pub(crate) fn parts_of(kind: &str) -> &'static str {
+    match kind {
         "complex128" | "complex32" | "bcomplex32" => "its real and imaginary parts as NAME.real_imag",
         "qint8" | "quint8" | "qint32" => "its whole numbers as NAME.int_repr, with scale and zero point",
         "quint4x2" | "quint2x4" => "its packed bytes as NAME.packed, with scales and zero points",
@@ -34,6 +41,5 @@ pub(crate) fn refusal(kind: &str) -> String {
         kind if kind.starts_with("sparse") => "its indices and values, NAME.indices and so on",
         kind if kind.starts_with("bits") => "its bits as NAME.bits",
         _ => "the bytes of its items as NAME.bytes",
-    };
-    format!("{kind} has no place in safetensors; --lossless-parts writes {parts}")
+    }
 }

@@ -1,28 +1,28 @@
-//! What a constructor call in a pickle gives, as far as tensors are concerned.
+//! The result of a constructor call in a pickle, as far as tensors are concerned. `torch` and `numpy` give it, `walk` uses it.
 
 use crate::values::tensor::{Component, TensorDescription};
 use scanner::internal::pickle::value::Value;
 
-/// What a call makes, as far as tensors go.
+/// The result of a constructor call.
 pub(crate) enum Constructed {
     /// A tensor.
     Tensor(TensorDescription),
-    /// What its argument is.
+    /// The same as this argument.
     Argument(Value),
-    /// Several tensors that stand for one of this kind.
+    /// Several tensors that make up one.
     Composite {
-        /// `sparse_coo`, `nested`.
+        /// The layout of that tensor: `sparse_coo`, `nested`.
         kind: &'static str,
-        /// The tensors.
+        /// The tensors and their names.
         components: Vec<(&'static str, Component)>,
     },
-    /// What another function makes of these arguments.
+    /// The result of another call.
     Call {
         /// The function.
         function: Value,
         /// Its arguments.
         args: Value,
     },
-    /// Objects in a pickle of their own, between the opcodes.
+    /// An array of Python objects, in a pickle between the opcodes.
     ObjectArray,
 }

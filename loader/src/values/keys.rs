@@ -1,4 +1,4 @@
-//! Keys of a dict as Python compares them: of equal ones the last value stays, under the first key.
+//! Keys of a dict as Python compares them: among pairs with equal keys, the first key and the last value stay.
 
 use crate::bounds::MAX_KEY_BYTES;
 use scanner::internal::pickle::Trace;
@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-/// What makes two keys equal: `1`, `1.0` and `True` are one key, a text is one key however it is written.
+/// Equal for keys that Python treats as equal: `1`, `1.0` and `True`, or a text in any encoding of the pickle.
 #[derive(PartialEq, Eq, Hash)]
 enum KeyIdentity<'a> {
     Text(Cow<'a, str>),
@@ -19,7 +19,7 @@ enum KeyIdentity<'a> {
     Node(u32),
 }
 
-/// The pairs that are left of those that were put into a dict one after the other.
+/// The pairs of a dict after these pairs were put into it in this order.
 pub(crate) fn dedup_keys(trace: &Trace, pairs: impl IntoIterator<Item = [Value; 2]>) -> Vec<[Value; 2]> {
     let mut kept: Vec<[Value; 2]> = Vec::new();
     let mut places: HashMap<KeyIdentity<'_>, usize> = HashMap::new();

@@ -1,6 +1,7 @@
-//! Values of a pickle: walked from the root, named, and read as tensors.
+//! Values of a pickle: visited from the root on, described as tensors, and named. Nothing here reads the bytes of tensors.
 
 pub(crate) mod constructed;
+pub(crate) mod incomplete;
 pub(crate) mod keys;
 pub(crate) mod names;
 pub(crate) mod numpy;

@@ -1,15 +1,17 @@
-//! From paths to names: keys joined by dots, below a root.
+//! Names of tensors: the keys on their path below a root, joined by dots.
 //!
-//! The root is what `--root` names; else, where all tensors stand under one `state_dict`, that one; else the value itself.
+//! The root is the path of `LoadOptions::root`. Without one it is the key `state_dict` if all tensors are below it, else the
+//! value of the pickle.
 
 use crate::bounds::{MAX_NAME_PART_BYTES, MAX_NAMES_BYTES};
+use crate::values::incomplete::IncompleteReason;
 use crate::values::tensor::TensorDescription;
 use crate::values::walk::{Exclusion, FoundTensor, PathPart, Walk};
 use scanner::internal::pickle::preview;
 use scanner::internal::pickle::value::{Kind, Node, Value};
 use std::borrow::Cow;
 
-/// The name of a tensor that is all there is.
+/// The name of the only tensor of a file, where no key leads to it.
 pub const SINGLE_TENSOR_NAME: &str = "tensor";
 
 /// A tensor and its name.
@@ -19,84 +21,76 @@ pub(crate) struct NamedTensor {
     pub(crate) composite: Option<&'static str>,
     pub(crate) auxiliary: bool,
     pub(crate) excluded: Option<Exclusion>,
-    /// Whether it stands below the root.
+    /// Whether the root contains it.
     pub(crate) below_root: bool,
-    /// Whether no key leads to it: an empty key is a key.
+    /// Whether no key leads from the root to it. An empty key is a key.
     pub(crate) is_root: bool,
 }
 
-/// What there is to say of a pickle beside its named tensors.
+/// The results of a walk other than its tensors.
 pub(crate) struct NamedValues {
-    /// The root, where it is not the value itself.
+    /// The path of the root; `None` for the value of the pickle.
     pub(crate) root: Option<String>,
-    /// What is no tensor: a path and what stands there.
+    /// Values that are not tensors: their paths and what they are.
     pub(crate) other_values: Vec<(String, String)>,
-    /// Things left out that have no line of their own.
+    /// Number of further values that are not tensors.
     pub(crate) other_values_more: u64,
-    /// Whether each tensor is an item of one dict, under its name, and nothing else is.
+    /// Whether the value is a dict from names to tensors and nothing else.
     pub(crate) flat: bool,
-    /// Why these may not be all.
-    pub(crate) incomplete_reason: Option<&'static str>,
+    /// Why these may not be all tensors.
+    pub(crate) incomplete_reason: Option<IncompleteReason>,
 }
 
 impl Walk<'_> {
-    /// Names everything, and gives each tensor to `take` as soon as it has its name. `wanted` is the path of a root.
+    /// Names all tensors and passes each to `take`. `root` is the path of the root.
     ///
     /// # Errors
-    /// When there is no such root: then the paths that there are, topmost first.
+    /// When there is no such path: the topmost paths of the pickle.
     pub(crate) fn name_tensors(
         mut self,
-        wanted: Option<&str>,
+        root: Option<&str>,
         mut take: impl FnMut(NamedTensor),
     ) -> Result<NamedValues, Vec<String>> {
-        let root = match wanted {
-            Some(wanted) => Some(self.find_root(wanted)?),
+        let root = match root {
+            Some(path) => Some(self.find_root(path)?),
             None => self.common_state_dict(),
         };
         let flat = self.flat();
-        let mut room = MAX_NAMES_BYTES;
+        let mut limit = MAX_NAMES_BYTES;
         for found in std::mem::take(&mut self.found) {
-            let below = root.is_none_or(|root| self.is_below(found.step, root));
-            let root = root.filter(|_| below);
+            let below_root = root.is_none_or(|root| self.is_below(found.step, root));
+            let root = root.filter(|_| below_root);
             if self.has_too_long_key(found.step, root) {
-                self.incomplete_reason = Some("a key of it is longer than any name");
+                self.incomplete_reason = Some(IncompleteReason::KeyTooLong);
             }
-            let (name, bare) = (self.path_name(found.step, root), self.is_root_value(found.step, root));
-            match room.checked_sub(name.len()) {
-                Some(left) => room = left,
+            let (name, is_root) = (self.path_name(found.step, root), self.is_root_value(found.step, root));
+            match limit.checked_sub(name.len()) {
+                Some(left) => limit = left,
                 None => {
-                    self.incomplete_reason = Some("its names take more memory than they are allowed");
+                    self.incomplete_reason = Some(IncompleteReason::NamesTooLong);
                     break;
                 }
             }
-            let (special, hidden, blocked) = (found.composite_kind, found.auxiliary, found.excluded);
-            take(NamedTensor {
-                name,
-                tensor: found.tensor,
-                composite: special,
-                auxiliary: hidden,
-                excluded: blocked,
-                below_root: below,
-                is_root: bare,
-            });
+            let FoundTensor { tensor, composite, auxiliary, excluded, .. } = found;
+            take(NamedTensor { name, tensor, composite, auxiliary, excluded, below_root, is_root });
         }
-        let mut left = Vec::new();
-        for one in &self.other_values {
-            let path = self.path(one.parent, one.part);
-            let Some(rest) = room.checked_sub(path.len()) else { break };
-            room = rest;
-            left.push((path, one.what.clone()));
+        let mut other_values = Vec::new();
+        for other in &self.other_values {
+            let path = self.path(other.parent, other.part);
+            let Some(left) = limit.checked_sub(path.len()) else { break };
+            limit = left;
+            other_values.push((path, other.what.clone()));
         }
         Ok(NamedValues {
             root: root.map(|root| self.path_name(root, None)),
-            other_values_more: self.other_count.saturating_sub(left.len() as u64),
-            other_values: left,
+            other_values_more: self.other_count.saturating_sub(other_values.len() as u64),
+            other_values,
             flat,
             incomplete_reason: self.incomplete_reason,
         })
     }
 
-    /// Whether the value is a dict, plain or ordered, of texts and tensors.
+    /// Whether the value is a `dict` or `OrderedDict` from texts to tensors.
     fn flat(&self) -> bool {
         let Some(Value::Node(root)) = self.trace.root else { return false };
         let dict = match self.trace.heap.get(root) {
@@ -107,12 +101,11 @@ impl Walk<'_> {
             },
             None => false,
         };
-        let plain =
-            |found: &FoundTensor| found.excluded.is_none() && found.composite_kind.is_none() && !found.auxiliary;
+        let plain = |found: &FoundTensor| found.excluded.is_none() && found.composite.is_none() && !found.auxiliary;
         dict && self.other_count == 0 && self.found.iter().all(|found| plain(found) && self.is_root_item(found.step))
     }
 
-    /// Whether it is reached from the root by one key that is a text.
+    /// Whether exactly one key, a text, leads from the value to the step.
     fn is_root_item(&self, id: u32) -> bool {
         let (mut at, mut keys) = (Some(id), 0);
         while let Some(step) = at.and_then(|id| self.steps.get(id as usize)) {
@@ -126,10 +119,10 @@ impl Walk<'_> {
         keys == 1
     }
 
-    /// The topmost step of that name.
-    fn find_root(&self, wanted: &str) -> Result<u32, Vec<String>> {
+    /// The topmost step of this path.
+    fn find_root(&self, path: &str) -> Result<u32, Vec<String>> {
         let ids = 0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
-        let found = ids.clone().find(|id| self.has_key(*id) && self.path_name(*id, None) == wanted);
+        let found = ids.clone().find(|id| self.has_key(*id) && self.path_name(*id, None) == path);
         found.ok_or_else(|| {
             let keyed = ids.filter(|id| self.has_key(*id)).map(|id| self.path_name(id, None));
             let mut paths: Vec<String> = keyed.filter(|name| !name.contains('.')).take(20).collect();
@@ -142,14 +135,14 @@ impl Walk<'_> {
         self.steps.get(id as usize).is_some_and(|step| matches!(step.part, PathPart::Key(_) | PathPart::Index(_)))
     }
 
-    /// The one `state_dict` that all tensors stand under.
+    /// The `state_dict` that contains all tensors.
     fn common_state_dict(&self) -> Option<u32> {
         let free = || self.found.iter().filter(|found| found.excluded.is_none());
         let mut roots: Vec<_> =
             free().map(|found| self.steps.get(found.step as usize).and_then(|step| step.state_dict)).collect();
         roots.dedup();
         match roots.as_slice() {
-            // A tensor under that very key is named by it.
+            // A tensor that is itself the value of the key `state_dict` has that name.
             [Some(one)] if !free().any(|found| self.is_root_value(found.step, Some(*one))) => Some(*one),
             _ => None,
         }
@@ -166,7 +159,7 @@ impl Walk<'_> {
         false
     }
 
-    /// The keys on the way, joined by dots, below `root`.
+    /// The keys between `root` and a step, joined by dots.
     fn path_name(&self, id: u32, root: Option<u32>) -> String {
         let mut parts = Vec::new();
         let mut at = Some(id);
@@ -182,7 +175,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether no key stands between it and `root`.
+    /// Whether no key is between `root` and a step.
     fn is_root_value(&self, id: u32, root: Option<u32>) -> bool {
         let mut at = Some(id);
         while at != root {
@@ -195,7 +188,7 @@ impl Walk<'_> {
         true
     }
 
-    /// Whether a key on the way is too long to be written out.
+    /// Whether a key between `root` and a step is too long for a name.
     fn has_too_long_key(&self, id: u32, root: Option<u32>) -> bool {
         let mut at = Some(id);
         while at != root {
@@ -208,13 +201,13 @@ impl Walk<'_> {
         false
     }
 
-    /// The full path of something below a step.
-    fn path(&self, above: u32, part: PathPart) -> String {
-        let above = self.path_name(above, None);
+    /// The full path of a child of a step.
+    fn path(&self, parent: u32, part: PathPart) -> String {
+        let parent = self.path_name(parent, None);
         match self.part_text(part) {
-            Some(part) if above.is_empty() => part.into_owned(),
-            Some(part) => format!("{above}.{part}"),
-            None => above,
+            Some(part) if parent.is_empty() => part.into_owned(),
+            Some(part) => format!("{parent}.{part}"),
+            None => parent,
         }
     }
 

@@ -1,5 +1,5 @@
-//! Arrays of numpy inside a pickle: `_reconstruct` and its state, buffers of protocol 5, and joblib's wrappers, whose
-//! numbers stand between the opcodes.
+//! Constructors of numpy arrays: `_reconstruct` with its state, `_frombuffer` of protocol 5, masked arrays, and the wrappers of
+//! joblib, whose elements are between the opcodes.
 
 use crate::bytes::dtype::Dtype;
 use crate::values::constructed::Constructed;
@@ -9,11 +9,11 @@ use scanner::internal::format::joblib;
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, NodeId, Value};
 
-/// What a call of numpy's or joblib's makes; `None` where it makes no array.
+/// The result of a call of numpy or joblib; `None` for functions that do not make arrays.
 pub(crate) fn construct(trace: &Trace, node: NodeId, made: &Call) -> Option<Constructed> {
     match import(trace, made.callee)? {
         ("numpy._core.multiarray" | "numpy.core.multiarray", "_reconstruct") => {
-            // Version, shape, type, order, data; the first numpys wrote no version.
+            // The state is (version, shape, dtype, fortran, data); the first versions of numpy wrote no version.
             let [size, dtype, fortran, data] = match *sequence(trace, *made.states().last()?)? {
                 [_, size, dtype, fortran, data] | [size, dtype, fortran, data] => [size, dtype, fortran, data],
                 _ => return None,
@@ -37,45 +37,47 @@ pub(crate) fn construct(trace: &Trace, node: NodeId, made: &Call) -> Option<Cons
     }
 }
 
-/// Whether it makes arrays, whatever it is given.
+/// Whether the function makes arrays, whatever its arguments are.
 pub(crate) fn is_array_constructor((module, function): (&str, &str)) -> bool {
     let known = matches!(function, "_reconstruct" | "_frombuffer" | "_mareconstruct") && module.starts_with("numpy.");
     known || function == "NumpyArrayWrapper" && module.contains("joblib")
 }
 
+/// Where the elements of an array are.
 enum ArrayData {
     Literal(Value),
     Inline(NodeId),
 }
 
-fn array(trace: &Trace, size: Value, dtype: Value, fortran: bool, source: ArrayData) -> Option<Constructed> {
+fn array(trace: &Trace, size: Value, dtype: Value, fortran: bool, data: ArrayData) -> Option<Constructed> {
     let descr = dtype_descr(trace, dtype)?;
-    let item = joblib::item_size(trace, dtype)?;
-    let Some(item) = item else {
-        // Objects: a list of anything, arrays too. joblib's are in a pickle of their own.
-        return Some(match source {
+    let Some(element_size) = joblib::item_size(trace, dtype)? else {
+        // Objects: a list of any values. Those of joblib are in a pickle of their own.
+        return Some(match data {
             ArrayData::Literal(data) => Constructed::Argument(data),
             ArrayData::Inline(_) => Constructed::ObjectArray,
         });
     };
-    let (dtype, big) = Dtype::from_numpy(&descr).filter(|(dtype, _)| dtype.size() == item).unzip();
-    let order = MemoryOrder { fortran, big_endian: big.unwrap_or(false) };
-    let numbers = match source {
+    let known = Dtype::from_numpy(&descr).filter(|(dtype, _)| dtype.size() == element_size);
+    let (dtype, big_endian) = known.unzip();
+    let order = MemoryOrder { fortran, big_endian: big_endian.unwrap_or(false) };
+    let elements = match data {
         ArrayData::Literal(data) => TensorData::Literal { data, order },
         ArrayData::Inline(node) => TensorData::Inline { node, order },
     };
-    let word = dtype.filter(|_| !order.big_endian).map_or_else(|| descr.clone().into(), |dtype| dtype.name().into());
+    let dtype_name =
+        dtype.filter(|_| !order.big_endian).map_or_else(|| descr.clone().into(), |dtype| dtype.name().into());
     Some(Constructed::Tensor(TensorDescription {
-        dtype_name: word,
+        dtype_name,
         dtype,
-        element_size: item,
+        element_size,
         shape: shape(trace, size),
-        elements: numbers,
+        elements,
         components: Vec::new(),
     }))
 }
 
-/// Version, shape, type, order, data, mask, and what stands for what is masked.
+/// A masked array. The state is (version, shape, dtype, fortran, data, mask, fill value).
 fn masked(trace: &Trace, state: Value) -> Option<Constructed> {
     let [_, size, dtype, fortran, data, mask, _] = *sequence(trace, state)? else { return None };
     let fortran = matches!(fortran, Value::Bool(true) | Value::Int(1));
@@ -86,11 +88,11 @@ fn masked(trace: &Trace, state: Value) -> Option<Constructed> {
         data.shape.clone(),
         TensorData::Literal { data: mask, order },
     );
-    let parts = vec![("data", Component::Tensor(data)), ("mask", Component::Tensor(mask))];
-    Some(Constructed::Composite { kind: "masked", components: parts })
+    let components = vec![("data", Component::Tensor(data)), ("mask", Component::Tensor(mask))];
+    Some(Constructed::Composite { kind: "masked", components })
 }
 
-/// A buffer is bytes, or a `bytearray` of them.
+/// The bytes of a buffer, which is `bytes` or a `bytearray` of them.
 fn buffer_bytes(trace: &Trace, data: Value) -> Value {
     let made = trace
         .made(data)
@@ -98,7 +100,7 @@ fn buffer_bytes(trace: &Trace, data: Value) -> Value {
     made.and_then(|made| sequence(trace, made.args)?.first().copied()).unwrap_or(data)
 }
 
-/// `numpy.dtype("f4", ...)` and its state `(3, "<", ...)`: the type with its byte order.
+/// The descriptor (`<f4`) of `numpy.dtype("f4", ...)` with the state `(3, "<", ...)`.
 fn dtype_descr(trace: &Trace, dtype: Value) -> Option<String> {
     let made = trace.made(dtype)?;
     if import(trace, made.callee)? != ("numpy", "dtype") {

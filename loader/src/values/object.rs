@@ -1,9 +1,10 @@
-//! What objects hold: their items, their attributes, and of a module its parameters, buffers and modules. No class is
-//! imported to know that; the stream says what is put into it.
+//! Visits the contents of objects: their items, their attributes, and the parameters, buffers and modules of a module. No
+//! class is imported: the pickle says what an object is made of.
 
 use crate::bounds::MAX_KEY_BYTES;
+use crate::values::incomplete::IncompleteReason;
 use crate::values::keys::dedup_keys;
-use crate::values::tensor::{TensorData, TensorDescription};
+use crate::values::tensor::{InvalidTensor, TensorData, TensorDescription};
 use crate::values::trace_ext::{field, key_value_pairs, qualified_name, sequence};
 use crate::values::walk::{Exclusion, PathPart, Walk, key_part};
 use scanner::internal::judge::effect::{Effect, judge};
@@ -11,11 +12,12 @@ use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, How, Items, Kind, Value};
 use std::collections::HashSet;
 
-/// Makers of empty objects: what they are made of is a class, and no part of the value.
+/// Functions that make an object of a class and a base. The class is their first argument.
 const RECONSTRUCTORS: &[&str] = &["copyreg._reconstructor", "copy_reg._reconstructor", "copyreg.__newobj__"];
 
 impl Walk<'_> {
-    /// A tensor of torch's tar, which is named by a number (`"200"`), or a storage without a tensor over it.
+    /// Visits a persistent id: a tensor of a torch tar, whose key is a number (`"200"`), or a storage without a tensor. Returns
+    /// whether the call is a persistent id.
     pub(crate) fn persistent_object(&mut self, id: u32, made: &Call) -> bool {
         if made.how != How::Persistent {
             return false;
@@ -26,33 +28,22 @@ impl Walk<'_> {
             _ => None,
         };
         let kind = sequence(self.trace, made.args).and_then(|args| self.trace.text(*args.first()?, MAX_KEY_BYTES));
-        let numbers = match key {
+        let elements = match key {
             Some(key) => TensorData::TarKey(key),
-            // The class of a whole module.
+            // The source text of the class of a module.
             None if kind.as_deref() == Some("module") => return true,
             None => {
                 self.exclude(id, Exclusion::BareStorage);
-                TensorData::Invalid("it is a storage")
+                TensorData::Invalid(InvalidTensor::BareStorage)
             }
         };
-        self.found_tensor(
-            id,
-            TensorDescription {
-                dtype_name: "".into(),
-                dtype: None,
-                element_size: 0,
-                shape: None,
-                elements: numbers,
-                components: Vec::new(),
-            },
-        );
+        self.found_tensor(id, TensorDescription::untyped(String::new(), elements));
         true
     }
 
-    /// An object of any class: what it was made of, the items it was given, and its state.
+    /// Visits an object of any class: its constructor arguments, its items and its state.
     pub(crate) fn object(&mut self, id: u32, class: &str, made: &Call) {
-        // A name that is known to be harmless may still do something to what it gets: of an unproven file, nothing that
-        // passed through an unknown function is taken for what the stream says.
+        // In an unproven file, an unknown callable may change or drop its arguments: tensors that reach it are excluded.
         let known = self.proven || matches!(made.how, How::New | How::NewEx) || self.is_inert(made.callee);
         let unknown =
             || Exclusion::UnknownCallable(if class.is_empty() { "a computed callable".into() } else { class.into() });
@@ -60,11 +51,11 @@ impl Walk<'_> {
             Some((Kind::Tuple, args)) => {
                 self.require_complete(args);
                 match class {
-                    // Python 2 gives the pairs to the constructor.
+                    // Pickles of Python 2 give the pairs to the constructor.
                     "collections.OrderedDict" if made.how != How::New => return self.ordered_dict(id, args, made),
-                    // A named tuple is made of its fields.
+                    // The arguments of a named tuple are its fields.
                     _ if made.how == How::New => self.sequence_items(id, args),
-                    // Class, base, and what the base is made of: of a dict or list, all that it holds.
+                    // Class, base and the argument of the base: for a dict or list, all its items.
                     _ if RECONSTRUCTORS.contains(&class) => {
                         for value in args
                             .kept
@@ -75,7 +66,7 @@ impl Walk<'_> {
                             self.push(Some(id), PathPart::Transparent, *value);
                         }
                     }
-                    // A set, a frozenset, and whatever else is called with tensors.
+                    // set, frozenset and all other callables.
                     _ => {
                         for (index, value) in args.kept.iter().enumerate() {
                             self.push_excluded(id, PathPart::Index(index), *value, unknown());
@@ -83,7 +74,7 @@ impl Walk<'_> {
                     }
                 }
             }
-            // A tuple that a call made.
+            // The arguments are the result of a call.
             _ => self.push_excluded(id, PathPart::Name("args"), made.args, unknown()),
         }
         self.push_excluded(id, PathPart::Name("kwargs"), made.kwargs(), unknown());
@@ -93,7 +84,7 @@ impl Walk<'_> {
             }
             return self.note_other(Some(id), PathPart::Transparent, || format!("what {class} makes"));
         }
-        // The subclass of a dict or the subclass of a list: nothing but the keys tells which.
+        // Subclasses of dict and of list are told apart by their items: a dict has text keys.
         let text = |key: &Value| matches!(key, Value::Text { .. });
         if matches!(class, "collections.OrderedDict" | "collections.Counter" | "collections.defaultdict")
             || made.items().kept.len().is_multiple_of(2) && made.items().kept.iter().step_by(2).all(text)
@@ -105,7 +96,7 @@ impl Walk<'_> {
         self.states(id, class, made);
     }
 
-    /// Attributes of a tensor are no part of it. Three of them are: setting these sets its numbers.
+    /// Excludes the attributes of a tensor. Setting `data`, `real` or `imag` would change its elements.
     pub(crate) fn tensor_attributes(&mut self, id: u32, class: Option<Value>, state: Value) {
         let trace = self.trace;
         if let Some(class) = class.filter(|class| !self.proven && !self.is_inert(*class)) {
@@ -116,18 +107,18 @@ impl Walk<'_> {
                 ),
             );
         }
-        // `__dict__`, or that and what stands in slots.
+        // The state is `__dict__`, or a pair of `__dict__` and the values of `__slots__`.
         let halves = sequence(trace, state).map_or_else(|| vec![state], <[Value]>::to_vec);
         for half in halves.into_iter().filter(|half| *half != Value::None) {
             let Some((Kind::Dict, items)) = trace.container(half) else {
-                self.incomplete_reason = Some("attributes of a tensor of it cannot be told");
+                self.incomplete_reason = Some(IncompleteReason::UnknownAttributes);
                 continue;
             };
             self.require_unchanged(half);
             self.require_complete(items);
             for [key, value] in dedup_keys(trace, key_value_pairs(items)) {
                 if trace.text(key, MAX_KEY_BYTES).is_none_or(|key| matches!(key.as_str(), "data" | "real" | "imag")) {
-                    self.incomplete_reason = Some("a tensor of it is changed after it was made");
+                    self.incomplete_reason = Some(IncompleteReason::TensorModified);
                 }
                 self.push_excluded(id, PathPart::Key(key), value, Exclusion::ObjectAttribute);
             }
@@ -140,7 +131,7 @@ impl Walk<'_> {
         callable.and_then(judge).is_some_and(|judgement| matches!(judgement.effect, Effect::Inert(_)))
     }
 
-    /// `OrderedDict([[key, value], ...])`, then items.
+    /// Visits `OrderedDict([[key, value], ...])` and the items that follow.
     fn ordered_dict(&mut self, id: u32, args: &Items, made: &Call) {
         self.require_complete(args);
         self.require_complete(made.items());
@@ -158,7 +149,7 @@ impl Walk<'_> {
             let given = trace.container(*listed).map(|(kind, listed)| (kind, listed.total));
             if given.map(|(kind, total)| if kind == Kind::Dict { total / 2 } else { total }) != Some(pairs.len() as u64)
             {
-                self.incomplete_reason = Some("an ordered dict of it is made of what is no list of pairs");
+                self.incomplete_reason = Some(IncompleteReason::OrderedDictArguments);
             }
         }
         pairs.extend(key_value_pairs(made.items()));
@@ -167,9 +158,9 @@ impl Walk<'_> {
     }
 
     fn states(&mut self, id: u32, class: &str, made: &Call) {
-        // The later one replaces what it names of the earlier one, by rules of the class.
+        // The class decides what a second state replaces.
         if made.states().len() > 1 {
-            self.incomplete_reason = Some("an object of it is given a state twice");
+            self.incomplete_reason = Some(IncompleteReason::TwoStates);
         }
         for state in made.states() {
             self.state(id, class, *state);
@@ -187,7 +178,7 @@ impl Walk<'_> {
                     self.push(Some(id), PathPart::Transparent, modules);
                     self.module_attributes(id, class, items);
                 }
-                // `_metadata` of a state dict has versions, and no tensors.
+                // Attributes of a state dict: `_metadata` holds versions of modules.
                 None if class == "collections.OrderedDict" => {
                     for [key, value] in dedup_keys(trace, key_value_pairs(items)) {
                         self.push_excluded(id, PathPart::Key(key), value, Exclusion::ObjectAttribute);
@@ -195,7 +186,7 @@ impl Walk<'_> {
                 }
                 None => self.dict_items(id, items),
             },
-            // Attributes of `__dict__` and of `__slots__`.
+            // A pair of `__dict__` and the values of `__slots__`.
             Some((Kind::Tuple, items)) if items.kept.len() == 2 => {
                 for (index, half) in items.kept.iter().enumerate() {
                     self.require_unchanged(*half);
@@ -216,10 +207,10 @@ impl Walk<'_> {
         }
     }
 
-    /// Notes where a container got more after its items were taken: what took them has not got it.
+    /// Records that tensors may be missing, if a container got items after an object was made of it.
     fn require_unchanged(&mut self, value: Value) {
         if self.trace.heap.changed_late(value) {
-            self.incomplete_reason = Some("a container of it is changed after an object was made of its items");
+            self.incomplete_reason = Some(IncompleteReason::ContainerModified);
         }
     }
 
@@ -243,7 +234,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Everything else that a module holds: no state dict has it.
+    /// Excludes the other attributes of a module: they are not part of state dicts.
     fn module_attributes(&mut self, id: u32, class: &str, items: &Items) {
         self.note_other(Some(id), PathPart::Transparent, || format!("the class {class} and its other attributes"));
         for [key, value] in dedup_keys(self.trace, key_value_pairs(items)) {
@@ -255,20 +246,20 @@ impl Walk<'_> {
     }
 }
 
-/// Parameters, buffers and modules of an `nn.Module`: what its state dict is made of. Everything else of it is no weight.
+/// Parameters, buffers and modules of an `nn.Module`, of which its state dict consists. `None` for other objects.
 fn module_dicts(trace: &Trace, state: Value) -> Option<[Value; 3]> {
     let parameters = field(trace, state, "_parameters")?;
     let modules = field(trace, state, "_modules")?;
     Some([parameters, field(trace, state, "_buffers").unwrap_or(Value::None), modules])
 }
 
-/// The names of the buffers that no state dict has.
+/// The names of the buffers that are not part of state dicts.
 fn non_persistent_buffers(trace: &Trace, state: Value) -> HashSet<String> {
     let Some(set) = field(trace, state, "_non_persistent_buffers_set") else { return HashSet::new() };
     let names = |items: &Items| items.kept.iter().filter_map(|name| trace.text(*name, MAX_KEY_BYTES)).collect();
     match (trace.container(set), trace.made(set)) {
         (Some((_, items)), _) => names(items),
-        // `set([...])`, as older protocols write it.
+        // `set([...])` in protocols before 4.
         (None, Some(made))
             if matches!(qualified_name(trace, made.callee).as_deref(), Some("builtins.set" | "__builtin__.set")) =>
         {

@@ -1,13 +1,13 @@
-//! What torch's constructors make of their arguments: a closed set. Layout of the arguments: weights.md section 3.4.
+//! Constructors of tensors in torch: a closed set of functions of `torch._utils` and a few other modules.
 
 use crate::bytes::dtype::Dtype;
 use crate::values::constructed::Constructed;
-use crate::values::tensor::{Component, StorageView, TensorData, TensorDescription};
+use crate::values::tensor::{Component, InvalidTensor, StorageView, TensorData, TensorDescription};
 use crate::values::trace_ext::{field, import, key_value_pairs, sequence, shape};
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, How, Kind, Value};
 
-/// What the call of a function of torch gives; `None` where it is none that makes tensors.
+/// The result of a call of torch; `None` for functions that do not make tensors and for arguments that torch does not write.
 pub(crate) fn construct(trace: &Trace, function: Value, args: Value) -> Option<Constructed> {
     let (module, function) = import(trace, function)?;
     if !matches!(module, "torch._utils" | "torch._tensor" | "torch.tensor" | "torch.nn.parameter") {
@@ -21,29 +21,26 @@ pub(crate) fn construct(trace: &Trace, function: Value, args: Value) -> Option<C
         "_rebuild_qtensor" => quantized(trace, args),
         "_rebuild_meta_tensor_no_storage" => meta_tensor(imported_dtype(trace, arg(0)?)?, shape(trace, arg(1)?)),
         "_rebuild_parameter" | "_rebuild_parameter_with_state" | "Parameter" => Some(Constructed::Argument(arg(0)?)),
-        // On its device it has the type that is named here; what is stored may be wider.
+        // The tensor on the device may have a narrower type; the elements are those of the argument.
         "_rebuild_device_tensor_from_numpy" | "_rebuild_device_tensor_from_cpu_tensor" | "_rebuild_xla_tensor" => {
             Some(Constructed::Argument(arg(0)?))
         }
         "_rebuild_from_type_v2" => Some(Constructed::Call { function: arg(0)?, args: arg(2)? }),
         "_rebuild_sparse_tensor" => sparse(trace, arg(0)?, arg(1)?),
         "_rebuild_nested_tensor" => {
-            let words = ["buffer", "sizes", "strides", "offsets"];
-            Some(Constructed::Composite { kind: "nested", components: components(args, &words)? })
+            let names = ["buffer", "sizes", "strides", "offsets"];
+            Some(Constructed::Composite { kind: "nested", components: components(args, &names)? })
         }
-        "_rebuild_wrapper_subclass" => {
-            let why = "a subclass that wraps another tensor, whose numbers it does not hold itself";
-            Some(Constructed::Tensor(TensorDescription::new(
-                imported_dtype(trace, arg(1)?)?,
-                shape(trace, arg(2)?),
-                TensorData::Invalid(why),
-            )))
-        }
+        "_rebuild_wrapper_subclass" => Some(Constructed::Tensor(TensorDescription::new(
+            imported_dtype(trace, arg(1)?)?,
+            shape(trace, arg(2)?),
+            TensorData::Invalid(InvalidTensor::Wrapper),
+        ))),
         _ => None,
     }
 }
 
-/// The class that a tensor is given, and the attributes that are set on it, by the functions that do that.
+/// The class and the attributes that a call sets on the tensor that it makes.
 pub(crate) fn tensor_attributes(trace: &Trace, made: &Call) -> Option<(Option<Value>, Value)> {
     match (import(trace, made.callee)?.1, sequence(trace, made.args)?) {
         ("_rebuild_from_type_v2", [_, class, _, state, ..]) => Some((Some(*class), *state)),
@@ -52,7 +49,7 @@ pub(crate) fn tensor_attributes(trace: &Trace, made: &Call) -> Option<(Option<Va
     }
 }
 
-/// Whether it makes tensors, whatever it is given.
+/// Whether the function makes tensors, whatever its arguments are.
 pub(crate) fn is_tensor_constructor((module, function): (&str, &str)) -> bool {
     module.starts_with("torch") && function.starts_with("_rebuild_")
 }
@@ -60,17 +57,17 @@ pub(crate) fn is_tensor_constructor((module, function): (&str, &str)) -> bool {
 /// `(storage, offset, size, stride, ..)`.
 fn storage_view(trace: &Trace, args: &[Value], dtype: Option<Dtype>, metadata: Option<Value>) -> Option<Constructed> {
     let [storage, offset, size, stride, ..] = *args else { return None };
-    let numbers = match (unsigned(offset), shape(trace, stride), conj_and_neg(trace, metadata)) {
+    let elements = match (unsigned(offset), shape(trace, stride), conj_and_neg(trace, metadata)) {
         (Some(offset), Some(stride), Some([conj, neg])) => {
             TensorData::Storage(StorageView { storage, offset, stride, conj, neg })
         }
-        (.., None) => TensorData::Invalid("its metadata is more than the bits conj and neg"),
-        _ => TensorData::Invalid("its offset or strides are no whole numbers"),
+        (.., None) => TensorData::Invalid(InvalidTensor::Metadata),
+        _ => TensorData::Invalid(InvalidTensor::OffsetOrStrides),
     };
-    Some(Constructed::Tensor(TensorDescription::new(dtype?, shape(trace, size), numbers)))
+    Some(Constructed::Tensor(TensorDescription::new(dtype?, shape(trace, size), elements)))
 }
 
-/// Whether the conj and the neg bit are set; `None` where the metadata says anything else.
+/// Whether the conj bit and the neg bit are set; `None` where the metadata has anything else.
 fn conj_and_neg(trace: &Trace, metadata: Option<Value>) -> Option<[bool; 2]> {
     let Some(metadata) = metadata.filter(|metadata| *metadata != Value::None) else { return Some([false; 2]) };
     let (Kind::Dict, items) = trace.container(metadata)? else { return None };
@@ -127,23 +124,23 @@ fn unsigned(value: Value) -> Option<u64> {
     }
 }
 
-/// The type of a storage, which stands behind a persistent id: `("storage", class, key, location, count)`.
+/// The element type of a storage. Its persistent id is `("storage", class, key, location, count)`.
 fn storage_dtype(trace: &Trace, storage: Value) -> Option<Dtype> {
     let call = trace.made(storage).filter(|call| call.how == How::Persistent)?;
     let (_, class) = import(trace, *sequence(trace, call.args)?.get(1)?)?;
     Dtype::from_storage_class(class.rsplit('.').next()?)
 }
 
-/// A type that is imported: `torch.uint16`.
+/// An imported element type: `torch.uint16`.
 fn imported_dtype(trace: &Trace, dtype: Value) -> Option<Dtype> {
     import(trace, dtype).filter(|(module, _)| *module == "torch").and_then(|(_, name)| Dtype::from_torch(name))
 }
 
-/// The layout is `torch.serialization._get_layout("torch.sparse_coo")`.
+/// A sparse tensor. `layout` is `torch.serialization._get_layout("torch.sparse_coo")`.
 fn sparse(trace: &Trace, layout: Value, data: Value) -> Option<Constructed> {
     let layout = *sequence(trace, trace.made(layout)?.args)?.first()?;
     let data = sequence(trace, data)?;
-    let (kind, words): (_, &[&'static str]) = match trace.text(layout, 64)?.as_str() {
+    let (kind, names): (_, &[&'static str]) = match trace.text(layout, 64)?.as_str() {
         "torch.sparse_coo" => ("sparse_coo", &["indices", "values"]),
         "torch.sparse_csr" => ("sparse_csr", &["crow_indices", "col_indices", "values"]),
         "torch.sparse_bsr" => ("sparse_bsr", &["crow_indices", "col_indices", "values"]),
@@ -151,12 +148,12 @@ fn sparse(trace: &Trace, layout: Value, data: Value) -> Option<Constructed> {
         "torch.sparse_bsc" => ("sparse_bsc", &["ccol_indices", "row_indices", "values"]),
         _ => return None,
     };
-    let mut parts = components(data, words)?;
-    // The size of the whole: what the indices are indices into.
-    let size = shape(trace, *data.get(words.len())?)?;
+    let mut components = components(data, names)?;
+    // The shape of the tensor: the indices refer to it.
+    let size = shape(trace, *data.get(names.len())?)?;
     let bytes: Vec<u8> = size.iter().flat_map(|length| length.to_le_bytes()).collect();
-    parts.push(("size", Component::Tensor(TensorDescription::from_bytes("I64", vec![size.len() as u64], bytes)?)));
-    Some(Constructed::Composite { kind, components: parts })
+    components.push(("size", Component::Tensor(TensorDescription::from_bytes("I64", vec![size.len() as u64], bytes)?)));
+    Some(Constructed::Composite { kind, components })
 }
 
 fn components(values: &[Value], words: &[&'static str]) -> Option<Vec<(&'static str, Component)>> {

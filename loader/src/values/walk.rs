@@ -1,89 +1,89 @@
-//! From the root of a pickle to its tensors, each reached by a path of keys.
+//! Visits the values of a pickle from the root on and collects tensors, each with the path of keys to it.
 //!
-//! A worklist, no recursion: each step is a value and how it was reached. Steps form a tree in an arena, so a name is put
-//! together only where a tensor is found. A value that contains itself ends where it is met again on its own path; what
-//! is shared is named once for each path, as in a state dict; and all of it stops at a bound, since a few hundred bytes
-//! of shared lists name more values than anybody can count. What objects hold is told in `object`, how the paths become
-//! names in `names`.
+//! It uses a worklist, not recursion. Each step is a value and the way to it from its parent. Steps form a tree in an arena,
+//! so names are made only for tensors. A value that contains itself is not visited again on its own path. A shared value is
+//! visited once for each path, as in a state dict. The number of steps is bounded: a few hundred bytes of shared lists have
+//! an exponential number of paths. `object` visits the contents of objects, `names` makes names of paths.
 
 use crate::bounds::{MAX_DEPTH, MAX_KEY_BYTES, MAX_OTHER_VALUES, MAX_STEPS, MAX_TENSORS, MAX_VALUES};
 use crate::values::constructed::Constructed;
+use crate::values::incomplete::IncompleteReason;
 use crate::values::keys::dedup_keys;
-use crate::values::tensor::{Component, TensorData, TensorDescription};
+use crate::values::tensor::{Component, InvalidTensor, TensorData, TensorDescription};
 use crate::values::trace_ext::{import, key_value_pairs, qualified_name};
 use crate::values::{numpy, torch};
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, Items, Kind, NodeId, Value};
 
-/// How a value is reached from the one above it.
+/// How a value is reached from its parent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum PathPart {
-    /// It is the same value for the reader: a parameter and its tensor, a module and its state.
+    /// Without a name: from a parameter to its tensor, from a module to its state.
     Transparent,
     /// By a key.
     Key(Value),
-    /// By its place.
+    /// By its index.
     Index(usize),
-    /// By a word of ours.
+    /// By a name that the loader gives, such as `scale`.
     Name(&'static str),
 }
 
-/// Why a tensor that is there is none of those that are named.
+/// Why a tensor in the pickle is not a tensor of the checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Exclusion {
-    /// A function that the loader does not know gets hold of it.
+pub(crate) enum Exclusion {
+    /// It is an argument of this callable, which is not known to be inert.
     UnknownCallable(String),
-    /// An attribute of a module that is neither parameter nor buffer: no state dict has it.
+    /// An attribute of a module other than parameters and buffers: not part of state dicts.
     ModuleAttribute,
-    /// A buffer that is not kept in state dicts.
+    /// A buffer with `persistent=False`: not part of state dicts.
     NonPersistentBuffer,
-    /// A member of a set, which has no order and no names.
+    /// An item of a set, where it has neither key nor index.
     SetMember,
-    /// A key of a dict: only what it leads to has a name.
+    /// A key of a dict: only values have names.
     DictKey,
-    /// A storage that is no tensor's here.
+    /// A storage without a tensor.
     BareStorage,
     /// An attribute of a tensor or dict.
     ObjectAttribute,
 }
 
-/// One value on its way.
+/// A value and the way to it.
 #[derive(Clone, Copy)]
 pub(crate) struct Step {
     pub(crate) parent: Option<u32>,
     pub(crate) part: PathPart,
     pub(crate) value: Value,
     depth: u16,
-    /// The topmost step above that is reached by the key `state_dict`.
+    /// The topmost ancestor that is reached by the key `state_dict`.
     pub(crate) state_dict: Option<u32>,
-    /// Index of why it counts as blocked.
+    /// Index of the reason why its tensors are excluded.
     excluded: Option<u32>,
-    /// The kind of thing that it is a part of.
+    /// Layout of the tensor that it is a component of.
     composite: Option<&'static str>,
-    /// Whether it is listed: what merely belongs to a tensor is not.
+    /// Whether it belongs to another tensor, as scale and zero point do: such tensors are not listed.
     auxiliary: bool,
 }
 
-/// A tensor and where it was found.
+/// A tensor and the step that leads to it.
 pub(crate) struct FoundTensor {
     pub(crate) step: u32,
     pub(crate) tensor: TensorDescription,
-    pub(crate) composite_kind: Option<&'static str>,
+    pub(crate) composite: Option<&'static str>,
     pub(crate) auxiliary: bool,
     pub(crate) excluded: Option<Exclusion>,
 }
 
-/// Something that is no tensor.
+/// A value that is not a tensor.
 pub(crate) struct OtherValue {
     pub(crate) parent: u32,
     pub(crate) part: PathPart,
     pub(crate) what: String,
 }
 
-/// All that was met.
+/// The state of a walk, and its results.
 pub(crate) struct Walk<'a> {
     pub(crate) trace: &'a Trace,
-    /// Whether all callables of the file are known to be inert.
+    /// Whether the scan proved that all callables of the file are inert.
     pub(crate) proven: bool,
     pub(crate) steps: Vec<Step>,
     worklist: Vec<u32>,
@@ -92,11 +92,11 @@ pub(crate) struct Walk<'a> {
     pub(crate) other_count: u64,
     exclusions: Vec<Exclusion>,
     value_count: usize,
-    /// Why these may not be all tensors: something was forgotten on the way, or a bound was hit.
-    pub(crate) incomplete_reason: Option<&'static str>,
+    /// Why these may not be all tensors.
+    pub(crate) incomplete_reason: Option<IncompleteReason>,
 }
 
-/// Follows the value of a pickle.
+/// Visits all values of a pickle. `proven`: the scan proved that all its callables are inert.
 pub(crate) fn walk(trace: &Trace, proven: bool) -> Walk<'_> {
     let mut walk = Walk {
         trace,
@@ -108,7 +108,7 @@ pub(crate) fn walk(trace: &Trace, proven: bool) -> Walk<'_> {
         other_count: 0,
         exclusions: Vec::new(),
         value_count: 0,
-        incomplete_reason: trace.heap.overflowed().then_some("its values take more memory than they are allowed"),
+        incomplete_reason: trace.heap.overflowed().then_some(IncompleteReason::HeapFull),
     };
     if let Some(root) = trace.root {
         walk.push(None, PathPart::Transparent, root);
@@ -121,77 +121,68 @@ impl Walk<'_> {
     fn run(&mut self) {
         while let Some(id) = self.worklist.pop() {
             if self.found.len() >= MAX_TENSORS || self.value_count >= MAX_VALUES {
-                self.incomplete_reason = Some("it names more values than anybody can count");
+                self.incomplete_reason = Some(IncompleteReason::TooManyValues);
                 break;
             }
             let before = self.worklist.len();
             if let Some(step) = self.steps.get(id as usize).copied() {
                 self.visit(id, step);
             }
-            // The last one pushed is taken first: turned round, what comes first in the pickle does.
+            // The worklist is a stack: reversed, tensors are found in the order of the pickle.
             self.worklist.get_mut(before..).unwrap_or_default().reverse();
         }
     }
 
-    /// Puts a value on the list, where there can be a tensor in it. Gives its step.
-    pub(crate) fn push(&mut self, above: Option<u32>, part: PathPart, value: Value) -> Option<u32> {
+    /// Adds a value to the worklist if it can contain a tensor. Returns its step.
+    pub(crate) fn push(&mut self, parent: Option<u32>, part: PathPart, value: Value) -> Option<u32> {
         self.value_count += 1;
         match value {
-            Value::Node(node) if self.is_ancestor(above, node) => return None,
+            Value::Node(node) if self.is_ancestor(parent, node) => return None,
             Value::Node(_) => {}
             Value::Opaque(_) | Value::Unknown | Value::Instance(_) => {
-                self.incomplete_reason = Some("a value of it is not known");
+                self.incomplete_reason = Some(IncompleteReason::UnknownValue);
                 return None;
             }
             plain => {
-                self.note_other(above, part, || plain_value_kind(plain).to_owned());
+                self.note_other(parent, part, || plain_value_kind(plain).to_owned());
                 return None;
             }
         }
-        let id = self.step(above, part, value)?;
+        let id = self.step(parent, part, value)?;
         self.worklist.push(id);
         Some(id)
     }
 
-    /// Adds a step; what holds for the one above holds for it.
-    fn step(&mut self, above: Option<u32>, part: PathPart, value: Value) -> Option<u32> {
-        let from = above.and_then(|id| self.steps.get(id as usize)).copied();
-        let depth = from.map_or(0, |from| from.depth + 1);
+    /// Adds a step, which inherits exclusion and layout from its parent.
+    fn step(&mut self, parent: Option<u32>, part: PathPart, value: Value) -> Option<u32> {
+        let inherited = parent.and_then(|id| self.steps.get(id as usize)).copied();
+        let depth = inherited.map_or(0, |step| step.depth + 1);
         if depth >= MAX_DEPTH || self.steps.len() >= MAX_STEPS {
-            self.incomplete_reason = Some("it is nested too deeply, or has too many values");
+            self.incomplete_reason = Some(IncompleteReason::TooDeep);
             return None;
         }
         let id = u32::try_from(self.steps.len()).ok()?;
-        let mut state_dict = from.and_then(|from| from.state_dict);
-        if let (None, Some(above), Some(from)) = (state_dict, above, from)
-            && matches!(from.part, PathPart::Key(key) if self.trace.shown(key, MAX_KEY_BYTES).as_deref() == Some("state_dict"))
+        let mut state_dict = inherited.and_then(|step| step.state_dict);
+        if let (None, Some(parent), Some(step)) = (state_dict, parent, inherited)
+            && matches!(step.part, PathPart::Key(key) if self.trace.shown(key, MAX_KEY_BYTES).as_deref() == Some("state_dict"))
         {
-            state_dict = Some(above);
+            state_dict = Some(parent);
         }
-        let (blocked, special) = from.map_or((None, None), |from| (from.excluded, from.composite));
-        let hidden = from.is_some_and(|from| from.auxiliary);
-        self.steps.push(Step {
-            parent: above,
-            part,
-            value,
-            depth,
-            state_dict,
-            excluded: blocked,
-            composite: special,
-            auxiliary: hidden,
-        });
+        let (excluded, composite) = inherited.map_or((None, None), |step| (step.excluded, step.composite));
+        let auxiliary = inherited.is_some_and(|step| step.auxiliary);
+        self.steps.push(Step { parent, part, value, depth, state_dict, excluded, composite, auxiliary });
         Some(id)
     }
 
-    /// As [`Self::push`], of something that is reached in a way that no state dict knows.
-    pub(crate) fn push_excluded(&mut self, above: u32, part: PathPart, value: Value, why: Exclusion) {
+    /// As [`Self::push`], and excludes the tensors of the value.
+    pub(crate) fn push_excluded(&mut self, parent: u32, part: PathPart, value: Value, why: Exclusion) {
         let Value::Node(_) = value else { return };
-        if let Some(id) = self.push(Some(above), part, value) {
+        if let Some(id) = self.push(Some(parent), part, value) {
             self.exclude(id, why);
         }
     }
 
-    /// Has all from that step on count as blocked, for the reason that was there first.
+    /// Excludes all tensors below a step. The first reason counts.
     pub(crate) fn exclude(&mut self, id: u32, why: Exclusion) {
         let reason = match self.exclusions.iter().position(|reason| *reason == why) {
             Some(reason) => reason,
@@ -205,26 +196,26 @@ impl Walk<'_> {
         }
     }
 
-    /// Notes something that is no tensor.
-    pub(crate) fn note_other(&mut self, above: Option<u32>, part: PathPart, what: impl FnOnce() -> String) {
-        let Some(above) = above else { return };
-        // Of what is left out as a whole, nothing more is said.
-        if self.steps.get(above as usize).is_some_and(|step| step.excluded.is_some()) {
+    /// Records a value that is not a tensor.
+    pub(crate) fn note_other(&mut self, parent: Option<u32>, part: PathPart, what: impl FnOnce() -> String) {
+        let Some(parent) = parent else { return };
+        // Values below an excluded step are not reported one by one.
+        if self.steps.get(parent as usize).is_some_and(|step| step.excluded.is_some()) {
             return;
         }
         self.other_count += 1;
         if self.other_values.len() < MAX_OTHER_VALUES {
-            self.other_values.push(OtherValue { parent: above, part, what: what() });
+            self.other_values.push(OtherValue { parent, part, what: what() });
         }
     }
 
-    /// Whether that node is one of those that lead here.
-    fn is_ancestor(&self, mut above: Option<u32>, node: NodeId) -> bool {
-        while let Some(step) = above.and_then(|id| self.steps.get(id as usize)) {
+    /// Whether the node is on the path to `parent`.
+    fn is_ancestor(&self, mut parent: Option<u32>, node: NodeId) -> bool {
+        while let Some(step) = parent.and_then(|id| self.steps.get(id as usize)) {
             if step.value == Value::Node(node) {
                 return true;
             }
-            above = step.parent;
+            parent = step.parent;
         }
         false
     }
@@ -247,7 +238,7 @@ impl Walk<'_> {
         self.dict_pairs(id, key_value_pairs(items));
     }
 
-    /// What a dict holds that was given these pairs.
+    /// The values of a dict that was given these pairs in this order.
     pub(crate) fn dict_pairs(&mut self, id: u32, pairs: impl IntoIterator<Item = [Value; 2]>) {
         for (index, [key, value]) in dedup_keys(self.trace, pairs).into_iter().enumerate() {
             self.push(Some(id), key_part(key, index), value);
@@ -269,60 +260,50 @@ impl Walk<'_> {
         }
     }
 
-    /// Notes where not all items are known.
+    /// Records that tensors may be missing, if the scan did not keep all items.
     pub(crate) fn require_complete(&mut self, items: &Items) {
         if !items.complete() {
-            self.incomplete_reason = Some("a container of it has more items than are kept");
+            self.incomplete_reason = Some(IncompleteReason::ItemsDropped);
         }
     }
 
     fn constructed(&mut self, id: u32, node: NodeId, made: &Call) {
-        let mut meaning =
+        let mut result =
             torch::construct(self.trace, made.callee, made.args).or_else(|| numpy::construct(self.trace, node, made));
         if let Some((class, state)) = torch::tensor_attributes(self.trace, made) {
             self.tensor_attributes(id, class, state);
         }
-        // A function that is called by `_rebuild_from_type_v2`; one of those in one of those is nobody's doing.
-        if let Some(Constructed::Call { function, args }) = meaning {
-            meaning = torch::construct(self.trace, function, args);
-            if matches!(meaning, None | Some(Constructed::Call { .. })) {
-                self.incomplete_reason = Some("a tensor of it is made by a function that is not known to make any");
+        // `_rebuild_from_type_v2` calls another function. No library nests such calls.
+        if let Some(Constructed::Call { function, args }) = result {
+            result = torch::construct(self.trace, function, args);
+            if matches!(result, None | Some(Constructed::Call { .. })) {
+                self.incomplete_reason = Some(IncompleteReason::UnknownTensorFunction);
                 return;
             }
         }
-        if matches!(meaning, Some(Constructed::Tensor(_) | Constructed::Argument(_) | Constructed::Composite { .. }))
+        if matches!(result, Some(Constructed::Tensor(_) | Constructed::Argument(_) | Constructed::Composite { .. }))
             && is_modified(self.trace, made)
         {
-            self.incomplete_reason = Some("a tensor of it is changed after it was made");
+            self.incomplete_reason = Some(IncompleteReason::TensorModified);
             return;
         }
-        match meaning {
+        match result {
             Some(Constructed::Tensor(tensor)) => self.found_tensor(id, tensor),
             Some(Constructed::Argument(value)) => {
                 self.push(Some(id), PathPart::Transparent, value);
             }
-            Some(Constructed::Composite { kind, components: parts }) => {
+            Some(Constructed::Composite { kind, components }) => {
                 self.mark_composite(id, kind, false);
-                self.push_components(id, parts);
+                self.push_components(id, components);
             }
             Some(Constructed::ObjectArray) => {
                 self.note_other(Some(id), PathPart::Transparent, || "an array of objects".to_owned())
             }
             Some(Constructed::Call { .. }) | None if self.persistent_object(id, made) => {}
             Some(Constructed::Call { .. }) | None if self.is_tensor_constructor(made) => {
-                let word = qualified_name(self.trace, made.callee).unwrap_or_default().into();
-                let numbers = TensorData::Invalid("its constructor is given what no library gives it");
-                self.found_tensor(
-                    id,
-                    TensorDescription {
-                        dtype_name: word,
-                        dtype: None,
-                        element_size: 0,
-                        shape: None,
-                        elements: numbers,
-                        components: Vec::new(),
-                    },
-                );
+                let name = qualified_name(self.trace, made.callee).unwrap_or_default();
+                let elements = TensorData::Invalid(InvalidTensor::Arguments);
+                self.found_tensor(id, TensorDescription::untyped(name, elements));
             }
             Some(Constructed::Call { .. }) | None => {
                 self.object(id, &qualified_name(self.trace, made.callee).unwrap_or_default(), made);
@@ -330,47 +311,40 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether it is a constructor of tensors, whatever it is given.
+    /// Whether the callable makes tensors, whatever its arguments are.
     fn is_tensor_constructor(&self, made: &Call) -> bool {
         import(self.trace, made.callee)
             .is_some_and(|named| torch::is_tensor_constructor(named) || numpy::is_array_constructor(named))
     }
 
-    fn mark_composite(&mut self, id: u32, kind: &'static str, hidden: bool) {
+    fn mark_composite(&mut self, id: u32, kind: &'static str, auxiliary: bool) {
         if let Some(step) = self.steps.get_mut(id as usize) {
             step.composite = Some(kind);
-            step.auxiliary |= hidden;
+            step.auxiliary |= auxiliary;
         }
     }
 
     pub(crate) fn found_tensor(&mut self, id: u32, mut tensor: TensorDescription) {
         let Some(step) = self.steps.get(id as usize).copied() else { return };
-        let beside = std::mem::take(&mut tensor.components);
-        let blocked = step.excluded.and_then(|reason| self.exclusions.get(reason as usize)).cloned();
-        let (special, hidden) = (step.composite, step.auxiliary);
-        self.found.push(FoundTensor {
-            step: id,
-            tensor,
-            composite_kind: special,
-            auxiliary: hidden,
-            excluded: blocked,
-        });
-        if !beside.is_empty() {
+        let components = std::mem::take(&mut tensor.components);
+        let excluded = step.excluded.and_then(|reason| self.exclusions.get(reason as usize)).cloned();
+        let (composite, auxiliary) = (step.composite, step.auxiliary);
+        self.found.push(FoundTensor { step: id, tensor, composite, auxiliary, excluded });
+        if !components.is_empty() {
             self.mark_composite(id, "quantized", true);
-            self.push_components(id, beside);
+            self.push_components(id, components);
         }
     }
 
-    /// What makes up a tensor, or belongs to it.
-    fn push_components(&mut self, id: u32, parts: Vec<(&'static str, Component)>) {
-        for (word, part) in parts {
-            match part {
+    fn push_components(&mut self, id: u32, components: Vec<(&'static str, Component)>) {
+        for (name, component) in components {
+            match component {
                 Component::Value(value) => {
-                    self.push(Some(id), PathPart::Name(word), value);
+                    self.push(Some(id), PathPart::Name(name), value);
                 }
                 Component::Tensor(tensor) => {
-                    let Some(step) = self.step(Some(id), PathPart::Name(word), Value::None) else { continue };
-                    // Of a masked array, what is made here is all that there is.
+                    let Some(step) = self.step(Some(id), PathPart::Name(name), Value::None) else { continue };
+                    // Both components of a masked array are listed: the array has no other tensor.
                     let kind = self.composite(id);
                     self.mark_composite(step, kind, kind != "masked");
                     self.found_tensor(step, tensor);
@@ -384,8 +358,8 @@ impl Walk<'_> {
     }
 }
 
-/// Whether what was made is given other numbers afterwards: items, or the state `(storage, offset, size, stride)` that
-/// `Tensor.__setstate__` still takes. Arrays get all of theirs by one state; three flags change no number.
+/// Whether a tensor gets other elements after it was made: by items, or by the state `(storage, offset, size, stride)` of
+/// `Tensor.__setstate__`. A state of three flags changes no element. Arrays get all elements by one state.
 fn is_modified(trace: &Trace, made: &Call) -> bool {
     let flags = |state: &Value| matches!(trace.container(*state), Some((Kind::Tuple, items)) if items.total == 3);
     let torch = |module: &str| module == "torch" || module.starts_with("torch.");
@@ -393,7 +367,7 @@ fn is_modified(trace: &Trace, made: &Call) -> bool {
     made.items().total > 0 || if array { made.states().len() > 1 } else { !made.states().iter().all(flags) }
 }
 
-/// An object as a key (an optimizer keeps its state by parameter) has no name but its place.
+/// The path part of a key. An object as a key has no name, only an index: optimizers keep their state by parameter.
 pub(crate) fn key_part(key: Value, index: usize) -> PathPart {
     if matches!(key, Value::Node(_)) { PathPart::Index(index) } else { PathPart::Key(key) }
 }

@@ -1,5 +1,5 @@
-//! What must hold of any bytes, for the fuzzer and for the test of the same name: if the loader opens them, they were cleared,
-//! and every tensor of the plan is there.
+//! The property that holds for any bytes, for the fuzzer and the test of the same name: files that the loader opens were
+//! cleared, and every tensor of the plan can be read.
 
 use loader::{Error, LoadOptions, WriteOptions};
 use scanner::Limits;
@@ -8,7 +8,7 @@ use scanner::clearance::{Clearance, clear};
 use std::path::Path;
 use std::time::Duration;
 
-/// Low, so that an input of some kilobytes reaches them, and no clock.
+/// Low limits, which inputs of some kilobytes reach, and no time limit.
 fn limits() -> Limits {
     Limits {
         opcodes: 1_000_000,
@@ -25,7 +25,7 @@ fn limits() -> Limits {
     }
 }
 
-/// Checks all of it, with and without `--allow-unproven`. Gives whether the file with these bytes was opened.
+/// Checks the property with and without `--allow-unproven`. Returns whether the loader opened the file.
 pub fn check(path: &Path, bytes: &[u8]) -> bool {
     std::fs::write(path, bytes).expect("a temporary file can be written");
     let strict = LoadOptions { limits: limits(), ..LoadOptions::default() };
@@ -44,7 +44,7 @@ fn check_with(path: &Path, len: u64, policy: &LoadOptions) -> bool {
             return false;
         }
     };
-    // As the loader has it scanned: with room for the values of a state dict.
+    // The limits of the loader.
     let roomy = Limits { items: 1_000_000, heap_bytes: 256 << 20, events: 4_000_000, ..policy.limits.clone() };
     match clear(path, &roomy).expect("the file can be read") {
         Clearance::Cleared(_) => {}
@@ -64,7 +64,7 @@ fn check_with(path: &Path, len: u64, policy: &LoadOptions) -> bool {
         }
         let numbers = match loaded.read(tensor) {
             Ok(numbers) => numbers,
-            // A record that does not unpack is why it was not cleared.
+            // The file is unproven because a record does not unpack.
             Err(_) if policy.allow_unproven => return true,
             Err(error) => unreachable!("{}: {error}", tensor.name),
         };

@@ -1,5 +1,4 @@
-//! Checkpoints that no library writes, put together from assembly: the same pickle in torch's zip, its legacy stream and
-//! its tar. Then converted, with a look at what is left behind.
+//! Makes checkpoints that no library writes from pickle assembly, as a torch zip, legacy stream or tar, and converts them.
 #![allow(dead_code, clippy::unwrap_used, reason = "a test stops where it breaks, and not every test needs all of it")]
 
 use loader::convert::{ConvertOptions, plan};
@@ -7,14 +6,14 @@ use loader::{Error, LoadOptions, PlanOptions, WriteOptions};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Names with type, shape and bytes, as the official reader finds them in the result.
+/// Type, shape and bytes by name, as the safetensors crate reads them.
 pub type Tensors = BTreeMap<String, (String, Vec<usize>, Vec<u8>)>;
 
 pub fn pickle(assembly: &str) -> Vec<u8> {
     fixtures::assemble(&format!("PROTO 2\n{assembly}\nSTOP")).unwrap()
 }
 
-/// A whole number in the shortest form that holds it.
+/// An integer in the shortest opcode.
 pub fn int(value: i64) -> String {
     match value {
         0..=255 => format!("BININT1 {value}"),
@@ -31,7 +30,7 @@ pub fn text(text: &str) -> String {
     format!("BINUNICODE '{text}'")
 }
 
-/// What a storage is said to be, as a persistent id of the zip; `view` is the sixth item of the legacy stream.
+/// The persistent id of a storage. `view` is the sixth item in the legacy stream.
 pub fn storage(class: &str, key: &str, count: i64, view: &str) -> String {
     let class = if class.contains('\'') { class.to_owned() } else { format!("'torch' '{class}'") };
     let (key, count) = (text(key), int(count));
@@ -62,13 +61,13 @@ pub fn numbers(first: u8) -> Vec<u8> {
     (0..16).map(|byte| first + byte).collect()
 }
 
-/// An entry of a zip; `crc32` and `name` may lie.
+/// An entry of a zip. `crc32` and `name` may be wrong.
 #[derive(Clone)]
 pub struct Entry {
     pub name: String,
     pub bytes: Vec<u8>,
     pub crc32: Option<u32>,
-    /// Points to the data of the entry with that number instead of having its own.
+    /// Uses the data of the entry with this index.
     pub shared: Option<usize>,
 }
 
@@ -116,7 +115,7 @@ pub fn zip_of(entries: &[Entry]) -> Vec<u8> {
     out
 }
 
-/// The legacy stream: the storages in order, each behind its count of elements.
+/// A legacy stream: the storages in order, each after its element count.
 pub fn legacy(assembly: &str, storages: &[(&str, u64, Vec<u8>)]) -> Vec<u8> {
     let keys: Vec<String> = storages.iter().map(|(key, ..)| text(key)).collect();
     let mut out = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.".to_vec();
@@ -130,10 +129,10 @@ pub fn legacy(assembly: &str, storages: &[(&str, u64, Vec<u8>)]) -> Vec<u8> {
     out
 }
 
-/// A tensor of torch's tar: key, storage, shape, stride, offset.
+/// A tensor of a torch tar: key, storage, shape, stride, offset.
 pub type TarTensor<'a> = (i64, i64, &'a [i64], &'a [i64], i64);
 
-/// torch's tar; a view is its key, the root's key, first element and count.
+/// A torch tar. A view is its key, the key of its root, first element and count.
 pub fn tar(assembly: &str, storages: &[(i64, i64, Vec<u8>)], views: &[[i64; 4]], tensors: &[TarTensor<'_>]) -> Vec<u8> {
     let mut numbers = pickle(&int(storages.len() as i64));
     for (key, count, bytes) in storages {
@@ -171,7 +170,7 @@ pub fn tar(assembly: &str, storages: &[(i64, i64, Vec<u8>)], views: &[[i64; 4]],
     out
 }
 
-/// As users convert, with `--expand-tied` so that every name has its numbers.
+/// The default options with `--expand-tied`, so that every name is a tensor.
 pub fn usual() -> LoadOptions {
     LoadOptions { plan: PlanOptions { expand_tied: true, ..PlanOptions::default() }, ..LoadOptions::default() }
 }
@@ -180,7 +179,7 @@ pub fn lenient() -> LoadOptions {
     LoadOptions { allow_unproven: true, ..usual() }
 }
 
-/// Converts a file with these bytes. Where that fails, nothing but the file itself may stand in its folder.
+/// Converts a file with these bytes. After a failure, its folder must hold no other file.
 pub fn convert(bytes: &[u8], policy: &LoadOptions) -> Result<Tensors, Error> {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("hostile.pt");
@@ -201,7 +200,7 @@ pub fn convert(bytes: &[u8], policy: &LoadOptions) -> Result<Tensors, Error> {
     }
 }
 
-/// What the official reader finds.
+/// The tensors that the safetensors crate finds.
 pub fn tensors(path: &Path) -> Tensors {
     let bytes = std::fs::read(path).unwrap();
     let read = safetensors::SafeTensors::deserialize(&bytes).unwrap();
@@ -212,7 +211,7 @@ pub fn tensors(path: &Path) -> Tensors {
     rows.collect()
 }
 
-/// Why it is refused.
+/// The error of the conversion, which must fail.
 #[track_caller]
 pub fn refusal(bytes: &[u8], policy: &LoadOptions) -> Error {
     match convert(bytes, policy) {
@@ -221,7 +220,7 @@ pub fn refusal(bytes: &[u8], policy: &LoadOptions) -> Error {
     }
 }
 
-/// It is refused with a text that says all of this.
+/// The conversion fails with a message that contains all of these texts.
 #[track_caller]
 pub fn refused(bytes: &[u8], policy: &LoadOptions, says: &[&str]) -> Error {
     let error = refusal(bytes, policy);
@@ -232,7 +231,7 @@ pub fn refused(bytes: &[u8], policy: &LoadOptions, says: &[&str]) -> Error {
     error
 }
 
-/// It is not cleared, and even to those who take what is not cleared it is refused with a text that says all of this.
+/// The file is not cleared, and with `allow_unproven` the conversion fails with a message that contains all of these texts.
 #[track_caller]
 pub fn never(bytes: &[u8], says: &[&str]) {
     let strict = refusal(bytes, &usual());
@@ -240,7 +239,7 @@ pub fn never(bytes: &[u8], says: &[&str]) {
     refused(bytes, &lenient(), says);
 }
 
-/// What is left out, with the reason.
+/// Names and reasons of the tensors that are left out.
 pub fn left_out(bytes: &[u8], policy: &LoadOptions) -> Vec<(String, String)> {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("hostile.pt");
