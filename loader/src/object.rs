@@ -5,7 +5,7 @@ use crate::keys::settled;
 use crate::reading::{call, container, field, name, row};
 use crate::tensor::{Numbers, Tensor};
 use crate::walk::{Blocked, KEY, Part, Walk, key_part, pairs_of};
-use scanner::internal::judge::effect::{Effect, judge};
+use scanner::internal::judge::effect::{Effect, lookup};
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, How, Items, Kind, Value};
 use std::collections::HashSet;
@@ -120,7 +120,7 @@ impl Walk<'_> {
     fn inert(&self, callee: Value) -> bool {
         let Value::Global(callable) = callee else { return false };
         let callable = self.trace.callables.get(callable as usize);
-        callable.and_then(judge).is_some_and(|judgement| matches!(judgement.effect, Effect::Inert(_)))
+        callable.and_then(lookup).is_some_and(|judgement| matches!(judgement.effect, Effect::Inert(_)))
     }
 
     /// `OrderedDict([[key, value], ...])`, then items.

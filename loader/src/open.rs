@@ -84,7 +84,7 @@ pub fn open(path: &Path, policy: &Policy) -> Result<Loaded, Error> {
 pub fn open_file(file: File, path: &Path, policy: &Policy) -> Result<Loaded, Error> {
     let limits = policy.roomy();
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let standing = FileSource::new(file, Arc::default()).and_then(|file| clear_opened(file, &name, path, &limits));
+    let standing = FileSource::new(file, Arc::default()).and_then(|file| Ok(clear_opened(file, &name, path, &limits)?));
     let admitted = let_in(standing.map_err(Error::io(path))?, policy.allow_unproven)?;
     planned(path, admitted, &limits, policy)
 }
@@ -104,7 +104,8 @@ fn planned(
 
 /// Lets in what was cleared, and what is unproven where that is allowed. Also says whether it was cleared.
 pub(crate) fn admit(path: &Path, limits: &Limits, allow_unproven: bool) -> Result<(Examined, bool), Error> {
-    let_in(clear(path, limits).map_err(Error::io(path))?, allow_unproven)
+    let standing = clear(path, limits).map_err(std::io::Error::from);
+    let_in(standing.map_err(Error::io(path))?, allow_unproven)
 }
 
 fn let_in(standing: Clearance, allow_unproven: bool) -> Result<(Examined, bool), Error> {

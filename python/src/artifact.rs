@@ -10,7 +10,7 @@ use pyo3::types::PyBytes;
 use scanner::Limits;
 use scanner::Verdict;
 use scanner::directory::open_named;
-use scanner::scan_open::Opened;
+use scanner::scan_open::OpenInput;
 use scanner::source::{FileSource, Source};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// An artifact that is open.
 #[pyclass(frozen, module = "modelscan_rs._native")]
 pub(crate) struct Artifact {
-    opened: Opened,
+    opened: OpenInput,
     path: PathBuf,
     read: Arc<AtomicU64>,
 }
@@ -78,7 +78,7 @@ impl Artifact {
     /// Bytes in memory.
     #[staticmethod]
     fn of_bytes(bytes: Bound<'_, PyBytes>, path: PathBuf) -> Self {
-        let opened = Opened::Bytes(Arc::new(Held(bytes.into())));
+        let opened = OpenInput::Bytes(Arc::new(Held(bytes.into())));
         Self { opened, path, read: Arc::default() }
     }
 
@@ -113,8 +113,8 @@ impl Artifact {
         })?;
         let (verdict, whole) = (look.report.verdict.as_str(), look.report.not_read.is_empty());
         let read = match &self.opened {
-            Opened::File(_) => self.read.swap(0, Ordering::Relaxed),
-            Opened::Bytes(_) => look.report.size,
+            OpenInput::File(_) => self.read.swap(0, Ordering::Relaxed),
+            OpenInput::Bytes(_) => look.report.size,
         };
         let report = json(&report_of(look.report, read))?;
         Ok((verdict, whole, report, look.imports.into_iter().collect()))
@@ -141,14 +141,14 @@ type Scanned = (&'static str, bool, String, Vec<(String, String)>);
 impl Artifact {
     fn of(file: File, path: PathBuf) -> PyResult<Self> {
         let read = Arc::new(AtomicU64::new(0));
-        let opened = Opened::File(Arc::new(FileSource::new(file, read.clone())?));
+        let opened = OpenInput::File(Arc::new(FileSource::new(file, read.clone())?));
         Ok(Self { opened, path, read })
     }
 
     fn file(&self) -> PyResult<&FileSource> {
         match &self.opened {
-            Opened::File(file) => Ok(file),
-            Opened::Bytes(_) => Err(PyValueError::new_err("bytes in memory have no descriptor")),
+            OpenInput::File(file) => Ok(file),
+            OpenInput::Bytes(_) => Err(PyValueError::new_err("bytes in memory have no descriptor")),
         }
     }
 }

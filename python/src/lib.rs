@@ -73,7 +73,7 @@ fn convert(
 }
 
 fn apart<T: Send>(len: u64, work: impl FnOnce() -> T + Send) -> PyResult<T> {
-    scanner::scan_open::apart(len, work).map_err(|error| PyOSError::new_err(error.to_string()))
+    scanner::scan_open::in_own_threads(len, work).map_err(|error| PyOSError::new_err(error.to_string()))
 }
 
 fn json<T: Serialize>(value: &T) -> PyResult<String> {
