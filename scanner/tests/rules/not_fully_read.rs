@@ -2,10 +2,10 @@ use crate::fixture;
 
 #[test]
 fn fires() {
-    assert!(fixture("archive/zip-encrypted.toml").contains(&"not-fully-read"));
+    assert!(fixture("archive/safetensors-truncated.toml").contains(&"not-fully-read"));
 }
 
 #[test]
 fn almost_fires() {
-    assert!(!fixture("archive/zip-method-deflate.toml").contains(&"not-fully-read"));
+    assert!(!fixture("archive/safetensors.toml").contains(&"not-fully-read"));
 }
