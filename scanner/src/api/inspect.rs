@@ -111,7 +111,7 @@ fn pickle(trace: &Trace, member: Option<&str>) -> PickleReport {
         }
     }
     if trace.dropped > 0 {
-        // Past the limit of events, each name stands once more, so that none is missing.
+        // Events beyond the limit are dropped, so each name is listed once more.
         imports.extend(trace.callables.iter().map(|callable| ImportReport {
             module: callable.module.clone(),
             name: callable.name.clone(),

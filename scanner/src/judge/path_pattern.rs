@@ -1,5 +1,6 @@
 //! Patterns for the paths of files, with the syntax of `.gitignore`.
 
+use crate::error::Error;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::path::Path;
 
@@ -21,8 +22,8 @@ impl PathPattern {
     ///
     /// # Errors
     /// The reason, for a pattern that git would never match: empty, or with an unclosed `[`.
-    pub fn new(text: &str) -> Result<Self, crate::Error> {
-        let invalid = |reason: String| crate::Error::InvalidPattern { pattern: text.to_owned(), reason };
+    pub fn new(text: &str) -> Result<Self, Error> {
+        let invalid = |reason: String| Error::InvalidPattern { pattern: text.to_owned(), reason };
         let pattern = text.strip_prefix("./").unwrap_or(text);
         if pattern.trim().is_empty() {
             return Err(invalid("it is empty".to_owned()));

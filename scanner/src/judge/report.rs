@@ -80,7 +80,7 @@ pub struct ArtifactReport {
     pub not_read: Vec<NotRead>,
 }
 
-/// The Git LFS object that a pointer stands for.
+/// The Git LFS object of a pointer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LfsReport {
     /// The SHA-256 in the pointer.
@@ -219,7 +219,7 @@ pub struct InspectReport {
     pub pickles: Vec<PickleReport>,
     /// The tensors that its headers name.
     pub tensors: Vec<Tensor>,
-    /// What was not read.
+    /// The parts that were not read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_read: Vec<NotRead>,
 }
@@ -269,7 +269,7 @@ pub struct ImportReport {
     pub module: Option<String>,
     /// The name in it.
     pub name: Option<String>,
-    /// Where the opcode stands.
+    /// Offset of the opcode.
     pub offset: u64,
     /// The opcode.
     pub opcode: &'static str,
@@ -280,7 +280,7 @@ pub struct ImportReport {
 pub struct CallReport {
     /// What is called; `None` where it cannot be known.
     pub callable: Option<String>,
-    /// Where the opcode stands.
+    /// Offset of the opcode.
     pub offset: u64,
     /// The opcode.
     pub opcode: &'static str,

@@ -1,4 +1,4 @@
-//! The report on a file: its findings, its verdict, and what was not read.
+//! The report on a file: its findings, its verdict, and the parts that were not read.
 
 use crate::finding::{Finding, Line, RawFinding, Verdict, fingerprint};
 use crate::io::bounds::judge::MAX_EXCERPTS;

@@ -270,7 +270,7 @@ mod tests {
         ];
         for other in others {
             assert_eq!(cache.get(&other, "a.pkl"), None, "{other:?}");
-            // Also where somebody renames the file.
+            // Nor under the name of the other key.
             fs::copy(cache.folder.join(key().file_name()), cache.folder.join(other.file_name())).expect("it is there");
             assert_eq!(cache.get(&other, "a.pkl"), None, "{other:?}");
         }

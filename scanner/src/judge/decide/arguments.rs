@@ -145,13 +145,7 @@ pub(super) fn check(rule: &str, trace: &Trace, args: Value) -> CheckResult {
             let key = args.text(0).unwrap_or_default();
             ensure(!key.contains("..") && !key.starts_with('/') && !key.contains('\0'), "a zone that is a path")
         }
-        "timestamp" => {
-            let paths = (0..args.len()).filter_map(|index| args.text(index));
-            ensure(
-                !paths.into_iter().any(|text| text.starts_with("dateutil/") || text.contains("/..")),
-                "a zone that is a path",
-            )
-        }
+        "timestamp" => timestamp(&args),
         "ndarray-class" => ndarray_class(&args),
         "dtype-text" => dtype_text(&args),
         "dtype-bytes" => dtype_bytes(&args),
@@ -159,13 +153,7 @@ pub(super) fn check(rule: &str, trace: &Trace, args: Value) -> CheckResult {
         "class-first" | "index-class" => {
             ensure(args.inert_global(args.get(0), Use::Value), "the first argument is no inert class")
         }
-        "tree-counts" => {
-            let counts = [0, 2].map(|index| args.get(index));
-            let small = counts
-                .iter()
-                .all(|count| matches!(count, Value::Int(0..=MAX_TREE_NODES)) || args.call(*count).is_some());
-            ensure(args.len() == 3 && small, "counts that no tree has")
-        }
+        "tree-counts" => tree_counts(&args),
         "shape" => ensure(args.len() == 1 && args.sizes(args.get(0)).is_some(), "a shape that is no tuple of sizes"),
         "device" => device(&args),
         "layout" => {
@@ -187,6 +175,17 @@ pub(super) fn check(rule: &str, trace: &Trace, args: Value) -> CheckResult {
         "tensor-type" => tensor_type(&args),
         _ => Ok(()),
     }
+}
+
+fn timestamp(args: &Args<'_>) -> CheckResult {
+    let is_path = |text: &str| text.starts_with("dateutil/") || text.contains("/..");
+    let mut texts = (0..args.len()).filter_map(|index| args.text(index));
+    ensure(!texts.any(|text| is_path(&text)), "a zone that is a path")
+}
+
+fn tree_counts(args: &Args<'_>) -> CheckResult {
+    let is_count = |value| matches!(value, Value::Int(0..=MAX_TREE_NODES)) || args.call(value).is_some();
+    ensure(args.len() == 3 && is_count(args.get(0)) && is_count(args.get(2)), "counts that no tree has")
 }
 
 fn text_encoding(args: &Args<'_>) -> CheckResult {

@@ -60,7 +60,7 @@ mod tests {
             Fact::Bomb { what: text() },
             Fact::SpecialFile { kind: "FIFO" },
         ];
-        let findings = facts.iter().filter_map(|one| fact(None, one)).chain([unread(None, &Unread::Encrypted)]);
+        let findings = facts.iter().filter_map(|stated| fact(None, stated)).chain([unread(None, &Unread::Encrypted)]);
         for finding in findings {
             let page = rules().iter().find(|page| page.id == finding.rule);
             assert_eq!(page.map(|page| page.severity), Some(finding.severity), "{}", finding.rule);

@@ -1,6 +1,6 @@
 //! Readers of one archive see different contents.
 
-use super::{RuleInfo, weigh};
+use super::{RuleInfo, rate};
 use crate::finding::{RawFinding, Severity};
 use crate::observe::fact::Deviation;
 
@@ -21,6 +21,6 @@ the header at byte 0 says       archive/data.pkl  too, with other bytes behind i
 
 /// `what` names the two views of the archive that differ.
 pub(crate) fn finding(deviation: Deviation, what: &str) -> RawFinding {
-    let (severity, verdict) = weigh(deviation);
+    let (severity, verdict) = rate(deviation);
     INFO.finding(severity, verdict, what)
 }

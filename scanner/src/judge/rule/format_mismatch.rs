@@ -1,6 +1,6 @@
 //! The extension promises one format, the content is another.
 
-use super::{RuleInfo, weigh};
+use super::{RuleInfo, rate};
 use crate::finding::{RawFinding, Severity};
 use crate::observe::fact::Deviation;
 
@@ -18,6 +18,6 @@ acts when it is loaded, info where it is a common habit.",
 
 /// `claimed` is the format of the name, `found` the format of the content.
 pub(crate) fn finding(deviation: Deviation, claimed: &str, found: &str) -> RawFinding {
-    let (severity, verdict) = weigh(deviation);
+    let (severity, verdict) = rate(deviation);
     INFO.finding(severity, verdict, format!("the name says {claimed}, the content is {found}"))
 }

@@ -64,7 +64,7 @@ impl RuleInfo {
 }
 
 /// Severity and verdict of a structure that is not as its format says.
-const fn weigh(deviation: Deviation) -> (Severity, Verdict) {
+const fn rate(deviation: Deviation) -> (Severity, Verdict) {
     match deviation {
         Deviation::Unusual => (Severity::Info, Verdict::Clean),
         Deviation::Wrong => (Severity::Medium, Verdict::Unproven),

@@ -1,6 +1,6 @@
 //! A header with sizes, offsets, types or names that its format forbids.
 
-use super::{RuleInfo, weigh};
+use super::{RuleInfo, rate};
 use crate::finding::{RawFinding, Severity};
 use crate::observe::fact::Deviation;
 
@@ -18,6 +18,6 @@ where honest files do it too.",
 
 /// `what` names the field and its value.
 pub(crate) fn finding(deviation: Deviation, what: &str) -> RawFinding {
-    let (severity, verdict) = weigh(deviation);
+    let (severity, verdict) = rate(deviation);
     INFO.finding(severity, verdict, what)
 }
