@@ -72,7 +72,7 @@ pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
     let remote = remote.into_iter().enumerate().map(|(index, shown)| ScanInput::Remote { index, shown });
     let inputs: Vec<ScanInput> = found.into_iter().map(ScanInput::Local).chain(remote).collect();
     let run = |input: &ScanInput| {
-        let result = scan.input(input);
+        let result = scan.scan_input(input);
         if let Some(progress) = options.progress {
             match input {
                 ScanInput::Local(found) => progress.done(&found.path, size(found)),
@@ -138,33 +138,34 @@ impl Scan<'_> {
             let file = LocalFile::open(found, Arc::default()).ok()?;
             Some((found, Pointer::read(&file).ok()??))
         };
-        let unknown = |(found, pointer): &(&Found, Pointer)| self.cached(pointer, &file_name(found), "").is_none();
+        let unknown =
+            |(found, pointer): &(&Found, Pointer)| self.cached_object(pointer, &file_name(found), "").is_none();
         let pointers = found.iter().filter(short).filter_map(read).filter(unknown);
         pointers.map(|(found, pointer)| (found.path.as_path(), pointer)).collect()
     }
 
-    fn input(&self, input: &ScanInput) -> Result<ArtifactReport, ScanError> {
+    fn scan_input(&self, input: &ScanInput) -> Result<ArtifactReport, ScanError> {
         let (path, result) = match input {
             ScanInput::Local(found) => {
                 let path = found.shown_path.to_string_lossy().into_owned();
-                let result = self.local(found, &path);
+                let result = self.scan_local(found, &path);
                 (path, result)
             }
-            ScanInput::Remote { index, shown } => (shown.clone(), self.remote(*index, shown)),
+            ScanInput::Remote { index, shown } => (shown.clone(), self.scan_remote(*index, shown)),
         };
         let mut report = result.map_err(|error| ScanError { path: path.clone(), message: error.to_string() })?;
         self.options.policy.apply(&mut report.findings, &path, report.sha256.as_deref());
         Ok(report)
     }
 
-    fn remote(&self, index: usize, shown: &str) -> Result<ArtifactReport, Error> {
+    fn scan_remote(&self, index: usize, shown: &str) -> Result<ArtifactReport, Error> {
         let Some(provider) = self.options.input_provider else {
             return Err(Error::Unavailable { input: shown.to_owned(), reason: "there is no provider".to_owned() });
         };
-        self.source(&provider.open(index, &self.bytes_read)?, shown)
+        self.scan_source(&provider.open(index, &self.bytes_read)?, shown)
     }
 
-    fn local(&self, found: &Found, path: &str) -> Result<ArtifactReport, Error> {
+    fn scan_local(&self, found: &Found, path: &str) -> Result<ArtifactReport, Error> {
         match &found.kind {
             Kind::Error(reason) => {
                 return Err(Error::NotListed { path: found.path.clone(), reason: reason.clone() });
@@ -176,11 +177,11 @@ impl Scan<'_> {
             }
             Kind::File => {}
         }
-        let file = self.open(found).map_err(Error::io(&found.path))?;
-        let report = self.source(&file, path)?;
+        let file = self.open_local(found).map_err(Error::io(&found.path))?;
+        let report = self.scan_source(&file, path)?;
         match self.options.input_provider {
             Some(provider) if report.format == LfsPointer.id() && provider.resolves_pointers() => {
-                self.object_of_pointer(provider, found, file, report)
+                self.scan_object(provider, found, file, report)
             }
             _ => Ok(report),
         }
@@ -188,7 +189,7 @@ impl Scan<'_> {
 
     /// The report on the object of a pointer, in place of the report on the pointer. Without the object, `report` stays, with the
     /// reason.
-    fn object_of_pointer(
+    fn scan_object(
         &self,
         provider: &dyn InputProvider,
         found: &Found,
@@ -198,11 +199,11 @@ impl Scan<'_> {
         let path = report.path.clone();
         let pointer = Pointer::read(file.source.as_ref()).map_err(Error::io(&found.path))?;
         let Some(pointer) = pointer else { return Ok(report) };
-        if let Some(cached) = self.cached(&pointer, &file.name, &path) {
+        if let Some(cached) = self.cached_object(&pointer, &file.name, &path) {
             return Ok(cached);
         }
         let object = provider.open_object(&found.path, &pointer, &self.bytes_read);
-        let object = object.and_then(|object| self.source(&FetchedInput { name: file.name, ..object }, &path));
+        let object = object.and_then(|object| self.scan_source(&FetchedInput { name: file.name, ..object }, &path));
         object.or_else(|error| {
             let reason = format!("the object of this pointer was not scanned: {error}");
             report.not_read.push(NotRead { member: None, offset: None, reason });
@@ -211,7 +212,7 @@ impl Scan<'_> {
     }
 
     /// Opens a file. With a verdict cache, a small file is read and hashed: that takes less time than a scan.
-    fn open(&self, found: &Found) -> io::Result<FetchedInput> {
+    fn open_local(&self, found: &Found) -> io::Result<FetchedInput> {
         let file = LocalFile::open(found, self.bytes_read.clone())?;
         let name = file_name(found);
         if self.options.verdict_cache.is_none() || file.len() > MAX_HASHED_FILE_BYTES {
@@ -223,7 +224,7 @@ impl Scan<'_> {
     }
 
     /// The cached report on the object of a pointer. Neither the object nor its server is needed then.
-    fn cached(&self, pointer: &Pointer, name: &str, path: &str) -> Option<ArtifactReport> {
+    fn cached_object(&self, pointer: &Pointer, name: &str, path: &str) -> Option<ArtifactReport> {
         let Pointer { oid, size } = pointer;
         let report = self.options.verdict_cache?.get(&CacheKey::new(oid, *size, name, &self.limits), path)?;
         let lfs = LfsReport { oid: oid.clone(), size: *size, integrity: Integrity::Sha256 };
@@ -231,7 +232,7 @@ impl Scan<'_> {
     }
 
     /// The report on an open input: from the cache, or by a scan.
-    fn source(&self, input: &FetchedInput, path: &str) -> Result<ArtifactReport, Error> {
+    fn scan_source(&self, input: &FetchedInput, path: &str) -> Result<ArtifactReport, Error> {
         let source = input.source.as_ref();
         let cache = self.options.verdict_cache.filter(|_| source.is_stable());
         let wants_hash = self.options.hash && input.sha256.is_none();

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_before_the_start_is_not_looked_at() {
+    fn bytes_before_the_start_are_not_scanned() {
         let both = [SYSTEM, b"(K\x01K\x02t."].concat();
         let outcome = scan(&both, SYSTEM.len() as u64);
         assert_eq!((outcome.report.verdict, outcome.imports.len()), (Verdict::Clean, 0));

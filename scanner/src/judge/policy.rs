@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_to_do_harm_cannot_be_allowed_only_ignored() {
+    fn a_dangerous_callable_is_ignored_but_never_allowed() {
         let mut findings = [finding("os.system", Verdict::Dangerous)];
         Policy { allow: vec![allow("os", "system")], ..Policy::default() }.apply(&mut findings, "x", None);
         assert_eq!(findings[0].suppressed, None);

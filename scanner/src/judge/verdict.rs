@@ -1,7 +1,7 @@
 //! The report on a file: its findings, its verdict, and the parts that were not read.
 
 use crate::finding::{Finding, Line, RawFinding, Verdict, fingerprint};
-use crate::io::bounds::judge::MAX_EXCERPTS;
+use crate::io::bounds::judge::{MAX_EXCERPTS, MAX_OPCODES_AFTER, MAX_OPCODES_BEFORE};
 use crate::io::limits::Limits;
 use crate::judge::decide::facts;
 use crate::judge::report::{ArtifactReport, NotRead, UNKNOWN_FORMAT};
@@ -91,7 +91,7 @@ fn excerpt(examined: &ExaminedArtifact, stream: Option<u64>, finding: &mut Findi
     let Some(stream) = examined.pickles.iter().find(|stream| within(stream.trace.start, stream.trace.length)) else {
         return;
     };
-    let lines = listing::excerpt(&stream.trace.source, stream.trace.start, at, 3, 1);
+    let lines = listing::excerpt(&stream.trace.source, stream.trace.start, at, MAX_OPCODES_BEFORE, MAX_OPCODES_AFTER);
     finding.lines = lines
         .into_iter()
         .map(|(offset, text)| {

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_is_said_again_at_any_path() {
+    fn a_report_is_found_again_for_any_path() {
         let (_folder, cache) = cache();
         assert_eq!(cache.get(&key(), "a.pkl"), None);
         let report = scanned("a.pkl");
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_or_foreign_is_not_there() {
+    fn damaged_and_foreign_files_count_as_absent() {
         let (_folder, cache) = cache();
         cache.put(&key(), &scanned("a.pkl"));
         let place = cache.folder.join(key().file_name());
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_read_whole_is_not_remembered_and_nothing_is_left_behind() {
+    fn an_incomplete_report_is_not_stored() {
         let (_folder, cache) = cache();
         let mut report = scanned("a.pkl");
         report.not_read.push(crate::judge::report::NotRead {

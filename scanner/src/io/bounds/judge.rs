@@ -6,6 +6,12 @@ use std::time::Duration;
 /// the first findings.
 pub(crate) const MAX_EXCERPTS: usize = 8;
 
+/// Opcodes that an excerpt shows before the one of the finding: a name and its arguments are mostly that near.
+pub(crate) const MAX_OPCODES_BEFORE: usize = 3;
+
+/// Opcodes that an excerpt shows after the one of the finding, so that it is not at the edge.
+pub(crate) const MAX_OPCODES_AFTER: usize = 1;
+
 /// Nodes of a value when its shared parts count as often as they occur. Honest checkpoints have some millions; a walk over 10^9
 /// takes a minute and more.
 pub(crate) const MAX_VALUE_NODES: u64 = 1_000_000_000;

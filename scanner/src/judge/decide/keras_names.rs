@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_keras_makes_of_itself_is_inert() {
+    fn objects_of_keras_are_inert() {
         for (module, name) in [
             (Some("keras"), "Sequential"),
             (Some("keras.layers"), "Dense"),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_registered_comes_first() {
+    fn registered_objects_come_first() {
         let of = |registered| finding(Some("keras.layers"), "Dense", registered);
         assert_eq!(of(None), None);
         assert_eq!(of(Some("Dense")), None);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_harm_does_so_under_each_of_its_names() {
+    fn harmful_objects_are_found_under_each_name() {
         for (module, name) in [
             (None, "__lambda__"),
             (None, "Lambda"),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_table_knows_is_unknown() {
+    fn unlisted_names_are_unknown() {
         for (module, name) in [
             (Some("keras.layers"), "Nothing"),
             (Some("keras.layers.core"), "Dense"),
