@@ -11,7 +11,7 @@ use crate::decision::Decisions;
 use crate::limit::LIMITS;
 use scanner::Limits;
 use scanner::Severity;
-use scanner::policy::{AllowCallable, Ignore, Policy};
+use scanner::policy::{AllowCallable, Ignore, PathPattern, Policy};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -223,7 +223,8 @@ fn ignore(row: IgnoreRow, today: Date, warnings: &mut Vec<String>) -> Result<Opt
         return Err(format!("{hash:?} is no SHA-256: 64 hexadecimal digits"));
     }
     let expires = row.expires.map(|value| Date::parse(&plain(&value)?)).transpose()?;
-    let IgnoreRow { rule, path, sha256, callable, reason, .. } = row;
+    let path = row.path.as_deref().map(PathPattern::new).transpose().map_err(|error| format!("path: {error}"))?;
+    let IgnoreRow { rule, sha256, callable, reason, .. } = row;
     let ignore = Ignore { rule, path, sha256, callable, reason, expires: expires.map(|date| date.to_string()) };
     match expires {
         Some(date) if date < today => {
@@ -236,8 +237,8 @@ fn ignore(row: IgnoreRow, today: Date, warnings: &mut Vec<String>) -> Result<Opt
 
 /// An ignore in a message: its conditions.
 pub(crate) fn describe(ignore: &Ignore) -> String {
-    let parts =
-        [("rule", &ignore.rule), ("path", &ignore.path), ("sha256", &ignore.sha256), ("callable", &ignore.callable)];
+    let path = ignore.path.as_ref().map(|pattern| pattern.as_str().to_owned());
+    let parts = [("rule", &ignore.rule), ("path", &path), ("sha256", &ignore.sha256), ("callable", &ignore.callable)];
     let said: Vec<_> = parts.iter().filter_map(|(key, value)| Some(format!("{key} = {:?}", value.as_ref()?))).collect();
     format!("({})", said.join(", "))
 }

@@ -8,7 +8,7 @@ use scanner::Limits;
 use scanner::Severity;
 use scanner::Verdict;
 use scanner::report::ArtifactReport;
-use scanner::scan_open::Opened;
+use scanner::scan_open::OpenInput;
 use scanner::source::FileSource;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -97,7 +97,7 @@ impl Looked {
 pub fn look(file: &File, path: &str, limits: &Limits) -> io::Result<Looked> {
     let source = Arc::new(FileSource::new(file.try_clone()?, Arc::default())?);
     let before = source.stamp()?;
-    let opened = Opened::File(source.clone());
+    let opened = OpenInput::File(source.clone());
     let mut report = opened.scan(path, 0, limits)?.report;
     // Room for all values of the largest state dicts takes time to fill, so only what needs it gets it.
     if report.verdict == Verdict::Unproven && !report.not_read.is_empty() {

@@ -5,12 +5,12 @@ use libfuzzer_sys::fuzz_target;
 use modelscan_fuzz::artifact;
 use scanner::internal::format::Format;
 use scanner::internal::format::numpy::Numpy;
-use scanner::internal::judge::rule::calls::Calls;
+use scanner::internal::judge::decide::pickle_calls::CallDecider;
 use scanner::internal::observe::observations::{Content, Retain, Observations};
 
 fuzz_target!(|bytes: &[u8]| {
     let look = |bytes: &[u8]| {
-        let mut observations = Observations::new(Calls::listen, Retain::default());
+        let mut observations = Observations::new(CallDecider::listen, Retain::default());
         Numpy.examine(&artifact(bytes, "input.npy"), &mut observations);
         assert!(observations.tensors.len() <= 1);
         for member in &observations.members {

@@ -73,7 +73,8 @@ pub fn open(path: &Path, options: &LoadOptions) -> Result<Checkpoint, Error> {
 pub fn open_file(file: File, path: &Path, options: &LoadOptions) -> Result<Checkpoint, Error> {
     let limits = with_loader_limits(&options.limits);
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let clearance = FileSource::new(file, Arc::default()).and_then(|file| clear_opened(file, &name, path, &limits));
+    let clearance =
+        FileSource::new(file, Arc::default()).and_then(|file| Ok(clear_opened(file, &name, path, &limits)?));
     let admitted = require_clearance(clearance.map_err(Error::io(path))?, options.allow_unproven)?;
     plan_tensors(path, admitted, &limits, options)
 }
@@ -104,7 +105,8 @@ pub(crate) struct Admitted {
 /// # Errors
 /// When it cannot be read, is dangerous, or is unproven and `allow_unproven` is not set.
 pub(crate) fn open_cleared(path: &Path, limits: &Limits, allow_unproven: bool) -> Result<Admitted, Error> {
-    require_clearance(clear(path, limits).map_err(Error::io(path))?, allow_unproven)
+    let clearance = clear(path, limits).map_err(std::io::Error::from);
+    require_clearance(clearance.map_err(Error::io(path))?, allow_unproven)
 }
 
 fn require_clearance(clearance: Clearance, allow_unproven: bool) -> Result<Admitted, Error> {

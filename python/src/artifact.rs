@@ -10,7 +10,7 @@ use pyo3::types::PyBytes;
 use scanner::Limits;
 use scanner::Verdict;
 use scanner::directory::open_named;
-use scanner::scan_open::Opened;
+use scanner::scan_open::OpenInput;
 use scanner::source::{FileSource, Source};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A file through one descriptor, or bytes in memory.
 #[pyclass(frozen, module = "modelscan_rs._native")]
 pub(crate) struct Artifact {
-    opened: Opened,
+    opened: OpenInput,
     path: PathBuf,
     bytes_read: Arc<AtomicU64>,
 }
@@ -77,7 +77,7 @@ impl Artifact {
     /// `path` is the name in reports.
     #[staticmethod]
     fn from_bytes(bytes: Bound<'_, PyBytes>, path: PathBuf) -> Self {
-        let opened = Opened::Bytes(Arc::new(PyBytesSource(bytes.into())));
+        let opened = OpenInput::Bytes(Arc::new(PyBytesSource(bytes.into())));
         Self { opened, path, bytes_read: Arc::default() }
     }
 
@@ -113,8 +113,8 @@ impl Artifact {
         })?;
         let (verdict, complete) = (scanned.report.verdict.as_str(), scanned.report.not_read.is_empty());
         let bytes_read = match &self.opened {
-            Opened::File(_) => self.bytes_read.swap(0, Ordering::Relaxed),
-            Opened::Bytes(_) => scanned.report.size,
+            OpenInput::File(_) => self.bytes_read.swap(0, Ordering::Relaxed),
+            OpenInput::Bytes(_) => scanned.report.size,
         };
         let report = to_json(&report_of(scanned.report, bytes_read))?;
         Ok((verdict, complete, report, scanned.imports.into_iter().collect()))
@@ -142,14 +142,14 @@ type ScanTuple = (&'static str, bool, String, Vec<(String, String)>);
 impl Artifact {
     fn from_file(file: File, path: PathBuf) -> PyResult<Self> {
         let bytes_read = Arc::new(AtomicU64::new(0));
-        let opened = Opened::File(Arc::new(FileSource::new(file, bytes_read.clone())?));
+        let opened = OpenInput::File(Arc::new(FileSource::new(file, bytes_read.clone())?));
         Ok(Self { opened, path, bytes_read })
     }
 
     fn file(&self) -> PyResult<&FileSource> {
         match &self.opened {
-            Opened::File(file) => Ok(file),
-            Opened::Bytes(_) => Err(PyValueError::new_err("bytes in memory have no descriptor")),
+            OpenInput::File(file) => Ok(file),
+            OpenInput::Bytes(_) => Err(PyValueError::new_err("bytes in memory have no descriptor")),
         }
     }
 }

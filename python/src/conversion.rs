@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// Runs `work` in threads that end with it. A Python server may fork, and a thread pool does not survive a fork.
 pub(crate) fn in_own_threads<T: Send>(len: u64, work: impl FnOnce() -> T + Send) -> PyResult<T> {
-    scanner::scan_open::apart(len, work).map_err(|error| PyOSError::new_err(error.to_string()))
+    scanner::scan_open::in_own_threads(len, work).map_err(|error| PyOSError::new_err(error.to_string()))
 }
 
 /// Serializes a report.

@@ -113,6 +113,14 @@ impl Remote {
         self.client.is_some()
     }
 
+    fn open_address(&self, index: usize, read: &Arc<AtomicU64>) -> Result<FetchedInput, String> {
+        let address = self.addresses.get(index).ok_or("there is no such address")?;
+        let ask = Ask { address: address.clone(), secret: Vec::new(), deadline: self.deadline() };
+        let client = self.client.as_ref().ok_or("nothing may be fetched")?;
+        let object = open::open(client, ask, self.hash, read)?;
+        Ok(FetchedInput { source: object.source, name: address.file_name(), sha256: object.sha256, lfs: None })
+    }
+
     fn deadline(&self) -> Instant {
         let now = Instant::now();
         // A time that no clock can tell is none.
@@ -125,29 +133,33 @@ impl InputProvider for Remote {
         self.addresses.iter().map(Address::shown).collect()
     }
 
-    fn open(&self, place: usize, read: &Arc<AtomicU64>) -> Result<FetchedInput, String> {
-        let address = self.addresses.get(place).ok_or("there is no such address")?;
-        let ask = Ask { address: address.clone(), secret: Vec::new(), deadline: self.deadline() };
-        let client = self.client.as_ref().ok_or("nothing may be fetched")?;
-        let object = open::open(client, ask, self.hash, read)?;
-        Ok(FetchedInput { source: object.source, name: address.file_name(), sha256: object.sha256, lfs: None })
+    fn open(&self, index: usize, read: &Arc<AtomicU64>) -> Result<FetchedInput, scanner::Error> {
+        let input = self.addresses.get(index).map(Address::shown).unwrap_or_default();
+        self.open_address(index, read).map_err(|reason| scanner::Error::Unavailable { input, reason })
     }
 
-    fn resolves(&self) -> bool {
+    fn resolves_pointers(&self) -> bool {
         self.objects.resolves()
     }
 
-    fn gathers(&self) -> bool {
+    fn wants_prefetch(&self) -> bool {
         self.objects.fetches()
     }
 
-    fn expect(&self, pointers: &[(&Path, Pointer)]) {
+    fn prefetch(&self, pointers: &[(&Path, Pointer)]) {
         if let Some(client) = &self.client {
             self.objects.expect(client, pointers, self.deadline());
         }
     }
 
-    fn object(&self, path: &Path, pointer: &Pointer, read: &Arc<AtomicU64>) -> Result<FetchedInput, String> {
-        self.objects.open(self.client.as_ref(), path, pointer, read, self.deadline())
+    fn open_object(
+        &self,
+        path: &Path,
+        pointer: &Pointer,
+        read: &Arc<AtomicU64>,
+    ) -> Result<FetchedInput, scanner::Error> {
+        let object = self.objects.open(self.client.as_ref(), path, pointer, read, self.deadline());
+        let input = || path.to_string_lossy().into_owned();
+        object.map_err(|reason| scanner::Error::Unavailable { input: input(), reason })
     }
 }

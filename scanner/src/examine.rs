@@ -9,44 +9,15 @@ use crate::format::{Format, Head, Recognition};
 use crate::io::artifact::{Artifact, Role, ScanBudget};
 use crate::io::member_path::MemberPath;
 use crate::io::source::{SharedSource, gathered, read_vec};
-use crate::judge::rule::calls::Calls;
+use crate::judge::decide::pickle_calls::CallDecider;
+pub use crate::observe::examined::{Examination, ExaminedArtifact};
 use crate::observe::fact::{Deviation, Fact, Unread};
-use crate::observe::layout::Layout;
-use crate::observe::observations::{Content, Member, NUMBERS, Observations, PickleStream, Retain, Tensor};
+use crate::observe::observations::{Content, Member, NUMBERS, Observations, PickleStream, Retain};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Artifacts up to this size are read in one piece.
 const GATHERED: usize = 2 << 20;
-
-/// What one artifact turned out to be.
-pub struct ExaminedArtifact {
-    /// Where it stands.
-    pub member_path: MemberPath,
-    /// Its size.
-    pub size: u64,
-    /// Its format, if any claims it.
-    pub format: Option<&'static str>,
-    /// Facts.
-    pub facts: Vec<(Option<u64>, Fact)>,
-    /// What was not read.
-    pub unread: Vec<(Option<u64>, Unread)>,
-    /// Pickle streams.
-    pub pickles: Vec<PickleStream>,
-    /// Tensors.
-    pub tensors: Vec<Tensor>,
-    /// Where its numbers stand, if that was asked for.
-    pub layout: Option<Layout>,
-    members: Vec<Member>,
-    skipped: usize,
-    unpacked: u64,
-}
-
-/// Everything that is to be seen in a file.
-pub struct Examination {
-    /// The file itself first, then what is nested in it, level by level in order.
-    pub artifacts: Vec<ExaminedArtifact>,
-}
 
 /// Examines a file.
 pub fn examine(source: SharedSource, name: &str, budget: &ScanBudget, keep: Retain) -> Examination {
@@ -116,39 +87,6 @@ pub fn examine(source: SharedSource, name: &str, budget: &ScanBudget, keep: Reta
     Examination { artifacts: done }
 }
 
-impl ExaminedArtifact {
-    /// Keeps the values of its pickles as long as all together are no more than `limit` bytes.
-    fn forget_over(&mut self, heap: &mut usize, limit: usize) {
-        for stream in &mut self.pickles {
-            *heap = heap.saturating_add(stream.trace.heap.bytes());
-            if *heap > limit {
-                stream.trace.forget();
-            }
-        }
-    }
-
-    fn matters(&self) -> bool {
-        let nothing = self.facts.is_empty() && self.unread.is_empty() && self.pickles.is_empty();
-        !(nothing && self.members.is_empty() && self.skipped == 0 && self.layout.is_none())
-    }
-
-    fn nothing(member_path: MemberPath, size: u64) -> Self {
-        Self {
-            member_path,
-            size,
-            format: None,
-            facts: Vec::new(),
-            unread: Vec::new(),
-            pickles: Vec::new(),
-            tensors: Vec::new(),
-            layout: None,
-            members: Vec::new(),
-            skipped: 0,
-            unpacked: 0,
-        }
-    }
-}
-
 fn open(member_path: MemberPath, member: Member, depth: usize, budget: &ScanBudget, keep: Retain) -> ExaminedArtifact {
     let (opened, unpacked) = match member.content {
         Content::Source(source) => (Opened { source: Some(source), facts: Vec::new(), unread: None }, false),
@@ -163,7 +101,7 @@ fn open(member_path: MemberPath, member: Member, depth: usize, budget: &ScanBudg
             examined.unpacked = if unpacked { size } else { 0 };
             examined
         }
-        None => ExaminedArtifact::nothing(member_path, 0),
+        None => ExaminedArtifact::empty(member_path, 0),
     };
     examined.facts.extend(opened.facts.into_iter().map(|fact| (None, fact)));
     examined.unread.extend(opened.unread.map(|why| (None, why)));
@@ -180,7 +118,7 @@ fn holds_weights(artifact: &Artifact) -> bool {
 
 /// Looks at one artifact with every format that claims it. `heard` is the pickle at its start, where it was followed already.
 fn look(artifact: &Artifact, keep: Retain, stream: Option<PickleStream>) -> ExaminedArtifact {
-    let mut examined = ExaminedArtifact::nothing(artifact.member_path.clone(), artifact.source.len());
+    let mut examined = ExaminedArtifact::empty(artifact.member_path.clone(), artifact.source.len());
     // A checkpoint has thousands of records of raw numbers: their first bytes tell that they are no artifact. What else
     // is small is read at once.
     let (length, most) = if artifact.role == Role::TensorData { (NUMBERS, 0) } else { (4096, GATHERED) };
@@ -202,7 +140,7 @@ fn look(artifact: &Artifact, keep: Retain, stream: Option<PickleStream>) -> Exam
     if artifact.role == Role::TensorData && crate::pickle::literal::look(&head, false).is_none() {
         return examined;
     }
-    let mut observations = Observations::new(Calls::listen, keep).having(stream);
+    let mut observations = Observations::new(CallDecider::listen, keep).having(stream);
     // A panic is a bug of ours; it must not take the other files' answers along, nor pass as clean.
     let run = catch_unwind(AssertUnwindSafe(|| {
         let formats = claim(&Head { start: &head, artifact });

@@ -1,26 +1,29 @@
-//! Reads model files from strangers, says what loading them would do, and judges it. Executes nothing.
+//! Reads untrusted model files, finds what loading them would do, and gives a verdict. Executes nothing.
 #![forbid(unsafe_code)]
 
 mod api;
 mod archive;
+mod error;
 mod examine;
+pub mod finding;
 mod format;
 mod io;
 mod judge;
 mod observe;
 mod pickle;
 
-pub use api::inspect::{Error, disassemble, inspect};
-pub use api::not_followed::link_that_leaves;
+pub use api::inspect::{disassemble, inspect};
 pub use api::scan::{Progress, ScanOptions, scan};
+pub use api::unopened::report_escaping_link;
 pub use api::{clearance, providers, scan_open};
 pub use archive::directory;
+pub use error::Error;
+pub use finding::{Finding, Severity, Verdict};
 pub use io::limits::Limits;
 pub use io::{hash, source};
-pub use judge::finding::{Finding, Severity, Verdict};
 pub use judge::rule::{RuleInfo, rules};
 pub use judge::ruleset_id::ruleset_id;
-pub use judge::{finding, policy, report, verdict_cache};
+pub use judge::{policy, report, verdict_cache};
 
 /// Parts of the scanner that the other crates of this workspace, its fuzzers and its tests use. No promise of stability.
 #[doc(hidden)]

@@ -6,7 +6,7 @@ use crate::config;
 use crate::decision::Decisions;
 use remote::{Address, Credentials, Lfs, LfsOptions, Options, Remote};
 use scanner::Limits;
-use scanner::verdict_cache::Verdicts;
+use scanner::verdict_cache::VerdictCache;
 use std::path::{Path, PathBuf};
 
 /// Files that are scanned at once where each read is a journey.
@@ -45,7 +45,7 @@ pub(crate) fn prepare(
 
 /// Opens the folder of remembered verdicts, if one is named. It must not lie in what is scanned, nor in a repository whose
 /// change is judged: a stranger could bring one.
-pub(crate) fn verdicts(folder: Option<&Path>, scanned: &[PathBuf], change: bool) -> Result<Option<Verdicts>, Stop> {
+pub(crate) fn verdicts(folder: Option<&Path>, scanned: &[PathBuf], change: bool) -> Result<Option<VerdictCache>, Stop> {
     let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(None) };
     let refused = |why: String| Stop::Usage(format!("--cache {}: {why}", folder.display()));
     let whole = std::path::absolute(folder).map_err(|error| refused(error.to_string()))?;
@@ -57,7 +57,7 @@ pub(crate) fn verdicts(folder: Option<&Path>, scanned: &[PathBuf], change: bool)
     if change && real.ancestors().any(|place| place.join(".git").exists()) {
         return Err(refused("it lies inside a repository, where a change could bring verdicts along".to_owned()));
     }
-    Verdicts::open(folder).map(Some).map_err(|error| refused(error.to_string()))
+    VerdictCache::open(folder).map(Some).map_err(|error| refused(error.to_string()))
 }
 
 /// What holds for connections.

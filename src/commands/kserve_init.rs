@@ -116,7 +116,7 @@ fn download(args: &KserveInitArgs, limits: &Limits, delivery: &Delivery) -> Resu
     let (_, remote) = elsewhere::prepare(&typed, &args.remote, None, false, limits)?;
     let shown = remote.inputs().into_iter().next().unwrap_or_default();
     let bring = || -> Result<Found, String> {
-        let brought = remote.open(0, &Arc::default())?;
+        let brought = remote.open(0, &Arc::default()).map_err(|error| error.to_string())?;
         let name = Path::new(&brought.name).file_name().ok_or("the address names no file")?;
         let home = delivery.files().parent().map(Path::to_owned).unwrap_or_default();
         let folder =

@@ -85,7 +85,7 @@ fn scan(args: &ScanArgs, paths: &[PathBuf], config: &Config, changes: Option<&Ch
         once: true,
         jobs: if outside.reaches() && config.jobs == 0 { elsewhere::JOBS } else { config.jobs },
         input_provider: Some(&outside),
-        verdicts: verdicts.as_ref(),
+        verdict_cache: verdicts.as_ref(),
         progress: progress.as_ref().map(|progress| progress as &dyn scanner::Progress),
     };
     let report = scanner::scan(&paths, &options);
@@ -102,7 +102,7 @@ fn with_links(report: Report, changes: &Changes, config: &Config) -> Report {
     }
     let links = changes.leaving.iter().map(|(shown, target)| {
         let path = shown.to_string_lossy();
-        let mut link = scanner::link_that_leaves(&path, target, &config.limits);
+        let mut link = scanner::report_escaping_link(&path, target, &config.limits);
         config.policy.apply(&mut link.findings, &path, None);
         link
     });

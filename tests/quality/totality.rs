@@ -8,7 +8,7 @@ use fixtures::Corpus;
 use scanner::Limits;
 use scanner::internal::examine::examine;
 use scanner::internal::io::artifact::ScanBudget;
-use scanner::internal::judge::judgement::judge;
+use scanner::internal::judge::verdict::judge_artifact;
 use scanner::internal::observe::observations::Retain;
 use scanner::source::Memory;
 use std::fmt::Write as _;
@@ -168,7 +168,7 @@ fn check(name: &str, bytes: &[u8], limits: &Arc<Limits>) {
     let answer = || {
         let examination =
             examine(Arc::new(Memory::new(bytes)), name, &ScanBudget::start(limits.clone()), Retain::default());
-        judge(&examination, name, limits)
+        judge_artifact(&examination, name, limits)
     };
     let start = Instant::now();
     let report = answer();

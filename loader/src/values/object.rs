@@ -7,7 +7,7 @@ use crate::values::keys::dedup_keys;
 use crate::values::tensor::{InvalidTensor, TensorData, TensorDescription};
 use crate::values::trace_ext::{field, key_value_pairs, qualified_name, sequence};
 use crate::values::walk::{Exclusion, PathPart, Walk, key_part};
-use scanner::internal::judge::effect::{Effect, judge};
+use scanner::internal::judge::effect::{Effect, lookup};
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, How, Items, Kind, Value};
 use std::collections::HashSet;
@@ -128,7 +128,7 @@ impl Walk<'_> {
     fn is_inert(&self, callee: Value) -> bool {
         let Value::Global(callable) = callee else { return false };
         let callable = self.trace.callables.get(callable as usize);
-        callable.and_then(judge).is_some_and(|judgement| matches!(judgement.effect, Effect::Inert(_)))
+        callable.and_then(lookup).is_some_and(|judgement| matches!(judgement.effect, Effect::Inert(_)))
     }
 
     /// Visits `OrderedDict([[key, value], ...])` and the items that follow.

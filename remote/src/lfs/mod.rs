@@ -12,7 +12,7 @@ use batch::{Action, MOST};
 use repository::Repository;
 use scanner::directory::{Found, Kind};
 use scanner::internal::format::lfs_pointer::Pointer;
-use scanner::providers::{FetchedInput, Unchanged};
+use scanner::providers::{FetchedInput, LocalFile};
 use scanner::report::{Integrity, LfsReport};
 use scanner::source::Source;
 use std::collections::HashMap;
@@ -172,7 +172,7 @@ impl Objects {
     /// Opens an object of the local store.
     fn local(&self, place: &Path, pointer: &Pointer, read: &Arc<AtomicU64>) -> Result<FetchedInput, String> {
         let found = Found { path: place.to_owned(), shown_path: place.to_owned(), kind: Kind::File };
-        let source = match Unchanged::open(&found, read.clone()) {
+        let source = match LocalFile::open(&found, read.clone()) {
             Ok(source) => source,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err("its object is not in the local store".to_owned());

@@ -1,16 +1,18 @@
-//! The proof that a file may be loaded: one open file, everything that was seen in it, and a verdict over all of it.
+//! The proof that a file may be loaded: the open file, its examination and its verdict.
 //!
-//! Whoever loads takes the proof and reads through it: the same descriptor, the very traces that were judged. The user's
-//! policy has no say here; it silences findings and cannot make a file clean.
+//! A loader reads through the proof: the same descriptor, the same traces that were judged. The policy of the user does not apply
+//! here: it silences findings and makes no file clean.
 
 use crate::archive::directory::open_named;
-use crate::examine::{Examination, examine};
+use crate::error::Error;
+use crate::examine::examine;
+use crate::finding::Verdict;
 use crate::io::artifact::ScanBudget;
 use crate::io::limits::Limits;
 use crate::io::source::{FileSource, SharedSource, Stamp};
-use crate::judge::finding::Verdict;
-use crate::judge::judgement::judge;
 use crate::judge::report::ArtifactReport;
+use crate::judge::verdict::judge_artifact;
+use crate::observe::examined::Examination;
 use crate::observe::observations::Retain;
 use std::io;
 use std::path::Path;
@@ -24,19 +26,19 @@ pub struct Examined {
     report: ArtifactReport,
 }
 
-/// All of the file was read, and every callable that it would reach is known to be inert. Made here alone.
+/// A file of which all was read and every reachable callable is inert. Only this module makes one.
 pub struct Cleared(Examined);
 
-/// Something in the file is unknown, unreadable or computed; nothing in it is known to do harm.
+/// A file with something unknown, unreadable or computed, and nothing that is known to do harm.
 pub struct Unproven(Examined);
 
-/// What may be done with a file.
+/// Whether a file may be loaded.
 pub enum Clearance {
     /// It may be loaded.
     Cleared(Cleared),
-    /// It may be loaded by somebody who says so, and only by what leaves the unknown alone.
+    /// It may be loaded if the user allows it, by a loader that leaves out the unknown part.
     Unproven(Unproven),
-    /// It is not to be loaded: it would do harm, or nothing of it was read.
+    /// It must not be loaded: it would do harm, or nothing of it was read.
     Refused(Box<ArtifactReport>),
 }
 
@@ -51,73 +53,73 @@ impl Examined {
         &self.file
     }
 
-    /// Everything that was seen.
+    /// The artifacts and what was seen in them.
     pub fn examination(&self) -> &Examination {
         &self.examination
     }
 
-    /// What the scanner says of it.
+    /// The report.
     pub fn report(&self) -> &ArtifactReport {
         &self.report
     }
 
-    /// Keeps the file and the report only: whoever took from the values and layouts what is to be loaded needs them no more,
-    /// and of a checkpoint of thousands of tensors they are most of what there is in memory.
+    /// Drops all artifacts, and keeps the file and the report. The values and layouts of a checkpoint with thousands of tensors
+    /// take the most memory; a loader with a plan no longer needs them.
     pub fn forget(&mut self) {
         self.examination.artifacts = Vec::new();
     }
 
-    /// Whether the file is still the one that was examined, as far as its length and times tell.
+    /// Whether length and times of the file are those of the examination.
     ///
     /// # Errors
-    /// When the operating system does not say.
+    /// When they cannot be read.
     pub fn unchanged(&self) -> io::Result<bool> {
         Ok(self.file.stamp()? == self.stamp)
     }
 }
 
 impl Cleared {
-    /// What was examined.
+    /// The examined file.
     pub fn into_inner(self) -> Examined {
         self.0
     }
 }
 
 impl Unproven {
-    /// What was examined.
+    /// The examined file.
     pub fn into_inner(self) -> Examined {
         self.0
     }
 
-    /// What the scanner says of it.
+    /// The report.
     pub fn report(&self) -> &ArtifactReport {
         self.0.report()
     }
 }
 
-/// Opens a file once, examines it and says what may be done with it.
+/// Opens a file once, examines it and decides whether it may be loaded.
 ///
 /// # Errors
-/// When it cannot be opened or read, is no regular file, or changes meanwhile.
-pub fn clear(path: &Path, limits: &Limits) -> io::Result<Clearance> {
-    let (file, name) = open_named(path)?;
+/// [`Error::Io`] when it cannot be opened or read or is not a regular file, [`Error::Changed`] when it changes meanwhile.
+pub fn clear(path: &Path, limits: &Limits) -> Result<Clearance, Error> {
+    let (file, name) = open_named(path).map_err(Error::io(path))?;
     clear_opened(file, &name, path, limits)
 }
 
-/// As [`clear`], of a file that is open already. `path` is what reports call it, `name` a hint like any file's name.
+/// As [`clear`], for an open file. Reports call it `path`; `name` is a hint to formats.
 ///
 /// # Errors
 /// As [`clear`].
-pub fn clear_opened(file: FileSource, name: &str, path: &Path, limits: &Limits) -> io::Result<Clearance> {
+pub fn clear_opened(file: FileSource, name: &str, path: &Path, limits: &Limits) -> Result<Clearance, Error> {
     let file = Arc::new(file);
-    let stamp = file.stamp()?;
+    let stamp = file.stamp().map_err(Error::io(path))?;
     let limits = Arc::new(limits.clone());
-    let keep = Retain { events: false, layout: true };
-    let examination = examine(file.clone(), name, &ScanBudget::start(limits.clone()), keep);
-    let report = judge(&examination, &path.to_string_lossy(), &limits);
+    let retain = Retain { events: false, layout: true };
+    let examination = examine(file.clone(), name, &ScanBudget::start(limits.clone()), retain);
+    let report = judge_artifact(&examination, &path.to_string_lossy(), &limits);
     let examined = Examined { file, stamp, examination, report };
-    if !examined.unchanged()? {
-        return Err(io::Error::other("the file changed while it was read; try again when nobody writes to it"));
+    if !examined.unchanged().map_err(Error::io(path))? {
+        return Err(Error::Changed { path: path.to_owned() });
     }
     Ok(match examined.report.verdict {
         Verdict::Clean if examined.report.not_read.is_empty() => Clearance::Cleared(Cleared(examined)),

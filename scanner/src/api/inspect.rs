@@ -1,50 +1,37 @@
-//! What is inside a file, without an opinion: members, pickles with their imports and calls, tensors; and a listing of opcodes, with
-//! what the findings say beside it.
+//! The content of a file without a verdict: members, pickles with their imports and calls, tensors. And a listing of opcodes with
+//! the findings beside them.
 
 use crate::archive::directory;
-use crate::examine::{Examination, examine};
+use crate::error::Error;
+use crate::examine::examine;
+use crate::finding::RawFinding;
 use crate::io::artifact::ScanBudget;
 use crate::io::limits::Limits;
 use crate::judge::report::{
     CallReport, ImportReport, InspectReport, MemberReport, NotRead, PickleReport, UNKNOWN_FORMAT,
 };
+use crate::observe::examined::Examination;
 use crate::observe::observations::Retain;
 use crate::pickle::trace::{Action, Trace};
 use crate::pickle::{listing, opcode, preview, value::Value};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The operating system or the caller, never the bytes.
-#[derive(Debug)]
-pub enum Error {
-    /// The path could not be read.
-    Io(io::Error),
-    /// There is no such member.
-    NoMember(String),
-}
-
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Io(error) => write!(f, "{error}"),
-            Self::NoMember(name) => write!(f, "there is no member {name}; `modelscan inspect` without it lists them"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
 fn examine_path(path: &Path, limits: &Limits) -> Result<Examination, Error> {
-    let (file, name) = directory::open_named(path).map_err(Error::Io)?;
+    let (file, name) = directory::open_named(path).map_err(Error::io(path))?;
     let budget = ScanBudget::start(Arc::new(limits.clone()));
     Ok(examine(Arc::new(file), &name, &budget, Retain { events: true, layout: false }))
 }
 
-/// Says what is inside a file or one of its members.
+fn no_member(path: &Path, member: &str) -> Error {
+    Error::NoMember { path: path.to_owned(), member: member.to_owned() }
+}
+
+/// Lists the content of a file or of one of its members.
 ///
 /// # Errors
-/// When the file cannot be read or has no such member.
+/// [`Error::Io`] or [`Error::NoMember`].
 pub fn inspect(path: &Path, member: Option<&str>, limits: &Limits) -> Result<InspectReport, Error> {
     let examination = examine_path(path, limits)?;
     let chosen: Vec<_> = examination
@@ -52,14 +39,14 @@ pub fn inspect(path: &Path, member: Option<&str>, limits: &Limits) -> Result<Ins
         .iter()
         .filter(|examined| match (member, examined.member_path.path()) {
             (None, _) => true,
-            (Some(wanted), Some(path)) => {
-                path == wanted || path.strip_prefix(wanted).is_some_and(|rest| rest.starts_with("::"))
+            (Some(wanted), Some(inner)) => {
+                inner == wanted || inner.strip_prefix(wanted).is_some_and(|rest| rest.starts_with("::"))
             }
             (Some(_), None) => false,
         })
         .collect();
     if let (Some(wanted), true) = (member, chosen.is_empty()) {
-        return Err(Error::NoMember(wanted.to_owned()));
+        return Err(no_member(path, wanted));
     }
     let mut report = InspectReport {
         schema: InspectReport::SCHEMA,
@@ -90,7 +77,7 @@ pub fn inspect(path: &Path, member: Option<&str>, limits: &Limits) -> Result<Ins
     Ok(report)
 }
 
-/// The stream, and those that stand between its opcodes.
+/// Adds a stream and those between its opcodes.
 fn pickles(trace: &Trace, member: Option<&str>, out: &mut Vec<PickleReport>) {
     let mut todo = vec![trace];
     while let Some(trace) = todo.pop() {
@@ -124,7 +111,7 @@ fn pickle(trace: &Trace, member: Option<&str>) -> PickleReport {
         }
     }
     if trace.dropped > 0 {
-        // Past the limit of events, each name stands once more, so that none is missing.
+        // Events beyond the limit are dropped, so each name is listed once more.
         imports.extend(trace.callables.iter().map(|callable| ImportReport {
             module: callable.module.clone(),
             name: callable.name.clone(),
@@ -144,10 +131,10 @@ fn pickle(trace: &Trace, member: Option<&str>) -> PickleReport {
     }
 }
 
-/// Prints an annotated listing of the pickles in a file or member, with what the findings say beside their opcodes.
+/// Prints the opcodes of the pickles in a file or member, with the findings beside them.
 ///
 /// # Errors
-/// When the file cannot be read, has no such member, or the listing cannot be written.
+/// [`Error::Io`] when the file cannot be read or the listing cannot be written, or [`Error::NoMember`].
 pub fn disassemble(path: &Path, member: Option<&str>, limits: &Limits, out: &mut dyn Write) -> Result<(), Error> {
     let examination = examine_path(path, limits)?;
     let mut any = member.is_none();
@@ -162,23 +149,22 @@ pub fn disassemble(path: &Path, member: Option<&str>, limits: &Limits, out: &mut
                 continue;
             }
             last = Some(stream.trace.start);
-            let place = examined.member_path.path().unwrap_or("the file itself");
-            writeln!(out, "; {place}, pickle at {:#x}, {} bytes", stream.trace.start, stream.trace.length)
-                .map_err(Error::Io)?;
+            let shown = examined.member_path.path().unwrap_or("the file itself");
+            writeln!(out, "; {shown}, pickle at {:#x}, {} bytes", stream.trace.start, stream.trace.length)
+                .map_err(Error::io(path))?;
             let notes = |at: u64| {
-                let here = stream.raw_findings.iter().filter(|raw_finding| raw_finding.at == Some(at));
-                let texts: Vec<String> = here
-                    .map(|raw_finding| {
-                        format!("{}[{}]: {}", raw_finding.severity.as_str(), raw_finding.rule, raw_finding.message)
-                    })
-                    .collect();
+                let findings = stream.raw_findings.iter().filter(|finding| finding.at == Some(at));
+                let text = |finding: &RawFinding| {
+                    format!("{}[{}]: {}", finding.severity.as_str(), finding.rule, finding.message)
+                };
+                let texts: Vec<String> = findings.map(text).collect();
                 (!texts.is_empty()).then(|| texts.join("; "))
             };
-            listing::list(&stream.trace.source, stream.trace.start, &notes, out).map_err(Error::Io)?;
+            listing::list(&stream.trace.source, stream.trace.start, &notes, out).map_err(Error::io(path))?;
         }
     }
     match (any, member) {
-        (false, Some(member)) => Err(Error::NoMember(member.to_owned())),
+        (false, Some(member)) => Err(no_member(path, member)),
         _ => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 pub mod clearance;
 pub mod inspect;
-pub(crate) mod not_followed;
 pub mod providers;
 pub mod scan;
 pub mod scan_open;
+pub(crate) mod unopened;

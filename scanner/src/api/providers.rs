@@ -1,92 +1,92 @@
-//! The door to what is no file of this machine: addresses, and the objects that pointers stand for. The scanner knows no
-//! network; who calls it brings such bytes as one more source, and says afterwards whether they hold together.
+//! Inputs of a scan. A provider opens inputs that are not files of this machine: addresses, and the objects of Git LFS pointers.
+//! The scanner has no network; the caller brings such bytes as a source that can say whether it read them correctly.
 
 use crate::archive::directory::Found;
+use crate::error::Error;
 use crate::format::lfs_pointer::Pointer;
+use crate::io::bounds::judge::MAX_CLOCK_STEP;
 use crate::io::source::{FileSource, Memory, Source, Stamp, read_vec};
 use crate::judge::report::LfsReport;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-/// A source that knows what went wrong while it was read. Readers are forgiving, and a read that failed somewhere deep
-/// may only have made them see less: whatever failed must come up again at the end.
+/// A source that records what went wrong while it was read. Formats tolerate a failed read and see less because of it, so the
+/// scan asks for failures at the end.
 pub trait VerifiedSource: Source {
-    /// Why what was read is not to be relied upon: it changed meanwhile, or a read failed.
+    /// Why the bytes that were read are not reliable: they changed meanwhile, or a read failed.
     fn integrity_error(&self) -> Option<String>;
 
-    /// Whether all readings of it are sure to have seen the same bytes, as long as there is no fault. What is said of them
-    /// may then be said of their hash.
+    /// Whether all reads see the same bytes as long as there is no integrity error. A verdict on these bytes then holds for
+    /// their hash.
     fn is_stable(&self) -> bool;
 }
 
-/// Bytes that somebody brought.
+/// An open input.
 pub struct FetchedInput {
     /// The bytes.
     pub source: Arc<dyn VerifiedSource>,
-    /// Their name: a hint like any file's.
+    /// Its file name: a hint to formats.
     pub name: String,
-    /// Their SHA-256, where it was taken on the way.
+    /// The SHA-256, if the provider computed it.
     pub sha256: Option<String>,
-    /// The Git LFS object that they are.
+    /// The Git LFS object that the bytes are.
     pub lfs: Option<LfsReport>,
 }
 
-/// Whoever brings bytes from elsewhere.
+/// Opens inputs that are not files of this machine.
 pub trait InputProvider: Sync {
-    /// What is to be scanned beside files, as reports call it.
+    /// The inputs that are scanned beside files, as reports call them.
     fn inputs(&self) -> Vec<String>;
 
-    /// Opens one of these places, by its number. `read` counts the bytes that come.
+    /// Opens the input at an index of [`inputs`](Self::inputs). `read` counts the bytes that are fetched.
     ///
     /// # Errors
-    /// Why it cannot be had, for people; nothing secret.
-    fn open(&self, place: usize, read: &Arc<AtomicU64>) -> Result<FetchedInput, String>;
+    /// [`Error::Unavailable`].
+    fn open(&self, index: usize, read: &Arc<AtomicU64>) -> Result<FetchedInput, Error>;
 
-    /// Whether it looks for the objects of pointers at all.
-    fn resolves(&self) -> bool;
+    /// Whether it opens the objects of Git LFS pointers.
+    fn resolves_pointers(&self) -> bool;
 
-    /// Whether it wants to know of all pointers before the first one is asked for: one question may serve them all.
-    fn gathers(&self) -> bool {
+    /// Whether [`prefetch`](Self::prefetch) saves requests: one request to a server may serve many pointers.
+    fn wants_prefetch(&self) -> bool {
         false
     }
 
-    /// Is told of them.
-    fn expect(&self, _pointers: &[(&Path, Pointer)]) {}
+    /// Called once with all pointers of the scan, before the first [`open_object`](Self::open_object).
+    fn prefetch(&self, _pointers: &[(&Path, Pointer)]) {}
 
-    /// Opens the object that the pointer in a file stands for.
+    /// Opens the object of the pointer in the file at `path`.
     ///
     /// # Errors
-    /// Why it cannot be had.
-    fn object(&self, path: &Path, pointer: &Pointer, read: &Arc<AtomicU64>) -> Result<FetchedInput, String>;
+    /// [`Error::Unavailable`].
+    fn open_object(&self, path: &Path, pointer: &Pointer, read: &Arc<AtomicU64>) -> Result<FetchedInput, Error>;
 }
 
-/// A file of this machine, and how it was when it was opened.
-pub struct Unchanged {
+/// A file of this machine, with its length and times when it was opened.
+pub struct LocalFile {
     file: FileSource,
     stamp: Stamp,
-    old: bool,
+    /// Changed so long ago that another change would show in its times.
+    settled: bool,
 }
 
-/// Clocks of file systems go in steps: a file that was changed this recently can change again under the same time.
-const FRESH: Duration = Duration::from_secs(2);
-
-impl Unchanged {
-    /// Opens what was found.
+impl LocalFile {
+    /// Opens a file that was listed. `read` counts the bytes that are read.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// Those of the operating system.
     pub fn open(found: &Found, read: Arc<AtomicU64>) -> io::Result<Self> {
         let file = FileSource::new(found.open()?, read)?;
         let stamp = file.stamp()?;
-        let old = SystemTime::now().checked_sub(FRESH).is_some_and(|then| stamp.changed() < then);
-        Ok(Self { file, stamp, old })
+        let settled = SystemTime::now().checked_sub(MAX_CLOCK_STEP).is_some_and(|then| stamp.changed() < then);
+        Ok(Self { file, stamp, settled })
     }
 }
 
-impl Source for Unchanged {
+impl Source for LocalFile {
     fn len(&self) -> u64 {
         self.file.len()
     }
@@ -96,7 +96,7 @@ impl Source for Unchanged {
     }
 }
 
-impl VerifiedSource for Unchanged {
+impl VerifiedSource for LocalFile {
     fn integrity_error(&self) -> Option<String> {
         match self.file.stamp() {
             Ok(stamp) if stamp == self.stamp => None,
@@ -106,22 +106,22 @@ impl VerifiedSource for Unchanged {
     }
 
     fn is_stable(&self) -> bool {
-        self.old
+        self.settled
     }
 }
 
-/// A small file, read whole: what is hashed and what is looked at are the same bytes.
-pub struct Gathered {
+/// A small file in memory, so that the bytes that are hashed are the bytes that are scanned.
+pub struct BufferedFile {
     bytes: Memory,
-    file: Unchanged,
+    file: LocalFile,
 }
 
-impl Gathered {
-    /// Reads all of a file.
+impl BufferedFile {
+    /// Reads a file into memory.
     ///
     /// # Errors
-    /// What the operating system says, or that the file has another length by now.
-    pub fn read(file: Unchanged) -> io::Result<Self> {
+    /// Those of the operating system, or that the length of the file changed.
+    pub fn read(file: LocalFile) -> io::Result<Self> {
         let bytes = read_vec(&file, 0, usize::try_from(file.len()).unwrap_or(usize::MAX))?;
         if bytes.len() as u64 != file.len() {
             return Err(io::Error::other("the file changed while it was read"));
@@ -130,7 +130,7 @@ impl Gathered {
     }
 }
 
-impl Source for Gathered {
+impl Source for BufferedFile {
     fn len(&self) -> u64 {
         self.bytes.len()
     }
@@ -144,7 +144,7 @@ impl Source for Gathered {
     }
 }
 
-impl VerifiedSource for Gathered {
+impl VerifiedSource for BufferedFile {
     fn integrity_error(&self) -> Option<String> {
         self.file.integrity_error()
     }

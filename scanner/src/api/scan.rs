@@ -1,19 +1,22 @@
-//! The face of the scanner: files and folders in, reports out. What is inside a single file is told in `inspect`.
+//! Scans of files, folders and the inputs of a provider. `inspect` shows the content of a single file.
 
-use crate::api::not_followed;
-use crate::api::providers::{FetchedInput, Gathered, InputProvider, Unchanged};
+use crate::api::providers::{BufferedFile, FetchedInput, InputProvider, LocalFile};
+use crate::api::unopened;
 use crate::archive::directory::{self, Found, Kind};
-use crate::examine::{Examination, examine};
+use crate::error::Error;
+use crate::examine::examine;
 use crate::format::Format;
 use crate::format::lfs_pointer::{self, LfsPointer, Pointer};
 use crate::io::artifact::ScanBudget;
+use crate::io::bounds::judge::{MAX_HASHED_FILE_BYTES, MAX_ONE_THREAD_BYTES};
 use crate::io::hash;
 use crate::io::limits::Limits;
 use crate::io::source::Source;
-use crate::judge::judgement::judge;
 use crate::judge::policy::Policy;
 use crate::judge::report::{ArtifactReport, Integrity, LfsReport, NotRead, Report, ScanError};
-use crate::judge::verdict_cache::{Key, Verdicts};
+use crate::judge::verdict::judge_artifact;
+use crate::judge::verdict_cache::{CacheKey, VerdictCache};
+use crate::observe::examined::Examination;
 use crate::observe::fact::{Fact, Unread};
 use crate::observe::observations::Retain;
 use rayon::prelude::*;
@@ -22,69 +25,66 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a scan needs to know beside the paths.
+/// Settings of a scan.
 #[derive(Default)]
 pub struct ScanOptions<'a> {
-    /// The bounds.
+    /// Bounds for each file.
     pub limits: Limits,
-    /// The user's decisions.
+    /// Accepted findings and the gate.
     pub policy: Policy,
     /// Threads; 0 for one a core.
     pub jobs: usize,
-    /// The calling thread is one of them, and the others stay when it is done: for a program that scans once. Memory that the
-    /// first thread of a program asks for comes without a call to the system for every few pages.
+    /// The calling thread is one of the threads, and the others stay after the scan: for a program that scans once. The first
+    /// thread of a program gets memory in larger pieces than the others, with fewer system calls.
     pub once: bool,
-    /// Who wants to know how far it is.
+    /// Receives the progress.
     pub progress: Option<&'a dyn Progress>,
-    /// Whether the SHA-256 of each file stands in the report.
+    /// Adds the SHA-256 of each file to the report.
     pub hash: bool,
-    /// Who brings what is no file of this machine.
+    /// Opens inputs that are not files of this machine.
     pub input_provider: Option<&'a dyn InputProvider>,
-    /// What was said of bytes that were seen before.
-    pub verdicts: Option<&'a Verdicts>,
+    /// Verdicts of earlier scans.
+    pub verdict_cache: Option<&'a VerdictCache>,
 }
 
-/// Up to this size a file is hashed where verdicts are remembered.
-const CHEAP: u64 = 16 << 20;
-
-/// Is told how far a scan is, from any thread.
+/// Receives the progress of a scan, from any thread.
 pub trait Progress: Sync {
     /// So many more files and bytes were found.
     fn found(&self, files: u64, bytes: u64);
-    /// A file of that size was looked at.
+    /// A file of that size was scanned.
     fn done(&self, path: &Path, bytes: u64);
 }
 
-/// Scans files and folders, and what is to be brought from elsewhere.
+/// Scans files, folders and the inputs of the provider.
 pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
     let found = directory::list(paths, &options.limits);
-    let elsewhere = options.input_provider.map(InputProvider::inputs).unwrap_or_default();
+    let remote = options.input_provider.map(InputProvider::inputs).unwrap_or_default();
     if let Some(progress) = options.progress {
         let bytes = found.iter().map(size).sum();
-        progress.found((found.len() + elsewhere.len()) as u64, bytes);
+        progress.found((found.len() + remote.len()) as u64, bytes);
     }
-    let scan = Scan { options, limits: Arc::new(options.limits.clone()), read: Arc::default() };
-    if let Some(provider) = options.input_provider.filter(|provider| provider.gathers()) {
-        provider.expect(&scan.pointers(&found));
+    let scan = Scan { options, limits: Arc::new(options.limits.clone()), bytes_read: Arc::default() };
+    if let Some(provider) = options.input_provider.filter(|provider| provider.wants_prefetch()) {
+        provider.prefetch(&scan.unknown_pointers(&found));
     }
-    let small = found.len() + elsewhere.len() == 1 && found.iter().all(|one| size(one) < 1 << 20);
-    let elsewhere = elsewhere.into_iter().enumerate().map(|(number, shown)| ScanInput::Elsewhere(number, shown));
-    let places: Vec<ScanInput> = found.into_iter().map(ScanInput::Here).chain(elsewhere).collect();
-    let one = |place: &ScanInput| {
-        let result = scan.place(place);
+    // One small file is done before a second thread would have started.
+    let small = found.len() + remote.len() == 1 && found.iter().all(|file| size(file) < MAX_ONE_THREAD_BYTES);
+    let remote = remote.into_iter().enumerate().map(|(index, shown)| ScanInput::Remote { index, shown });
+    let inputs: Vec<ScanInput> = found.into_iter().map(ScanInput::Local).chain(remote).collect();
+    let run = |input: &ScanInput| {
+        let result = scan.scan_input(input);
         if let Some(progress) = options.progress {
-            match place {
-                ScanInput::Here(found) => progress.done(&found.path, size(found)),
-                ScanInput::Elsewhere(_, shown) => progress.done(Path::new(shown), 0),
+            match input {
+                ScanInput::Local(found) => progress.done(&found.path, size(found)),
+                ScanInput::Remote { shown, .. } => progress.done(Path::new(shown), 0),
             }
         }
         result
     };
     let results: Vec<Result<ArtifactReport, ScanError>> = if options.jobs == 1 || small {
-        // One small file is done before a second thread would have started.
-        in_pool(1, true, || places.iter().map(one).collect())
+        in_pool(1, true, || inputs.iter().map(run).collect())
     } else {
-        in_pool(options.jobs, options.once, || places.par_iter().map(one).collect())
+        in_pool(options.jobs, options.once, || inputs.par_iter().map(run).collect())
     };
     let (mut artifacts, mut errors) = (Vec::new(), Vec::new());
     for result in results {
@@ -93,172 +93,203 @@ pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
             Err(error) => errors.push(error),
         }
     }
-    Report::new(artifacts, errors, scan.read.load(Ordering::Relaxed))
+    Report::new(artifacts, errors, scan.bytes_read.load(Ordering::Relaxed))
 }
 
 fn size(found: &Found) -> u64 {
     std::fs::metadata(&found.path).map_or(0, |meta| meta.len())
 }
 
-fn in_pool<T: Send>(jobs: usize, here: bool, work: impl FnOnce() -> T + Send) -> T {
+fn in_pool<T: Send>(jobs: usize, use_current_thread: bool, work: impl FnOnce() -> T + Send) -> T {
     let builder = rayon::ThreadPoolBuilder::new().num_threads(jobs);
-    let builder = if here { builder.use_current_thread() } else { builder };
+    let builder = if use_current_thread { builder.use_current_thread() } else { builder };
     match builder.build() {
         Ok(pool) => pool.install(work),
         Err(_) => work(),
     }
 }
 
-/// Something that is to be scanned.
+/// An input of a scan.
 enum ScanInput {
     /// A file of this machine.
-    Here(Found),
-    /// Something that is to be brought, by its number, and what reports call it.
-    Elsewhere(usize, String),
+    Local(Found),
+    /// An input of the provider.
+    Remote {
+        /// Its index in [`InputProvider::inputs`].
+        index: usize,
+        /// How reports call it.
+        shown: String,
+    },
 }
 
-/// A scan under way.
+/// A scan in progress.
 struct Scan<'a> {
     options: &'a ScanOptions<'a>,
     limits: Arc<Limits>,
-    read: Arc<AtomicU64>,
+    bytes_read: Arc<AtomicU64>,
 }
 
 impl Scan<'_> {
-    /// What stands in small files that are pointers, of which nothing is remembered. Whoever scans such a file reads it
-    /// again, and believes that.
-    fn pointers<'f>(&self, found: &'f [Found]) -> Vec<(&'f Path, Pointer)> {
+    /// The Git LFS pointers whose objects have no cached verdict. The scan of such a file reads the pointer again and uses what
+    /// it reads then.
+    fn unknown_pointers<'f>(&self, found: &'f [Found]) -> Vec<(&'f Path, Pointer)> {
         let short = |found: &&Found| found.kind == Kind::File && size(found) < lfs_pointer::MAX as u64;
-        let read = |found: &Found| Pointer::read(&Unchanged::open(found, Arc::default()).ok()?).ok()?;
-        let read = |found: &'f Found| Some((found, read(found)?));
-        let new = |(found, pointer): &(&Found, Pointer)| self.remembered(pointer, &file_name(found), "").is_none();
-        let pointers = found.iter().filter(short).filter_map(read).filter(new);
+        let read = |found: &'f Found| {
+            let file = LocalFile::open(found, Arc::default()).ok()?;
+            Some((found, Pointer::read(&file).ok()??))
+        };
+        let unknown =
+            |(found, pointer): &(&Found, Pointer)| self.cached_object(pointer, &file_name(found), "").is_none();
+        let pointers = found.iter().filter(short).filter_map(read).filter(unknown);
         pointers.map(|(found, pointer)| (found.path.as_path(), pointer)).collect()
     }
 
-    fn place(&self, place: &ScanInput) -> Result<ArtifactReport, ScanError> {
-        let (path, result) = match place {
-            ScanInput::Here(found) => {
+    fn scan_input(&self, input: &ScanInput) -> Result<ArtifactReport, ScanError> {
+        let (path, result) = match input {
+            ScanInput::Local(found) => {
                 let path = found.shown_path.to_string_lossy().into_owned();
-                let result = self.file(found, &path);
+                let result = self.scan_local(found, &path);
                 (path, result)
             }
-            ScanInput::Elsewhere(number, shown) => {
-                let brought = self.options.input_provider.ok_or_else(|| "nobody brings it".to_owned());
-                let brought = brought.and_then(|provider| provider.open(*number, &self.read));
-                (shown.clone(), brought.and_then(|brought| self.look(&brought, shown)))
-            }
+            ScanInput::Remote { index, shown } => (shown.clone(), self.scan_remote(*index, shown)),
         };
-        let mut report = result.map_err(|message| ScanError { path: path.clone(), message })?;
+        let mut report = result.map_err(|error| ScanError { path: path.clone(), message: error.to_string() })?;
         self.options.policy.apply(&mut report.findings, &path, report.sha256.as_deref());
         Ok(report)
     }
 
-    fn file(&self, found: &Found, path: &str) -> Result<ArtifactReport, String> {
+    fn scan_remote(&self, index: usize, shown: &str) -> Result<ArtifactReport, Error> {
+        let Some(provider) = self.options.input_provider else {
+            return Err(Error::Unavailable { input: shown.to_owned(), reason: "there is no provider".to_owned() });
+        };
+        self.scan_source(&provider.open(index, &self.bytes_read)?, shown)
+    }
+
+    fn scan_local(&self, found: &Found, path: &str) -> Result<ArtifactReport, Error> {
         match &found.kind {
-            Kind::Error(message) => return Err(message.clone()),
-            Kind::Special(kind) => return Ok(not_followed::report(path, Fact::SpecialFile { kind }, &self.limits)),
+            Kind::Error(reason) => {
+                return Err(Error::NotListed { path: found.path.clone(), reason: reason.clone() });
+            }
+            Kind::Special(kind) => return Ok(unopened::report(path, Fact::SpecialFile { kind }, &self.limits)),
             Kind::Escapes(target) => {
-                let what = "a symbolic link that leaves the folder that is scanned; it was not followed".to_owned();
-                let target = target.to_string_lossy().into_owned();
-                return Ok(not_followed::report(path, Fact::ExternalReference { target, what }, &self.limits));
+                let fact = unopened::escaping_link("folder that is scanned", target);
+                return Ok(unopened::report(path, fact, &self.limits));
             }
             Kind::File => {}
         }
-        let file = self.open(found).map_err(|error| error.to_string())?;
-        let mut report = self.look(&file, path)?;
-        let resolves = |provider: &&dyn InputProvider| report.format == LfsPointer.id() && provider.resolves();
-        let Some(provider) = self.options.input_provider.filter(resolves) else { return Ok(report) };
-        let pointer = Pointer::read(file.source.as_ref()).map_err(|error| error.to_string())?;
-        let Some(pointer) = pointer else { return Ok(report) };
-        if let Some(remembered) = self.remembered(&pointer, &file.name, path) {
-            return Ok(remembered);
+        let file = self.open_local(found).map_err(Error::io(&found.path))?;
+        let report = self.scan_source(&file, path)?;
+        match self.options.input_provider {
+            Some(provider) if report.format == LfsPointer.id() && provider.resolves_pointers() => {
+                self.scan_object(provider, found, file, report)
+            }
+            _ => Ok(report),
         }
-        // The object takes the pointer's place in the report. Where it cannot be had, the pointer stays there unscanned.
-        let object = provider.object(&found.path, &pointer, &self.read);
-        let object = object.and_then(|brought| self.look(&FetchedInput { name: file.name, ..brought }, path));
-        object.or_else(|why| {
-            let reason = format!("the object of this pointer was not scanned: {why}");
+    }
+
+    /// The report on the object of a pointer, in place of the report on the pointer. Without the object, `report` stays, with the
+    /// reason.
+    fn scan_object(
+        &self,
+        provider: &dyn InputProvider,
+        found: &Found,
+        file: FetchedInput,
+        mut report: ArtifactReport,
+    ) -> Result<ArtifactReport, Error> {
+        let path = report.path.clone();
+        let pointer = Pointer::read(file.source.as_ref()).map_err(Error::io(&found.path))?;
+        let Some(pointer) = pointer else { return Ok(report) };
+        if let Some(cached) = self.cached_object(&pointer, &file.name, &path) {
+            return Ok(cached);
+        }
+        let object = provider.open_object(&found.path, &pointer, &self.bytes_read);
+        let object = object.and_then(|object| self.scan_source(&FetchedInput { name: file.name, ..object }, &path));
+        object.or_else(|error| {
+            let reason = format!("the object of this pointer was not scanned: {error}");
             report.not_read.push(NotRead { member: None, offset: None, reason });
             Ok(report)
         })
     }
 
-    /// Opens a file. Where verdicts are remembered, a small one is hashed: that takes less time than a look.
-    fn open(&self, found: &Found) -> io::Result<FetchedInput> {
-        let file = Unchanged::open(found, self.read.clone())?;
+    /// Opens a file. With a verdict cache, a small file is read and hashed: that takes less time than a scan.
+    fn open_local(&self, found: &Found) -> io::Result<FetchedInput> {
+        let file = LocalFile::open(found, self.bytes_read.clone())?;
         let name = file_name(found);
-        if self.options.verdicts.is_none() || file.len() > CHEAP {
+        if self.options.verdict_cache.is_none() || file.len() > MAX_HASHED_FILE_BYTES {
             return Ok(FetchedInput { source: Arc::new(file), name, sha256: None, lfs: None });
         }
-        let source = Gathered::read(file)?;
+        let source = BufferedFile::read(file)?;
         let sha256 = Some(hash::of(&source)?);
         Ok(FetchedInput { source: Arc::new(source), name, sha256, lfs: None })
     }
 
-    /// What was said of an object when all of it was read: neither it nor its server is needed.
-    fn remembered(&self, pointer: &Pointer, name: &str, path: &str) -> Option<ArtifactReport> {
+    /// The cached report on the object of a pointer. Neither the object nor its server is needed then.
+    fn cached_object(&self, pointer: &Pointer, name: &str, path: &str) -> Option<ArtifactReport> {
         let Pointer { oid, size } = pointer;
-        let report = self.options.verdicts?.get(&Key::new(oid, *size, name, &self.limits), path)?;
+        let report = self.options.verdict_cache?.get(&CacheKey::new(oid, *size, name, &self.limits), path)?;
         let lfs = LfsReport { oid: oid.clone(), size: *size, integrity: Integrity::Sha256 };
         Some(ArtifactReport { sha256: self.options.hash.then(|| oid.clone()), lfs: Some(lfs), ..report })
     }
 
-    /// Looks at bytes, wherever they come from.
-    fn look(&self, brought: &FetchedInput, path: &str) -> Result<ArtifactReport, String> {
-        let (source, mut sha256, mut faults) = (&brought.source, brought.sha256.clone(), Vec::new());
-        let verdicts = self.options.verdicts.filter(|_| source.is_stable());
-        let mut take = |sha256: &mut Option<String>| match hash::of(source.as_ref()) {
-            Ok(hash) => *sha256 = Some(hash),
-            Err(error) => faults.push(error.to_string()),
-        };
-        let wanted = self.options.hash && sha256.is_none();
-        if wanted && verdicts.is_some() {
-            take(&mut sha256);
+    /// The report on an open input: from the cache, or by a scan.
+    fn scan_source(&self, input: &FetchedInput, path: &str) -> Result<ArtifactReport, Error> {
+        let source = input.source.as_ref();
+        let cache = self.options.verdict_cache.filter(|_| source.is_stable());
+        let wants_hash = self.options.hash && input.sha256.is_none();
+        let mut sha256 = Ok(input.sha256.clone());
+        if wants_hash && cache.is_some() {
+            sha256 = hash::of(source).map(Some);
         }
-        let key = verdicts.zip(sha256.as_ref());
-        let key = key.map(|(verdicts, sha256)| (verdicts, Key::new(sha256, source.len(), &brought.name, &self.limits)));
-        let known = key.as_ref().and_then(|(verdicts, key)| verdicts.get(key, path));
-        let report = match known.filter(|_| source.integrity_error().is_none()) {
+        let key = |sha256: &String| CacheKey::new(sha256, source.len(), &input.name, &self.limits);
+        let key = cache.and(sha256.as_ref().ok()).and_then(Option::as_ref).map(key);
+        let entry = cache.zip(key);
+        let cached = entry.as_ref().and_then(|(cache, key)| cache.get(key, path));
+        let report = match cached.filter(|_| source.integrity_error().is_none()) {
             Some(report) => report,
             None => {
                 let budget = ScanBudget::start(self.limits.clone());
-                let mut examination = examine(source.clone(), &brought.name, &budget, Retain::default());
-                // Last, so that a read that fails here takes nothing from what is seen.
-                if wanted && verdicts.is_none() {
-                    take(&mut sha256);
+                let mut examination = examine(input.source.clone(), &input.name, &budget, Retain::default());
+                // After the scan, so that a read that fails here hides nothing from it.
+                if wants_hash && cache.is_none() {
+                    sha256 = hash::of(source).map(Some);
                 }
-                faults.extend(source.integrity_error());
-                let sound = faults.is_empty();
-                faults.pop().map_or(Ok(()), |fault| unreliable(&mut examination, fault))?;
-                let report = judge(&examination, path, &self.limits);
-                if let Some((verdicts, key)) = key.filter(|_| sound) {
-                    verdicts.put(&key, &report);
+                let hash_error = sha256.as_ref().err().map(io::Error::to_string);
+                let failure = source.integrity_error().or(hash_error);
+                if let Some(reason) = &failure {
+                    mark_unreliable(&mut examination, reason, path)?;
+                }
+                let report = judge_artifact(&examination, path, &self.limits);
+                if let (Some((cache, key)), None) = (&entry, &failure) {
+                    cache.put(key, &report);
                 }
                 report
             }
         };
-        let lfs = brought.lfs.as_ref().map(|lfs| verified(lfs, sha256.as_deref())).transpose()?;
+        let sha256 = sha256.unwrap_or_default();
+        let lfs = input.lfs.as_ref().map(|lfs| verified(lfs, sha256.as_deref(), path)).transpose()?;
         Ok(ArtifactReport { sha256: sha256.filter(|_| self.options.hash), lfs, ..report })
     }
 }
 
-/// States that a read failed, somewhere. Of no known format nothing can be said: that read may be the one that would have told.
-fn unreliable(examination: &mut Examination, fault: String) -> Result<(), String> {
-    let root = examination.artifacts.first_mut().filter(|root| root.format.is_some());
-    let Some(root) = root else { return Err(fault) };
-    let known = root.unread.iter().any(|(_, why)| matches!(why, Unread::Io(said) if *said == fault));
-    root.unread.extend((!known).then_some((None, Unread::Io(fault))));
+/// Adds a failed read to the examination of the file. Without a known format the failed read may be the one that would have
+/// recognized it, so there is no report.
+fn mark_unreliable(examination: &mut Examination, reason: &str, path: &str) -> Result<(), Error> {
+    let Some(root) = examination.artifacts.first_mut().filter(|root| root.format.is_some()) else {
+        return Err(Error::Unreliable { input: path.to_owned(), reason: reason.to_owned() });
+    };
+    if !root.unread.iter().any(|(_, why)| matches!(why, Unread::Io(known) if known == reason)) {
+        root.unread.push((None, Unread::Io(reason.to_owned())));
+    }
     Ok(())
 }
 
-/// Compares the hash of an object, where it is known, with its pointer.
-fn verified(lfs: &LfsReport, sha256: Option<&str>) -> Result<LfsReport, String> {
+/// Compares the hash of an object, if there is one, with its pointer.
+fn verified(lfs: &LfsReport, sha256: Option<&str>, path: &str) -> Result<LfsReport, Error> {
     match sha256 {
         Some(sha256) if lfs.oid != sha256 => {
-            Err(format!("its SHA-256 is {sha256} and not the one that the pointer names"))
+            Err(Error::WrongObject { input: path.to_owned(), sha256: sha256.to_owned() })
         }
-        // A server may answer one reading in this way and another one in that.
+        // A server may answer two reads of a range differently.
         Some(_) if lfs.integrity != Integrity::Range => Ok(LfsReport { integrity: Integrity::Sha256, ..lfs.clone() }),
         _ => Ok(lfs.clone()),
     }

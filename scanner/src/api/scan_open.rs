@@ -1,16 +1,17 @@
-//! What is open already: bytes in memory, or a file that somebody holds. For those who load in this very process what was
-//! looked at, so nothing is opened here, and the names that an unpickler would ask for are handed out with the report.
+//! Scans of bytes in memory and of open files, for a program that loads the same bytes afterwards. The names that an unpickler
+//! would import come with the report.
 //!
-//! Each look has threads of its own, gone when it ends: a process that forks, as servers do, takes no pool along whose
-//! threads did not come with it.
+//! Each scan has its own threads, which end with it. A server forks, and the threads of a pool do not survive a fork.
 
-use crate::examine::{Examination, examine};
+use crate::examine::examine;
 use crate::io::artifact::ScanBudget;
+use crate::io::bounds::judge::{MAX_ONE_THREAD_BYTES, MAX_OPEN_FILE_THREADS};
 use crate::io::hash;
 use crate::io::limits::Limits;
 use crate::io::source::{FileSource, SharedSource, Window};
-use crate::judge::judgement::judge;
 use crate::judge::report::ArtifactReport;
+use crate::judge::verdict::judge_artifact;
+use crate::observe::examined::Examination;
 use crate::observe::fact::Unread;
 use crate::observe::observations::Retain;
 use crate::pickle::trace::Trace;
@@ -19,28 +20,23 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Up to this many bytes one thread is done before a second one would have started.
-const SMALL: u64 = 1 << 20;
-/// Reading the headers of one checkpoint is no faster with more.
-const THREADS: usize = 4;
-
-/// What is looked at.
-pub enum Opened {
-    /// Bytes that nobody else can change.
+/// An input that is open.
+pub enum OpenInput {
+    /// Bytes in memory.
     Bytes(SharedSource),
-    /// A file, which others can change: it is asked before and after whether they did.
+    /// A file. Its length and times are compared before and after the scan.
     File(Arc<FileSource>),
 }
 
-/// What was found.
-pub struct Look {
+/// The result of a scan.
+pub struct ScanOutcome {
     /// The report.
     pub report: ArtifactReport,
-    /// Every pair of module and name that an unpickler would ask for, as it stands in the stream.
+    /// Every pair of module and name that an unpickler would import, as the stream has it.
     pub imports: BTreeSet<(String, String)>,
 }
 
-impl Opened {
+impl OpenInput {
     /// The bytes.
     pub fn source(&self) -> SharedSource {
         match self {
@@ -49,11 +45,11 @@ impl Opened {
         }
     }
 
-    /// Scans from `start` to the end. `path` is what reports call it; its last part is a hint like any file's name.
+    /// Scans from byte `start` to the end. Reports call the input `path`; its last part is a hint to formats.
     ///
     /// # Errors
-    /// When the operating system refuses threads, or does not say whether the file changed.
-    pub fn scan(&self, path: &str, start: u64, limits: &Limits) -> io::Result<Look> {
+    /// When the operating system refuses threads, or the length and times of the file.
+    pub fn scan(&self, path: &str, start: u64, limits: &Limits) -> io::Result<ScanOutcome> {
         let stamp = || match self {
             Self::File(file) => file.stamp().map(Some),
             Self::Bytes(_) => Ok(None),
@@ -65,17 +61,18 @@ impl Opened {
         let name = Path::new(path).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let before = stamp()?;
         let budget = ScanBudget::start(Arc::new(limits.clone()));
-        let mut examination = apart(source.len(), || examine(source.clone(), &name, &budget, Retain::default()))?;
+        let mut examination =
+            in_own_threads(source.len(), || examine(source.clone(), &name, &budget, Retain::default()))?;
         if before != stamp()?
             && let Some(root) = examination.artifacts.first_mut()
         {
             root.unread.push((None, Unread::Io("the file changed while it was read".to_owned())));
         }
-        let report = judge(&examination, path, limits);
-        Ok(Look { report, imports: imports(&examination) })
+        let report = judge_artifact(&examination, path, limits);
+        Ok(ScanOutcome { report, imports: imports(&examination) })
     }
 
-    /// The SHA-256 of all of it.
+    /// The SHA-256 of all bytes.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -84,13 +81,13 @@ impl Opened {
     }
 }
 
-/// Does work over so many bytes in threads of its own, with the caller waiting.
+/// Runs `work` over `len` bytes in threads that end with it.
 ///
 /// # Errors
-/// When there can be no threads.
-pub fn apart<T: Send>(len: u64, work: impl FnOnce() -> T + Send) -> io::Result<T> {
-    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS));
-    let threads = if len < SMALL { 1 } else { cores() };
+/// When the operating system refuses threads.
+pub fn in_own_threads<T: Send>(len: u64, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_OPEN_FILE_THREADS));
+    let threads = if len < MAX_ONE_THREAD_BYTES { 1 } else { cores() };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(io::Error::other)?;
     Ok(pool.install(work))
 }
@@ -100,7 +97,7 @@ fn imports(examination: &Examination) -> BTreeSet<(String, String)> {
         examination.artifacts.iter().flat_map(|examined| examined.pickles.iter().map(|stream| &stream.trace)).collect();
     let mut pairs = BTreeSet::new();
     while let Some(trace) = todo.pop() {
-        pairs.extend(trace.callables.iter().filter_map(|one| Some((one.module.clone()?, one.name.clone()?))));
+        pairs.extend(trace.callables.iter().filter_map(|pair| Some((pair.module.clone()?, pair.name.clone()?))));
         todo.extend(&trace.nested);
     }
     pairs
@@ -109,28 +106,28 @@ fn imports(examination: &Examination) -> BTreeSet<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::Verdict;
     use crate::io::source::Memory;
-    use crate::judge::finding::Verdict;
 
     const SYSTEM: &[u8] = b"cposix\nsystem\n(S'true'\ntR.";
 
-    fn look(bytes: &[u8], start: u64) -> Look {
-        let opened = Opened::Bytes(Arc::new(Memory::new(bytes)));
+    fn scan(bytes: &[u8], start: u64) -> ScanOutcome {
+        let opened = OpenInput::Bytes(Arc::new(Memory::new(bytes)));
         opened.scan("a.pkl", start, &Limits::default()).expect("memory reads")
     }
 
     #[test]
     fn bytes_are_judged_as_a_file_of_them_and_say_what_they_import() {
-        let look = look(SYSTEM, 0);
-        assert_eq!(look.report.verdict, Verdict::Dangerous);
-        assert_eq!(look.imports.into_iter().collect::<Vec<_>>(), [("posix".to_owned(), "system".to_owned())]);
+        let outcome = scan(SYSTEM, 0);
+        assert_eq!(outcome.report.verdict, Verdict::Dangerous);
+        assert_eq!(outcome.imports.into_iter().collect::<Vec<_>>(), [("posix".to_owned(), "system".to_owned())]);
     }
 
     #[test]
-    fn what_stands_before_the_start_is_not_looked_at() {
+    fn bytes_before_the_start_are_not_scanned() {
         let both = [SYSTEM, b"(K\x01K\x02t."].concat();
-        let look = look(&both, SYSTEM.len() as u64);
-        assert_eq!((look.report.verdict, look.imports.len()), (Verdict::Clean, 0));
+        let outcome = scan(&both, SYSTEM.len() as u64);
+        assert_eq!((outcome.report.verdict, outcome.imports.len()), (Verdict::Clean, 0));
     }
 
     #[test]
@@ -140,9 +137,9 @@ mod tests {
         let file = std::fs::File::open(&path).expect("it is there");
         std::fs::remove_file(&path).expect("it goes");
         std::fs::write(&path, b"N.").expect("another one takes its name");
-        let opened = Opened::File(Arc::new(FileSource::new(file, Arc::default()).expect("it has a length")));
-        let look = opened.scan("a.pkl", 0, &Limits::default()).expect("it is open");
-        assert_eq!(look.report.verdict, Verdict::Dangerous);
+        let opened = OpenInput::File(Arc::new(FileSource::new(file, Arc::default()).expect("it has a length")));
+        let outcome = opened.scan("a.pkl", 0, &Limits::default()).expect("it is open");
+        assert_eq!(outcome.report.verdict, Verdict::Dangerous);
         assert_eq!(opened.sha256().expect("it reads").len(), 64);
     }
 }

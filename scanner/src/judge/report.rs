@@ -1,23 +1,23 @@
-//! What a scan or an inspection says in the end: plain data, in the words of the contract, in a stable order.
+//! Reports of scans and inspections: the fields of the JSON output.
 //!
-//! Nothing here depends on how many threads looked: artifacts are sorted by path, findings by place, and neither
-//! time nor host stands in a report.
+//! The order is stable: artifacts are sorted by path, findings by member and offset. A report holds no time and no host, and does
+//! not depend on the number of threads.
 
-pub use crate::judge::finding::Verdict;
+pub use crate::finding::Verdict;
 
-use crate::judge::finding::Finding;
+use crate::finding::Finding;
 use crate::observe::observations::Tensor;
 use serde::Serialize;
 
 /// The format of a file that no format claims.
 pub const UNKNOWN_FORMAT: &str = "unknown";
 
-/// Everything a scan found.
+/// The report of a scan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Name and version of this layout.
     pub schema: &'static str,
-    /// Who wrote it.
+    /// The program that wrote it.
     pub tool: Tool,
     /// The verdict over all artifacts.
     pub verdict: Verdict,
@@ -25,7 +25,7 @@ pub struct Report {
     pub summary: Summary,
     /// One entry a file, sorted by path.
     pub artifacts: Vec<ArtifactReport>,
-    /// What could not be looked at.
+    /// Paths that could not be scanned.
     pub errors: Vec<ScanError>,
 }
 
@@ -57,7 +57,7 @@ pub struct Summary {
     pub bytes_read: u64,
 }
 
-/// What was found in one file.
+/// The report on one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ArtifactReport {
     /// Its path as given, or below the folder that was given.
@@ -66,7 +66,7 @@ pub struct ArtifactReport {
     pub format: &'static str,
     /// Its size in bytes.
     pub size: u64,
-    /// What is known about it.
+    /// The verdict.
     pub verdict: Verdict,
     /// Its SHA-256, if asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,35 +76,35 @@ pub struct ArtifactReport {
     pub lfs: Option<LfsReport>,
     /// The findings, sorted by member and offset.
     pub findings: Vec<Finding>,
-    /// What of it was not read.
+    /// The parts that were not read.
     pub not_read: Vec<NotRead>,
 }
 
-/// The Git LFS object that a pointer stands for.
+/// The Git LFS object of a pointer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LfsReport {
-    /// The SHA-256 that the pointer names.
+    /// The SHA-256 in the pointer.
     pub oid: String,
-    /// The size that the pointer names.
+    /// The size in the pointer, in bytes.
     pub size: u64,
-    /// What of this was compared with the bytes.
+    /// How the bytes were compared with the pointer.
     pub integrity: Integrity,
 }
 
-/// How far an object is known to be the one that its pointer names.
+/// How an object was compared with its pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Integrity {
-    /// The hash of all of its bytes is the oid.
+    /// The SHA-256 of all bytes equals the oid.
     Sha256,
-    /// It stands under that oid in the local store and has the size; its bytes were not hashed.
+    /// The local store has an object of that oid and size; its bytes were not hashed.
     Size,
-    /// A server gave parts of it under that oid, and said that the whole has the size; its bytes were not hashed.
+    /// A server sent ranges of an object of that oid and size; its bytes were not hashed.
     Range,
 }
 
 impl Integrity {
-    /// As it stands in a report.
+    /// The word in reports.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sha256 => "sha256",
@@ -127,7 +127,7 @@ pub struct NotRead {
     pub reason: String,
 }
 
-/// A path that could not be looked at.
+/// A path that could not be scanned.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ScanError {
     /// The path.
@@ -149,11 +149,11 @@ impl ArtifactReport {
 }
 
 impl Report {
-    /// Sorts what was found, counts it and draws the verdict over all of it.
+    /// Sorts and counts the artifacts, and gives the verdict over all of them.
     pub fn new(mut artifacts: Vec<ArtifactReport>, mut errors: Vec<ScanError>, bytes_read: u64) -> Self {
         artifacts.sort_by(|a, b| a.path.cmp(&b.path));
         for artifact in &mut artifacts {
-            artifact.findings.sort_by(|a, b| place(a).cmp(&place(b)));
+            artifact.findings.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
             artifact.not_read.sort();
         }
         errors.sort();
@@ -168,12 +168,12 @@ impl Report {
     }
 }
 
-fn place(finding: &Finding) -> impl Ord + '_ {
+fn sort_key(finding: &Finding) -> impl Ord + '_ {
     let Finding { member, offset, rule, callable, message, .. } = finding;
     (member.as_deref(), *offset, *rule, callable.as_deref(), message.as_str())
 }
 
-/// The worst of all. A file of no known format says nothing about the others; a path that could not be looked at does.
+/// The worst verdict. Files of no known format do not count. A path that could not be scanned makes a clean result unproven.
 fn overall(artifacts: &[ArtifactReport], errors: &[ScanError]) -> Verdict {
     let known = artifacts.iter().filter(|artifact| !artifact.is_unknown()).map(|artifact| artifact.verdict);
     let (mut worst, mut scanned) = (Verdict::Clean, false);
@@ -204,7 +204,7 @@ fn count(artifacts: &[ArtifactReport], bytes_read: u64) -> Summary {
     summary
 }
 
-/// What is inside one artifact.
+/// The content of one artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InspectReport {
     /// Name and version of this layout.
@@ -213,13 +213,13 @@ pub struct InspectReport {
     pub path: String,
     /// Its format; [`UNKNOWN_FORMAT`] if none claims it.
     pub format: &'static str,
-    /// What is nested in it.
+    /// Its members.
     pub members: Vec<MemberReport>,
     /// The pickle streams in it.
     pub pickles: Vec<PickleReport>,
     /// The tensors that its headers name.
     pub tensors: Vec<Tensor>,
-    /// What was not read.
+    /// The parts that were not read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_read: Vec<NotRead>,
 }
@@ -254,7 +254,7 @@ pub struct PickleReport {
     pub protocol: u8,
     /// `stop`, or why it ends early.
     pub end: String,
-    /// Every pair that an unpickler would ask for.
+    /// Every pair that an unpickler would import.
     pub imports: Vec<ImportReport>,
     /// Every call it would make.
     pub calls: Vec<CallReport>,
@@ -269,7 +269,7 @@ pub struct ImportReport {
     pub module: Option<String>,
     /// The name in it.
     pub name: Option<String>,
-    /// Where the opcode stands.
+    /// Offset of the opcode.
     pub offset: u64,
     /// The opcode.
     pub opcode: &'static str,
@@ -280,7 +280,7 @@ pub struct ImportReport {
 pub struct CallReport {
     /// What is called; `None` where it cannot be known.
     pub callable: Option<String>,
-    /// Where the opcode stands.
+    /// Offset of the opcode.
     pub offset: u64,
     /// The opcode.
     pub opcode: &'static str,

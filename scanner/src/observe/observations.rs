@@ -1,10 +1,10 @@
 //! What one look at one artifact yields: facts with their places, members to look at next, and what was not read.
 
 use crate::archive::Entry;
+use crate::finding::RawFinding;
 use crate::io::artifact::Artifact;
 use crate::io::artifact::Role;
 use crate::io::source::SharedSource;
-use crate::judge::finding::RawFinding;
 use crate::observe::fact::{Fact, Unread};
 use crate::observe::layout::Layout;
 use crate::pickle::{self, Event, Options, Reading, Trace};
@@ -13,20 +13,20 @@ use std::sync::Arc;
 /// Of raw numbers so many bytes are looked at.
 pub const NUMBERS: usize = 32;
 
-/// Hears every event of a pickle as it happens, and says in the end what is of concern. The machine knows no rule, and
-/// a pickle of a hundred million events cannot be kept until somebody asks.
+/// Follows the events of one pickle as they happen: a pickle of 10^8 events needs no memory for them. The implementation is in
+/// `judge`; this room only carries its findings.
 pub trait Listener: Send {
-    /// Hears an event.
+    /// Called for each event.
     fn event(&mut self, trace: &Trace, event: &Event);
-    /// What is of concern in the stream.
+    /// The findings on the stream, at its end.
     fn finish(self: Box<Self>, trace: &Trace) -> Vec<RawFinding>;
 }
 
-/// One pickle stream and what was of concern in it.
+/// One pickle stream.
 pub struct PickleStream {
     /// What it would do.
     pub trace: Trace,
-    /// What is of concern.
+    /// The findings of its listener.
     pub raw_findings: Vec<RawFinding>,
 }
 
@@ -136,7 +136,7 @@ impl Observations {
             keep
         });
         let raw_findings = listener.finish(&trace);
-        PickleStream { trace, raw_findings: raw_findings }
+        PickleStream { trace, raw_findings }
     }
 
     /// Follows the pickle at `start` of an artifact, and keeps what was heard. Gives the index in `pickles`.
@@ -189,10 +189,17 @@ impl Observations {
     }
 }
 
-/// Hears nothing: for the tests of formats that hold no pickle.
+/// For the tests of formats that hold no pickle.
 #[cfg(test)]
 impl Default for Observations {
     fn default() -> Self {
-        Self::new(crate::judge::rule::calls::Calls::listen, Retain::default())
+        struct Silent;
+        impl Listener for Silent {
+            fn event(&mut self, _: &Trace, _: &Event) {}
+            fn finish(self: Box<Self>, _: &Trace) -> Vec<RawFinding> {
+                Vec::new()
+            }
+        }
+        Self::new(|_| Box::new(Silent), Retain::default())
     }
 }

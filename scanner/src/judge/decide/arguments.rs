@@ -1,33 +1,35 @@
-//! The arguments that picklers give to inert callables. A callable that calls, imports or allocates by its arguments is
-//! inert only with these; `data/README.md` says why each is as it is.
+//! Checks of the arguments of inert callables. A callable that calls, imports or allocates by its arguments is inert only with
+//! the arguments that picklers write. `data/README.md` gives the reason of each check.
 
-use crate::judge::effect::{self, Effect, Use};
+use crate::io::bounds::judge::{
+    MAX_ARGUMENT_NAME_BYTES, MAX_ARGUMENT_TEXT_BYTES, MAX_ARRAY_TEXT_BYTES, MAX_GENERATOR_NAME_BYTES, MAX_TREE_NODES,
+};
+use crate::judge::effect::{self, CallableEffect, Effect, Use};
 use crate::pickle::trace::{Callable, Trace};
 use crate::pickle::value::{Call, CallableId, How, Items, Kind, Node, Value};
 use std::borrow::Cow;
 
-/// What is wrong with the arguments.
+/// Why arguments fail a check.
 pub(super) enum Problem {
     /// No pickler writes these.
     Wrong(String),
-    /// They were not kept, so nobody knows.
+    /// The trace does not keep them.
     Unknown,
 }
 
-type Checked = Result<(), Problem>;
+type CheckResult = Result<(), Problem>;
 
-fn wrong(what: impl Into<String>) -> Checked {
+fn wrong(what: impl Into<String>) -> CheckResult {
     Err(Problem::Wrong(what.into()))
 }
 
-fn ensure(holds: bool, what: &str) -> Checked {
-    if holds { Ok(()) } else { wrong(what) }
+fn ensure(condition: bool, what: &str) -> CheckResult {
+    if condition { Ok(()) } else { wrong(what) }
 }
 
-/// Reads arguments out of a trace.
+/// The positional arguments of a call.
 pub(super) struct Args<'a> {
     trace: &'a Trace,
-    /// The arguments.
     pub(super) items: &'a [Value],
 }
 
@@ -57,11 +59,11 @@ impl<'a> Args<'a> {
 
     fn text(&self, index: usize) -> Option<Cow<'a, str>> {
         match self.get(index) {
-            Value::Bytes { len, at } if len <= 64 => {
+            Value::Bytes { len, at } if len <= MAX_ARGUMENT_NAME_BYTES => {
                 let bytes = crate::io::source::read_vec(self.trace.source.as_ref(), at, len as usize).ok()?;
                 String::from_utf8(bytes).ok().map(Cow::Owned)
             }
-            value => self.trace.shown(value, 10_000),
+            value => self.trace.shown(value, MAX_ARGUMENT_TEXT_BYTES),
         }
     }
 
@@ -69,30 +71,32 @@ impl<'a> Args<'a> {
         self.trace.container(value)
     }
 
-    fn made(&self, value: Value) -> Option<&'a Call> {
+    /// The call whose result the value is.
+    fn call(&self, value: Value) -> Option<&'a Call> {
         self.trace.made(value)
     }
 
-    fn global(&self, value: Value) -> Option<(&'a str, &'a str, effect::Judgement)> {
+    fn global(&self, value: Value) -> Option<(&'a str, &'a str, CallableEffect)> {
         let Value::Global(id) = value else { return None };
         let callable = self.trace.callables.get(id as usize)?;
-        Some((callable.module.as_deref()?, callable.name.as_deref()?, effect::judge(callable)?))
+        Some((callable.module.as_deref()?, callable.name.as_deref()?, effect::lookup(callable)?))
     }
 
     fn inert_global(&self, value: Value, least: Use) -> bool {
-        self.global(value).is_some_and(|(_, _, judgement)| {
-            judgement.effect >= Effect::Inert(least) && judgement.effect <= Effect::Inert(Use::Call)
+        self.global(value).is_some_and(|(_, _, known_effect)| {
+            known_effect.effect >= Effect::Inert(least) && known_effect.effect <= Effect::Inert(Use::Call)
         })
     }
 
-    fn call_of(&self, value: Value) -> Option<(&'a str, &'a str)> {
-        let (module, name, _) = self.global(self.made(value)?.callee)?;
+    /// Module and name of the callee of the call whose result the value is.
+    fn callee(&self, value: Value) -> Option<(&'a str, &'a str)> {
+        let (module, name, _) = self.global(self.call(value)?.callee)?;
         Some((module, name))
     }
 
     /// Non-negative ints of a tuple (or list) of them.
     fn sizes(&self, value: Value) -> Option<Vec<i64>> {
-        let (_, items) = match self.made(value) {
+        let (_, items) = match self.call(value) {
             // torch.Size((2, 3))
             Some(call) => {
                 let args = Args::of(self.trace, call.args).ok()?;
@@ -107,9 +111,9 @@ impl<'a> Args<'a> {
     fn empty_hooks(&self, value: Value) -> bool {
         match value {
             Value::None => true,
-            Value::Node(_) => match (self.made(value), self.container(value)) {
+            Value::Node(_) => match (self.call(value), self.container(value)) {
                 (Some(call), _) => {
-                    call.items().total == 0 && self.call_of(value) == Some(("collections", "OrderedDict"))
+                    call.items().total == 0 && self.callee(value) == Some(("collections", "OrderedDict"))
                 }
                 (_, Some((_, items))) => items.total == 0,
                 _ => false,
@@ -120,7 +124,7 @@ impl<'a> Args<'a> {
 }
 
 /// Checks the arguments of an inert call by the rule of its row.
-pub(super) fn check(rule: &str, trace: &Trace, args: Value) -> Checked {
+pub(super) fn check(rule: &str, trace: &Trace, args: Value) -> CheckResult {
     let args = Args::of(trace, args)?;
     match rule {
         "text-encoding" => text_encoding(&args),
@@ -141,13 +145,7 @@ pub(super) fn check(rule: &str, trace: &Trace, args: Value) -> Checked {
             let key = args.text(0).unwrap_or_default();
             ensure(!key.contains("..") && !key.starts_with('/') && !key.contains('\0'), "a zone that is a path")
         }
-        "timestamp" => {
-            let paths = (0..args.len()).filter_map(|index| args.text(index));
-            ensure(
-                !paths.into_iter().any(|text| text.starts_with("dateutil/") || text.contains("/..")),
-                "a zone that is a path",
-            )
-        }
+        "timestamp" => timestamp(&args),
         "ndarray-class" => ndarray_class(&args),
         "dtype-text" => dtype_text(&args),
         "dtype-bytes" => dtype_bytes(&args),
@@ -155,13 +153,7 @@ pub(super) fn check(rule: &str, trace: &Trace, args: Value) -> Checked {
         "class-first" | "index-class" => {
             ensure(args.inert_global(args.get(0), Use::Value), "the first argument is no inert class")
         }
-        "tree-counts" => {
-            let counts = [0, 2].map(|index| args.get(index));
-            let small = counts
-                .iter()
-                .all(|count| matches!(count, Value::Int(0..=2_147_483_648)) || args.made(*count).is_some());
-            ensure(args.len() == 3 && small, "counts that no tree has")
-        }
+        "tree-counts" => tree_counts(&args),
         "shape" => ensure(args.len() == 1 && args.sizes(args.get(0)).is_some(), "a shape that is no tuple of sizes"),
         "device" => device(&args),
         "layout" => {
@@ -172,9 +164,9 @@ pub(super) fn check(rule: &str, trace: &Trace, args: Value) -> Checked {
         }
         "tensor" => tensor(&args),
         "tensor-wrap" => {
-            let hooks = args.len() < 3 || args.made(args.get(2)).is_none() || args.empty_hooks(args.get(2));
+            let hooks = args.len() < 3 || args.call(args.get(2)).is_none() || args.empty_hooks(args.get(2));
             ensure(
-                args.made(args.get(0)).is_some() || matches!(args.get(0), Value::Instance(_)),
+                args.call(args.get(0)).is_some() || matches!(args.get(0), Value::Instance(_)),
                 "the first argument is no tensor",
             )?;
             ensure(hooks, "hooks that are not empty")
@@ -185,24 +177,35 @@ pub(super) fn check(rule: &str, trace: &Trace, args: Value) -> Checked {
     }
 }
 
-fn text_encoding(args: &Args<'_>) -> Checked {
+fn timestamp(args: &Args<'_>) -> CheckResult {
+    let is_path = |text: &str| text.starts_with("dateutil/") || text.contains("/..");
+    let mut texts = (0..args.len()).filter_map(|index| args.text(index));
+    ensure(!texts.any(|text| is_path(&text)), "a zone that is a path")
+}
+
+fn tree_counts(args: &Args<'_>) -> CheckResult {
+    let is_count = |value| matches!(value, Value::Int(0..=MAX_TREE_NODES)) || args.call(value).is_some();
+    ensure(args.len() == 3 && is_count(args.get(0)) && is_count(args.get(2)), "counts that no tree has")
+}
+
+fn text_encoding(args: &Args<'_>) -> CheckResult {
     let codec = args.text(1).unwrap_or_default();
     let fits = match (args.len(), args.get(0)) {
         (0, _) | (1, Value::Bytes { .. }) => true,
-        (1, value) => args.call_of(value).is_some_and(|(_, name)| name == "encode") || args.container(value).is_some(),
+        (1, value) => args.callee(value).is_some_and(|(_, name)| name == "encode") || args.container(value).is_some(),
         (2, Value::Text { .. }) => matches!(&*codec, "latin-1" | "latin1" | "ascii" | "utf-8"),
         _ => false,
     };
     ensure(fits, "neither bytes nor a text with a plain encoding")
 }
 
-fn literal_items(args: &Args<'_>) -> Checked {
+fn literal_items(args: &Args<'_>) -> CheckResult {
     let literal = args.container(args.get(0)).is_some() || matches!(args.get(0), Value::Opaque(_));
     let bound = matches!(args.get(1), Value::None | Value::Int(_));
     ensure(args.len() == 0 || (literal && args.len() <= 2 && bound), "items that are no literal container")
 }
 
-fn factory(args: &Args<'_>) -> Checked {
+fn factory(args: &Args<'_>) -> CheckResult {
     const FACTORIES: &[&str] =
         &["list", "dict", "set", "int", "float", "str", "tuple", "bool", "OrderedDict", "Counter", "unicode", "long"];
     let first = args.get(0);
@@ -215,7 +218,7 @@ fn factory(args: &Args<'_>) -> Checked {
     )
 }
 
-fn reconstructor(args: &Args<'_>) -> Checked {
+fn reconstructor(args: &Args<'_>) -> CheckResult {
     const BASES: &[&str] = &[
         "object",
         "list",
@@ -239,13 +242,14 @@ fn reconstructor(args: &Args<'_>) -> Checked {
     ensure(plain, "the base is no plain type")
 }
 
-fn number_text(args: &Args<'_>) -> Checked {
-    let digits =
-        |text: &str| text.len() <= 10_000 && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-./_".contains(c));
+fn number_text(args: &Args<'_>) -> CheckResult {
+    let digits = |text: &str| {
+        text.len() <= MAX_ARGUMENT_TEXT_BYTES && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-./_".contains(c))
+    };
     let fits = match args.items {
-        [one] => match args.text(0) {
+        [single] => match args.text(0) {
             Some(text) => digits(&text) && !(text.contains('/') && text.contains(['e', 'E'])),
-            None => one.is_plain() && matches!(one, Value::Int(_)),
+            None => single.is_plain() && matches!(single, Value::Int(_)),
         },
         [Value::Int(_) | Value::BigInt { .. }, Value::Int(_) | Value::BigInt { .. }] => true,
         _ => false,
@@ -253,10 +257,10 @@ fn number_text(args: &Args<'_>) -> Checked {
     ensure(fits, "a number that takes long to compute")
 }
 
-fn ndarray_class(args: &Args<'_>) -> Checked {
+fn ndarray_class(args: &Args<'_>) -> CheckResult {
     let class = |value| {
-        args.global(value).is_some_and(|(module, name, judgement)| {
-            matches!(judgement.effect, Effect::Inert(_))
+        args.global(value).is_some_and(|(module, name, known_effect)| {
+            matches!(known_effect.effect, Effect::Inert(_))
                 && (module.starts_with("numpy") || module.starts_with("pandas"))
                 && matches!(
                     name,
@@ -268,7 +272,7 @@ fn ndarray_class(args: &Args<'_>) -> Checked {
     let empty = args.sizes(args.get(shape_at)).is_some_and(|shape| shape == [0]);
     let code = args.text(args.len().saturating_sub(1)).or_else(|| {
         // Protocol 2 writes b'b' as _codecs.encode('b', 'latin1').
-        let call = args.made(args.get(args.len().saturating_sub(1)))?;
+        let call = args.call(args.get(args.len().saturating_sub(1)))?;
         Args::of(args.trace, call.args).ok()?.text(0)
     });
     let classes = args.items.get(..shape_at).unwrap_or_default();
@@ -276,20 +280,20 @@ fn ndarray_class(args: &Args<'_>) -> Checked {
     ensure(empty && code.is_some_and(|code| code == "b"), "an array is made with the shape (0,), then given its state")
 }
 
-fn dtype_text(args: &Args<'_>) -> Checked {
+fn dtype_text(args: &Args<'_>) -> CheckResult {
     let text = args.text(0).is_some_and(|text| {
         !text.is_empty() && text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || "<>|=[]".contains(c))
     });
     let rest = args.items.iter().skip(1).all(|item| matches!(item, Value::Bool(_) | Value::Int(0 | 1)));
-    let scalar = args.global(args.get(0)).is_some_and(|(module, name, judgement)| {
+    let scalar = args.global(args.get(0)).is_some_and(|(module, name, known_effect)| {
         let plain = matches!(name, "int" | "float" | "bool" | "complex" | "object" | "str" | "bytes");
-        matches!(judgement.effect, Effect::Inert(_)) && (module.starts_with("numpy") || plain)
+        matches!(known_effect.effect, Effect::Inert(_)) && (module.starts_with("numpy") || plain)
     });
     ensure((text || scalar) && rest, "no plain dtype")
 }
 
-fn dtype_bytes(args: &Args<'_>) -> Checked {
-    let dtypes = args.items.iter().filter_map(|item| args.made(*item));
+fn dtype_bytes(args: &Args<'_>) -> CheckResult {
+    let dtypes = args.items.iter().filter_map(|item| args.call(*item));
     for call in dtypes {
         let Ok(inner) = Args::of(args.trace, call.args) else { continue };
         let is_dtype = args.global(call.callee).is_some_and(|(_, name, _)| name == "dtype");
@@ -300,20 +304,20 @@ fn dtype_bytes(args: &Args<'_>) -> Checked {
     Ok(())
 }
 
-fn bit_generator(args: &Args<'_>) -> Checked {
+fn bit_generator(args: &Args<'_>) -> CheckResult {
     let fits = |value: Value| match value {
         Value::Global(_) => args.inert_global(value, Use::Value),
-        Value::Node(_) => args.call_of(value).is_some_and(|(module, _)| module.starts_with("numpy.random")),
+        Value::Node(_) => args.callee(value).is_some_and(|(module, _)| module.starts_with("numpy.random")),
         Value::Instance(_) => true,
         _ => args
             .trace
-            .text(value, 16)
+            .text(value, MAX_GENERATOR_NAME_BYTES)
             .is_some_and(|text| matches!(text.as_str(), "MT19937" | "PCG64" | "PCG64DXSM" | "Philox" | "SFC64")),
     };
     ensure(args.items.iter().all(|item| fits(*item)), "no bit generator of numpy")
 }
 
-fn device(args: &Args<'_>) -> Checked {
+fn device(args: &Args<'_>) -> CheckResult {
     let text = args.text(0).unwrap_or_default();
     let (kind, index) = text.split_once(':').unwrap_or((&text, "0"));
     let known = ["cpu", "cuda", "mps", "meta", "xla", "hpu", "xpu", "mtia"].contains(&kind);
@@ -321,27 +325,27 @@ fn device(args: &Args<'_>) -> Checked {
     ensure(known && number && matches!(args.get(1), Value::None | Value::Int(_)), "no device of torch")
 }
 
-fn tensor_type(args: &Args<'_>) -> Checked {
-    let Some((_, func, judgement)) = args.global(args.get(0)) else { return wrong("the function is no import") };
+fn tensor_type(args: &Args<'_>) -> CheckResult {
+    let Some((_, func, known_effect)) = args.global(args.get(0)) else { return wrong("the function is no import") };
     ensure(
-        func.starts_with("_rebuild_") && judgement.effect == Effect::Inert(Use::Call),
+        func.starts_with("_rebuild_") && known_effect.effect == Effect::Inert(Use::Call),
         "the function rebuilds no tensor",
     )?;
-    let known = args.global(args.get(1)).is_some_and(|(_, name, judgement)| {
-        matches!(name, "Tensor" | "Parameter" | "Buffer") && matches!(judgement.effect, Effect::Inert(_))
+    let known = args.global(args.get(1)).is_some_and(|(_, name, known_effect)| {
+        matches!(name, "Tensor" | "Parameter" | "Buffer") && matches!(known_effect.effect, Effect::Inert(_))
     });
     ensure(known, "the type is neither Tensor nor Parameter")?;
     // One level: a `_rebuild_from_type_v2` inside one is not what torch writes.
-    match judgement.arguments {
+    match known_effect.arguments {
         Some("tensor-type") => wrong("nested types"),
         Some(rule) => check(rule, args.trace, args.get(2)),
         None => Ok(()),
     }
 }
 
-fn tensor(args: &Args<'_>) -> Checked {
+fn tensor(args: &Args<'_>) -> CheckResult {
     let storage = match args.get(0) {
-        Value::Node(_) => args.made(args.get(0)).filter(|call| call.how == How::Persistent),
+        Value::Node(_) => args.call(args.get(0)).filter(|call| call.how == How::Persistent),
         Value::Instance(_) | Value::Unknown => return Err(Problem::Unknown),
         _ => None,
     };
@@ -352,7 +356,7 @@ fn tensor(args: &Args<'_>) -> Checked {
         return if opaque { Err(Problem::Unknown) } else { wrong("offset, size and stride are not what a tensor has") };
     };
     ensure(size.len() == stride.len(), "as many strides as sizes")?;
-    let hooks = args.items.iter().skip(4).take(3).all(|item| match args.made(*item) {
+    let hooks = args.items.iter().skip(4).take(3).all(|item| match args.call(*item) {
         Some(_) => args.empty_hooks(*item),
         None => true,
     });
@@ -378,7 +382,7 @@ fn tensor(args: &Args<'_>) -> Checked {
 }
 
 /// A persistent id as torch writes it, or a plain number or text.
-pub(super) fn persistent_id(trace: &Trace, id: Value) -> Checked {
+pub(super) fn persistent_id(trace: &Trace, id: Value) -> CheckResult {
     if let Value::Int(_) | Value::Text { .. } = id {
         return Ok(());
     }
@@ -389,9 +393,9 @@ pub(super) fn persistent_id(trace: &Trace, id: Value) -> Checked {
     }
     ensure(args.text(0).as_deref() == Some("storage"), "a persistent id that names no storage")?;
     ensure(matches!(args.len(), 5 | 6), "a persistent id of another length")?;
-    let storage = args.global(args.get(1)).is_some_and(|(module, name, judgement)| {
+    let storage = args.global(args.get(1)).is_some_and(|(module, name, known_effect)| {
         let named = name.ends_with("Storage") || name == "dtype";
-        matches!(judgement.effect, Effect::Inert(_)) && named && (module == "torch" || module.starts_with("torch."))
+        matches!(known_effect.effect, Effect::Inert(_)) && named && (module == "torch" || module.starts_with("torch."))
     });
     ensure(storage, "the storage class is no storage of torch")?;
     let location = args.text(3).unwrap_or_default();
@@ -402,7 +406,7 @@ pub(super) fn persistent_id(trace: &Trace, id: Value) -> Checked {
     ensure(matches!((args.text(2), args.get(4)), (Some(_), Value::Int(0..))), "no key and count of elements")
 }
 
-/// The class that a persistent id of old torch stands for.
+/// The class in a persistent id of old torch, which saved whole modules.
 pub(super) fn persistent_class(trace: &Trace, id: Value) -> Option<Value> {
     let args = Args::of(trace, id).ok()?;
     (args.text(0).as_deref() == Some("module")).then(|| args.get(1))
@@ -423,37 +427,38 @@ pub(super) fn import_by_arguments(trace: &Trace, callee: CallableId, args: Value
     Some(Callable { module: args.text(0).map(Cow::into_owned), name: Some(second.into_owned()), protocol: 4 })
 }
 
-/// Whether it hands over what its arguments name: harmless only where what it hands over is inert.
+/// Whether a callable returns the object that its arguments name, as `getattr` does. It is inert where that object is.
 pub(super) fn is_importer(callable: &Callable) -> bool {
     const IMPORTERS: &[&str] =
         &["builtins.getattr", "__builtin__.getattr", "numpy.core._ufunc_reconstruct", "numpy._core._ufunc_reconstruct"];
     let last = callable.name.as_deref().unwrap_or_default();
-    // Asked for every call, and nearly always answered by the end of the name.
+    // Runs for every call: the end of the name decides nearly always.
     (last.ends_with("getattr") || last.ends_with("_reconstruct"))
         && IMPORTERS.iter().any(|name| callable.is_named(name))
 }
 
-/// What is wrong with the state of an array that `_reconstruct` made: `(version, shape, dtype, fortran, data)`.
+/// Checks the state of an array that numpy's `_reconstruct` made: `(version, shape, dtype, fortran, data)`. Gives the sizes where
+/// shape and data differ.
 pub(super) fn array_state(trace: &Trace, made_by: Option<&str>, state: Value) -> Option<String> {
     if !made_by?.ends_with("multiarray._reconstruct") {
         return None;
     }
     let args = Args::of(trace, state).ok().filter(|args| args.len() == 5)?;
     let count = args.sizes(args.get(1))?.iter().try_fold(1i64, |count, size| count.checked_mul(*size));
-    let dtype = args.made(args.get(2))?;
+    let dtype = args.call(args.get(2))?;
     let text = Args::of(trace, dtype.args).ok()?.text(0)?;
     let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
     let len = match args.get(4) {
         Value::Bytes { len, .. } => len,
         // Protocol 2 writes bytes as _codecs.encode(text, 'latin1'), a character a byte.
         made => {
-            let inner = Args::of(trace, args.made(made)?.args).ok()?;
-            u32::try_from(trace.text(inner.get(0), 1 << 20)?.chars().count()).ok()?
+            let inner = Args::of(trace, args.call(made)?.args).ok()?;
+            u32::try_from(trace.text(inner.get(0), MAX_ARRAY_TEXT_BYTES)?.chars().count()).ok()?
         }
     };
     let Ok(item) = digits.parse::<i64>() else { return None };
     let item = if text.contains('U') { item.checked_mul(4)? } else { item };
-    // Longer than `u32` can say is not held against it here: the literal itself lies within the file.
+    // A length beyond `u32` is unknown here; the literal itself lies within the file.
     let fits = count.and_then(|count| count.checked_mul(item)) == Some(i64::from(len)) || len == u32::MAX;
     (!fits).then(|| {
         format!("a shape of {count:?} items of {item} bytes over {len} bytes").replace("Some(", "").replace(')', "")

@@ -1,20 +1,20 @@
-//! A rule's opinion on something seen: what it is, where it stands, how bad it is and what to do about it.
+//! The vocabulary of findings: severity, verdict, the finding of a rule before and after it is tied to a file. Data only;
+//! rules are in `judge`.
 //!
-//! Text in a finding is raw: names come from strangers, and whoever shows them escapes them. A fingerprint says "the
-//! same finding again" from one scan to the next, so it holds nothing that moves when a model is saved once more:
-//! no offset, no size, no message.
+//! Text in a finding is raw: it holds names from untrusted files, and a renderer must escape it. A fingerprint identifies a finding
+//! from one scan to the next, so it covers nothing that changes when a model is saved again: no offset, no size, no message.
 
 use crate::io::hash::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// How bad a finding is by itself.
+/// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing.
     Info,
-    /// Odd, seen in honest files.
+    /// Unusual, and seen in honest files.
     Low,
     /// Not known to be harmless.
     Medium,
@@ -66,10 +66,10 @@ impl Verdict {
     }
 }
 
-/// One line of the annotated listing that stands under a finding in the text report.
+/// One line of the annotated listing under a finding in the text report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// Where the opcode stands in its member.
+    /// Offset of the opcode in its member.
     pub offset: u64,
     /// The opcode and its argument.
     pub text: String,
@@ -77,7 +77,7 @@ pub struct Line {
     pub note: Option<String>,
 }
 
-/// A rule's opinion.
+/// A finding of a rule on a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Id of the rule.
@@ -96,7 +96,7 @@ pub struct Finding {
     /// The callable in question, `module.name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub callable: Option<String>,
-    /// What was seen, as it would be written.
+    /// What was seen, as source code or a path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
     /// One sentence: lower case, no full stop.
@@ -115,7 +115,7 @@ pub struct Finding {
     /// How many further findings are equal to this one and are not listed.
     #[serde(skip_serializing_if = "is_zero")]
     pub count: u64,
-    /// The listing around the place, for people.
+    /// The opcodes around the offset.
     #[serde(skip)]
     pub lines: Vec<Line>,
 }
@@ -125,40 +125,38 @@ const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// A finding in the making: not yet tied to a file.
+/// A finding of a rule on one artifact, before `judge` ties it to a file. Made by the constructors of the rules alone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RawFinding {
-    /// Offset in the member.
+    /// Offset in the artifact.
     pub at: Option<u64>,
     /// Id of the rule.
     pub rule: &'static str,
-    /// How bad.
+    /// How bad it is.
     pub severity: Severity,
-    /// What it says about the artifact.
+    /// The verdict on an artifact that has this finding alone.
     pub verdict: Verdict,
     /// The callable in question.
     pub callable: Option<String>,
-    /// What was seen.
+    /// What was seen, as source code or a path.
     pub evidence: Option<String>,
-    /// One sentence.
+    /// One sentence: lower case, no full stop.
     pub message: String,
     /// How many further times the same was seen.
     pub count: u64,
 }
 
 impl RawFinding {
-    /// A concern of that rule, its texts still empty.
-    pub fn at(at: impl Into<Option<u64>>, rule: &'static str, severity: Severity, verdict: Verdict) -> Self {
-        Self {
-            at: at.into(),
-            rule,
-            severity,
-            verdict,
-            callable: None,
-            evidence: None,
-            message: String::new(),
-            count: 0,
-        }
+    pub(crate) fn at(self, at: impl Into<Option<u64>>) -> Self {
+        Self { at: at.into(), ..self }
+    }
+
+    pub(crate) fn callable(self, callable: impl Into<Option<String>>) -> Self {
+        Self { callable: callable.into(), ..self }
+    }
+
+    pub(crate) fn evidence(self, evidence: impl Into<Option<String>>) -> Self {
+        Self { evidence: evidence.into(), ..self }
     }
 }
 

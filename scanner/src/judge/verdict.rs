@@ -1,17 +1,17 @@
-//! From what was seen to what is said: findings, a verdict, and what was not read.
+//! The report on a file: its findings, its verdict, and the parts that were not read.
 
-use crate::examine::{Examination, ExaminedArtifact};
+use crate::finding::{Finding, Line, RawFinding, Verdict, fingerprint};
+use crate::io::bounds::judge::{MAX_EXCERPTS, MAX_OPCODES_AFTER, MAX_OPCODES_BEFORE};
 use crate::io::limits::Limits;
-use crate::judge::finding::{Finding, RawFinding, Verdict, fingerprint};
+use crate::judge::decide::facts;
 use crate::judge::report::{ArtifactReport, NotRead, UNKNOWN_FORMAT};
-use crate::judge::rule::{facts, rules};
+use crate::judge::rule::rules;
+use crate::observe::examined::{Examination, ExaminedArtifact};
 use crate::pickle::listing;
 use std::collections::{HashMap, HashSet};
 
-const EXCERPTS: usize = 8;
-
-/// Judges a file. The findings are raw: what the user's policy says of them comes after.
-pub fn judge(examination: &Examination, path: &str, limits: &Limits) -> ArtifactReport {
+/// The report on an examined file. The policy of the user is applied later and changes no verdict.
+pub fn judge_artifact(examination: &Examination, path: &str, limits: &Limits) -> ArtifactReport {
     let root = examination.artifacts.first();
     let size = root.map_or(0, |root| root.size);
     let mut findings = Vec::new();
@@ -22,7 +22,7 @@ pub fn judge(examination: &Examination, path: &str, limits: &Limits) -> Artifact
         for (raw_finding, stream) in raw_findings(examined) {
             let mut finding = finding(raw_finding, path, member, stream);
             // Each excerpt decodes from the start of its stream: the first ones of a member are what people read.
-            if shown < EXCERPTS {
+            if shown < MAX_EXCERPTS {
                 shown += 1;
                 excerpt(examined, stream, &mut finding);
             }
@@ -53,15 +53,15 @@ fn raw_findings(examined: &ExaminedArtifact) -> Vec<(RawFinding, Option<u64>)> {
     let unread = examined.unread.iter().map(|(at, why)| (facts::unread(*at, why), None));
     let mut first = (0, 0);
     let streams = examined.pickles.iter().enumerate().flat_map(|(index, stream)| {
-        // The lossy and the plain reading of a stream start where the first one did, and say mostly the same.
+        // Further readings of a stream start where the first one did, and have mostly the same findings.
         if stream.trace.start > first.1 {
             first = (index, stream.trace.start);
         }
         let index = first.0;
         stream.raw_findings.iter().map(move |raw_finding| (raw_finding.clone(), Some(index as u64)))
     });
-    let mut said = HashSet::new();
-    facts.chain(unread).chain(streams).filter(|one| said.insert(one.clone())).collect()
+    let mut reported = HashSet::new();
+    facts.chain(unread).chain(streams).filter(|finding| reported.insert(finding.clone())).collect()
 }
 
 fn finding(raw_finding: RawFinding, path: &str, member: Option<&str>, stream: Option<u64>) -> Finding {
@@ -84,24 +84,24 @@ fn finding(raw_finding: RawFinding, path: &str, member: Option<&str>, stream: Op
     }
 }
 
-/// The listing around a finding in a pickle.
+/// Adds the opcodes around a finding in a pickle.
 fn excerpt(examined: &ExaminedArtifact, stream: Option<u64>, finding: &mut Finding) {
     let (Some(_), Some(at)) = (stream, finding.offset) else { return };
     let within = |start: u64, length: u64| start <= at && at < start + length.max(1);
     let Some(stream) = examined.pickles.iter().find(|stream| within(stream.trace.start, stream.trace.length)) else {
         return;
     };
-    let lines = listing::excerpt(&stream.trace.source, stream.trace.start, at, 3, 1);
+    let lines = listing::excerpt(&stream.trace.source, stream.trace.start, at, MAX_OPCODES_BEFORE, MAX_OPCODES_AFTER);
     finding.lines = lines
         .into_iter()
         .map(|(offset, text)| {
             let note = (offset == at).then(|| finding.evidence.clone().or_else(|| finding.callable.clone())).flatten();
-            crate::judge::finding::Line { offset, text, note }
+            Line { offset, text, note }
         })
         .collect();
 }
 
-/// At most so many findings of a rule; the last one that stays counts the others.
+/// Keeps at most `limit` findings of each rule. The last one that is kept counts the others.
 fn cap(findings: Vec<Finding>, limit: usize) -> Vec<Finding> {
     let mut counts: HashMap<&'static str, (usize, usize)> = HashMap::new();
     let mut kept: Vec<Finding> = Vec::new();

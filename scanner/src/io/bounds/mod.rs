@@ -1,0 +1,3 @@
+//! Fixed bounds: numbers that no caller sets. `io::limits` has those that a caller may set.
+
+pub mod judge;
