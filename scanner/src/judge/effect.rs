@@ -191,7 +191,7 @@ fn python3_pair<'a>(module: &'a str, name: &'a str) -> (&'a str, &'a str) {
 
 /// The effects of names that this thread looked up.
 #[derive(Default)]
-struct Memory {
+struct EffectCache {
     /// The last few: a checkpoint asks for the same names for each of its thousands of tensors.
     recent: Vec<(Callable, Option<CallableEffect>)>,
     /// Index in `recent` of the oldest one.
@@ -199,7 +199,7 @@ struct Memory {
     known: HashMap<Callable, Option<CallableEffect>>,
 }
 
-impl Memory {
+impl EffectCache {
     fn lookup(&mut self, callable: &Callable) -> Option<CallableEffect> {
         if let Some((_, effect)) = self.recent.iter().find(|(recent, _)| recent == callable) {
             return *effect;
@@ -225,12 +225,12 @@ impl Memory {
 }
 
 thread_local! {
-    static MEMORY: RefCell<Memory> = RefCell::default();
+    static EFFECT_CACHE: RefCell<EffectCache> = RefCell::default();
 }
 
 /// The effect of a callable. `None` where the stream computes the name.
 pub fn lookup(callable: &Callable) -> Option<CallableEffect> {
-    MEMORY.with_borrow_mut(|memory| memory.lookup(callable))
+    EFFECT_CACHE.with_borrow_mut(|cache| cache.lookup(callable))
 }
 
 fn lookup_in_tables(callable: &Callable) -> Option<CallableEffect> {
@@ -360,9 +360,23 @@ mod tests {
     }
 
     #[test]
-    fn an_underscore_twin_is_never_inert() {
+    fn a_module_with_another_underscore_is_never_inert() {
         assert_eq!(effect_of("_collections", "Counter", 4), Effect::Unknown);
         assert!(effect_of("_subprocess", "Popen", 4) >= Effect::High);
+    }
+
+    #[test]
+    fn the_table_of_a_row_is_its_origin() {
+        let origin = |module: &str, name: &str, protocol| {
+            let callable = Callable { module: Some(module.to_owned()), name: Some(name.to_owned()), protocol };
+            lookup(&callable).expect("a literal name").origin
+        };
+        assert_eq!(origin("numpy.core.multiarray", "_reconstruct", 2), Origin::Curated);
+        assert_eq!(origin("copy_reg", "_reconstructor", 2), Origin::Curated, "under its Python 3 name");
+        assert_eq!(origin("sklearn.linear_model._logistic", "LogisticRegression", 4), Origin::Library);
+        assert_eq!(origin("mylib", "f.__globals__", 4), Origin::Shape);
+        assert_eq!(origin("mylib", "Net", 4), Origin::Unlisted);
+        assert_eq!(origin("__main__", "Net", 4), Origin::Unlisted);
     }
 
     #[test]

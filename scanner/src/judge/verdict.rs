@@ -20,11 +20,11 @@ pub fn judge_artifact(examination: &Examination, path: &str, limits: &Limits) ->
         let member = examined.member_path.path();
         let mut shown = 0;
         for (raw_finding, stream) in raw_findings(examined) {
-            let mut finding = finding(raw_finding, path, member, stream);
+            let mut finding = with_place(raw_finding, path, member, stream);
             // Each excerpt decodes from the start of its stream: the first ones of a member are what people read.
             if shown < MAX_EXCERPTS {
                 shown += 1;
-                excerpt(examined, stream, &mut finding);
+                add_excerpt(examined, stream, &mut finding);
             }
             findings.push(finding);
         }
@@ -44,13 +44,13 @@ pub fn judge_artifact(examination: &Examination, path: &str, limits: &Limits) ->
         }
         verdict = Verdict::NotScanned;
     }
-    let findings = cap(findings, limits.findings);
+    let findings = cap_by_rule(findings, limits.findings);
     ArtifactReport { path: path.to_owned(), format, size, verdict, sha256: None, lfs: None, findings, not_read }
 }
 
 fn raw_findings(examined: &ExaminedArtifact) -> Vec<(RawFinding, Option<u64>)> {
-    let facts = examined.facts.iter().filter_map(|(at, fact)| Some((facts::fact(*at, fact)?, None)));
-    let unread = examined.unread.iter().map(|(at, why)| (facts::unread(*at, why), None));
+    let facts = examined.facts.iter().filter_map(|(at, fact)| Some((facts::finding_on_fact(*at, fact)?, None)));
+    let unread = examined.unread.iter().map(|(at, why)| (facts::finding_on_unread(*at, why), None));
     let mut first = (0, 0);
     let streams = examined.pickles.iter().enumerate().flat_map(|(index, stream)| {
         // Further readings of a stream start where the first one did, and have mostly the same findings.
@@ -64,7 +64,7 @@ fn raw_findings(examined: &ExaminedArtifact) -> Vec<(RawFinding, Option<u64>)> {
     facts.chain(unread).chain(streams).filter(|finding| reported.insert(finding.clone())).collect()
 }
 
-fn finding(raw_finding: RawFinding, path: &str, member: Option<&str>, stream: Option<u64>) -> Finding {
+fn with_place(raw_finding: RawFinding, path: &str, member: Option<&str>, stream: Option<u64>) -> Finding {
     let help = rules().iter().find(|rule| rule.id == raw_finding.rule).map(|rule| rule.help.to_owned());
     Finding {
         fingerprint: fingerprint(raw_finding.rule, path, member, raw_finding.callable.as_deref(), stream),
@@ -85,7 +85,7 @@ fn finding(raw_finding: RawFinding, path: &str, member: Option<&str>, stream: Op
 }
 
 /// Adds the opcodes around a finding in a pickle.
-fn excerpt(examined: &ExaminedArtifact, stream: Option<u64>, finding: &mut Finding) {
+fn add_excerpt(examined: &ExaminedArtifact, stream: Option<u64>, finding: &mut Finding) {
     let (Some(_), Some(at)) = (stream, finding.offset) else { return };
     let within = |start: u64, length: u64| start <= at && at < start + length.max(1);
     let Some(stream) = examined.pickles.iter().find(|stream| within(stream.trace.start, stream.trace.length)) else {
@@ -102,7 +102,7 @@ fn excerpt(examined: &ExaminedArtifact, stream: Option<u64>, finding: &mut Findi
 }
 
 /// Keeps at most `limit` findings of each rule. The last one that is kept counts the others.
-fn cap(findings: Vec<Finding>, limit: usize) -> Vec<Finding> {
+fn cap_by_rule(findings: Vec<Finding>, limit: usize) -> Vec<Finding> {
     let mut counts: HashMap<&'static str, (usize, usize)> = HashMap::new();
     let mut kept: Vec<Finding> = Vec::new();
     for finding in findings {

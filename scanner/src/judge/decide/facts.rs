@@ -9,7 +9,7 @@ use crate::judge::rule::{
 use crate::observe::fact::{Fact, Unread};
 
 /// The finding on a fact at offset `at`. `None` for a name in a configuration that is inert.
-pub(crate) fn fact(at: Option<u64>, fact: &Fact) -> Option<RawFinding> {
+pub(crate) fn finding_on_fact(at: Option<u64>, fact: &Fact) -> Option<RawFinding> {
     let finding = match fact {
         Fact::Configured { module, name, registered } => {
             keras_names::finding(module.as_deref(), name, registered.as_deref())?
@@ -31,7 +31,7 @@ pub(crate) fn fact(at: Option<u64>, fact: &Fact) -> Option<RawFinding> {
 }
 
 /// The finding on bytes that were not read, at offset `at`.
-pub(crate) fn unread(at: Option<u64>, why: &Unread) -> RawFinding {
+pub(crate) fn finding_on_unread(at: Option<u64>, why: &Unread) -> RawFinding {
     not_fully_read::finding(why).at(at)
 }
 
@@ -60,7 +60,10 @@ mod tests {
             Fact::Bomb { what: text() },
             Fact::SpecialFile { kind: "FIFO" },
         ];
-        let findings = facts.iter().filter_map(|stated| fact(None, stated)).chain([unread(None, &Unread::Encrypted)]);
+        let findings = facts
+            .iter()
+            .filter_map(|stated| finding_on_fact(None, stated))
+            .chain([finding_on_unread(None, &Unread::Encrypted)]);
         for finding in findings {
             let page = rules().iter().find(|page| page.id == finding.rule);
             assert_eq!(page.map(|page| page.severity), Some(finding.severity), "{}", finding.rule);

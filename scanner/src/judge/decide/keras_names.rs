@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ObjectKind {
     Class,
     Function,
 }
@@ -21,7 +21,7 @@ struct Table {
     /// Pairs of module and name.
     pairs: HashSet<(&'static str, &'static str)>,
     /// Names without a module, as old configurations have them.
-    names: HashMap<&'static str, Kind>,
+    names: HashMap<&'static str, ObjectKind>,
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
@@ -30,7 +30,7 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         let mut columns = row.split('\t');
         let (Some(module), Some(name), Some(kind)) = (columns.next(), columns.next(), columns.next()) else { continue };
         table.pairs.insert((module, name));
-        let kind = if kind == "function" { Kind::Function } else { Kind::Class };
+        let kind = if kind == "function" { ObjectKind::Function } else { ObjectKind::Class };
         table.names.entry(name).or_insert(kind);
     }
     table
@@ -114,7 +114,7 @@ fn is_of_keras(module: Option<&str>, name: &str) -> bool {
     match module {
         None => TABLE.names.contains_key(name),
         // Keras looks there for its own functions, which have no other module in old releases.
-        Some("builtins") => TABLE.names.get(name) == Some(&Kind::Function),
+        Some("builtins") => TABLE.names.get(name) == Some(&ObjectKind::Function),
         Some(module) => TABLE.pairs.contains(&(module, name)),
     }
 }
