@@ -79,11 +79,11 @@ impl<'a> Contents<'a> {
     }
 
     /// Adds the tensors of a torch zip: of the file itself, or of one of its members.
-    pub(crate) fn torch_zip(&self, item: Option<&str>, selection: &TensorSelection<'_>, drafts: &mut Drafts) {
-        match self.zip_storages(item) {
+    pub(crate) fn torch_zip(&self, member: Option<&str>, selection: &TensorSelection<'_>, drafts: &mut Drafts) {
+        match self.zip_storages(member) {
             Ok(mut storages) => {
                 drafts.add_pickle(&mut storages, selection);
-                self.leave_out_programs(item, drafts);
+                self.leave_out_programs(member, drafts);
             }
             Err(error) => drafts.refuse("", error),
         }
@@ -93,8 +93,8 @@ impl<'a> Contents<'a> {
     ///
     /// # Errors
     /// When the zip is not one of torch, is ambiguous, or its pickle was not read to its end.
-    pub(crate) fn zip_storages(&self, item: Option<&str>) -> Result<StorageResolver<'a>, FileError> {
-        let examined = self.artifact(item).ok_or(FileError::NotExamined)?;
+    pub(crate) fn zip_storages(&self, member: Option<&str>) -> Result<StorageResolver<'a>, FileError> {
+        let examined = self.artifact(member).ok_or(FileError::NotExamined)?;
         let Some(Layout::TorchZip(zip)) = &examined.layout else {
             return Err(FileError::NotTorch);
         };
@@ -103,11 +103,11 @@ impl<'a> Contents<'a> {
             return Err(FileError::Misleading { what: what.to_owned() });
         }
         let name = &zip_record::find_entry(zip, "data.pkl")?.ok_or(FileError::NoPickle)?.name;
-        let path = item.map_or_else(|| name.clone(), |item| format!("{item}::{name}"));
+        let path = member.map_or_else(|| name.clone(), |member| format!("{member}::{name}"));
         let pickle = self.artifact(Some(&path)).ok_or(FileError::PickleNotExamined)?;
         let trace = complete_trace(pickle, 0)?;
         let location = StorageLocation::Zip { zip, big_endian: is_big_endian(zip, &self.budget)? };
-        Ok(StorageResolver::new(trace, location, pickle.member_path.path(), item.is_none(), &self.budget))
+        Ok(StorageResolver::new(trace, location, pickle.member_path.path(), member.is_none(), &self.budget))
     }
 
     /// The storages of the torch zip at this range of the file, in files of consecutive zips.
@@ -127,8 +127,8 @@ impl<'a> Contents<'a> {
     }
 
     /// Leaves out the program of a TorchScript archive.
-    fn leave_out_programs(&self, item: Option<&str>, drafts: &mut Drafts) {
-        if let Some(Layout::TorchZip(zip)) = self.artifact(item).and_then(|examined| examined.layout.as_ref())
+    fn leave_out_programs(&self, member: Option<&str>, drafts: &mut Drafts) {
+        if let Some(Layout::TorchZip(zip)) = self.artifact(member).and_then(|examined| examined.layout.as_ref())
             && zip.script
         {
             drafts.leave_out(format!("{}/code", zip.root), "the program of a TorchScript archive, and its constants");

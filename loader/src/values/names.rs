@@ -216,7 +216,7 @@ impl Walk<'_> {
             PathPart::Transparent => None,
             PathPart::Key(key) => Some(self.key_text(key)),
             PathPart::Index(index) => Some(index.to_string().into()),
-            PathPart::Name(word) => Some(word.into()),
+            PathPart::Name(name) => Some(name.into()),
         }
     }
 
