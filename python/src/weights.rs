@@ -40,7 +40,7 @@ impl Weights {
 
     /// What is no tensor, or none that can be had: path and reason.
     fn left_out(&self) -> Vec<(String, String)> {
-        self.loaded.left_out.iter().map(|left| (left.name.clone(), left.why.clone())).collect()
+        self.loaded.left_out.iter().map(|left| (left.name.clone(), left.why.to_string())).collect()
     }
 
     /// The bytes of a tensor by its place in the list, wherever and however they stand in the file.

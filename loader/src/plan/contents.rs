@@ -9,6 +9,7 @@ use crate::bytes::transform::Transform;
 use crate::bytes::zip_record::{self, is_big_endian};
 use crate::plan::draft::{DraftTensor, Drafts, TensorSelection};
 use crate::plan::file_error::FileError;
+use crate::plan::left_out::LeftOutReason;
 use crate::plan::lossless_parts::{StandIn, stand_in};
 use crate::plan::reason::Reason;
 use crate::plan::storage::{StorageLocation, StorageResolver};
@@ -131,7 +132,7 @@ impl<'a> Contents<'a> {
         if let Some(Layout::TorchZip(zip)) = self.artifact(member).and_then(|examined| examined.layout.as_ref())
             && zip.script
         {
-            drafts.leave_out(format!("{}/code", zip.root), "the program of a TorchScript archive, and its constants");
+            drafts.leave_out(format!("{}/code", zip.root), LeftOutReason::Program);
         }
     }
 
@@ -185,9 +186,9 @@ impl<'a> Contents<'a> {
                     StorageResolver::new(trace, StorageLocation::PickleOnly, path, path.is_none(), &self.budget);
                 drafts.add_pickle(&mut storages, selection);
                 let end = trace.start + trace.length;
-                let more = examined.pickles.iter().filter(|stream| stream.trace.start >= end).count();
-                if more > 0 {
-                    drafts.leave_out(format!("(behind {end})"), format!("{more} more pickles behind the first one"));
+                let count = examined.pickles.iter().filter(|stream| stream.trace.start >= end).count();
+                if count > 0 {
+                    drafts.leave_out(format!("(behind {end})"), LeftOutReason::MorePickles { count });
                 }
             }
             Err(error) => drafts.refuse("", error),
@@ -219,7 +220,7 @@ impl<'a> Contents<'a> {
                 any = true;
                 self.npy(examined, name.strip_suffix(".npy").unwrap_or(name).to_owned(), selection, drafts);
             } else {
-                drafts.leave_out(name, "a member that is no array of numpy");
+                drafts.leave_out(name, LeftOutReason::NotArray);
             }
         }
         if !any {
@@ -259,7 +260,7 @@ impl<'a> Contents<'a> {
         drafts.flat = true;
         match metadata {
             Some(metadata) => drafts.metadata.clone_from(metadata),
-            None => drafts.leave_out("__metadata__", "more than 16 MiB"),
+            None => drafts.leave_out("__metadata__", LeftOutReason::LongMetadata),
         }
         for Placed { name, dtype, shape, range } in tensors {
             let record = Record::new(source.clone(), range.at, range.len);
