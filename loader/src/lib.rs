@@ -49,11 +49,13 @@ pub use list::{Listing, list};
 pub use open::{Checkpoint, LoadOptions, open, open_file, with_loader_limits};
 pub use output::map::MappedFile;
 pub use output::write::{PendingFile, Progress, WriteOptions};
-pub use plan::draft::{LeftOut, Refused};
+pub use plan::draft::Refused;
+pub use plan::left_out::LeftOut;
 pub use plan::tensor_plan::{PlanOptions, PlannedTensor, TensorPlan};
 pub use values::names::SINGLE_TENSOR_NAME;
 
-/// Why a tensor, or all tensors of a file, cannot be converted: [`Reason`](reason::Reason) and the enums that it holds.
+/// Why a tensor, or all tensors of a file, cannot be converted ([`Reason`](reason::Reason)), and why a value is left out
+/// ([`LeftOutReason`](reason::LeftOutReason)). The text of a reason is its `Display`.
 pub mod reason {
     pub use crate::bytes::chunks::ChunkError;
     pub use crate::bytes::latin1_text::TextError;
@@ -61,8 +63,10 @@ pub mod reason {
     pub use crate::bytes::transform::NegationError;
     pub use crate::bytes::zip_record::RecordError;
     pub use crate::plan::file_error::{FileError, HeaderError, PartError};
+    pub use crate::plan::left_out::LeftOutReason;
     pub use crate::plan::reason::Reason;
     pub use crate::plan::storage_error::{LiteralError, StorageError};
     pub use crate::values::incomplete::IncompleteReason;
     pub use crate::values::tensor::InvalidTensor;
+    pub use crate::values::value_kind::ValueKind;
 }

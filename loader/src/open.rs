@@ -3,7 +3,8 @@
 use crate::bounds::{MIN_LIMIT_EVENTS, MIN_LIMIT_HEAP_BYTES, MIN_LIMIT_ITEMS};
 use crate::error::Error;
 use crate::plan::contents::Contents;
-use crate::plan::draft::{Drafts, LeftOut, Refused, TensorSelection};
+use crate::plan::draft::{Drafts, Refused, TensorSelection};
+use crate::plan::left_out::LeftOut;
 use crate::plan::reason::Reason;
 use crate::plan::tensor_plan::{PlanOptions, PlannedTensor, TensorPlan};
 use scanner::Limits;

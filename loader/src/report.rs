@@ -2,7 +2,8 @@
 
 use crate::convert::{Conversion, OutputContent, WrittenFile};
 use crate::error::Error;
-use crate::plan::draft::{LeftOut, Refused};
+use crate::plan::draft::Refused;
+use crate::plan::left_out::LeftOut;
 use crate::plan::tensor_plan::PlannedTensor;
 use scanner::Finding;
 use scanner::Verdict;

@@ -38,7 +38,7 @@ impl Weights {
 
     /// Path and reason of each value that is not a tensor, or a tensor that cannot be read.
     fn left_out(&self) -> Vec<(String, String)> {
-        self.loaded.left_out.iter().map(|value| (value.name.clone(), value.why.clone())).collect()
+        self.loaded.left_out.iter().map(|left| (left.name.clone(), left.why.to_string())).collect()
     }
 
     /// The bytes of a tensor by its index in `tensors`, little-endian and in row-major order.

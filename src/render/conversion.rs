@@ -70,7 +70,7 @@ pub(crate) fn table(report: &ConvertReport, out: &mut dyn Write) -> io::Result<(
         writeln!(out, "{} is {}", text(&alias.name), text(&alias.tensor))?;
     }
     for left in &report.left_out {
-        writeln!(out, "left out: {}: {}", text(&left.name), text(&left.why))?;
+        writeln!(out, "left out: {}: {}", text(&left.name), text(&left.why.to_string()))?;
     }
     if report.left_out_more > 0 {
         writeln!(out, "left out: {} more", report.left_out_more)?;

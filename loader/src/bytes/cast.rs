@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     fn cast(from: &str, to: &str, bytes: &[u8]) -> Vec<u8> {
-        let named = |word| Dtype::from_name(word).expect("a type");
+        let named = |name| Dtype::from_name(name).expect("a type");
         let cast = Cast::new(named(from), named(to)).expect("a cast");
         let mut out = vec![0; 64];
         let count = cast.apply(bytes, &mut out).expect("candle casts");
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn only_floats_are_cast() {
-        let named = |word| Dtype::from_name(word).expect("a type");
+        let named = |name| Dtype::from_name(name).expect("a type");
         assert!(Cast::new(named("I64"), named("F32")).is_none());
         assert!(Cast::new(named("F8_E4M3"), named("F16")).is_none());
         assert!(Cast::new(named("F16"), named("F16")).is_none());

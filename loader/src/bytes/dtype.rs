@@ -90,8 +90,8 @@ impl std::fmt::Display for Dtype {
 
 impl Dtype {
     /// The type of this name in safetensors (`F32`), or in torch for types that safetensors does not have.
-    pub fn from_name(word: &str) -> Option<Self> {
-        ROWS.iter().find(|row| row.name == word).map(Self)
+    pub fn from_name(name: &str) -> Option<Self> {
+        ROWS.iter().find(|row| row.name == name).map(Self)
     }
 
     /// The type of this name in torch (`float32`), without `torch.`.

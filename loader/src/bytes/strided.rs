@@ -82,9 +82,9 @@ impl View {
         let mut dims: Vec<(u64, u64)> = Vec::new();
         for (size, stride) in shape.iter().copied().zip(stride.iter().copied()).filter(|(size, _)| *size > 1) {
             match dims.last_mut() {
-                Some((before, above)) if size.checked_mul(stride) == Some(*above) => {
-                    *before *= size;
-                    *above = stride;
+                Some((outer_size, outer_stride)) if size.checked_mul(stride) == Some(*outer_stride) => {
+                    *outer_size *= size;
+                    *outer_stride = stride;
                 }
                 _ => dims.push((size, stride)),
             }
@@ -165,7 +165,7 @@ struct TransposedBlocks {
 impl<'a> ViewReader<'a> {
     /// Reads from the first element on.
     pub(crate) fn new(record: &'a Record, view: &'a View) -> Self {
-        let columns = transposed_blocks(view);
+        let transposed = transposed_blocks(view);
         Self {
             record,
             view,
@@ -174,7 +174,7 @@ impl<'a> ViewReader<'a> {
             window_start: 0,
             block: Vec::new(),
             block_first_element: 0,
-            transposed: columns,
+            transposed,
         }
     }
 
@@ -183,15 +183,13 @@ impl<'a> ViewReader<'a> {
     /// # Errors
     /// As [`Record::read_exact_at`].
     pub(crate) fn fill(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let left =
-            usize::try_from((self.view.element_count - self.next_element).saturating_mul(self.view.element_size))
-                .unwrap_or(usize::MAX);
-        let len = left.min(buf.len());
+        let left = (self.view.element_count - self.next_element).saturating_mul(self.view.element_size);
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
         let buf = buf.get_mut(..len).unwrap_or_default();
         if self.view.is_contiguous() {
             self.record.read_exact_at((self.view.offset + self.next_element) * self.view.element_size, buf)?;
-        } else if let Some(columns) = self.transposed {
-            self.read_blocks(columns, buf)?;
+        } else if let Some(blocks) = self.transposed {
+            self.read_blocks(blocks, buf)?;
         } else {
             self.read_rows(buf)?;
         }
@@ -230,8 +228,8 @@ impl<'a> ViewReader<'a> {
         if distance > MAX_WINDOW_GAP_BYTES || buf.len() as u64 > MAX_WINDOW_GAP_BYTES {
             return self.record.read_exact_at(at, buf);
         }
-        let inside = |window_at: u64, window: &[u8]| {
-            let start = usize::try_from(at.checked_sub(window_at)?).ok()?;
+        let inside = |window_start: u64, window: &[u8]| {
+            let start = usize::try_from(at.checked_sub(window_start)?).ok()?;
             Some(start..start.checked_add(buf.len()).filter(|end| *end <= window.len())?)
         };
         if inside(self.window_start, &self.window).is_none() {
@@ -257,13 +255,13 @@ impl<'a> ViewReader<'a> {
         at
     }
 
-    fn read_blocks(&mut self, columns: TransposedBlocks, buf: &mut [u8]) -> io::Result<()> {
+    fn read_blocks(&mut self, blocks: TransposedBlocks, buf: &mut [u8]) -> io::Result<()> {
         let (mut next, mut rest) = (self.next_element, buf);
         while !rest.is_empty() {
             let skip = next.wrapping_sub(self.block_first_element).saturating_mul(self.view.element_size);
             let known = usize::try_from(skip).ok().and_then(|skip| self.block.get(skip..)).unwrap_or_default();
             if known.is_empty() || next < self.block_first_element {
-                self.fill_block(columns, next)?;
+                self.fill_block(blocks, next)?;
                 continue;
             }
             let count = known.len().min(rest.len());
@@ -276,8 +274,8 @@ impl<'a> ViewReader<'a> {
     }
 
     /// Fills a block with the rows from that of element `next` on.
-    fn fill_block(&mut self, columns: TransposedBlocks, next: u64) -> io::Result<()> {
-        let TransposedBlocks { dim, trailing, rows_per_block: rows } = columns;
+    fn fill_block(&mut self, blocks: TransposedBlocks, next: u64) -> io::Result<()> {
+        let TransposedBlocks { dim, trailing, rows_per_block: rows } = blocks;
         let (view, element_size) = (self.view, self.view.element_size);
         let size = view.dims.get(dim).map_or(1, |(size, _)| *size);
         let (row, lead) = (next / trailing % size, next / trailing / size);

@@ -8,8 +8,9 @@ use crate::checkpoint::sharded::is_file_name;
 use crate::error::{Error, MetadataError, UsageError};
 use crate::open::{Admitted, Checkpoint, LoadOptions, open_cleared, with_loader_limits};
 use crate::plan::contents::Contents;
-use crate::plan::draft::{DraftTensor, Drafts, OUTSIDE_ROOT};
+use crate::plan::draft::{DraftTensor, Drafts};
 use crate::plan::file_error::PartError;
+use crate::plan::left_out::LeftOutReason;
 use crate::plan::reason::Reason;
 use crate::plan::storage::ResolvedTensor;
 use crate::values::walk::walk;
@@ -60,7 +61,7 @@ fn drafts(metadata: &Metadata, files: &Files<'_>, proven: bool, root: Option<&st
     let mut drafts = Drafts { framework: "pt", ..Drafts::default() };
     for tensor in &metadata.tensors {
         let Some(name) = relative_name(&tensor.name, root) else {
-            drafts.leave_out_tensor(tensor.name.as_str(), OUTSIDE_ROOT);
+            drafts.leave_out_tensor(tensor.name.as_str(), LeftOutReason::OutsideRoot);
             continue;
         };
         match join_parts(metadata, tensor, files, proven) {
@@ -69,7 +70,7 @@ fn drafts(metadata: &Metadata, files: &Files<'_>, proven: bool, root: Option<&st
         }
     }
     for other in &metadata.others {
-        drafts.leave_out(other.as_str(), "a value that is no tensor");
+        drafts.leave_out(other.as_str(), LeftOutReason::NotTensor);
     }
     if let Some(root) = root.filter(|_| drafts.tensors.is_empty() && drafts.refused.is_empty()) {
         drafts.refuse(root, Reason::NoSuchRoot { present: None });

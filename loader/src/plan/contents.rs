@@ -9,6 +9,7 @@ use crate::bytes::transform::Transform;
 use crate::bytes::zip_record::{self, is_big_endian};
 use crate::plan::draft::{DraftTensor, Drafts, TensorSelection};
 use crate::plan::file_error::FileError;
+use crate::plan::left_out::LeftOutReason;
 use crate::plan::lossless_parts::{StandIn, stand_in};
 use crate::plan::reason::Reason;
 use crate::plan::storage::{StorageLocation, StorageResolver};
@@ -79,11 +80,11 @@ impl<'a> Contents<'a> {
     }
 
     /// Adds the tensors of a torch zip: of the file itself, or of one of its members.
-    pub(crate) fn torch_zip(&self, item: Option<&str>, selection: &TensorSelection<'_>, drafts: &mut Drafts) {
-        match self.zip_storages(item) {
+    pub(crate) fn torch_zip(&self, member: Option<&str>, selection: &TensorSelection<'_>, drafts: &mut Drafts) {
+        match self.zip_storages(member) {
             Ok(mut storages) => {
                 drafts.add_pickle(&mut storages, selection);
-                self.leave_out_programs(item, drafts);
+                self.leave_out_programs(member, drafts);
             }
             Err(error) => drafts.refuse("", error),
         }
@@ -93,8 +94,8 @@ impl<'a> Contents<'a> {
     ///
     /// # Errors
     /// When the zip is not one of torch, is ambiguous, or its pickle was not read to its end.
-    pub(crate) fn zip_storages(&self, item: Option<&str>) -> Result<StorageResolver<'a>, FileError> {
-        let examined = self.artifact(item).ok_or(FileError::NotExamined)?;
+    pub(crate) fn zip_storages(&self, member: Option<&str>) -> Result<StorageResolver<'a>, FileError> {
+        let examined = self.artifact(member).ok_or(FileError::NotExamined)?;
         let Some(Layout::TorchZip(zip)) = &examined.layout else {
             return Err(FileError::NotTorch);
         };
@@ -103,11 +104,11 @@ impl<'a> Contents<'a> {
             return Err(FileError::Misleading { what: what.to_owned() });
         }
         let name = &zip_record::find_entry(zip, "data.pkl")?.ok_or(FileError::NoPickle)?.name;
-        let path = item.map_or_else(|| name.clone(), |item| format!("{item}::{name}"));
+        let path = member.map_or_else(|| name.clone(), |member| format!("{member}::{name}"));
         let pickle = self.artifact(Some(&path)).ok_or(FileError::PickleNotExamined)?;
         let trace = complete_trace(pickle, 0)?;
         let location = StorageLocation::Zip { zip, big_endian: is_big_endian(zip, &self.budget)? };
-        Ok(StorageResolver::new(trace, location, pickle.member_path.path(), item.is_none(), &self.budget))
+        Ok(StorageResolver::new(trace, location, pickle.member_path.path(), member.is_none(), &self.budget))
     }
 
     /// The storages of the torch zip at this range of the file, in files of consecutive zips.
@@ -127,11 +128,11 @@ impl<'a> Contents<'a> {
     }
 
     /// Leaves out the program of a TorchScript archive.
-    fn leave_out_programs(&self, item: Option<&str>, drafts: &mut Drafts) {
-        if let Some(Layout::TorchZip(zip)) = self.artifact(item).and_then(|examined| examined.layout.as_ref())
+    fn leave_out_programs(&self, member: Option<&str>, drafts: &mut Drafts) {
+        if let Some(Layout::TorchZip(zip)) = self.artifact(member).and_then(|examined| examined.layout.as_ref())
             && zip.script
         {
-            drafts.leave_out(format!("{}/code", zip.root), "the program of a TorchScript archive, and its constants");
+            drafts.leave_out(format!("{}/code", zip.root), LeftOutReason::Program);
         }
     }
 
@@ -185,9 +186,9 @@ impl<'a> Contents<'a> {
                     StorageResolver::new(trace, StorageLocation::PickleOnly, path, path.is_none(), &self.budget);
                 drafts.add_pickle(&mut storages, selection);
                 let end = trace.start + trace.length;
-                let more = examined.pickles.iter().filter(|stream| stream.trace.start >= end).count();
-                if more > 0 {
-                    drafts.leave_out(format!("(behind {end})"), format!("{more} more pickles behind the first one"));
+                let count = examined.pickles.iter().filter(|stream| stream.trace.start >= end).count();
+                if count > 0 {
+                    drafts.leave_out(format!("(behind {end})"), LeftOutReason::MorePickles { count });
                 }
             }
             Err(error) => drafts.refuse("", error),
@@ -219,7 +220,7 @@ impl<'a> Contents<'a> {
                 any = true;
                 self.npy(examined, name.strip_suffix(".npy").unwrap_or(name).to_owned(), selection, drafts);
             } else {
-                drafts.leave_out(name, "a member that is no array of numpy");
+                drafts.leave_out(name, LeftOutReason::NotArray);
             }
         }
         if !any {
@@ -259,7 +260,7 @@ impl<'a> Contents<'a> {
         drafts.flat = true;
         match metadata {
             Some(metadata) => drafts.metadata.clone_from(metadata),
-            None => drafts.leave_out("__metadata__", "more than 16 MiB"),
+            None => drafts.leave_out("__metadata__", LeftOutReason::LongMetadata),
         }
         for Placed { name, dtype, shape, range } in tensors {
             let record = Record::new(source.clone(), range.at, range.len);

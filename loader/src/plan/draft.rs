@@ -3,6 +3,7 @@
 
 use crate::bytes::dtype::Dtype;
 use crate::bytes::tensor_source::TensorSource;
+use crate::plan::left_out::{LeftOut, LeftOutReason};
 use crate::plan::lossless_parts::{StandIn, stand_in};
 use crate::plan::reason::Reason;
 use crate::plan::storage::{ResolvedTensor, StorageResolver};
@@ -11,9 +12,6 @@ use crate::values::tensor::{TensorData, TensorDescription};
 use crate::values::walk::{Exclusion, walk};
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// Why tensors outside of `LoadOptions::root` are left out.
-pub(crate) const OUTSIDE_ROOT: &str = "it stands outside of the part that is converted";
 
 /// A tensor that can be converted.
 #[derive(Clone)]
@@ -32,17 +30,6 @@ pub struct Refused {
     pub name: String,
     /// Why. Its text names the option that helps, where one does.
     pub why: Reason,
-}
-
-/// A part of the source that is not converted.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct LeftOut {
-    /// Its path of keys, or its name in the archive.
-    pub name: String,
-    /// What it is, or why it is left out.
-    pub why: String,
-    /// Whether it is a tensor.
-    pub tensor: bool,
 }
 
 /// The tensors of a source.
@@ -84,13 +71,13 @@ impl Drafts {
     }
 
     /// Leaves out a value that is not a tensor.
-    pub(crate) fn leave_out(&mut self, name: impl Into<String>, why: impl Into<String>) {
-        self.left_out.push(LeftOut { name: name.into(), why: why.into(), tensor: false });
+    pub(crate) fn leave_out(&mut self, name: impl Into<String>, why: LeftOutReason) {
+        self.left_out.push(LeftOut { name: name.into(), why, tensor: false });
     }
 
     /// Leaves out a tensor.
-    pub(crate) fn leave_out_tensor(&mut self, name: impl Into<String>, why: impl Into<String>) {
-        self.left_out.push(LeftOut { name: name.into(), why: why.into(), tensor: true });
+    pub(crate) fn leave_out_tensor(&mut self, name: impl Into<String>, why: LeftOutReason) {
+        self.left_out.push(LeftOut { name: name.into(), why, tensor: true });
     }
 
     /// Keeps the tensors below a root, for formats whose names do not come from a pickle.
@@ -106,7 +93,7 @@ impl Drafts {
                     draft.name = name;
                     kept.push(draft);
                 }
-                None => self.leave_out_tensor(draft.name, OUTSIDE_ROOT),
+                None => self.leave_out_tensor(draft.name, LeftOutReason::OutsideRoot),
             }
         }
         self.tensors = kept;
@@ -130,7 +117,10 @@ impl Drafts {
                     self.refused.insert(refused, Refused { name: String::new(), why: reason.into() });
                 }
                 (self.root, self.flat) = (names.root, names.flat);
-                let others = names.other_values.into_iter().map(|(name, why)| LeftOut { name, why, tensor: false });
+                let others = names.other_values.into_iter().map(|(name, kind)| {
+                    let why = LeftOutReason::Value(kind);
+                    LeftOut { name, why, tensor: false }
+                });
                 self.left_out.splice(left_out..left_out, others);
                 self.left_out_more += names.other_values_more;
             }
@@ -152,7 +142,7 @@ impl Drafts {
         }
         let name = named.name.as_str();
         if !named.below_root {
-            return self.leave_out_tensor(name, OUTSIDE_ROOT);
+            return self.leave_out_tensor(name, LeftOutReason::OutsideRoot);
         }
         match &named.excluded {
             None => {}
@@ -161,7 +151,13 @@ impl Drafts {
                 self.unknown_callable |= !selection.proven;
                 return self.refuse(name, Reason::UnknownCallable { function: function.clone() });
             }
-            Some(exclusion) => return self.leave_out_tensor(name, left_out_text(exclusion)),
+            Some(Exclusion::ModuleAttribute) => return self.leave_out_tensor(name, LeftOutReason::ModuleAttribute),
+            Some(Exclusion::NonPersistentBuffer) => {
+                return self.leave_out_tensor(name, LeftOutReason::NonPersistentBuffer);
+            }
+            Some(Exclusion::ObjectAttribute) => return self.leave_out_tensor(name, LeftOutReason::ObjectAttribute),
+            Some(Exclusion::DictKey) => return self.leave_out_tensor(name, LeftOutReason::DictKey),
+            Some(Exclusion::BareStorage) => return self.leave_out_tensor(name, LeftOutReason::BareStorage),
         }
         if named.auxiliary && !selection.lossless_parts {
             return;
@@ -250,17 +246,4 @@ fn composite_name(component: &str) -> &str {
 
 fn not_in_safetensors(tensor: &TensorDescription) -> Reason {
     Reason::NotInSafetensors { kind: tensor.dtype_name.clone().into_owned() }
-}
-
-/// Why a tensor with this exclusion is left out.
-fn left_out_text(exclusion: &Exclusion) -> &'static str {
-    match exclusion {
-        Exclusion::ModuleAttribute => "it is neither parameter nor buffer of its module",
-        Exclusion::NonPersistentBuffer => "it is a buffer that its module does not keep in state dicts",
-        Exclusion::ObjectAttribute => "it is an attribute of what stands there, and no part of it",
-        Exclusion::DictKey => "it is a key of a dict, and no name leads to it",
-        Exclusion::BareStorage => "it is a storage, and no tensor says what shape it has",
-        Exclusion::SetMember => "it is in a set, where it has no name",
-        Exclusion::UnknownCallable(_) => "it is reached through a callable that is not known",
-    }
 }

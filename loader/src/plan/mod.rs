@@ -4,6 +4,7 @@ pub(crate) mod contents;
 pub(crate) mod draft;
 pub(crate) mod file_error;
 pub(crate) mod header;
+pub(crate) mod left_out;
 pub(crate) mod lossless_parts;
 pub(crate) mod reason;
 pub(crate) mod storage;

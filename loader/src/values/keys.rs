@@ -22,16 +22,16 @@ enum KeyIdentity<'a> {
 /// The pairs of a dict after these pairs were put into it in this order.
 pub(crate) fn dedup_keys(trace: &Trace, pairs: impl IntoIterator<Item = [Value; 2]>) -> Vec<[Value; 2]> {
     let mut kept: Vec<[Value; 2]> = Vec::new();
-    let mut places: HashMap<KeyIdentity<'_>, usize> = HashMap::new();
+    let mut indices: HashMap<KeyIdentity<'_>, usize> = HashMap::new();
     for [key, value] in pairs {
-        match key_identity(trace, key).map(|same| places.entry(same)) {
-            Some(Entry::Occupied(place)) => {
-                if let Some([_, old]) = kept.get_mut(*place.get()) {
+        match key_identity(trace, key).map(|identity| indices.entry(identity)) {
+            Some(Entry::Occupied(index)) => {
+                if let Some([_, old]) = kept.get_mut(*index.get()) {
                     *old = value;
                 }
             }
-            Some(Entry::Vacant(place)) => {
-                place.insert(kept.len());
+            Some(Entry::Vacant(index)) => {
+                index.insert(kept.len());
                 kept.push([key, value]);
             }
             None => kept.push([key, value]),

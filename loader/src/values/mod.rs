@@ -9,4 +9,5 @@ pub(crate) mod object;
 pub(crate) mod tensor;
 pub(crate) mod torch;
 pub(crate) mod trace_ext;
+pub(crate) mod value_kind;
 pub(crate) mod walk;

@@ -6,6 +6,7 @@
 use crate::bounds::{MAX_NAME_PART_BYTES, MAX_NAMES_BYTES};
 use crate::values::incomplete::IncompleteReason;
 use crate::values::tensor::TensorDescription;
+use crate::values::value_kind::ValueKind;
 use crate::values::walk::{Exclusion, FoundTensor, PathPart, Walk};
 use scanner::internal::pickle::preview;
 use scanner::internal::pickle::value::{Kind, Node, Value};
@@ -32,7 +33,7 @@ pub(crate) struct NamedValues {
     /// The path of the root; `None` for the value of the pickle.
     pub(crate) root: Option<String>,
     /// Values that are not tensors: their paths and what they are.
-    pub(crate) other_values: Vec<(String, String)>,
+    pub(crate) other_values: Vec<(String, ValueKind)>,
     /// Number of further values that are not tensors.
     pub(crate) other_values_more: u64,
     /// Whether the value is a dict from names to tensors and nothing else.
@@ -79,7 +80,7 @@ impl Walk<'_> {
             let path = self.path(other.parent, other.part);
             let Some(left) = limit.checked_sub(path.len()) else { break };
             limit = left;
-            other_values.push((path, other.what.clone()));
+            other_values.push((path, other.kind.clone()));
         }
         Ok(NamedValues {
             root: root.map(|root| self.path_name(root, None)),
@@ -216,7 +217,7 @@ impl Walk<'_> {
             PathPart::Transparent => None,
             PathPart::Key(key) => Some(self.key_text(key)),
             PathPart::Index(index) => Some(index.to_string().into()),
-            PathPart::Name(word) => Some(word.into()),
+            PathPart::Name(name) => Some(name.into()),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::values::incomplete::IncompleteReason;
 use crate::values::keys::dedup_keys;
 use crate::values::tensor::{InvalidTensor, TensorData, TensorDescription};
 use crate::values::trace_ext::{field, key_value_pairs, qualified_name, sequence};
+use crate::values::value_kind::ValueKind;
 use crate::values::walk::{Exclusion, PathPart, Walk, key_part};
 use scanner::internal::judge::effect::{Effect, lookup};
 use scanner::internal::pickle::Trace;
@@ -82,7 +83,8 @@ impl Walk<'_> {
             for (index, value) in made.items().kept.iter().chain(made.states()).enumerate() {
                 self.push_excluded(id, PathPart::Index(index), *value, unknown());
             }
-            return self.note_other(Some(id), PathPart::Transparent, || format!("what {class} makes"));
+            return self
+                .note_other(Some(id), PathPart::Transparent, || ValueKind::CallResult { callable: class.to_owned() });
         }
         // Subclasses of dict and of list are told apart by their items: a dict has text keys.
         let text = |key: &Value| matches!(key, Value::Text { .. });
@@ -236,7 +238,7 @@ impl Walk<'_> {
 
     /// Excludes the other attributes of a module: they are not part of state dicts.
     fn module_attributes(&mut self, id: u32, class: &str, items: &Items) {
-        self.note_other(Some(id), PathPart::Transparent, || format!("the class {class} and its other attributes"));
+        self.note_other(Some(id), PathPart::Transparent, || ValueKind::Module { class: class.to_owned() });
         for [key, value] in dedup_keys(self.trace, key_value_pairs(items)) {
             let known = self.trace.text(key, MAX_KEY_BYTES);
             if !matches!(known.as_deref(), Some("_parameters" | "_buffers" | "_modules")) {

@@ -11,6 +11,7 @@ use crate::values::incomplete::IncompleteReason;
 use crate::values::keys::dedup_keys;
 use crate::values::tensor::{Component, InvalidTensor, TensorData, TensorDescription};
 use crate::values::trace_ext::{import, key_value_pairs, qualified_name};
+use crate::values::value_kind::ValueKind;
 use crate::values::{numpy, torch};
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, Items, Kind, NodeId, Value};
@@ -77,7 +78,7 @@ pub(crate) struct FoundTensor {
 pub(crate) struct OtherValue {
     pub(crate) parent: u32,
     pub(crate) part: PathPart,
-    pub(crate) what: String,
+    pub(crate) kind: ValueKind,
 }
 
 /// The state of a walk, and its results.
@@ -144,7 +145,7 @@ impl Walk<'_> {
                 return None;
             }
             plain => {
-                self.note_other(parent, part, || plain_value_kind(plain).to_owned());
+                self.note_other(parent, part, || plain_value_kind(plain));
                 return None;
             }
         }
@@ -197,7 +198,7 @@ impl Walk<'_> {
     }
 
     /// Records a value that is not a tensor.
-    pub(crate) fn note_other(&mut self, parent: Option<u32>, part: PathPart, what: impl FnOnce() -> String) {
+    pub(crate) fn note_other(&mut self, parent: Option<u32>, part: PathPart, kind: impl FnOnce() -> ValueKind) {
         let Some(parent) = parent else { return };
         // Values below an excluded step are not reported one by one.
         if self.steps.get(parent as usize).is_some_and(|step| step.excluded.is_some()) {
@@ -205,7 +206,7 @@ impl Walk<'_> {
         }
         self.other_count += 1;
         if self.other_values.len() < MAX_OTHER_VALUES {
-            self.other_values.push(OtherValue { parent, part, what: what() });
+            self.other_values.push(OtherValue { parent, part, kind: kind() });
         }
     }
 
@@ -297,7 +298,7 @@ impl Walk<'_> {
                 self.push_components(id, components);
             }
             Some(Constructed::ObjectArray) => {
-                self.note_other(Some(id), PathPart::Transparent, || "an array of objects".to_owned())
+                self.note_other(Some(id), PathPart::Transparent, || ValueKind::ObjectArray)
             }
             Some(Constructed::Call { .. }) | None if self.persistent_object(id, made) => {}
             Some(Constructed::Call { .. }) | None if self.is_tensor_constructor(made) => {
@@ -372,15 +373,15 @@ pub(crate) fn key_part(key: Value, index: usize) -> PathPart {
     if matches!(key, Value::Node(_)) { PathPart::Index(index) } else { PathPart::Key(key) }
 }
 
-fn plain_value_kind(value: Value) -> &'static str {
+fn plain_value_kind(value: Value) -> ValueKind {
     match value {
-        Value::None => "None",
-        Value::Bool(_) => "a truth value",
-        Value::Int(_) | Value::BigInt { .. } => "a whole number",
-        Value::Float(_) => "a number",
-        Value::Text { .. } => "a text",
-        Value::Bytes { .. } => "bytes",
-        Value::Global(_) => "a name that is imported",
-        Value::Node(_) | Value::Opaque(_) | Value::Instance(_) | Value::Unknown => "a value",
+        Value::None => ValueKind::None,
+        Value::Bool(_) => ValueKind::Bool,
+        Value::Int(_) | Value::BigInt { .. } => ValueKind::Int,
+        Value::Float(_) => ValueKind::Float,
+        Value::Text { .. } => ValueKind::Text,
+        Value::Bytes { .. } => ValueKind::Bytes,
+        Value::Global(_) => ValueKind::Import,
+        Value::Node(_) | Value::Opaque(_) | Value::Instance(_) | Value::Unknown => ValueKind::Other,
     }
 }

@@ -246,5 +246,5 @@ pub fn left_out(bytes: &[u8], policy: &LoadOptions) -> Vec<(String, String)> {
     std::fs::write(&source, bytes).unwrap();
     let loaded = loader::open(&source, policy).unwrap();
     let tensors = loaded.left_out.into_iter().filter(|left| left.tensor);
-    tensors.map(|left| (left.name, left.why)).collect()
+    tensors.map(|left| (left.name, left.why.to_string())).collect()
 }
