@@ -5,7 +5,7 @@ use crate::dtype::Dtype;
 use crate::reading::{call, field, import, row, shape};
 use crate::tensor::{Beside, Numbers, Order, Tensor};
 use crate::walk::Meaning;
-use scanner::internal::format::joblib;
+use scanner::internal::format::readers::joblib_array;
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, NodeId, Value};
 
@@ -50,7 +50,7 @@ enum Source {
 
 fn array(trace: &Trace, size: Value, dtype: Value, fortran: bool, source: Source) -> Option<Meaning> {
     let descr = descr(trace, dtype)?;
-    let item = joblib::item_size(trace, dtype)?;
+    let item = joblib_array::item_size(trace, dtype)?;
     let Some(item) = item else {
         // Objects: a list of anything, arrays too. joblib's are in a pickle of their own.
         return Some(match source {

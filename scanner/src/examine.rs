@@ -4,13 +4,14 @@
 //! budgets of the file are counted there, so that one thread or many come to the same result.
 
 use crate::archive::Opened;
+use crate::fact::{Deviation, Fact, Unread};
 use crate::format::all::FORMATS;
 use crate::format::{Format, Head, Recognition};
 use crate::io::artifact::{Artifact, Role, ScanBudget};
 use crate::io::member_path::MemberPath;
 use crate::io::source::{SharedSource, gathered, read_vec};
 use crate::judge::rule::calls::Calls;
-use crate::observe::fact::{Deviation, Fact, Unread};
+use crate::judge::rule::state_keys::is_watched_key;
 use crate::observe::layout::Layout;
 use crate::observe::observations::{Content, Member, NUMBERS, Observations, PickleStream, Retain, Tensor};
 use rayon::prelude::*;
@@ -202,7 +203,7 @@ fn look(artifact: &Artifact, keep: Retain, stream: Option<PickleStream>) -> Exam
     if artifact.role == Role::TensorData && crate::pickle::literal::look(&head, false).is_none() {
         return examined;
     }
-    let mut observations = Observations::new(Calls::listen, keep).having(stream);
+    let mut observations = Observations::new(Calls::listen, is_watched_key, keep).having(stream);
     // A panic is a bug of ours; it must not take the other files' answers along, nor pass as clean.
     let run = catch_unwind(AssertUnwindSafe(|| {
         let formats = claim(&Head { start: &head, artifact });

@@ -4,6 +4,7 @@
 mod api;
 mod archive;
 mod examine;
+pub(crate) mod fact;
 mod format;
 mod io;
 mod judge;
@@ -31,6 +32,9 @@ pub mod internal {
     }
     pub mod examine {
         pub use crate::examine::*;
+    }
+    pub mod fact {
+        pub use crate::fact::*;
     }
     pub mod format {
         pub use crate::format::*;

@@ -5,7 +5,7 @@ use scanner::internal::archive::Entry;
 use scanner::internal::archive::zip::ZipArchive;
 use scanner::internal::io::artifact::ScanBudget;
 use scanner::internal::pickle::trace::End;
-use scanner::internal::pickle::{self, Options, Reading};
+use scanner::internal::pickle::{self, Options};
 use scanner::source::{Memory, SharedSource, read_vec};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ fn the_zip_crate_finds_the_same_entries_with_the_same_bytes() {
 #[test]
 fn what_serde_pickle_decodes_we_follow_to_its_end() {
     let budget = ScanBudget::start(Arc::new(Limits::default()));
-    let options = Options { inline: None, reading: Reading::Transparent };
+    let options = Options::PLAIN;
     let mut compared = 0;
     for path in files("stdlib", &["pkl", "pickle"]) {
         let bytes = std::fs::read(&path).expect("a fixture can be read");

@@ -6,9 +6,9 @@
 
 use super::Opened;
 use super::codec::{Codec, Unpacker};
+use crate::fact::{Fact, Unread};
 use crate::io::artifact::ScanBudget;
 use crate::io::source::{Memory, SharedSource, Source};
-use crate::observe::fact::{Fact, Unread};
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 /// The name as text: UTF-8 where it is that, else every byte a character, so that no two names become one.
-pub(super) fn text(bytes: &[u8]) -> String {
+pub(in crate::archive) fn text(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
         Err(_) => bytes.iter().copied().map(char::from).collect(),
@@ -14,7 +14,7 @@ pub(super) fn text(bytes: &[u8]) -> String {
 }
 
 /// What the name would do that no plain relative path does.
-pub(super) fn escape(name: &str) -> Option<&'static str> {
+pub(in crate::archive) fn escape(name: &str) -> Option<&'static str> {
     if ordinary(name) {
         return None;
     }
@@ -58,7 +58,7 @@ fn is_device(part: &str) -> bool {
 
 /// The name as the least exact reader sees it, but for letter case: `\` divides, a NUL ends, dots and spaces at the
 /// end of a part go.
-pub(super) fn plain(name: &str) -> String {
+pub(in crate::archive) fn plain(name: &str) -> String {
     let name = name.split('\0').next().unwrap_or_default().replace('\\', "/");
     let parts = name.split('/').filter(|part| !part.is_empty() && *part != ".");
     let mut plain = parts.map(|part| part.trim_end_matches(['.', ' '])).collect::<Vec<_>>().join("/");
@@ -70,7 +70,7 @@ pub(super) fn plain(name: &str) -> String {
 }
 
 /// The plain name without regard to letter case: the same for names that are one to some reader.
-pub(super) fn folded(name: &str) -> Cow<'_, str> {
+pub(in crate::archive) fn folded(name: &str) -> Cow<'_, str> {
     // Thousands of records have a name that is so already: small letters and digits in parts that neither are empty nor
     // end in a dot.
     let mut before = b'/';

@@ -2,9 +2,9 @@
 //!
 //! A container states its own oddities as facts and hands its entries on; it never decides what an entry is.
 
+use crate::fact::{Fact, Unread};
 use crate::io::artifact::ScanBudget;
 use crate::io::source::SharedSource;
-use crate::observe::fact::{Fact, Unread};
 
 /// An entry that is opened (unpacked, if need be) only when its turn comes.
 pub trait Entry: Send + Sync {
@@ -29,15 +29,6 @@ pub mod codec;
 pub mod decoded;
 pub mod directory;
 mod entry_name;
-pub mod sevenz;
+pub mod seven_zip;
 pub mod tar;
-mod tar_header;
-mod tar_sparse;
 pub mod zip;
-mod zip_compare;
-mod zip_directory;
-mod zip_headers;
-mod zip_record;
-#[cfg(test)]
-mod zip_tests;
-mod zip_walk;

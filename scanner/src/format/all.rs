@@ -15,7 +15,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &super::torch_tar::TorchTarPart,
     &super::torch_tar::TorchTar,
     &super::tar::Tar,
-    &super::sevenzip::SevenZip,
+    &super::seven_zip::SevenZip,
     &super::numpy::Numpy,
     &super::safetensors::Safetensors,
     &super::lfs_pointer::LfsPointer,

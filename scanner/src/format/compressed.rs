@@ -7,9 +7,9 @@ use super::{Format, Head, Recognition};
 use crate::archive::Opened;
 use crate::archive::codec::Codec;
 use crate::archive::decoded::decode;
+use crate::fact::Fact;
 use crate::io::artifact::{Artifact, Role};
 use crate::io::source::{SharedSource, Window, read_vec};
-use crate::observe::fact::Fact;
 use crate::observe::observations::Observations;
 use std::io::Read;
 use std::sync::Arc;
@@ -159,7 +159,7 @@ impl Format for JoblibZf {
         let found = unwrap(artifact, at, Codec::Zlib, "zlib", observations);
         if let Some(found) = found.filter(|found| *found != told) {
             let what = format!("the header announces {told} bytes and {found} are there");
-            observations.fact(0, Fact::StructureViolation { what, deviation: crate::observe::fact::Deviation::Wrong });
+            observations.fact(0, Fact::StructureViolation { what, deviation: crate::fact::Deviation::Wrong });
         }
     }
 }

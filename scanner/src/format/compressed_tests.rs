@@ -1,11 +1,11 @@
 //! One small content in every wrapping, as Python's libraries and the usual tools write it.
 
 use super::*;
+use crate::fact::Unread;
 use crate::io::artifact::ScanBudget;
 use crate::io::limits::Limits;
 use crate::io::member_path::MemberPath;
 use crate::io::source::Memory;
-use crate::observe::fact::Unread;
 use crate::observe::observations::Content;
 
 const CONTENT: &[u8] = b"content content content\n";

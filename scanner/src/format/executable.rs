@@ -4,9 +4,9 @@
 //! far as the system that would run it does.
 
 use super::{Format, Head, Recognition};
+use crate::fact::Fact;
 use crate::io::artifact::Artifact;
 use crate::io::source::{Source, read_vec};
-use crate::observe::fact::Fact;
 use crate::observe::observations::Observations;
 
 /// Programs.

@@ -5,12 +5,12 @@
 //! asked where the entries of a zip are handed on, and gives some of them a role. Names in the configuration are facts; what
 //! they mean rules know. The weights are HDF5, which nobody here reads, so such a model is never clean.
 
-use super::json_walk::{self, Event, Stop, Text};
+use super::readers::json_tokens::{self, Event, Stop, Text};
 use super::{Format, Head, Recognition};
 use crate::archive::Entry;
 use crate::archive::zip::{ZipArchive, ZipEntry};
+use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role, ScanBudget};
-use crate::observe::fact::{Deviation, Fact, Unread};
 use crate::observe::observations::Observations;
 use std::collections::HashSet;
 
@@ -51,7 +51,7 @@ fn ends(name: &str, ending: &str) -> bool {
 /// Whether a configuration names a class, or nobody here can tell. What breaks Python does not take for JSON either.
 fn may_name(entry: &ZipEntry, budget: &ScanBudget) -> bool {
     let Some(source) = entry.open(budget).source else { return false };
-    let walked = json_walk::walk(
+    let walked = json_tokens::walk(
         source.as_ref(),
         budget,
         &mut |_, event| !matches!(event, Event::Key(key) if key.is("class_name")),
@@ -105,7 +105,7 @@ impl Format for KerasConfig {
         let most = (limits.names, limits.findings);
         let mut names = Names { observations, open: Vec::new(), said: HashSet::new(), bytes: 0, odd: 0, most };
         let walked =
-            json_walk::walk(artifact.source.as_ref(), &artifact.budget, &mut |at, event| names.hear(at, event));
+            json_tokens::walk(artifact.source.as_ref(), &artifact.budget, &mut |at, event| names.hear(at, event));
         let violation = |what: &str, deviation| Fact::StructureViolation { what: what.to_owned(), deviation };
         match walked {
             Ok(()) => {}

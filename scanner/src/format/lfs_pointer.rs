@@ -3,9 +3,9 @@
 //! A scan of the pointer says nothing about the model, and must not look as if it did.
 
 use super::{Format, Head, Recognition};
+use crate::fact::Unread;
 use crate::io::artifact::Artifact;
 use crate::io::source::{Source, read_vec};
-use crate::observe::fact::Unread;
 use crate::observe::observations::Observations;
 use std::io;
 

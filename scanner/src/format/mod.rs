@@ -3,11 +3,10 @@
 pub mod compressed;
 pub mod executable;
 pub mod lfs_pointer;
-mod npy_header;
 pub mod numpy;
+pub mod readers;
 pub mod safetensors;
-mod safetensors_header;
-pub mod sevenzip;
+pub mod seven_zip;
 pub mod tar;
 pub mod zip;
 
@@ -56,8 +55,6 @@ pub trait Format: Sync {
 }
 
 pub mod all;
-pub mod joblib;
-mod json_walk;
 pub mod keras;
 pub mod pickle;
 pub mod sharded_index;

@@ -3,11 +3,11 @@
 //! An array of objects is a pickle behind a header, whatever its name says; `numpy.load(allow_pickle=True)` runs it. An
 //! array of numbers is exactly as long as its header says, so what is behind it was put there for somebody else.
 
-use super::npy_header::{Descr, Literal, describe, dimensions, parse, product};
+use super::readers::npy_header::{Descr, Literal, describe, dimensions, parse, product};
 use super::{Format, Head, Recognition};
+use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::source::{Window, read_vec};
-use crate::observe::fact::{Deviation, Fact, Unread};
 use crate::observe::layout::{Layout, Npy, Range};
 use crate::observe::observations::{Observations, Tensor};
 use std::sync::Arc;

@@ -4,10 +4,11 @@
 //! STOP reading goes on, since loaders call `load` again (legacy torch reads five streams) and a payload behind STOP
 //! waits for just that.
 
-use super::{Format, Head, Recognition, joblib};
+use super::readers::joblib_array;
+use super::{Format, Head, Recognition};
+use crate::fact::{Fact, Unread};
 use crate::io::artifact::{Artifact, Role, ScanBudget};
 use crate::io::source::{Memory, Recent, SharedSource, Window, read_vec};
-use crate::observe::fact::{Fact, Unread};
 use crate::observe::observations::Observations;
 use crate::pickle::literal::{self, Look, unbase64};
 use crate::pickle::trace::{End, Literal, Trace};
@@ -129,14 +130,17 @@ fn late_start(artifact: &Artifact, head: &[u8]) -> Option<u64> {
     })
 }
 
-/// Follows the first opcodes only: a stream of 65,536 good ones is a pickle whatever comes behind.
+/// A stream of so many valid opcodes is a pickle, whatever comes after them.
+const MAX_PROBED_OPCODES: u64 = (1 << 16) - 1;
+
+/// Follows the first opcodes only.
 fn probe(artifact: &Artifact, start: u64) -> Trace {
     let mut limits = (*artifact.budget.limits).clone();
-    limits.opcodes = 1;
     limits.heap_bytes = 1 << 20;
     limits.memo_bytes = 1 << 20;
     let budget = ScanBudget::start(Arc::new(limits));
-    pickle::read(&artifact.source, start, &FIRST, &budget, &mut |trace, _| trace.events.len() < 16)
+    let options = Options { max_opcodes: MAX_PROBED_OPCODES, ..FIRST };
+    pickle::read(&artifact.source, start, &options, &budget, &mut |trace, _| trace.events.len() < 16)
 }
 
 /// Follows all streams from `start` on; what is behind the last one is stated as a fact.
@@ -180,7 +184,7 @@ pub fn streams(artifact: &Artifact, observations: &mut Observations, start: u64)
 }
 
 /// The reading that is tried first.
-pub const FIRST: Options<'static> = Options { inline: Some(&joblib::inline), reading: Reading::Transparent };
+pub const FIRST: Options<'static> = Options { inline: Some(&joblib_array::inline), ..Options::PLAIN };
 
 /// Follows one stream under every reading there is of it; returns where it ends.
 pub fn stream(artifact: &Artifact, observations: &mut Observations, start: u64) -> u64 {

@@ -4,11 +4,11 @@
 //! may differ on besides: keys that stand there twice, holes and tails that no tensor covers. With a sound header there
 //! is nothing in the file that could act.
 
-use super::safetensors_header::{Entry, Header, read};
+use super::readers::safetensors_header::{Entry, Header, read};
 use super::{Format, Head, Recognition};
+use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::source::{SharedSource, Window, read_vec};
-use crate::observe::fact::{Deviation, Fact, Unread};
 use crate::observe::layout::{Layout, Placed, Range};
 use crate::observe::observations::{Observations, Tensor};
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
 //! The index of a sharded checkpoint: which file holds which tensor. Its values are paths that a loader opens.
 
 use super::{Format, Head, Recognition};
+use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::Artifact;
 use crate::io::source::read_vec;
-use crate::observe::fact::{Deviation, Fact, Unread};
 use crate::observe::observations::Observations;
 use std::collections::BTreeSet;
 

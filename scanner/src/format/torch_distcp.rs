@@ -4,9 +4,9 @@
 //! end record tells where its own zip starts, and right before that the one before it ends.
 
 use super::{Format, Head, Recognition};
+use crate::fact::{Deviation, Fact};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::source::{Source, Window, read_vec};
-use crate::observe::fact::{Deviation, Fact};
 use crate::observe::observations::Observations;
 use std::sync::Arc;
 

@@ -4,14 +4,14 @@
 use super::pickle::stream;
 use super::torch_zip::{Storage, item_size, storage};
 use super::{Format, Head, Recognition};
+use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, ScanBudget};
 use crate::io::source::read_vec;
-use crate::observe::fact::{Deviation, Fact, Unread};
 use crate::observe::layout::{Layout, Range};
 use crate::observe::observations::Observations;
 use crate::pickle::trace::End;
 use crate::pickle::value::Value;
-use crate::pickle::{self, Options, Reading};
+use crate::pickle::{self, Options};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -83,7 +83,7 @@ fn keys(artifact: &Artifact, at: u64) -> Vec<String> {
     let mut limits = (*artifact.budget.limits).clone();
     limits.items = 1_000_000;
     let budget = ScanBudget::start(Arc::new(limits));
-    let options = Options { inline: None, reading: Reading::Transparent };
+    let options = Options::PLAIN;
     let trace = pickle::read(&artifact.source, at, &options, &budget, &mut |_, _| false);
     let Some((_, items)) = trace.root.and_then(|root| trace.container(root)) else { return Vec::new() };
     items.kept.iter().filter_map(|key| trace.text(*key, 256)).collect()

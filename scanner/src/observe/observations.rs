@@ -1,11 +1,11 @@
 //! What one look at one artifact yields: facts with their places, members to look at next, and what was not read.
 
 use crate::archive::Entry;
+use crate::fact::{Fact, Unread};
 use crate::io::artifact::Artifact;
 use crate::io::artifact::Role;
 use crate::io::source::SharedSource;
 use crate::judge::finding::RawFinding;
-use crate::observe::fact::{Fact, Unread};
 use crate::observe::layout::Layout;
 use crate::pickle::{self, Event, Options, Reading, Trace};
 use std::sync::Arc;
@@ -51,6 +51,7 @@ pub struct Retain {
 /// Collects what a format sees in an artifact.
 pub struct Observations {
     listen: fn(&Artifact) -> Box<dyn Listener>,
+    is_watched_key: fn(&str) -> bool,
     keep: Retain,
     /// The stream at the start of the artifact, where it was followed already.
     stream: Option<PickleStream>,
@@ -104,10 +105,12 @@ pub struct Tensor {
 }
 
 impl Observations {
-    /// Nothing seen yet. `listen` makes the listener of a stream.
-    pub fn new(listen: fn(&Artifact) -> Box<dyn Listener>, keep: Retain) -> Self {
+    /// Without observations. `listen` makes the listener of a stream; `is_watched_key` is passed to
+    /// [`Options::is_watched_key`].
+    pub fn new(listen: fn(&Artifact) -> Box<dyn Listener>, is_watched_key: fn(&str) -> bool, keep: Retain) -> Self {
         Self {
             listen,
+            is_watched_key,
             keep,
             stream: None,
             facts: Vec::new(),
@@ -131,6 +134,7 @@ impl Observations {
     pub fn follow(&self, artifact: &Artifact, start: u64, options: &Options<'_>) -> PickleStream {
         let mut listener = (self.listen)(artifact);
         let keep = self.keep.events;
+        let options = &Options { is_watched_key: self.is_watched_key, ..*options };
         let trace = pickle::read(&artifact.source, start, options, &artifact.budget, &mut |trace, event| {
             listener.event(trace, event);
             keep
@@ -193,6 +197,6 @@ impl Observations {
 #[cfg(test)]
 impl Default for Observations {
     fn default() -> Self {
-        Self::new(crate::judge::rule::calls::Calls::listen, Retain::default())
+        Self::new(crate::judge::rule::calls::Calls::listen, |_| false, Retain::default())
     }
 }

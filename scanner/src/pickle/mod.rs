@@ -10,12 +10,9 @@ pub mod heap;
 pub mod listing;
 pub mod literal;
 mod machine;
-mod machine_calls;
-mod machine_items;
-mod machine_literals;
-mod machine_marks;
 mod memo;
 pub mod opcode;
+pub mod options;
 pub mod preview;
 mod stack;
 pub mod text;
@@ -23,39 +20,12 @@ pub mod trace;
 pub mod value;
 
 pub use decode::Reading;
-pub use machine::risky_key;
+pub use options::{Inline, InlineReader, Options};
 pub use trace::{Action, Callable, End, Event, Oddity, Trace};
 pub use value::NodeId;
 
 use crate::io::artifact::ScanBudget;
 use crate::io::source::SharedSource;
-
-/// What stands between the opcodes after a BUILD, for loaders that put raw bytes there (joblib).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Inline {
-    /// Nothing.
-    None,
-    /// Raw bytes up to that offset.
-    Array {
-        /// Where the opcodes go on.
-        end: u64,
-    },
-    /// Another pickle.
-    Pickle,
-    /// Something, but how long it is cannot be told.
-    Unknown(String),
-}
-
-/// Tells what stands behind a BUILD of that node, at that offset.
-pub type InlineReader = dyn Fn(&Trace, NodeId, u64) -> Inline + Sync;
-
-/// How to read a stream.
-pub struct Options<'a> {
-    /// What stands between opcodes, if a loader of this format puts something there.
-    pub inline: Option<&'a InlineReader>,
-    /// Which reading of frames.
-    pub reading: Reading,
-}
 
 /// Follows the pickle at `start`. `keep` is asked of every event, with everything known at that moment, whether it is to
 /// be kept in the trace.
@@ -75,10 +45,10 @@ pub fn read(
 /// nothing else: values that cannot be such an id are not kept, and nobody hears of imports and calls. A second look for
 /// what a first one needs to know; it judges nothing.
 pub fn persistent_ids(source: &SharedSource, budget: &ScanBudget) -> Trace {
-    let options = Options { inline: None, reading: Reading::Transparent };
+    let options = Options::PLAIN;
     let reader = decode::Reader::new(source.as_ref(), 0, options.reading);
     let mut trace = machine::empty_trace(source.clone(), 0, budget);
     trace.heap = trace.heap.of_ids();
     let keep = &mut |_: &Trace, _: &Event| false;
-    machine::Machine { silent: true, ..machine::Machine::new(reader, trace, budget, &options, keep) }.run()
+    machine::Machine::new(reader, trace, budget, &options, keep).silent().run()
 }

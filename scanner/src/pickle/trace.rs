@@ -76,6 +76,11 @@ pub enum End {
 }
 
 impl End {
+    /// The stream breaks, for this reason.
+    pub(super) fn broken(why: impl Into<String>) -> Self {
+        Self::Broken(why.into())
+    }
+
     /// In the words of `inspect`.
     pub fn text(&self) -> String {
         match self {

@@ -5,10 +5,11 @@ use super::{CallSite, RawFinding};
 use crate::io::artifact::Artifact;
 use crate::judge::effect::{self, Effect, Judgement, Use};
 use crate::judge::finding::{Severity, Verdict};
+use crate::judge::rule::state_keys::is_watched_key;
 use crate::observe::observations::Listener;
 use crate::pickle::trace::{Action, Event, Trace};
 use crate::pickle::value::{CallableId, How, Kind, Node, Value};
-use crate::pickle::{Callable, preview, risky_key};
+use crate::pickle::{Callable, preview};
 use std::collections::HashMap;
 
 /// Judges the events of one stream; remembers what each name means.
@@ -350,7 +351,7 @@ impl Calls {
                     continue;
                 }
                 match trace.text(*key, 400) {
-                    Some(name) if risky_key(&name) => return Some(name),
+                    Some(name) if is_watched_key(&name) => return Some(name),
                     None if !key.is_plain() => return Some(preview::value(trace, *key)),
                     _ => {}
                 }

@@ -6,6 +6,7 @@ pub mod calls;
 mod configured;
 pub mod facts;
 pub mod pages;
+pub mod state_keys;
 
 pub use pages::{RuleInfo, rules};
 

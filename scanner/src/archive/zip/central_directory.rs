@@ -4,10 +4,10 @@
 //! that does not reach the end, a zip64 record in front of it, an offset that is off because of a prefix. Where two of
 //! them could land on different directories, all are read.
 
-use super::zip_record::{Central, End};
+use super::records::{Central, End};
+use crate::fact::{Deviation, Unread};
 use crate::io::artifact::ScanBudget;
 use crate::io::source::{SharedSource, read_vec};
-use crate::observe::fact::{Deviation, Unread};
 use std::collections::BTreeSet;
 use std::io;
 

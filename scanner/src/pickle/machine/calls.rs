@@ -1,37 +1,13 @@
 //! The machine's imports and calls.
 
-use super::decode::Arg;
-use super::machine::{Machine, broken};
-use super::opcode::Argument;
-use super::trace::{Action, Callable, End, Inlined};
-use super::value::{CallableId, Encoding, How, Kind, Node, Value};
-use super::{Inline, Options, text};
-
-/// The last few pairs of lines that were imported, as they stand in the stream: a checkpoint names the same three things
-/// for every tensor. Forgotten when the protocol changes, since a name means another thing then.
-#[derive(Default)]
-pub(super) struct RecentNames {
-    names: Vec<(Vec<u8>, CallableId)>,
-    next: usize,
-}
-
-impl RecentNames {
-    const MOST: usize = 16;
-    const LONGEST: u64 = 128;
-
-    fn get(&self, lines: &[u8]) -> Option<CallableId> {
-        self.names.iter().find(|(known, _)| known == lines).map(|(_, id)| *id)
-    }
-
-    fn add(&mut self, lines: &[u8], id: CallableId) {
-        let place = self.next % Self::MOST;
-        self.next = place + 1;
-        match self.names.get_mut(place) {
-            Some(oldest) => *oldest = (lines.to_vec(), id),
-            None => self.names.push((lines.to_vec(), id)),
-        }
-    }
-}
+use super::recent_names::RecentNames;
+use super::{Machine, empty_trace};
+use crate::pickle::decode::{Arg, Reader};
+use crate::pickle::opcode::Argument;
+use crate::pickle::options::{Inline, Options};
+use crate::pickle::text;
+use crate::pickle::trace::{Action, Callable, End, Inlined};
+use crate::pickle::value::{CallableId, Encoding, How, Kind, Node, Value};
 
 impl Machine<'_> {
     pub(super) fn name(&mut self, range: (u64, u64)) -> Option<Vec<u8>> {
@@ -69,12 +45,12 @@ impl Machine<'_> {
 
     pub(super) fn import_lines(&mut self, lines: Arg) -> Result<Value, End> {
         let Arg::Lines { first, second } = lines else {
-            return broken("an import without names");
+            return Err(End::broken("an import without names"));
         };
         // Both lines as one piece, where they stand so: without a name that is empty, of which more is to be said.
         let after = second.0.saturating_add(second.1);
         let piece = after.saturating_sub(first.0);
-        let fits = first.0.checked_add(first.1 + 1) == Some(second.0) && piece <= RecentNames::LONGEST;
+        let fits = first.0.checked_add(first.1 + 1) == Some(second.0) && piece <= RecentNames::MAX_BYTES;
         let fits = fits && first.1 > 0 && second.1 > 0;
         let lines = usize::try_from(piece).ok().filter(|_| fits).and_then(|len| self.reader.buffered(first.0, len));
         if let Some(id) = lines.and_then(|lines| self.recent.get(lines)) {
@@ -120,7 +96,7 @@ impl Machine<'_> {
         let lines = self.lines()?;
         let class = self.import_lines(lines)?;
         let Some(popped) = self.stack.pop_mark() else {
-            return broken("INST without a mark");
+            return Err(End::broken("INST without a mark"));
         };
         let total = popped.values.len() as u64 + popped.forgotten;
         let args = self.trace.heap.container(Kind::Tuple, &popped.values, total);
@@ -129,12 +105,12 @@ impl Machine<'_> {
 
     pub(super) fn obj(&mut self) -> Result<(), End> {
         let Some(popped) = self.stack.pop_mark() else {
-            return broken("OBJ without a mark");
+            return Err(End::broken("OBJ without a mark"));
         };
         let (class, args) = match popped.values.split_first() {
             Some((class, args)) if popped.forgotten == 0 => (*class, args),
             Some((_, args)) => (Value::Unknown, args),
-            None => return broken("OBJ without a class"),
+            None => return Err(End::broken("OBJ without a class")),
         };
         let total = args.len() as u64 + popped.forgotten;
         let args = self.trace.heap.container(Kind::Tuple, args, total);
@@ -151,7 +127,7 @@ impl Machine<'_> {
                     *part = self.name((at, u64::from(len))).and_then(|bytes| text::decode(encoding, &bytes));
                 }
                 other if other.is_plain() => {
-                    return broken("STACK_GLOBAL of something that is no text");
+                    return Err(End::broken("STACK_GLOBAL of something that is no text"));
                 }
                 _ => {}
             }
@@ -185,18 +161,20 @@ impl Machine<'_> {
                     self.reader.pos = end;
                 }
                 Inline::Array { .. } => {
-                    return broken("an array between the opcodes is longer than the file");
+                    return Err(End::broken("an array between the opcodes is longer than the file"));
                 }
-                Inline::Unknown(why) => return broken(&why),
+                Inline::Unknown(why) => return Err(End::broken(why)),
                 Inline::Pickle => {
-                    let plain = Options { inline: None, reading: self.options.reading };
+                    let plain = Options { inline: None, ..*self.options };
                     let source = self.trace.source.clone();
-                    let inner = super::read(&source, self.reader.pos, &plain, self.budget, self.filter);
+                    let reader = Reader::new(source.as_ref(), self.reader.pos, plain.reading);
+                    let trace = empty_trace(source.clone(), self.reader.pos, self.budget);
+                    let inner = Machine::new(reader, trace, self.budget, &plain, self.filter).run();
                     self.reader.pos += inner.length;
                     let stopped = inner.end == End::Stop;
                     self.trace.nested.push(inner);
                     if !stopped {
-                        return broken("the pickle of an object array breaks");
+                        return Err(End::broken("the pickle of an object array breaks"));
                     }
                 }
             }

@@ -1,11 +1,11 @@
 //! The machine's literals: texts, bytes and numbers in all their notations.
 
-use super::decode::Arg;
-use super::machine::{Machine, broken};
-use super::opcode::{self as op, Argument};
-use super::trace::{End, Literal};
-use super::value::{Encoding, Value};
-use super::{literal, text};
+use super::Machine;
+use crate::pickle::decode::Arg;
+use crate::pickle::opcode::{self as op, Argument};
+use crate::pickle::trace::{End, Literal};
+use crate::pickle::value::{Encoding, Value};
+use crate::pickle::{literal, text};
 
 impl Machine<'_> {
     pub(super) fn int(&mut self, argument: Argument) -> Result<Value, End> {
@@ -26,7 +26,7 @@ impl Machine<'_> {
         let whole = matches!(self.code, op::BINBYTES | op::SHORT_BINBYTES | op::BINBYTES8 | op::BYTEARRAY8);
         match self.reader.argument(argument, whole)? {
             Arg::Data { at, len } => Ok((at, len)),
-            _ => broken("the opcode has no data"),
+            _ => Err(End::broken("the opcode has no data")),
         }
     }
 
@@ -51,7 +51,7 @@ impl Machine<'_> {
             let line = self.reader.bytes(at, len, 1 << 20);
             if len < 1 << 20 {
                 if text::unquote(&line).is_none() {
-                    return broken("STRING is not quoted");
+                    return Err(End::broken("STRING is not quoted"));
                 }
                 if line.last().is_some_and(|last| last.is_ascii_whitespace() || *last >= 0x80) {
                     self.odd(true, "blanks behind the quote of STRING");
@@ -93,7 +93,7 @@ impl Machine<'_> {
             }
             _ => {
                 let Some(number) = text::int(&line) else {
-                    return broken("a text number that no unpickler reads");
+                    return Err(End::broken("a text number that no unpickler reads"));
                 };
                 if !number.canonical {
                     self.odd(true, "a number written as no pickler writes it");
@@ -108,7 +108,7 @@ impl Machine<'_> {
         let (at, len) = self.data()?;
         let line = self.reader.bytes(at, len, 1024);
         let Some(number) = text::float(&line) else {
-            return broken("a text float that no unpickler reads");
+            return Err(End::broken("a text float that no unpickler reads"));
         };
         if !number.canonical {
             self.odd(true, "a float written as no pickler writes it");

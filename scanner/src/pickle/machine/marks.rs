@@ -1,10 +1,10 @@
 //! The machine's memo, and what Python 2 makes of marks.
 
-use super::machine::{Machine, broken};
-use super::opcode::{self as op, Argument};
-use super::text;
-use super::trace::End;
-use super::value::Value;
+use super::Machine;
+use crate::pickle::opcode::{self as op, Argument};
+use crate::pickle::text;
+use crate::pickle::trace::End;
+use crate::pickle::value::Value;
 
 impl Machine<'_> {
     /// Python 2 knows no border at a mark: it takes what lies below, or the mark itself. From there on its stack and
@@ -54,7 +54,7 @@ impl Machine<'_> {
         match self.memo.get(index.unsigned_abs()) {
             Some(value) => Ok(self.stack.push(value)?),
             None if self.loose => Ok(self.stack.push(Value::Unknown)?),
-            None => broken("GET of a memo entry that was never put"),
+            None => Err(End::broken("GET of a memo entry that was never put")),
         }
     }
 
@@ -86,7 +86,7 @@ impl Machine<'_> {
         let by_text = self.text_keys.get(&line).copied();
         match by_text.or_else(|| self.memo.get(index?)) {
             Some(value) => Ok(self.stack.push(value)?),
-            None => broken("GET of a memo entry that was never put"),
+            None => Err(End::broken("GET of a memo entry that was never put")),
         }
     }
 }

@@ -4,13 +4,13 @@
 //! bounds, halves of surrogate pairs, keys that stand twice. Nothing is refused that it takes; where the structure breaks
 //! it stops as Python does, which then makes nothing of the text at all.
 
+use crate::fact::Unread;
 use crate::io::artifact::ScanBudget;
 use crate::io::source::Source;
-use crate::observe::fact::Unread;
 
 /// What comes next, with the place where it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Event {
+pub(in crate::format) enum Event {
     /// An object opens.
     Object,
     /// An array opens.
@@ -27,23 +27,23 @@ pub(super) enum Event {
 
 /// A text, its escapes undone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Text {
+pub(in crate::format) struct Text {
     /// Its start: up to [`KEPT`] bytes.
-    pub(super) start: String,
+    pub(in crate::format) start: String,
     /// Whether there is more.
-    pub(super) cut: bool,
+    pub(in crate::format) cut: bool,
 }
 
 impl Text {
     /// Whether it is exactly this.
-    pub(super) fn is(&self, text: &str) -> bool {
+    pub(in crate::format) fn is(&self, text: &str) -> bool {
         !self.cut && self.start == text
     }
 }
 
 /// Why the walk ended before the text did.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(in crate::format) enum Stop {
     /// Whoever listens has heard enough.
     Enough,
     /// It is no JSON from there on.
@@ -61,7 +61,7 @@ const DEPTH: usize = 4_000;
 const BLOCK: usize = 64 << 10;
 
 /// Walks the whole text. `hear` gets each event with its place and says whether to go on.
-pub(super) fn walk(
+pub(in crate::format) fn walk(
     source: &dyn Source,
     budget: &ScanBudget,
     hear: &mut dyn FnMut(u64, Event) -> bool,

@@ -1,7 +1,7 @@
 //! joblib's arrays: raw bytes that stand in the pickle stream right behind the BUILD of their wrapper.
 //!
 //! `joblib.load` skips them by the wrapper's shape and dtype. Plain `pickle.load` does not, and reads them as opcodes: so
-//! both readings are followed (see [`super::pickle`]). Layout: joblib `numpy_pickle.py`, `NumpyArrayWrapper`.
+//! both readings are followed (see [`crate::format::pickle`]). Layout: joblib `numpy_pickle.py`, `NumpyArrayWrapper`.
 
 use crate::io::source::read_vec;
 use crate::pickle::value::{Call, Items, Kind, Node, NodeId, Value};
@@ -91,7 +91,7 @@ mod tests {
     use crate::io::artifact::ScanBudget;
     use crate::io::limits::Limits;
     use crate::io::source::{Memory, SharedSource};
-    use crate::pickle::{self, Options, Reading};
+    use crate::pickle::{self, Options};
     use std::sync::Arc;
 
     /// A wrapper whose state holds these pairs, then an array of two bytes and STOP.
@@ -102,7 +102,7 @@ mod tests {
         bytes.extend_from_slice(pairs);
         bytes.extend_from_slice(b"ubNN.");
         let source: SharedSource = Arc::new(Memory::new(bytes));
-        let options = Options { inline: Some(&inline), reading: Reading::Transparent };
+        let options = Options { inline: Some(&inline), ..Options::PLAIN };
         pickle::read(&source, 0, &options, &ScanBudget::start(Arc::new(Limits::default())), &mut |_, _| true)
     }
 

@@ -4,11 +4,11 @@
 //! left out altogether (torch on request), extra fields that differ. None of that is stated. What is left leads one
 //! reader to another name, method or length than the next.
 
-use super::entry_name;
-use super::zip::ZipEntry;
-use super::zip_record::{Central, Local};
-use super::zip_walk::Walk;
-use crate::observe::fact::{Deviation, Fact};
+use super::entry::ZipEntry;
+use super::records::{Central, Local};
+use super::walk::Walk;
+use crate::archive::entry_name;
+use crate::fact::{Deviation, Fact};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -6,9 +6,9 @@
 use super::decoded::{Restart, Unpacking, decode_with};
 use super::entry_name;
 use super::{Entry, Opened};
+use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::ScanBudget;
 use crate::io::source::{Memory, SharedSource, read_vec};
-use crate::observe::fact::{Deviation, Fact, Unread};
 use sevenz_rust2::{Archive, BlockDecoder, Error, Password};
 use std::collections::HashSet;
 use std::io::{self, Read, Seek, SeekFrom};

@@ -3,14 +3,14 @@
 //! Only headers are read, each with one small read, and the bytes that belong to no entry; a payload never is. Every
 //! span of the file is accounted for: overlaps and gaps come out of sorting them.
 
-use super::entry_name;
-use super::zip::{ZipArchive, ZipEntry, ZipRegion};
-use super::zip_directory::{Directory, EntryBudget, find, records};
-use super::zip_headers::{BATCH, DESCRIPTOR, Headers, PIECE, Wanted};
-use super::zip_record::{Central, Descriptor, End, Local};
+use super::central_directory::{Directory, EntryBudget, find, records};
+use super::entry::{ZipArchive, ZipEntry, ZipRegion};
+use super::local_headers::{BATCH, DESCRIPTOR, Headers, PIECE, Wanted};
+use super::records::{Central, Descriptor, End, Local};
+use crate::archive::entry_name;
+use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::ScanBudget;
 use crate::io::source::{SharedSource, Start, Window, read_vec};
-use crate::observe::fact::{Deviation, Fact, Unread};
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
@@ -44,8 +44,14 @@ pub(super) struct Walk<'a> {
     scannable: u64,
 }
 
-/// Walks the whole file.
-pub(super) fn walk(source: &SharedSource, budget: &ScanBudget) -> ZipArchive {
+impl ZipArchive {
+    /// Walks a zip file; reads headers and the bytes between entries only.
+    pub fn read(source: &SharedSource, budget: &ScanBudget) -> Self {
+        walk(source, budget)
+    }
+}
+
+fn walk(source: &SharedSource, budget: &ScanBudget) -> ZipArchive {
     let mut walk = Walk {
         source,
         budget,

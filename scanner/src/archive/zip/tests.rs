@@ -1,11 +1,11 @@
 //! Zip files built byte by byte, honest and otherwise.
 
-use super::Entry;
-use super::zip::ZipArchive;
+use super::entry::ZipArchive;
+use crate::archive::Entry;
+use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::ScanBudget;
 use crate::io::limits::Limits;
 use crate::io::source::{Memory, SharedSource, read_vec};
-use crate::observe::fact::{Deviation, Fact, Unread};
 use std::io::Write;
 use std::sync::Arc;
 

@@ -4,10 +4,10 @@
 //! the program that came with them did.
 
 use super::{Format, Head, Recognition};
-use crate::archive::sevenz::SevenZipArchive;
+use crate::archive::seven_zip::SevenZipArchive;
+use crate::fact::Fact;
 use crate::io::artifact::{Artifact, Role};
 use crate::io::source::Window;
-use crate::observe::fact::Fact;
 use crate::observe::observations::{Content, Member, Observations};
 use std::sync::Arc;
 
@@ -46,5 +46,5 @@ impl Format for SevenZip {
 }
 
 #[cfg(test)]
-#[path = "sevenzip_tests.rs"]
+#[path = "seven_zip_tests.rs"]
 mod tests;

@@ -1,10 +1,10 @@
 //! The machine's containers: what goes into them, and the calls that hide there (items given to something that is no
 //! container, keys that are hashed).
 
-use super::machine::{Machine, broken, risky_key};
-use super::text;
-use super::trace::{Action, End};
-use super::value::{How, Kind, Node, Value};
+use super::Machine;
+use crate::pickle::text;
+use crate::pickle::trace::{Action, End};
+use crate::pickle::value::{How, Kind, Node, Value};
 
 impl Machine<'_> {
     pub(super) fn container(&mut self, kind: Kind, count: usize) -> Result<(), End> {
@@ -15,7 +15,7 @@ impl Machine<'_> {
         };
         let Some(value) = value else {
             if !self.stack.marked() && !self.loose {
-                return broken("a tuple of more values than there are");
+                return Err(End::broken("a tuple of more values than there are"));
             }
             self.loosen();
             return Ok(self.stack.push(Value::Unknown)?);
@@ -38,7 +38,7 @@ impl Machine<'_> {
         let total = self.stack.height();
         let value = self.trace.heap.container(kind, above, total);
         if self.stack.drop_mark().is_none() {
-            return broken("a container without a mark");
+            return Err(End::broken("a container without a mark"));
         }
         if kind == Kind::Dict && total % 2 == 1 {
             self.odd(true, "a dict of an odd number of keys and values");
@@ -55,11 +55,11 @@ impl Machine<'_> {
                     self.event(Action::Call { how: How::Append, callee: Value::Node(id), args: item });
                     self.trace.heap.extend(id, &[item], 0);
                 }
-                _ => return broken("APPEND to a container that has no append"),
+                _ => return Err(End::broken("APPEND to a container that has no append")),
             },
             // A list, or a bytearray.
             Value::Opaque(Kind::List) | Value::Bytes { .. } => {}
-            other if other.is_plain() => return broken("APPEND to a value that is no list"),
+            other if other.is_plain() => return Err(End::broken("APPEND to a value that is no list")),
             other => self.event(Action::Call { how: How::Append, callee: other, args: item }),
         }
         Ok(())
@@ -71,7 +71,7 @@ impl Machine<'_> {
             self.hash_above(1);
         }
         if !self.stack.marked() {
-            return broken("items without a mark");
+            return Err(End::broken("items without a mark"));
         }
         // No items, no look at what they would go to.
         if self.stack.height() == 0 {
@@ -85,7 +85,7 @@ impl Machine<'_> {
                 let called = match self.trace.heap.get(id) {
                     Some(Node::Container { kind, .. }) if *kind == own => false,
                     Some(Node::Call(_)) => true,
-                    _ => return broken("items for a container of another kind"),
+                    _ => return Err(End::broken("items for a container of another kind")),
                 };
                 let above = self.stack.above();
                 let first = above.first().copied();
@@ -98,7 +98,7 @@ impl Machine<'_> {
             }
             Value::Opaque(kind) if kind == own => {}
             Value::Bytes { .. } if how == How::Append => {}
-            other if other.is_plain() => return broken("items for a value that holds none"),
+            other if other.is_plain() => return Err(End::broken("items for a value that holds none")),
             other => {
                 let first = self.stack.above().first().copied().unwrap_or(Value::None);
                 self.event(Action::Call { how, callee: other, args: first });
@@ -168,7 +168,7 @@ impl Machine<'_> {
 
     pub(super) fn set_items(&mut self) -> Result<(), End> {
         if !self.stack.marked() {
-            return broken("SETITEMS without a mark");
+            return Err(End::broken("SETITEMS without a mark"));
         }
         if self.stack.height() == 0 {
             self.stack.drop_mark();
@@ -198,7 +198,7 @@ impl Machine<'_> {
                 let called = match self.trace.heap.get(id) {
                     Some(Node::Container { kind: Kind::Dict, items }) => {
                         let room = self.budget.limits.items.saturating_sub(items.kept.len());
-                        self.unseen_keys(pairs.get(room.min(pairs.len())..).unwrap_or_default(), forgotten);
+                        self.check_unkept_keys(pairs.get(room.min(pairs.len())..).unwrap_or_default(), forgotten);
                         false
                     }
                     Some(Node::Container { kind: Kind::List, .. }) => {
@@ -207,7 +207,7 @@ impl Machine<'_> {
                         return Ok(());
                     }
                     Some(Node::Call(_)) => true,
-                    _ => return broken("items set on a container that takes none"),
+                    _ => return Err(End::broken("items set on a container that takes none")),
                 };
                 self.trace.heap.extend(id, if forgotten > 0 { &[] } else { pairs }, forgotten);
                 if called {
@@ -215,9 +215,9 @@ impl Machine<'_> {
                     self.event(Action::Call { how: How::SetItem, callee: target, args: key });
                 }
             }
-            Value::Opaque(Kind::Dict | Kind::List) => self.unseen_keys(pairs, forgotten),
+            Value::Opaque(Kind::Dict | Kind::List) => self.check_unkept_keys(pairs, forgotten),
             Value::Bytes { .. } => {}
-            other if other.is_plain() => return broken("items set on a value that holds none"),
+            other if other.is_plain() => return Err(End::broken("items set on a value that holds none")),
             other => {
                 let key = pairs.first().copied().unwrap_or(Value::None);
                 self.event(Action::Call { how: How::SetItem, callee: other, args: key });
@@ -227,11 +227,11 @@ impl Machine<'_> {
     }
 
     /// Keys of pairs that are not kept are looked at here, since a state dict is judged by its keys.
-    pub(super) fn unseen_keys(&mut self, pairs: &[Value], forgotten: u64) {
+    pub(super) fn check_unkept_keys(&mut self, pairs: &[Value], forgotten: u64) {
         if self.silent {
             return;
         }
-        let mut risky = forgotten > 0;
+        let mut watched = forgotten > 0;
         // Records repeat their keys: a text that was just looked at is not read again.
         let mut quiet_keys = std::mem::take(&mut self.quiet_keys);
         for pair in pairs.chunks(2) {
@@ -246,14 +246,14 @@ impl Machine<'_> {
                 continue;
             }
             let bytes = self.reader.bytes(at, u64::from(len), 400);
-            if text::decode(encoding, &bytes).is_some_and(|key| risky_key(&key)) {
-                risky = true;
+            if text::decode(encoding, &bytes).is_some_and(|key| (self.options.is_watched_key)(&key)) {
+                watched = true;
             } else if let Some(slot) = quiet_keys.get_mut(slot) {
                 *slot = at;
             }
         }
         self.quiet_keys = quiet_keys;
-        if risky {
+        if watched {
             self.event(Action::Call { how: How::SetItem, callee: Value::Unknown, args: Value::Unknown });
         }
     }

@@ -3,7 +3,7 @@
 //! A checkpoint has thousands of records, each with a header of its own between megabytes of numbers: next to nothing is
 //! to be done for each, and nearly all of the time is spent in the system. What is read does not depend on who reads it.
 
-use super::zip_record::{Central, Local};
+use super::records::{Central, Local};
 use crate::io::source::{SharedSource, Start};
 use rayon::prelude::*;
 use std::io;

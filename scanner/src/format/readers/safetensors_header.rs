@@ -10,26 +10,26 @@ use std::io::{self, BufRead, Read};
 
 /// One tensor as the header has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) name: String,
-    pub(super) dtype: String,
-    pub(super) shape: Vec<u64>,
-    pub(super) start: u64,
-    pub(super) end: u64,
+pub(in crate::format) struct Entry {
+    pub(in crate::format) name: String,
+    pub(in crate::format) dtype: String,
+    pub(in crate::format) shape: Vec<u64>,
+    pub(in crate::format) start: u64,
+    pub(in crate::format) end: u64,
 }
 
 /// What the header says, as far as it could be read.
 #[derive(Debug, Default)]
-pub(super) struct Header {
-    pub(super) entries: Vec<Entry>,
+pub(in crate::format) struct Header {
+    pub(in crate::format) entries: Vec<Entry>,
     /// What stands in `__metadata__`; `None` where that is more than is kept.
-    pub(super) metadata: Option<BTreeMap<String, String>>,
+    pub(in crate::format) metadata: Option<BTreeMap<String, String>>,
     /// Keys given twice, with where they stand.
-    pub(super) duplicates: Vec<String>,
+    pub(in crate::format) duplicates: Vec<String>,
     /// Keys that no reader of the reference knows.
-    pub(super) unknown: Vec<String>,
+    pub(in crate::format) unknown: Vec<String>,
     /// More than is kept.
-    pub(super) over: Option<String>,
+    pub(in crate::format) over: Option<String>,
     keys: HashSet<String>,
     key_bytes: usize,
     metadata_bytes: usize,
@@ -44,7 +44,7 @@ const METADATA_BYTES: usize = 16 << 20;
 const MAX_ODD: usize = 100;
 
 /// Reads the header from a stream that ends with it; `Err` says where and why it is not JSON of the right form.
-pub(super) fn read(stream: impl BufRead, max_entries: usize) -> (Header, Result<(), String>) {
+pub(in crate::format) fn read(stream: impl BufRead, max_entries: usize) -> (Header, Result<(), String>) {
     let mut header = Header { max_entries, metadata: Some(BTreeMap::new()), ..Header::default() };
     let mut json = serde_json::Deserializer::from_reader(ShortTexts::of(stream));
     let outcome = Top(&mut header).deserialize(&mut json).and_then(|()| json.end());

@@ -5,7 +5,7 @@
 
 /// A Python literal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Literal {
+pub(in crate::format) enum Literal {
     Text(String),
     Number(u64),
     Bool(bool),
@@ -29,7 +29,7 @@ struct Open {
 }
 
 /// Reads one literal that fills the text but for white space.
-pub(super) fn parse(text: &[u8]) -> Option<Literal> {
+pub(in crate::format) fn parse(text: &[u8]) -> Option<Literal> {
     let mut rest = text;
     let mut stack: Vec<Open> = Vec::new();
     loop {
@@ -117,19 +117,19 @@ fn close(open: Open) -> Option<Literal> {
 
 /// What a `descr` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Descr {
+pub(in crate::format) struct Descr {
     /// Bytes of one item.
-    pub(super) size: u64,
+    pub(in crate::format) size: u64,
     /// Whether any part of it is an object.
-    pub(super) object: bool,
+    pub(in crate::format) object: bool,
     /// The type in the words of safetensors, or as it stands.
-    pub(super) dtype: String,
+    pub(in crate::format) dtype: String,
     /// The type in numpy's own words (`<f4`); `structured` for records.
-    pub(super) text: String,
+    pub(in crate::format) text: String,
 }
 
 /// Adds up a `descr`, field by field. `None` where it is not understood.
-pub(super) fn describe(descr: &Literal) -> Option<Descr> {
+pub(in crate::format) fn describe(descr: &Literal) -> Option<Descr> {
     let mut total = Descr::default();
     let mut pending = vec![(descr, 1_u64)];
     while let Some((part, times)) = pending.pop() {
@@ -206,7 +206,7 @@ fn safetensors_name(text: &str) -> Option<&'static str> {
 }
 
 /// A shape: whole numbers.
-pub(super) fn dimensions(shape: &Literal) -> Option<Vec<u64>> {
+pub(in crate::format) fn dimensions(shape: &Literal) -> Option<Vec<u64>> {
     match shape {
         Literal::Number(length) => Some(vec![*length]),
         Literal::Row(items) => items
@@ -221,7 +221,7 @@ pub(super) fn dimensions(shape: &Literal) -> Option<Vec<u64>> {
 }
 
 /// How many items a shape has.
-pub(super) fn product(shape: &[u64]) -> Option<u64> {
+pub(in crate::format) fn product(shape: &[u64]) -> Option<u64> {
     shape.iter().try_fold(1_u64, |product, length| product.checked_mul(*length))
 }
 

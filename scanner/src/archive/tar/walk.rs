@@ -4,12 +4,12 @@
 //! link has data, whether anything comes after the first block of zeros or after a broken header. Where they differ,
 //! both ways are walked. Nothing is ever unpacked to disk.
 
-use super::entry_name;
-use super::tar_header::{BLOCK, Extended, Header, NoHeader, decimal_of, has_magic, pair_up, pairs};
-use super::tar_sparse::Sparse;
+use super::header::{BLOCK, Extended, Header, NoHeader, decimal_of, has_magic, pair_up, pairs};
+use super::sparse::Sparse;
+use crate::archive::entry_name;
+use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::ScanBudget;
 use crate::io::source::{SharedSource, Window, read_vec};
-use crate::observe::fact::{Deviation, Fact, Unread};
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
@@ -374,5 +374,5 @@ fn inner_map(source: &SharedSource) -> io::Result<(Vec<(u64, u64)>, u64)> {
 }
 
 #[cfg(test)]
-#[path = "tar_tests.rs"]
+#[path = "tests.rs"]
 mod tests;

@@ -5,12 +5,12 @@
 //! them would find, states each disagreement, and hands every entry on. Entries are opened the forgiving way: an
 //! encryption flag on plain data stops CPython and does not stop torch, so it does not stop us.
 
-use super::codec::Codec;
-use super::decoded::decode;
-use super::{Entry, Opened, zip_walk};
+use crate::archive::codec::Codec;
+use crate::archive::decoded::decode;
+use crate::archive::{Entry, Opened};
+use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::ScanBudget;
 use crate::io::source::{SharedSource, Source, Start, Window, gathered};
-use crate::observe::fact::{Deviation, Fact, Unread};
 use std::sync::Arc;
 
 /// A zip file: its entries, what is odd about it, and what of it could not be read.
@@ -73,13 +73,6 @@ pub struct ZipEntry {
 /// Stored entries up to this size have their checksum compared: large ones are tensors, and reading gigabytes for a
 /// number that torch ignores is not worth it.
 const CHECKED: u64 = 1 << 20;
-
-impl ZipArchive {
-    /// Walks a zip file; reads headers only.
-    pub fn read(source: &SharedSource, budget: &ScanBudget) -> Self {
-        zip_walk::walk(source, budget)
-    }
-}
 
 impl ZipEntry {
     /// The bytes of the archive that it stands in.

@@ -3,59 +3,45 @@
 //! It knows no callable: REDUCE, NEWOBJ and BUILD only make nodes and events, and what they mean is judged above. It
 //! accepts whatever any unpickler accepts, notes where they disagree, and stops where all of them would.
 
-use super::Options;
-use super::decode::{Arg, Break, FrameNote, Reader};
-use super::heap::Heap;
-use super::machine_calls::RecentNames;
-use super::memo::Memo;
-use super::opcode::{self as op, Argument};
-use super::stack::{Full, Stack};
-use super::trace::{Action, End, Event, Oddity, Trace};
-use super::value::{Call, CallableId, Encoding, How, Kind, Node, Value};
+use self::recent_names::RecentNames;
 use crate::io::artifact::ScanBudget;
+use crate::pickle::decode::{Arg, Break, FrameNote, Reader};
+use crate::pickle::heap::Heap;
+use crate::pickle::memo::Memo;
+use crate::pickle::opcode::{self as op, Argument};
+use crate::pickle::options::Options;
+use crate::pickle::stack::{Full, Stack};
+use crate::pickle::trace::{Action, End, Event, Oddity, Trace};
+use crate::pickle::value::{Call, CallableId, Encoding, How, Kind, Node, Value};
 use std::collections::HashMap;
 
-/// Keys of a state dict that change what an object does when it is used or given another state.
-pub const RISKY_KEYS: &[&str] = &[
-    "append",
-    "extend",
-    "add",
-    "keys",
-    "forward",
-    "_forward_hooks",
-    "_forward_pre_hooks",
-    "_backward_hooks",
-    "_backward_pre_hooks",
-    "_state_dict_hooks",
-    "_load_state_dict_pre_hooks",
-    "_load_state_dict_post_hooks",
-    "_compiled_call_impl",
-];
-
-/// Whether a key of a state dict is one of those, or a dunder name.
-pub fn risky_key(key: &str) -> bool {
-    RISKY_KEYS.contains(&key) || key.len() > 4 && key.starts_with("__") && key.ends_with("__")
-}
+mod calls;
+mod items;
+mod literals;
+mod marks;
+mod recent_names;
 
 pub(super) struct Machine<'a> {
-    pub(super) reader: Reader<'a>,
-    pub(super) stack: Stack,
-    pub(super) memo: Memo,
-    pub(super) trace: Trace,
-    pub(super) names: HashMap<Vec<u8>, CallableId>,
-    pub(super) recent: RecentNames,
-    pub(super) text_keys: HashMap<Vec<u8>, Value>,
-    pub(super) quiet_keys: Vec<u64>,
-    pub(super) pairs: Vec<Value>,
-    pub(super) loose: bool,
+    reader: Reader<'a>,
+    stack: Stack,
+    memo: Memo,
+    trace: Trace,
+    names: HashMap<Vec<u8>, CallableId>,
+    recent: RecentNames,
+    text_keys: HashMap<Vec<u8>, Value>,
+    quiet_keys: Vec<u64>,
+    pairs: Vec<Value>,
+    loose: bool,
     /// Whether nobody listens.
-    pub(super) silent: bool,
-    pub(super) protocol: u8,
-    pub(super) at: u64,
-    pub(super) code: u8,
-    pub(super) budget: &'a ScanBudget,
-    pub(super) options: &'a Options<'a>,
-    pub(super) filter: &'a mut dyn FnMut(&Trace, &Event) -> bool,
+    silent: bool,
+    protocol: u8,
+    /// The number of opcodes at which limits are compared again.
+    next_check: u64,
+    at: u64,
+    code: u8,
+    budget: &'a ScanBudget,
+    options: &'a Options<'a>,
+    filter: &'a mut dyn FnMut(&Trace, &Event) -> bool,
 }
 
 impl From<Break> for End {
@@ -74,8 +60,11 @@ impl From<Full> for End {
     }
 }
 
-pub(super) fn broken<T>(why: &str) -> Result<T, End> {
-    Err(End::Broken(why.to_owned()))
+/// Opcodes between two looks at the clock and the limits: a power of two, some milliseconds of work.
+const CHECK_INTERVAL: u64 = 1 << 16;
+
+fn next_check(opcodes: u64, max_opcodes: u64) -> u64 {
+    ((opcodes | (CHECK_INTERVAL - 1)) + 1).min(max_opcodes.saturating_add(1))
 }
 
 impl<'a> Machine<'a> {
@@ -98,6 +87,7 @@ impl<'a> Machine<'a> {
             loose: false,
             silent: false,
             protocol: 0,
+            next_check: next_check(0, options.max_opcodes),
             at: reader.pos,
             code: 0,
             reader,
@@ -106,6 +96,11 @@ impl<'a> Machine<'a> {
             options,
             filter,
         }
+    }
+
+    /// Without events.
+    pub(super) fn silent(self) -> Self {
+        Self { silent: true, ..self }
     }
 
     /// Runs to the end of the stream.
@@ -124,7 +119,7 @@ impl<'a> Machine<'a> {
         self.trace
     }
 
-    pub(super) fn pop(&mut self) -> Result<Value, End> {
+    fn pop(&mut self) -> Result<Value, End> {
         if let Some(value) = self.stack.pop() {
             return Ok(value);
         }
@@ -135,7 +130,7 @@ impl<'a> Machine<'a> {
         self.nothing()
     }
 
-    pub(super) fn top(&mut self) -> Result<Value, End> {
+    fn top(&mut self) -> Result<Value, End> {
         if let Some(value) = self.stack.top() {
             return Ok(value);
         }
@@ -146,13 +141,13 @@ impl<'a> Machine<'a> {
         self.nothing()
     }
 
-    pub(super) fn odd(&mut self, splits: bool, what: impl Into<String>) {
+    fn odd(&mut self, splits: bool, what: impl Into<String>) {
         if self.trace.oddities.len() < 1000 {
             self.trace.oddities.push(Oddity { at: self.at, what: what.into(), splits });
         }
     }
 
-    pub(super) fn event(&mut self, action: Action) {
+    fn event(&mut self, action: Action) {
         if self.silent {
             return;
         }
@@ -164,25 +159,35 @@ impl<'a> Machine<'a> {
         }
     }
 
-    pub(super) fn call(&mut self, how: How, callee: Value, args: Value, kwargs: Value) -> Result<(), End> {
+    fn call(&mut self, how: How, callee: Value, args: Value, kwargs: Value) -> Result<(), End> {
         self.event(Action::Call { how, callee, args });
         let call = Call::new(self.at, how, callee, args, kwargs);
         let value = self.trace.heap.call(call);
         Ok(self.stack.push(value)?)
     }
 
+    /// Limits are compared now and then, not at each opcode.
+    #[cold]
+    fn check_limits(&mut self) -> Result<(), End> {
+        let (opcodes, max_opcodes) = (self.trace.opcodes, self.options.max_opcodes);
+        let regular = opcodes.is_multiple_of(CHECK_INTERVAL);
+        if opcodes > max_opcodes || regular && opcodes > self.budget.limits.opcodes {
+            return Err(End::Limit("opcodes of one pickle".to_owned()));
+        }
+        if regular && self.budget.expired() {
+            return Err(End::Limit("time for one file".to_owned()));
+        }
+        self.next_check = next_check(opcodes, max_opcodes);
+        Ok(())
+    }
+
     /// One opcode. `Ok(true)` at STOP.
-    pub(super) fn step(&mut self) -> Result<bool, End> {
+    fn step(&mut self) -> Result<bool, End> {
         self.at = self.reader.pos;
         self.code = self.reader.opcode()?;
         self.trace.opcodes += 1;
-        if self.trace.opcodes & 0xffff == 0 {
-            if self.trace.opcodes > self.budget.limits.opcodes {
-                return Err(End::Limit("opcodes of one pickle".to_owned()));
-            }
-            if self.budget.expired() {
-                return Err(End::Limit("time for one file".to_owned()));
-            }
+        if self.trace.opcodes >= self.next_check {
+            self.check_limits()?;
         }
         if self.loose
             && matches!(
@@ -244,7 +249,7 @@ impl<'a> Machine<'a> {
         Ok(false)
     }
 
-    pub(super) fn rare(&mut self) -> Result<(), End> {
+    fn rare(&mut self) -> Result<(), End> {
         match self.code {
             op::BINUNICODE | op::SHORT_BINUNICODE | op::BINUNICODE8 => self.text(Encoding::Utf8),
             op::BINSTRING | op::SHORT_BINSTRING => self.text(Encoding::Native),
@@ -283,7 +288,7 @@ impl<'a> Machine<'a> {
                 let args = self.pop()?;
                 let callee = self.pop()?;
                 if callee.is_plain() {
-                    return broken("REDUCE calls a value that is no callable");
+                    return Err(End::broken("REDUCE calls a value that is no callable"));
                 }
                 let tuple = match args {
                     Value::Node(id) => !matches!(
@@ -340,11 +345,11 @@ impl<'a> Machine<'a> {
             op::FRAME => self.frame(),
             op::NEXT_BUFFER => Ok(self.stack.push(Value::Unknown)?),
             op::READONLY_BUFFER => self.top().map(|_| ()),
-            other => broken(&format!("byte 0x{other:02x} is no opcode")),
+            other => Err(End::broken(format!("byte 0x{other:02x} is no opcode"))),
         }
     }
 
-    pub(super) fn proto(&mut self) -> Result<(), End> {
+    fn proto(&mut self) -> Result<(), End> {
         let Value::Int(protocol) = self.int(Argument::Unsigned(1))? else {
             return Ok(());
         };
@@ -359,7 +364,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    pub(super) fn frame(&mut self) -> Result<(), End> {
+    fn frame(&mut self) -> Result<(), End> {
         let Arg::Long(size) = self.reader.argument(Argument::Unsigned(8), false)? else {
             return Ok(());
         };
