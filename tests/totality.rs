@@ -8,7 +8,7 @@
 use fixtures::Corpus;
 use scanner::Limits;
 use scanner::internal::examine::examine;
-use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::judge::judgement::judge;
 use scanner::internal::observe::observations::Retain;
 use scanner::source::Memory;

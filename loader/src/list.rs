@@ -8,7 +8,7 @@ use crate::walk::walk;
 use scanner::Limits;
 use scanner::directory::open_named;
 use scanner::internal::examine::examine;
-use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::observe::layout::Layout;
 use scanner::internal::observe::observations::{Retain, Tensor};
 use scanner::internal::pickle::{End, Trace};

@@ -13,7 +13,7 @@ use crate::zip_record::{self, big_endian};
 use scanner::Limits;
 use scanner::clearance::Examined;
 use scanner::internal::examine::ExaminedArtifact;
-use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::observe::fact::{Deviation, Fact};
 use scanner::internal::observe::layout::{Layout, Npy, Placed};
 use scanner::internal::pickle::{End, Trace};

@@ -12,7 +12,7 @@ use crate::transform::Transform;
 use crate::walk::KEY;
 use crate::zip_record;
 use scanner::internal::format::torch_zip::{item_size, storage};
-use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::observe::layout::{Range, TarStorage, TarTensor, TarView, TorchZip};
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::trace::Inlined;

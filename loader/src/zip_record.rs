@@ -3,7 +3,7 @@
 use crate::record::Record;
 use scanner::internal::archive::Entry;
 use scanner::internal::archive::zip::ZipEntry;
-use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::observe::layout::TorchZip;
 use scanner::source::{SharedSource, Source, read_vec};
 use std::io;

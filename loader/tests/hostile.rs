@@ -1,7 +1,7 @@
 //! Pickles that no library writes: cycles, values shared without end, and shapes that are none.
 
 use scanner::Limits;
-use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::pickle::{self, Options, Trace};
 use scanner::source::{Memory, SharedSource};
 use std::sync::Arc;

@@ -7,18 +7,17 @@ use crate::archive::Opened;
 use crate::fact::{Deviation, Fact, Unread};
 use crate::format::all::FORMATS;
 use crate::format::{Format, Head, Recognition};
-use crate::io::artifact::{Artifact, Role, ScanBudget};
+use crate::io::artifact::{Artifact, Role};
+use crate::io::bounds::scan::{MAX_ARTIFACT_IN_MEMORY_BYTES, MAX_HEAD_BYTES, MAX_TENSOR_HEAD_BYTES};
+use crate::io::budget::ScanBudget;
 use crate::io::member_path::MemberPath;
 use crate::io::source::{SharedSource, gathered, read_vec};
 use crate::judge::rule::calls::Calls;
 use crate::judge::rule::state_keys::is_watched_key;
 use crate::observe::layout::Layout;
-use crate::observe::observations::{Content, Member, NUMBERS, Observations, PickleStream, Retain, Tensor};
+use crate::observe::observations::{Content, Member, Observations, PickleStream, Retain, Tensor};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// Artifacts up to this size are read in one piece.
-const GATHERED: usize = 2 << 20;
 
 /// What one artifact turned out to be.
 pub struct ExaminedArtifact {
@@ -184,7 +183,11 @@ fn look(artifact: &Artifact, keep: Retain, stream: Option<PickleStream>) -> Exam
     let mut examined = ExaminedArtifact::nothing(artifact.member_path.clone(), artifact.source.len());
     // A checkpoint has thousands of records of raw numbers: their first bytes tell that they are no artifact. What else
     // is small is read at once.
-    let (length, most) = if artifact.role == Role::TensorData { (NUMBERS, 0) } else { (4096, GATHERED) };
+    let (length, most) = if artifact.role == Role::TensorData {
+        (MAX_TENSOR_HEAD_BYTES, 0)
+    } else {
+        (MAX_HEAD_BYTES, MAX_ARTIFACT_IN_MEMORY_BYTES)
+    };
     let source = match gathered(artifact.source.clone(), most) {
         Ok(source) => source,
         Err(error) => {

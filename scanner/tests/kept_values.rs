@@ -4,7 +4,7 @@
 
 use scanner::Limits;
 use scanner::internal::examine::{Examination, examine};
-use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::observe::observations::Retain;
 use scanner::internal::pickle::{self, Options};
 use scanner::source::{Memory, SharedSource};

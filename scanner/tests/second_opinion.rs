@@ -3,7 +3,7 @@
 use scanner::Limits;
 use scanner::internal::archive::Entry;
 use scanner::internal::archive::zip::ZipArchive;
-use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::pickle::trace::End;
 use scanner::internal::pickle::{self, Options};
 use scanner::source::{Memory, SharedSource, read_vec};

@@ -2,7 +2,7 @@
 
 use crate::oracle::Name;
 use scanner::Limits;
-use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::pickle::{Options, Reading, read};
 use scanner::source::{Memory, SharedSource};
 use std::collections::BTreeSet;

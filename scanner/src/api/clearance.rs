@@ -5,7 +5,7 @@
 
 use crate::archive::directory::open_named;
 use crate::examine::{Examination, examine};
-use crate::io::artifact::ScanBudget;
+use crate::io::budget::ScanBudget;
 use crate::io::limits::Limits;
 use crate::io::source::{FileSource, SharedSource, Stamp};
 use crate::judge::finding::Verdict;

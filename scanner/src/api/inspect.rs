@@ -3,7 +3,7 @@
 
 use crate::archive::directory;
 use crate::examine::{Examination, examine};
-use crate::io::artifact::ScanBudget;
+use crate::io::budget::ScanBudget;
 use crate::io::limits::Limits;
 use crate::judge::report::{
     CallReport, ImportReport, InspectReport, MemberReport, NotRead, PickleReport, UNKNOWN_FORMAT,

@@ -2,7 +2,7 @@
 //! that came with a change are not.
 
 use crate::examine::examine;
-use crate::io::artifact::ScanBudget;
+use crate::io::budget::ScanBudget;
 use crate::io::limits::Limits;
 use crate::io::source::Memory;
 use crate::judge::judgement::judge;

@@ -6,7 +6,7 @@ use crate::archive::directory::{self, Found, Kind};
 use crate::examine::{Examination, examine};
 use crate::format::Format;
 use crate::format::lfs_pointer::{self, LfsPointer, Pointer};
-use crate::io::artifact::ScanBudget;
+use crate::io::budget::ScanBudget;
 use crate::io::hash;
 use crate::io::limits::Limits;
 use crate::io::source::Source;

@@ -5,7 +5,7 @@
 //! threads did not come with it.
 
 use crate::examine::{Examination, examine};
-use crate::io::artifact::ScanBudget;
+use crate::io::budget::ScanBudget;
 use crate::io::hash;
 use crate::io::limits::Limits;
 use crate::io::source::{FileSource, SharedSource, Window};

@@ -4,6 +4,7 @@
 //! stands behind it is either the next stream (gzip, bzip2, xz, zstd and lz4 files are streams in a row) or bytes that
 //! no reader looks at. Decoders that would ask for more memory than allowed are refused before they allocate.
 
+use crate::io::bounds::archive::MAX_STREAMS_IN_A_ROW;
 use crate::io::source::{SharedSource, read_vec};
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
@@ -81,9 +82,6 @@ pub fn reader(packed: SharedSource, codec: Codec, memory: u64) -> impl Read + Se
     Unpacker::new(packed, codec, memory)
 }
 
-/// Streams in a row: a state for each is cheap, but not free.
-const MAX_STREAMS: u64 = 100_000;
-
 /// Unpacks one stream, or all the streams in a row.
 pub(super) struct Unpacker {
     codec: Codec,
@@ -115,8 +113,8 @@ impl Unpacker {
             self.skip_frames()?;
         }
         self.streams += 1;
-        if self.streams > MAX_STREAMS {
-            return Err(io::Error::other(format!("more than {MAX_STREAMS} streams in a row")));
+        if self.streams > MAX_STREAMS_IN_A_ROW {
+            return Err(io::Error::other(format!("more than {MAX_STREAMS_IN_A_ROW} streams in a row")));
         }
         self.started = self.consumed();
         let packed = Packed::new(self.packed.clone(), self.position.clone());

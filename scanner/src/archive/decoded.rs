@@ -7,7 +7,8 @@
 use super::Opened;
 use super::codec::{Codec, Unpacker};
 use crate::fact::{Fact, Unread};
-use crate::io::artifact::ScanBudget;
+use crate::io::bounds::archive::{MAX_DECODER_RESTARTS, MAX_LOOKBACK_BYTES};
+use crate::io::budget::ScanBudget;
 use crate::io::source::{Memory, SharedSource, Source};
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
@@ -69,10 +70,6 @@ impl Restart for Packed {
 
 /// Bytes that are unpacked at once.
 const BLOCK: usize = 64 << 10;
-/// Bytes that a large content keeps behind the position of its decoder.
-const WINDOW: usize = 256 << 10;
-/// How often a large content may be unpacked again from the start.
-const RESTARTS: u32 = 256;
 
 /// Unpacks `packed` once, within the bounds of `budget`.
 pub fn decode(packed: &SharedSource, codec: Codec, budget: &ScanBudget) -> Decoding {
@@ -154,7 +151,7 @@ struct State {
 /// A decoder on its way through the content, and the last bytes it gave.
 struct Cursor {
     unpacker: Box<dyn Unpacking>,
-    /// The last bytes before `next`; at most twice [`WINDOW`], so that it is cut only now and then.
+    /// The last bytes before `next`; at most twice [`MAX_LOOKBACK_BYTES`], so that it is cut only now and then.
     tail: Vec<u8>,
     next: u64,
     used: u64,
@@ -173,7 +170,7 @@ impl Decoded {
         let id = match best {
             Some((_, id)) => id,
             None => {
-                if state.restarts >= RESTARTS {
+                if state.restarts >= MAX_DECODER_RESTARTS {
                     return Err(io::Error::other("unpacked again too often"));
                 }
                 state.restarts += 1;
@@ -201,8 +198,8 @@ impl Cursor {
     /// Unpacks one more block; false at the end.
     fn advance(&mut self) -> io::Result<bool> {
         let old = self.tail.len();
-        if old > WINDOW {
-            self.tail.drain(..old - WINDOW);
+        if old > MAX_LOOKBACK_BYTES {
+            self.tail.drain(..old - MAX_LOOKBACK_BYTES);
         }
         let old = self.tail.len();
         self.tail.resize(old + BLOCK, 0);

@@ -3,7 +3,7 @@
 //! A container states its own oddities as facts and hands its entries on; it never decides what an entry is.
 
 use crate::fact::{Fact, Unread};
-use crate::io::artifact::ScanBudget;
+use crate::io::budget::ScanBudget;
 use crate::io::source::SharedSource;
 
 /// An entry that is opened (unpacked, if need be) only when its turn comes.

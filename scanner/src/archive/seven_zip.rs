@@ -7,7 +7,8 @@ use super::decoded::{Restart, Unpacking, decode_with};
 use super::entry_name;
 use super::{Entry, Opened};
 use crate::fact::{Deviation, Fact, Unread};
-use crate::io::artifact::ScanBudget;
+use crate::io::bounds::archive::{MAX_7Z_FACTS, MAX_7Z_KEPT_BYTES, MAX_7Z_KEPT_FILE_BYTES, MAX_7Z_WAITING_PIECES};
+use crate::io::budget::ScanBudget;
 use crate::io::source::{Memory, SharedSource, read_vec};
 use sevenz_rust2::{Archive, BlockDecoder, Error, Password};
 use std::collections::HashSet;
@@ -48,15 +49,8 @@ struct Place {
     memory_kib: usize,
 }
 
-/// Small files are unpacked when the archive is read, each block once, up to this much together.
-const KEPT: u64 = 16 << 20;
-/// What a small file is.
-const SMALL: u64 = 1 << 20;
-/// Facts that are kept.
-const MAX_FACTS: usize = 1000;
 /// Bytes that the thread hands over at once, and how many such pieces may wait.
 const PIECE: usize = 64 << 10;
-const WAITING: usize = 4;
 
 impl SevenZipArchive {
     /// Reads the headers, and the small files in front of the large ones of each block.
@@ -76,7 +70,7 @@ impl SevenZipArchive {
             return seven;
         }
         seven.look_at_names(&archive);
-        let mut kept_budget = KEPT;
+        let mut kept_budget = MAX_7Z_KEPT_BYTES;
         for block in 0..archive.blocks.len() {
             if budget.expired() {
                 seven.unread.push(Unread::Limit("time ran out in a 7z archive".into()));
@@ -103,7 +97,7 @@ impl SevenZipArchive {
                 let what = format!("two entries are named {name}");
                 self.facts.push(Fact::ArchiveMismatch { what, deviation: Deviation::Wrong });
             }
-            if self.facts.len() >= MAX_FACTS {
+            if self.facts.len() >= MAX_7Z_FACTS {
                 return;
             }
         }
@@ -121,7 +115,7 @@ impl SevenZipArchive {
         });
         let mut kept = Vec::new();
         let outcome = decoder.for_each_entries(&mut |file, reader| {
-            if encrypted || file.size > SMALL.min(*kept_budget) {
+            if encrypted || file.size > MAX_7Z_KEPT_FILE_BYTES.min(*kept_budget) {
                 return Ok(false);
             }
             let mut content = Vec::new();
@@ -163,7 +157,7 @@ impl Entry for SevenZipEntry {
 
 impl Restart for Place {
     fn start(&self) -> Box<dyn Unpacking> {
-        let (sender, pieces) = sync_channel(WAITING);
+        let (sender, pieces) = sync_channel(MAX_7Z_WAITING_PIECES);
         let consumed = Arc::new(AtomicU64::new(0));
         let mut cursor = Cursor { taken: consumed.clone(), ..Cursor::new(self.source.clone()) };
         let place = self.clone();

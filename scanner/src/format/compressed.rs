@@ -9,6 +9,7 @@ use crate::archive::codec::Codec;
 use crate::archive::decoded::decode;
 use crate::fact::Fact;
 use crate::io::artifact::{Artifact, Role};
+use crate::io::bounds::format::MAX_SKIPPABLE_FRAMES;
 use crate::io::source::{SharedSource, Window, read_vec};
 use crate::observe::observations::Observations;
 use std::io::Read;
@@ -95,8 +96,7 @@ fn starts_frame(start: &[u8], magic: &[u8], head: &Head<'_>) -> bool {
         return true;
     }
     let mut at: u64 = 0;
-    // A chain of skippable frames that is longer than this is nobody's file.
-    for _ in 0..64 {
+    for _ in 0..MAX_SKIPPABLE_FRAMES {
         let Ok(frame) = read_vec(&*head.artifact.source, at, 8) else { return false };
         let [0x50..=0x5f, 0x2a, 0x4d, 0x18, a, b, c, d] = *frame.as_slice() else { return frame.starts_with(magic) };
         at = at.saturating_add(8).saturating_add(u64::from(u32::from_le_bytes([a, b, c, d])));

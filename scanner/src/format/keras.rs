@@ -10,7 +10,9 @@ use super::{Format, Head, Recognition};
 use crate::archive::Entry;
 use crate::archive::zip::{ZipArchive, ZipEntry};
 use crate::fact::{Deviation, Fact, Unread};
-use crate::io::artifact::{Artifact, Role, ScanBudget};
+use crate::io::artifact::{Artifact, Role};
+use crate::io::bounds::format::MAX_KERAS_NAME_BYTES;
+use crate::io::budget::ScanBudget;
 use crate::observe::observations::Observations;
 use std::collections::HashSet;
 
@@ -199,9 +201,6 @@ struct Names<'a> {
     most: (usize, usize),
 }
 
-/// Bytes of names that are kept.
-const NAME_BYTES: usize = 8 << 20;
-
 impl Names<'_> {
     fn hear(&mut self, at: u64, event: Event) -> bool {
         match event {
@@ -226,7 +225,7 @@ impl Names<'_> {
                 }
             }
         }
-        self.said.len() <= self.most.0 && self.bytes <= NAME_BYTES
+        self.said.len() <= self.most.0 && self.bytes <= MAX_KERAS_NAME_BYTES
     }
 
     /// As many as anybody will be shown; each of them alone says that the model is not clean.

@@ -7,6 +7,7 @@ use super::readers::npy_header::{Descr, Literal, describe, dimensions, parse, pr
 use super::{Format, Head, Recognition};
 use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
+use crate::io::bounds::format::MAX_NPY_HEADER_BYTES;
 use crate::io::source::{Window, read_vec};
 use crate::observe::layout::{Layout, Npy, Range};
 use crate::observe::observations::{Observations, Tensor};
@@ -16,8 +17,6 @@ use std::sync::Arc;
 pub struct Numpy;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// Headers are some hundred bytes; of structured types with very many fields, some thousand.
-const MAX_HEADER: u64 = 64 << 10;
 
 impl Format for Numpy {
     fn id(&self) -> &'static str {
@@ -33,7 +32,7 @@ impl Format for Numpy {
             return observations.unread(0, Unread::Broken("the header is cut or of an unknown version".into()));
         };
         let data = text_at.saturating_add(length);
-        if length > MAX_HEADER.min(artifact.budget.limits.header_bytes) {
+        if length > MAX_NPY_HEADER_BYTES.min(artifact.budget.limits.header_bytes) {
             return observations.unread(text_at, Unread::Limit(format!("a header of {length} bytes")));
         }
         let text = read_vec(&*artifact.source, text_at, usize::try_from(length).unwrap_or(0)).unwrap_or_default();
@@ -122,7 +121,7 @@ fn hand_on(artifact: &Artifact, name: &str, at: u64, observations: &mut Observat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::artifact::ScanBudget;
+    use crate::io::budget::ScanBudget;
     use crate::io::limits::Limits;
     use crate::io::member_path::MemberPath;
     use crate::io::source::Memory;

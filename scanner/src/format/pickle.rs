@@ -7,7 +7,12 @@
 use super::readers::joblib_array;
 use super::{Format, Head, Recognition};
 use crate::fact::{Fact, Unread};
-use crate::io::artifact::{Artifact, Role, ScanBudget};
+use crate::io::artifact::{Artifact, Role};
+use crate::io::bounds::format::{
+    MAX_LATE_START_BYTES, MAX_PICKLE_PADDING_BYTES, MAX_PROBED_HEAP_BYTES, MAX_PROBED_MEMO_BYTES, MAX_PROBED_OPCODES,
+    MAX_RESYNC_PROBES,
+};
+use crate::io::budget::ScanBudget;
 use crate::io::source::{Memory, Recent, SharedSource, Window, read_vec};
 use crate::observe::observations::Observations;
 use crate::pickle::literal::{self, Look, unbase64};
@@ -113,7 +118,7 @@ fn recognize(artifact: &Artifact, head: &[u8], start: u64) -> Recognition {
 /// Where a pickle that imports something starts behind a few other bytes: a NUL, a byte order mark, a line of text. No
 /// unpickler takes it so, but a loader may skip them.
 fn late_start(artifact: &Artifact, head: &[u8]) -> Option<u64> {
-    let start = head.get(..64.min(head.len())).unwrap_or_default();
+    let start = head.get(..MAX_LATE_START_BYTES.min(head.len())).unwrap_or_default();
     let starts = (1..start.len()).filter(|at| {
         let rest = head.get(*at..).unwrap_or_default();
         literal::look(rest.get(..32.min(rest.len())).unwrap_or_default(), false) == Some(Look::Raw)
@@ -130,14 +135,11 @@ fn late_start(artifact: &Artifact, head: &[u8]) -> Option<u64> {
     })
 }
 
-/// A stream of so many valid opcodes is a pickle, whatever comes after them.
-const MAX_PROBED_OPCODES: u64 = (1 << 16) - 1;
-
 /// Follows the first opcodes only.
 fn probe(artifact: &Artifact, start: u64) -> Trace {
     let mut limits = (*artifact.budget.limits).clone();
-    limits.heap_bytes = 1 << 20;
-    limits.memo_bytes = 1 << 20;
+    limits.heap_bytes = MAX_PROBED_HEAP_BYTES;
+    limits.memo_bytes = MAX_PROBED_MEMO_BYTES;
     let budget = ScanBudget::start(Arc::new(limits));
     let options = Options { max_opcodes: MAX_PROBED_OPCODES, ..FIRST };
     pickle::read(&artifact.source, start, &options, &budget, &mut |trace, _| trace.events.len() < 16)
@@ -259,7 +261,7 @@ fn resync(artifact: &Artifact, from: u64) -> Option<u64> {
                 continue;
             }
             tried += 1;
-            if tried > 1000 {
+            if tried > MAX_RESYNC_PROBES {
                 return None;
             }
             let trace = probe(artifact, here);
@@ -278,6 +280,6 @@ fn resync(artifact: &Artifact, from: u64) -> Option<u64> {
 /// Whether all that is left, a page at most, is zeros or line ends.
 fn padding(artifact: &Artifact, at: u64) -> bool {
     let rest = artifact.source.len().saturating_sub(at);
-    let bytes = read_vec(artifact.source.as_ref(), at, 4096).unwrap_or_default();
-    rest <= 4096 && bytes.iter().all(|byte| matches!(byte, 0 | b'\n' | b'\r'))
+    let bytes = read_vec(artifact.source.as_ref(), at, MAX_PICKLE_PADDING_BYTES).unwrap_or_default();
+    rest <= MAX_PICKLE_PADDING_BYTES as u64 && bytes.iter().all(|byte| matches!(byte, 0 | b'\n' | b'\r'))
 }

@@ -8,6 +8,7 @@ use super::readers::safetensors_header::{Entry, Header, read};
 use super::{Format, Head, Recognition};
 use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
+use crate::io::bounds::format::{MAX_SAFETENSORS_HEADER_BYTES, MAX_USUAL_SAFETENSORS_HEADER_BYTES};
 use crate::io::source::{SharedSource, Window, read_vec};
 use crate::observe::layout::{Layout, Placed, Range};
 use crate::observe::observations::{Observations, Tensor};
@@ -18,11 +19,6 @@ use std::sync::Arc;
 /// safetensors files.
 pub struct Safetensors;
 
-/// Headers over this are unheard of.
-const LARGE: u64 = 10 << 20;
-/// What the reference takes at most, whatever the limits of the scan are.
-const MAX_HEADER: u64 = 100_000_000;
-
 impl Format for Safetensors {
     fn id(&self) -> &'static str {
         "safetensors"
@@ -31,7 +27,7 @@ impl Format for Safetensors {
     fn recognize(&self, head: &Head<'_>) -> Recognition {
         let Some((length, text)) = head.start.split_first_chunk() else { return Recognition::No };
         let length = u64::from_le_bytes(*length);
-        if !(2..=MAX_HEADER).contains(&length) {
+        if !(2..=MAX_SAFETENSORS_HEADER_BYTES).contains(&length) {
             return Recognition::No;
         }
         let json = text.trim_ascii_start();
@@ -54,10 +50,10 @@ impl Format for Safetensors {
             return observations
                 .unread(8, Unread::Broken(format!("a header of {length} bytes is announced and not there")));
         }
-        if length > artifact.budget.limits.header_bytes.min(MAX_HEADER) {
+        if length > artifact.budget.limits.header_bytes.min(MAX_SAFETENSORS_HEADER_BYTES) {
             return observations.unread(8, Unread::Limit(format!("a header of {length} bytes")));
         }
-        if length > LARGE {
+        if length > MAX_USUAL_SAFETENSORS_HEADER_BYTES {
             violates(observations, 0, format!("the header has {length} bytes"), Deviation::Unusual);
         }
         if first != b"{" {

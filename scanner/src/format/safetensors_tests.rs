@@ -1,7 +1,7 @@
 //! Headers built by hand, each next to what the reference says of it.
 
 use super::*;
-use crate::io::artifact::ScanBudget;
+use crate::io::budget::ScanBudget;
 use crate::io::limits::Limits;
 use crate::io::member_path::MemberPath;
 use crate::io::source::Memory;

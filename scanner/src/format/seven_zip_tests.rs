@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fact::Unread;
-use crate::io::artifact::ScanBudget;
+use crate::io::budget::ScanBudget;
 use crate::io::limits::Limits;
 use crate::io::member_path::MemberPath;
 use crate::io::source::{Memory, read_vec};

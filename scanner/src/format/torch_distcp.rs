@@ -6,12 +6,12 @@
 use super::{Format, Head, Recognition};
 use crate::fact::{Deviation, Fact};
 use crate::io::artifact::{Artifact, Role};
+use crate::io::bounds::format::MAX_DISTCP_ZIPS;
 use crate::io::source::{Source, Window, read_vec};
 use crate::observe::observations::Observations;
 use std::sync::Arc;
 
 const END_RECORD: u64 = 22;
-const MOST: usize = 100_000;
 
 /// Zips in a row.
 pub struct TorchDistcp;
@@ -54,7 +54,7 @@ fn zips(source: &dyn Source) -> Option<Vec<(u64, u64)>> {
     let mut end = source.len();
     while end > 0 {
         let start = start_of(source, end)?;
-        if found.len() >= MOST || read_vec(source, start, 4).ok()? != b"PK\x03\x04" {
+        if found.len() >= MAX_DISTCP_ZIPS || read_vec(source, start, 4).ok()? != b"PK\x03\x04" {
             return None;
         }
         found.push((start, end));

@@ -5,7 +5,9 @@ use super::pickle::stream;
 use super::torch_zip::{Storage, item_size, storage};
 use super::{Format, Head, Recognition};
 use crate::fact::{Deviation, Fact, Unread};
-use crate::io::artifact::{Artifact, ScanBudget};
+use crate::io::artifact::Artifact;
+use crate::io::bounds::format::MAX_LEGACY_STORAGES;
+use crate::io::budget::ScanBudget;
 use crate::io::source::read_vec;
 use crate::observe::layout::{Layout, Range};
 use crate::observe::observations::Observations;
@@ -81,7 +83,7 @@ fn class_size(trace: &pickle::Trace, id: Value) -> Option<u64> {
 /// The keys in the order of their storages: read again with room for all of them.
 fn keys(artifact: &Artifact, at: u64) -> Vec<String> {
     let mut limits = (*artifact.budget.limits).clone();
-    limits.items = 1_000_000;
+    limits.items = MAX_LEGACY_STORAGES;
     let budget = ScanBudget::start(Arc::new(limits));
     let options = Options::PLAIN;
     let trace = pickle::read(&artifact.source, at, &options, &budget, &mut |_, _| false);

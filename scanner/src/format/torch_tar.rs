@@ -10,6 +10,7 @@ use super::{Format, Head, Recognition};
 use crate::archive::tar::{TarArchive, recognize};
 use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
+use crate::io::bounds::format::MAX_TORCH_DIMENSIONS;
 use crate::io::source::read_vec;
 use crate::observe::layout::{Layout, Range, TarStorage, TarTensor, TarView};
 use crate::observe::observations::Observations;
@@ -21,9 +22,6 @@ use std::collections::HashMap;
 pub struct TorchTar;
 /// Its `storages` and `tensors`.
 pub struct TorchTarPart;
-
-/// Dimensions of a tensor: torch has at most 64.
-const DIMENSIONS: u64 = 64;
 
 impl Format for TorchTar {
     fn id(&self) -> &'static str {
@@ -182,7 +180,8 @@ impl Walk<'_> {
                 let [key, storage, _] = trace.tuple(trace.root?)?.exactly()?;
                 Some((text(trace, key)?, text(trace, storage)?))
             })?;
-            let dimensions = u64::try_from(i32::from_le_bytes(self.bytes()?)).ok().filter(|n| *n <= DIMENSIONS)?;
+            let dimensions =
+                u64::try_from(i32::from_le_bytes(self.bytes()?)).ok().filter(|n| *n <= MAX_TORCH_DIMENSIONS)?;
             self.bytes::<4>()?;
             let (shape, stride) = (self.numbers(dimensions)?, self.numbers(dimensions)?);
             let offset = self.number()?;

@@ -11,6 +11,7 @@ use crate::archive::Entry;
 use crate::archive::zip::{ZipArchive, ZipEntry};
 use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
+use crate::io::bounds::format::MAX_DATA_PKL_IN_MEMORY_BYTES;
 use crate::io::source::{Recent, gathered, read_vec};
 use crate::observe::layout::{self, Layout};
 use crate::observe::observations::{Observations, PickleStream};
@@ -19,9 +20,6 @@ use crate::pickle::{self, Trace};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-
-/// A `data.pkl` up to this size is read in one piece: those of a hundred thousand tensors.
-const GATHERED: usize = 16 << 20;
 
 /// torch zip.
 pub struct TorchZip;
@@ -56,7 +54,7 @@ impl Format for TorchZip {
         let name = format!("{root}/data.pkl");
         if let Some(entry) = archive.entries.iter_mut().find(|entry| entry.name.eq_ignore_ascii_case(&name)) {
             // What is followed for the sizes of the records is judged when its turn comes.
-            entry.gather(GATHERED);
+            entry.gather(MAX_DATA_PKL_IN_MEMORY_BYTES);
         }
         let (records, stream) = records(artifact, observations, &archive, &root);
         let script = programs(&archive.entries, &root, observations);
@@ -139,7 +137,8 @@ fn records(
         let trace = match &stream {
             Some(stream) if tells_all(&stream.trace) => &stream.trace,
             _ => {
-                let opened = entry.open(&artifact.budget).source.map(|source| gathered(source, GATHERED));
+                let opened =
+                    entry.open(&artifact.budget).source.map(|source| gathered(source, MAX_DATA_PKL_IN_MEMORY_BYTES));
                 let Some(Ok(source)) = opened else { continue };
                 let source = if source.known(0, 1).is_some() { source } else { Arc::new(Recent::new(source)) };
                 alone = pickle::persistent_ids(&source, &artifact.budget);

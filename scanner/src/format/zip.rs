@@ -5,7 +5,8 @@
 
 use super::{Format, Head, Recognition, keras};
 use crate::archive::zip::ZipArchive;
-use crate::io::artifact::{Artifact, Role, ScanBudget};
+use crate::io::artifact::{Artifact, Role};
+use crate::io::budget::ScanBudget;
 use crate::io::source::read_vec;
 use crate::observe::observations::{Content, Member, Observations};
 use std::collections::HashMap;

@@ -1,10 +1,8 @@
 //! One thing to look at: some bytes, where they stand, and what is already known about their part in a larger whole.
 
-use crate::io::limits::Limits;
+use crate::io::budget::ScanBudget;
 use crate::io::member_path::MemberPath;
 use crate::io::source::SharedSource;
-use std::sync::Arc;
-use std::time::Instant;
 
 /// A file, a member of an archive, a decoded stream or a literal inside a pickle.
 #[derive(Clone)]
@@ -41,25 +39,4 @@ pub enum Role {
     KerasWeights,
     /// A literal inside a pickle: looked into only where it clearly is something.
     Literal,
-}
-
-/// The bounds of a scan and when this file's time is up.
-#[derive(Debug, Clone)]
-pub struct ScanBudget {
-    /// All bounds.
-    pub limits: Arc<Limits>,
-    deadline: Option<Instant>,
-}
-
-impl ScanBudget {
-    /// Starts the clock of one file.
-    pub fn start(limits: Arc<Limits>) -> Self {
-        let deadline = Instant::now().checked_add(limits.time);
-        Self { limits, deadline }
-    }
-
-    /// Whether the time for this file is up. Cheap enough for every few thousand steps of a loop, not for each.
-    pub fn expired(&self) -> bool {
-        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
-    }
 }

@@ -1,6 +1,8 @@
 //! Bytes of an artifact: sources, hashes, members, and the bounds of a scan.
 
 pub mod artifact;
+pub mod bounds;
+pub mod budget;
 pub mod hash;
 pub mod limits;
 pub mod member_path;

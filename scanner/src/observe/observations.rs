@@ -4,14 +4,12 @@ use crate::archive::Entry;
 use crate::fact::{Fact, Unread};
 use crate::io::artifact::Artifact;
 use crate::io::artifact::Role;
+use crate::io::bounds::scan::MAX_TENSOR_HEAD_BYTES;
 use crate::io::source::SharedSource;
 use crate::judge::finding::RawFinding;
 use crate::observe::layout::Layout;
 use crate::pickle::{self, Event, Options, Reading, Trace};
 use std::sync::Arc;
-
-/// Of raw numbers so many bytes are looked at.
-pub const NUMBERS: usize = 32;
 
 /// Hears every event of a pickle as it happens, and says in the end what is of concern. The machine knows no rule, and
 /// a pickle of a hundred million events cannot be kept until somebody asks.
@@ -184,7 +182,8 @@ impl Observations {
     /// Hands on raw numbers. A checkpoint has thousands of them: where their first bytes are known already and tell that
     /// they are no artifact, they are counted and that is all.
     pub fn numbers(&mut self, name: &str, source: SharedSource) {
-        let head = source.known(0, NUMBERS.min(usize::try_from(source.len()).unwrap_or(NUMBERS)));
+        let head =
+            source.known(0, MAX_TENSOR_HEAD_BYTES.min(usize::try_from(source.len()).unwrap_or(MAX_TENSOR_HEAD_BYTES)));
         if !self.keep.events && head.is_some_and(|head| pickle::literal::look(head, false).is_none()) {
             self.skipped += 1;
         } else {

@@ -2,6 +2,7 @@
 //! as in CPython. It counts its bytes: when they are used up, values become opaque and nothing else changes.
 
 use super::value::{Call, Items, Kind, Node, NodeId, Value};
+use crate::io::bounds::pickle::MAX_FOLLOWED_ARGUMENTS;
 use std::collections::{HashMap, HashSet};
 
 /// All nodes of one stream.
@@ -33,8 +34,6 @@ struct Slot {
 const CHUNK: usize = 512;
 const NODE: usize = size_of::<Node>() + size_of::<u64>();
 const VALUE: usize = size_of::<Value>();
-/// No constructor takes more arguments than that.
-const ARGUMENTS: usize = 16;
 
 impl Heap {
     /// A heap of at most `limit` bytes, keeping at most `items` items of a container.
@@ -222,7 +221,7 @@ impl Heap {
             if self.taken.get(&id).is_some_and(|gone| *gone || !through) {
                 continue;
             }
-            let most = if kind == Kind::Tuple { ARGUMENTS } else { usize::MAX };
+            let most = if kind == Kind::Tuple { MAX_FOLLOWED_ARGUMENTS } else { usize::MAX };
             if through {
                 let nodes = items.kept.iter().take(most).filter(|item| matches!(item, Value::Node(_)));
                 todo.extend(nodes.map(|item| (*item, depth + 1)));

@@ -9,21 +9,13 @@ use super::opcode::{self as op, OPCODES, Opcode};
 use super::text;
 use super::trace::End;
 use super::value::Encoding;
+use crate::io::bounds::pickle::{MAX_EXCERPT_OPCODES, MAX_LISTED_NOTE_CHARS, MAX_LISTED_TEXT_CHARS};
 use crate::io::source::{SharedSource, Source};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
-/// Longest text that is shown of one argument, in characters.
-const WIDTH: usize = 80;
-
 /// Bytes in which that many characters stand, whatever they are.
-const HEAD: usize = WIDTH * 4;
-
-/// Longest note.
-const NOTE: usize = 200;
-
-/// Opcodes that are decoded for one excerpt: some tenths of a second.
-const MOST: usize = 4_000_000;
+const HEAD: usize = MAX_LISTED_TEXT_CHARS * 4;
 
 /// Where notes stand, if the line leaves room.
 const COLUMN: usize = 48;
@@ -49,7 +41,7 @@ pub fn list(
         let line = format!("{at:#06x} {text}");
         match notes(at) {
             None => writeln!(out, "{line}")?,
-            Some(note) => writeln!(out, "{line:COLUMN$}  # {}", escaped(&note, NOTE))?,
+            Some(note) => writeln!(out, "{line:COLUMN$}  # {}", escaped(&note, MAX_LISTED_NOTE_CHARS))?,
         }
         if last {
             return Ok(steps.reader.pos.min(source.len()));
@@ -68,7 +60,7 @@ pub fn excerpt(source: &SharedSource, start: u64, at: u64, before: usize, after:
     if at < start {
         return Vec::new();
     }
-    for _ in 0..MOST {
+    for _ in 0..MAX_EXCERPT_OPCODES {
         let from = steps.reader.pos;
         let step = match steps.next() {
             Ok(step) => step,
@@ -191,7 +183,7 @@ fn longer(len: u64, head: &[u8]) -> bool {
 
 fn breaks(end: &End) -> String {
     match end {
-        End::Io(why) => format!("-- cannot be read: {}", escaped(why, NOTE)),
+        End::Io(why) => format!("-- cannot be read: {}", escaped(why, MAX_LISTED_NOTE_CHARS)),
         end => format!("-- breaks: {}", end.text()),
     }
 }
@@ -199,7 +191,7 @@ fn breaks(end: &End) -> String {
 /// A text number in plain characters, which may stand without quotes.
 fn bare(line: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-._".contains(byte);
-    !line.is_empty() && line.len() <= WIDTH && line.iter().all(plain)
+    !line.is_empty() && line.len() <= MAX_LISTED_TEXT_CHARS && line.iter().all(plain)
 }
 
 /// A float as `repr` writes it.
@@ -267,7 +259,7 @@ impl Shown {
     fn open(prefix: &str, content: &[u8]) -> Self {
         let double = content.contains(&b'\'') && !content.contains(&b'"');
         let quote = if double { '"' } else { '\'' };
-        Self { out: format!("{prefix}{quote}"), left: WIDTH, quote: Some(quote), cut: false }
+        Self { out: format!("{prefix}{quote}"), left: MAX_LISTED_TEXT_CHARS, quote: Some(quote), cut: false }
     }
 
     fn push(&mut self, c: char) {
@@ -384,9 +376,9 @@ mod tests {
         let line = only(&[&[0x8c, u8::try_from(text.len()).unwrap_or(0)], text.as_bytes()].concat());
         assert_eq!(line, "0x0000 SHORT_BINUNICODE '\\x1b[2J\\u202e\\U000e0041\\x9bé'");
         let long = only(&[b"X\x10\x27\0\0".as_slice(), "ü".repeat(5000).as_bytes()].concat());
-        assert_eq!(long, format!("0x0000 BINUNICODE '{}'...", "ü".repeat(WIDTH)));
+        assert_eq!(long, format!("0x0000 BINUNICODE '{}'...", "ü".repeat(MAX_LISTED_TEXT_CHARS)));
         let bytes = only(&[b"B\x10\x27\0\0".as_slice(), &[0xfe; 10_000]].concat());
-        assert_eq!(bytes, format!("0x0000 BINBYTES b'{}'...", "\\xfe".repeat(WIDTH / 4)));
+        assert_eq!(bytes, format!("0x0000 BINBYTES b'{}'...", "\\xfe".repeat(MAX_LISTED_TEXT_CHARS / 4)));
     }
 
     #[test]
@@ -461,9 +453,9 @@ mod tests {
 
     #[test]
     fn an_excerpt_far_behind_the_start_is_given_up() {
-        let mut stream = vec![b'N'; MOST + 1];
+        let mut stream = vec![b'N'; MAX_EXCERPT_OPCODES + 1];
         stream.push(b'.');
-        let near = MOST as u64 - 1;
+        let near = MAX_EXCERPT_OPCODES as u64 - 1;
         assert_eq!(excerpt(&source(&stream), 0, near, 0, 5), [(near, "NONE".to_owned())]);
         assert_eq!(excerpt(&source(&stream), 0, near + 1, 1, 1), []);
     }

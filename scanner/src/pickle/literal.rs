@@ -14,9 +14,6 @@ pub enum Look {
     Code,
 }
 
-/// Shorter literals hold nothing that could act.
-pub const SHORTEST: u32 = 16;
-
 const MAGIC: &[&[u8]] = &[
     b"PK\x03\x04",
     b"\x1f\x8b\x08",

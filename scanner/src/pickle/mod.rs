@@ -24,7 +24,7 @@ pub use options::{Inline, InlineReader, Options};
 pub use trace::{Action, Callable, End, Event, Oddity, Trace};
 pub use value::NodeId;
 
-use crate::io::artifact::ScanBudget;
+use crate::io::budget::ScanBudget;
 use crate::io::source::SharedSource;
 
 /// Follows the pickle at `start`. `keep` is asked of every event, with everything known at that moment, whether it is to

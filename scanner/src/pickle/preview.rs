@@ -2,30 +2,26 @@
 
 use super::trace::Trace;
 use super::value::{Call, How, Kind, Node, Value};
+use crate::io::bounds::pickle::{MAX_PREVIEW_CHARS, MAX_PREVIEW_DEPTH, MAX_PREVIEW_ITEMS, MAX_PREVIEW_TEXT_CHARS};
 use crate::io::source::read_vec;
-
-const LENGTH: usize = 160;
-const DEPTH: usize = 4;
-const ITEMS: usize = 6;
-const TEXT: usize = 60;
 
 /// A call as it would be written: `posix.system('id')`.
 pub fn call(trace: &Trace, how: How, callee: Value, args: Value) -> String {
     let mut out = String::new();
-    write_call(trace, how, callee, args, DEPTH, &mut out);
+    write_call(trace, how, callee, args, MAX_PREVIEW_DEPTH, &mut out);
     cut(out)
 }
 
 /// A value as it would be written.
 pub fn value(trace: &Trace, value: Value) -> String {
     let mut out = String::new();
-    write(trace, value, DEPTH, &mut out);
+    write(trace, value, MAX_PREVIEW_DEPTH, &mut out);
     cut(out)
 }
 
 fn cut(mut out: String) -> String {
-    if out.chars().count() > LENGTH {
-        out = out.chars().take(LENGTH).collect();
+    if out.chars().count() > MAX_PREVIEW_CHARS {
+        out = out.chars().take(MAX_PREVIEW_CHARS).collect();
         out.push_str("...");
     }
     out
@@ -73,9 +69,9 @@ fn write_call(trace: &Trace, how: How, callee: Value, args: Value, depth: usize,
     }
 }
 
-// The recursion is bounded by DEPTH, whatever the input.
+// The recursion is bounded by MAX_PREVIEW_DEPTH, whatever the input.
 fn write(trace: &Trace, value: Value, depth: usize, out: &mut String) {
-    if out.len() > LENGTH * 4 {
+    if out.len() > MAX_PREVIEW_CHARS * 4 {
         return;
     }
     match value {
@@ -85,13 +81,15 @@ fn write(trace: &Trace, value: Value, depth: usize, out: &mut String) {
         Value::BigInt { .. } => out.push_str("<large int>"),
         Value::Float(value) => out.push_str(&format!("{value:?}")),
         Value::Text { len, at, encoding } => {
-            let shown = read_vec(trace.source.as_ref(), at, (len as usize).min(TEXT * 4)).unwrap_or_default();
+            let shown =
+                read_vec(trace.source.as_ref(), at, (len as usize).min(MAX_PREVIEW_TEXT_CHARS * 4)).unwrap_or_default();
             let text = super::text::decode(encoding, &shown);
             let text = text.unwrap_or_else(|| String::from_utf8_lossy(&shown).into_owned());
             quote(&text, len as usize > shown.len(), out);
         }
         Value::Bytes { len, at } => {
-            let shown = read_vec(trace.source.as_ref(), at, (len as usize).min(TEXT / 2)).unwrap_or_default();
+            let shown =
+                read_vec(trace.source.as_ref(), at, (len as usize).min(MAX_PREVIEW_TEXT_CHARS / 2)).unwrap_or_default();
             out.push_str("b'");
             out.push_str(&shown.escape_ascii().to_string());
             out.push_str(if len as usize > shown.len() { "'..." } else { "'" });
@@ -125,7 +123,7 @@ fn write(trace: &Trace, value: Value, depth: usize, out: &mut String) {
 }
 
 fn list(trace: &Trace, items: &[Value], pairs: bool, total: u64, depth: usize, out: &mut String) {
-    let shown = if pairs { ITEMS * 2 } else { ITEMS };
+    let shown = if pairs { MAX_PREVIEW_ITEMS * 2 } else { MAX_PREVIEW_ITEMS };
     for (index, item) in items.iter().take(shown).enumerate() {
         if index > 0 {
             out.push_str(if pairs && index % 2 == 1 { ": " } else { ", " });
@@ -139,7 +137,7 @@ fn list(trace: &Trace, items: &[Value], pairs: bool, total: u64, depth: usize, o
 
 fn quote(text: &str, more: bool, out: &mut String) {
     out.push('\'');
-    for character in text.chars().take(TEXT) {
+    for character in text.chars().take(MAX_PREVIEW_TEXT_CHARS) {
         match character {
             '\'' => out.push_str("\\'"),
             '\\' => out.push_str("\\\\"),
@@ -147,5 +145,5 @@ fn quote(text: &str, more: bool, out: &mut String) {
             _ => out.push(character),
         }
     }
-    out.push_str(if more || text.chars().count() > TEXT { "'..." } else { "'" });
+    out.push_str(if more || text.chars().count() > MAX_PREVIEW_TEXT_CHARS { "'..." } else { "'" });
 }

@@ -2,8 +2,7 @@
 //! that a tuple of a hundred million numbers is followed in the memory of a few thousand.
 
 use super::value::Value;
-
-const KEEP: usize = 1 << 17;
+use crate::io::bounds::pickle::MAX_LEVEL_VALUES;
 
 #[derive(Clone, Copy)]
 struct Level {
@@ -45,7 +44,7 @@ impl Stack {
     #[inline]
     pub fn push(&mut self, value: Value) -> Result<(), Full> {
         self.slots.push(value);
-        if self.slots.len() >= KEEP { self.tidy() } else { Ok(()) }
+        if self.slots.len() >= MAX_LEVEL_VALUES { self.tidy() } else { Ok(()) }
     }
 
     #[cold]
@@ -53,9 +52,9 @@ impl Stack {
         let Some(level) = self.levels.last_mut() else {
             return Ok(());
         };
-        if self.slots.len() - level.base >= 2 * KEEP {
-            self.slots.drain(level.base..level.base + KEEP);
-            level.forgotten += KEEP as u64;
+        if self.slots.len() - level.base >= 2 * MAX_LEVEL_VALUES {
+            self.slots.drain(level.base..level.base + MAX_LEVEL_VALUES);
+            level.forgotten += MAX_LEVEL_VALUES as u64;
         }
         if self.slots.len() > self.limit { Err(Full("values on the stack")) } else { Ok(()) }
     }

@@ -8,7 +8,10 @@ use super::header::{BLOCK, Extended, Header, NoHeader, decimal_of, has_magic, pa
 use super::sparse::Sparse;
 use crate::archive::entry_name;
 use crate::fact::{Deviation, Fact, Unread};
-use crate::io::artifact::ScanBudget;
+use crate::io::bounds::archive::{
+    MAX_ARCHIVE_NAME_BYTES, MAX_TAR_FACTS, MAX_TAR_RECORD_BYTES, MAX_TAR_SPARSE_MAP_BYTES, MAX_TAR_SPARSE_PARTS,
+};
+use crate::io::budget::ScanBudget;
 use crate::io::source::{SharedSource, Window, read_vec};
 use std::collections::{HashSet, VecDeque};
 use std::io;
@@ -46,13 +49,6 @@ pub fn recognize(start: &[u8]) -> Option<bool> {
     }
 }
 
-/// Extended records longer than this are nobody's names.
-const MAX_EXTENDED: u64 = 1 << 20;
-const NAME_BYTES: usize = 16 << 20;
-const MAX_FACTS: usize = 2000;
-/// Parts of one sparse file.
-const MAX_PARTS: usize = 100_000;
-
 impl TarArchive {
     /// Walks a tar file; reads headers only.
     pub fn read(source: &SharedSource, budget: &ScanBudget) -> Self {
@@ -64,7 +60,7 @@ impl TarArchive {
             observations: HashSet::new(),
             names: HashSet::new(),
             global: Extended::default(),
-            name_bytes: NAME_BYTES,
+            name_bytes: MAX_ARCHIVE_NAME_BYTES,
             scannable: budget.limits.resync_bytes,
         };
         while let Some(at) = walk.pending.pop_front() {
@@ -104,7 +100,7 @@ fn padded(size: u64) -> u64 {
 
 impl Walk<'_> {
     fn fact(&mut self, at: u64, fact: Fact) {
-        if self.archive.facts.len() < MAX_FACTS {
+        if self.archive.facts.len() < MAX_TAR_FACTS {
             self.archive.facts.push((Some(at), fact));
         }
     }
@@ -144,7 +140,7 @@ impl Walk<'_> {
     /// Reads extended records and long names; gives the place of the next header.
     fn preface(&mut self, at: u64, data: u64, header: &Header, before: &mut Before) -> io::Result<u64> {
         let next = data.saturating_add(padded(header.size));
-        if header.size > MAX_EXTENDED {
+        if header.size > MAX_TAR_RECORD_BYTES {
             let why = format!("extended records of {} bytes", header.size);
             self.archive.unread.push((Some(at), Unread::Limit(why)));
             return Ok(next);
@@ -276,7 +272,7 @@ impl Walk<'_> {
             let block = read_vec(&**self.source, at, BLOCK)?;
             map.extend(pairs(block.get(..504).unwrap_or_default()));
             at = at.saturating_add(BLOCK as u64);
-            if block.get(504).is_none_or(|more| *more == 0) || map.len() > MAX_PARTS {
+            if block.get(504).is_none_or(|more| *more == 0) || map.len() > MAX_TAR_SPARSE_PARTS {
                 return Ok(at);
             }
         }
@@ -360,7 +356,7 @@ impl Walk<'_> {
 
 /// The sparse map that stands as text in front of the data, and where the data starts behind it.
 fn inner_map(source: &SharedSource) -> io::Result<(Vec<(u64, u64)>, u64)> {
-    let bytes = read_vec(&**source, 0, 4 << 20)?;
+    let bytes = read_vec(&**source, 0, MAX_TAR_SPARSE_MAP_BYTES)?;
     let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
     let mut used = 0_u64;
     let mut line = || {
@@ -368,7 +364,10 @@ fn inner_map(source: &SharedSource) -> io::Result<(Vec<(u64, u64)>, u64)> {
         used += line.len() as u64 + 1;
         decimal_of(line)
     };
-    let count = line().and_then(|count| usize::try_from(count).ok()).filter(|count| *count <= MAX_PARTS).unwrap_or(0);
+    let count = line()
+        .and_then(|count| usize::try_from(count).ok())
+        .filter(|count| *count <= MAX_TAR_SPARSE_PARTS)
+        .unwrap_or(0);
     let numbers: Vec<u64> = std::iter::from_fn(line).take(count * 2).collect();
     Ok((pair_up(&numbers), padded(used)))
 }

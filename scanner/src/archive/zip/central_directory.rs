@@ -6,7 +6,8 @@
 
 use super::records::{Central, End};
 use crate::fact::{Deviation, Unread};
-use crate::io::artifact::ScanBudget;
+use crate::io::bounds::archive::MAX_ZIP_END_RECORDS;
+use crate::io::budget::ScanBudget;
 use crate::io::source::{SharedSource, read_vec};
 use std::collections::BTreeSet;
 use std::io;
@@ -47,8 +48,6 @@ pub(super) type Records = Vec<(u64, Central)>;
 
 /// How far from the end readers look for the end record.
 const TAIL: u64 = 22 + 0xffff;
-/// End records that are looked at: each costs a few small reads.
-const MAX_ENDS: usize = 64;
 
 /// Finds end records, the one that most readers take first.
 pub(super) fn find(source: &SharedSource) -> io::Result<Directories> {
@@ -57,7 +56,7 @@ pub(super) fn find(source: &SharedSource) -> io::Result<Directories> {
     let tail = read_vec(&**source, tail_at, usize::try_from(TAIL).unwrap_or(0))?;
     let mut observations = BTreeSet::new();
     let hits = (0..tail.len()).rev().filter(|at| tail.get(*at..).is_some_and(|rest| rest.starts_with(b"PK\x05\x06")));
-    for hit in hits.take(MAX_ENDS) {
+    for hit in hits.take(MAX_ZIP_END_RECORDS) {
         let Some(end) = tail.get(hit..).and_then(End::parse) else {
             continue;
         };

@@ -9,7 +9,8 @@ use crate::archive::codec::Codec;
 use crate::archive::decoded::decode;
 use crate::archive::{Entry, Opened};
 use crate::fact::{Deviation, Fact, Unread};
-use crate::io::artifact::ScanBudget;
+use crate::io::bounds::archive::MAX_ZIP_CHECKED_BYTES;
+use crate::io::budget::ScanBudget;
 use crate::io::source::{SharedSource, Source, Start, Window, gathered};
 use std::sync::Arc;
 
@@ -70,10 +71,6 @@ pub struct ZipEntry {
     pub folder: bool,
 }
 
-/// Stored entries up to this size have their checksum compared: large ones are tensors, and reading gigabytes for a
-/// number that torch ignores is not worth it.
-const CHECKED: u64 = 1 << 20;
-
 impl ZipEntry {
     /// The bytes of the archive that it stands in.
     pub fn archive(&self) -> &SharedSource {
@@ -120,14 +117,14 @@ impl ZipEntry {
 
     fn open_stored(&self, packed: SharedSource, budget: &ScanBudget) -> Opened {
         // What is read for its checksum is looked at next: one read serves both.
-        let packed = match gathered(packed, CHECKED as usize) {
+        let packed = match gathered(packed, MAX_ZIP_CHECKED_BYTES as usize) {
             Ok(packed) => packed,
             Err(error) => {
                 return Opened { source: None, facts: Vec::new(), unread: Some(Unread::Io(error.to_string())) };
             }
         };
         let mut opened = Opened { source: Some(packed.clone()), facts: Vec::new(), unread: None };
-        if self.encrypted || (self.crc32 != 0 && packed.len() <= CHECKED) {
+        if self.encrypted || (self.crc32 != 0 && packed.len() <= MAX_ZIP_CHECKED_BYTES) {
             match checksum(&*packed, budget) {
                 Ok(found) if found == self.crc32 => {
                     opened.facts.extend(self.encrypted.then(|| self.readable_though_encrypted()));

@@ -4,6 +4,7 @@
 //! to be done for each, and nearly all of the time is spent in the system. What is read does not depend on who reads it.
 
 use super::records::{Central, Local};
+use crate::io::bounds::archive::MAX_ZIP_HEADER_BYTES;
 use crate::io::source::{SharedSource, Start};
 use rayon::prelude::*;
 use std::io;
@@ -15,8 +16,6 @@ pub(super) type Wanted<'a> = (u64, u64, &'a Central);
 pub(super) const PIECE: usize = 128;
 /// Entries whose headers are in memory at a time: some 150 bytes each.
 pub(super) const BATCH: usize = 16 << 10;
-/// Headers longer than that are left to be read when their turn comes.
-const LONG: usize = 4096;
 /// Torch pads extra fields so that data starts at a multiple of 64.
 const PADDED: usize = 72;
 /// Lengths that stand behind an entry's data take no more. Torch writes them in front of the next header.
@@ -82,7 +81,7 @@ impl Headers {
         let got = self.append(source, from, asked)?;
         let length = self.bytes.get(start.saturating_add(before)..).and_then(Local::length).unwrap_or(0);
         let whole = length.saturating_add(Start::LEN).saturating_add(before);
-        if got == asked && whole > asked && whole <= LONG {
+        if got == asked && whole > asked && whole <= MAX_ZIP_HEADER_BYTES {
             self.bytes.truncate(start);
             self.append(source, from, whole)?;
             *extra = length.saturating_sub(Local::FIXED + name_len).max(*extra).clamp(PADDED, 2 * PADDED);

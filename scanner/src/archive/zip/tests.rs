@@ -3,7 +3,7 @@
 use super::entry::ZipArchive;
 use crate::archive::Entry;
 use crate::fact::{Deviation, Fact, Unread};
-use crate::io::artifact::ScanBudget;
+use crate::io::budget::ScanBudget;
 use crate::io::limits::Limits;
 use crate::io::source::{Memory, SharedSource, read_vec};
 use std::io::Write;

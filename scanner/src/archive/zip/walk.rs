@@ -9,20 +9,15 @@ use super::local_headers::{BATCH, DESCRIPTOR, Headers, PIECE, Wanted};
 use super::records::{Central, Descriptor, End, Local};
 use crate::archive::entry_name;
 use crate::fact::{Deviation, Fact, Unread};
-use crate::io::artifact::ScanBudget;
+use crate::io::bounds::archive::{MAX_ARCHIVE_NAME_BYTES, MAX_ZIP_FACTS, MAX_ZIP_PADDING_BYTES};
+use crate::io::budget::ScanBudget;
 use crate::io::source::{SharedSource, Start, Window, read_vec};
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
-/// Bytes of names that are kept of one archive.
-const NAME_BYTES: usize = 16 << 20;
-/// Facts of one deviation that are kept; the others are counted.
-const MAX_FACTS: usize = 1000;
 /// Bytes of a gap that are looked at together.
 const BLOCK: usize = 64 << 10;
-/// Padding between entries that nobody needs to know of.
-const SMALL_GAP: u64 = 64;
 
 /// A part of the file that is accounted for.
 struct Span {
@@ -58,7 +53,7 @@ fn walk(source: &SharedSource, budget: &ScanBudget) -> ZipArchive {
         archive: ZipArchive::default(),
         spans: Vec::new(),
         stated: [0; 3],
-        entry_budget: EntryBudget { entries: budget.limits.entries, name_bytes: NAME_BYTES },
+        entry_budget: EntryBudget { entries: budget.limits.entries, name_bytes: MAX_ARCHIVE_NAME_BYTES },
         scannable: budget.limits.resync_bytes,
     };
     if let Err(error) = walk.run() {
@@ -66,8 +61,8 @@ fn walk(source: &SharedSource, budget: &ScanBudget) -> ZipArchive {
     }
     walk.compare_names();
     for (count, what) in walk.stated.into_iter().zip(["odd", "wrong", "misleading"]) {
-        if count > MAX_FACTS {
-            let what = format!("{} more places are {what}", count - MAX_FACTS);
+        if count > MAX_ZIP_FACTS {
+            let what = format!("{} more places are {what}", count - MAX_ZIP_FACTS);
             walk.archive.facts.push((None, Fact::ArchiveMismatch { what, deviation: Deviation::Unusual }));
         }
     }
@@ -89,7 +84,7 @@ impl Walk<'_> {
             Deviation::Misleading => misleading,
         };
         *count += 1;
-        if *count <= MAX_FACTS {
+        if *count <= MAX_ZIP_FACTS {
             self.archive.facts.push((Some(at), fact));
         }
     }
@@ -283,7 +278,7 @@ impl Walk<'_> {
             if zeros {
                 return Ok(());
             }
-            let deviation = if length > SMALL_GAP { Deviation::Wrong } else { Deviation::Unusual };
+            let deviation = if length > MAX_ZIP_PADDING_BYTES { Deviation::Wrong } else { Deviation::Unusual };
             (format!("(gap at {start})"), format!("{length} bytes between the entries belong to none"), deviation)
         };
         self.odd(start, what, if hidden > 0 { Deviation::Misleading } else { deviation });

@@ -88,7 +88,7 @@ pub fn item_size(trace: &Trace, dtype: Value) -> Option<Option<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::artifact::ScanBudget;
+    use crate::io::budget::ScanBudget;
     use crate::io::limits::Limits;
     use crate::io::source::{Memory, SharedSource};
     use crate::pickle::{self, Options};

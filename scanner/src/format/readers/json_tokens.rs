@@ -5,7 +5,8 @@
 //! it stops as Python does, which then makes nothing of the text at all.
 
 use crate::fact::Unread;
-use crate::io::artifact::ScanBudget;
+use crate::io::bounds::format::{MAX_JSON_DEPTH, MAX_JSON_TEXT_BYTES};
+use crate::io::budget::ScanBudget;
 use crate::io::source::Source;
 
 /// What comes next, with the place where it starts.
@@ -28,7 +29,7 @@ pub(in crate::format) enum Event {
 /// A text, its escapes undone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(in crate::format) struct Text {
-    /// Its start: up to [`KEPT`] bytes.
+    /// Its start: up to [`MAX_JSON_TEXT_BYTES`] bytes.
     pub(in crate::format) start: String,
     /// Whether there is more.
     pub(in crate::format) cut: bool,
@@ -54,10 +55,6 @@ pub(in crate::format) enum Stop {
     Unread(Unread),
 }
 
-/// Bytes of a text that are kept: many times the longest name.
-const KEPT: usize = 1024;
-/// Nesting that is followed: Keras makes objects by recursion, which Python ends at a thousand. A model of models has some dozens.
-const DEPTH: usize = 4_000;
 const BLOCK: usize = 64 << 10;
 
 /// Walks the whole text. `hear` gets each event with its place and says whether to go on.
@@ -80,8 +77,8 @@ pub(in crate::format) fn walk(
         let broken = |why| Err(Stop::Broken(at, why));
         let event = match (byte, expected) {
             (b'{' | b'[', Expected::Value | Expected::First) => {
-                if open.len() >= DEPTH {
-                    let why = format!("JSON nested deeper than {DEPTH}");
+                if open.len() >= MAX_JSON_DEPTH {
+                    let why = format!("JSON nested deeper than {MAX_JSON_DEPTH}");
                     return Err(Stop::Unread(Unread::Limit(why)));
                 }
                 open.push(byte);
@@ -259,7 +256,7 @@ impl Kept {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        self.cut |= self.bytes.len() + bytes.len() > KEPT;
+        self.cut |= self.bytes.len() + bytes.len() > MAX_JSON_TEXT_BYTES;
         if !self.cut {
             self.bytes.extend_from_slice(bytes);
         }
@@ -351,11 +348,15 @@ mod tests {
 
     #[test]
     fn depth_and_length_are_bounded() {
-        let deep = "[".repeat(DEPTH + 1);
+        let deep = "[".repeat(MAX_JSON_DEPTH + 1);
         assert!(matches!(stream(deep.as_bytes()).1, Err(Stop::Unread(Unread::Limit(_)))));
         let (events, outcome) = stream(format!("[\"{}\"]", "x".repeat(1 << 20)).as_bytes());
         assert_eq!(outcome, Ok(()));
-        assert!(events.iter().any(|event| matches!(event, Event::Text(text) if text.cut && text.start.len() == KEPT)));
+        assert!(
+            events
+                .iter()
+                .any(|event| matches!(event, Event::Text(text) if text.cut && text.start.len() == MAX_JSON_TEXT_BYTES))
+        );
     }
 
     #[test]

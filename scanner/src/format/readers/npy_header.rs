@@ -3,6 +3,8 @@
 //! numpy hands the text to Python's literal reader; this one knows strings, whole numbers, `True`, `False`, `None`,
 //! tuples, lists and dicts, which is all that numpy ever writes. It keeps its own stack, so depth costs no recursion.
 
+use crate::io::bounds::format::MAX_NPY_DEPTH;
+
 /// A Python literal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::format) enum Literal {
@@ -14,9 +16,6 @@ pub(in crate::format) enum Literal {
     Row(Vec<Literal>),
     Dict(Vec<(Literal, Literal)>),
 }
-
-/// How deep literals may be nested: numpy's own stay under ten.
-const MAX_DEPTH: usize = 64;
 
 /// A container that is not closed yet.
 struct Open {
@@ -37,7 +36,7 @@ pub(in crate::format) fn parse(text: &[u8]) -> Option<Literal> {
         let (first, after) = rest.split_first()?;
         let mut value = match first {
             b'(' | b'[' | b'{' => {
-                if stack.len() >= MAX_DEPTH || !stack.last().is_none_or(|open| open.ready) {
+                if stack.len() >= MAX_NPY_DEPTH || !stack.last().is_none_or(|open| open.ready) {
                     return None;
                 }
                 let closer = match first {

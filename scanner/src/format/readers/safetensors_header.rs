@@ -3,6 +3,10 @@
 //! Readers disagree on a key that stands there twice: some keep the first, most the last. A JSON library that builds a
 //! map cannot see it, so the visitors here look at each key as it comes.
 
+use crate::io::bounds::format::{
+    MAX_SAFETENSORS_ANOMALIES, MAX_SAFETENSORS_DIMENSIONS, MAX_SAFETENSORS_KEY_BYTES, MAX_SAFETENSORS_METADATA_BYTES,
+    MAX_SAFETENSORS_TEXT_BYTES,
+};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -36,13 +40,6 @@ pub(in crate::format) struct Header {
     max_entries: usize,
 }
 
-/// Bytes of names that are kept.
-const KEY_BYTES: usize = 16 << 20;
-/// Bytes of metadata that are kept.
-const METADATA_BYTES: usize = 16 << 20;
-/// Oddities of a kind that are kept.
-const MAX_ODD: usize = 100;
-
 /// Reads the header from a stream that ends with it; `Err` says where and why it is not JSON of the right form.
 pub(in crate::format) fn read(stream: impl BufRead, max_entries: usize) -> (Header, Result<(), String>) {
     let mut header = Header { max_entries, metadata: Some(BTreeMap::new()), ..Header::default() };
@@ -53,7 +50,7 @@ pub(in crate::format) fn read(stream: impl BufRead, max_entries: usize) -> (Head
 
 impl Header {
     fn note(list: &mut Vec<String>, what: String) {
-        if list.len() < MAX_ODD {
+        if list.len() < MAX_SAFETENSORS_ANOMALIES {
             list.push(what);
         }
     }
@@ -61,7 +58,7 @@ impl Header {
     /// Keeps an entry of the metadata, where there is room; the last one of a name, as most readers do.
     fn keep(&mut self, key: &str, value: String) {
         self.metadata_bytes = self.metadata_bytes.saturating_add(key.len()).saturating_add(value.len());
-        if self.metadata_bytes > METADATA_BYTES {
+        if self.metadata_bytes > MAX_SAFETENSORS_METADATA_BYTES {
             self.metadata = None;
         }
         if let Some(metadata) = &mut self.metadata {
@@ -76,7 +73,7 @@ impl Header {
             return Ok(());
         }
         self.key_bytes = self.key_bytes.saturating_add(key.len());
-        if self.keys.len() >= self.max_entries || self.key_bytes > KEY_BYTES {
+        if self.keys.len() >= self.max_entries || self.key_bytes > MAX_SAFETENSORS_KEY_BYTES {
             let why = format!("more than {} tensors, or names that are too long", self.max_entries);
             self.over = Some(why.clone());
             return Err(why);
@@ -141,7 +138,7 @@ impl<'de> Visitor<'de> for Metadata<'_> {
         while let Some((key, value)) = map.next_entry::<String, String>()? {
             self.0.keep(&key, value);
             bytes = bytes.saturating_add(key.len());
-            if bytes > KEY_BYTES {
+            if bytes > MAX_SAFETENSORS_KEY_BYTES {
                 self.0.over = Some("metadata keys that are too long".into());
                 return Err(A::Error::custom("too much metadata"));
             }
@@ -204,8 +201,6 @@ impl<'de> Visitor<'de> for Tensor<'_> {
 /// A shape: a tensor of a thousand dimensions is nobody's.
 struct Shape;
 
-const MAX_DIMENSIONS: usize = 1000;
-
 impl<'de> DeserializeSeed<'de> for Shape {
     type Value = Vec<u64>;
 
@@ -224,8 +219,8 @@ impl<'de> Visitor<'de> for Shape {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<u64>, A::Error> {
         let mut shape = Vec::new();
         while let Some(length) = items.next_element()? {
-            if shape.len() >= MAX_DIMENSIONS {
-                return Err(A::Error::custom(format!("more than {MAX_DIMENSIONS} dimensions")));
+            if shape.len() >= MAX_SAFETENSORS_DIMENSIONS {
+                return Err(A::Error::custom(format!("more than {MAX_SAFETENSORS_DIMENSIONS} dimensions")));
             }
             shape.push(length);
         }
@@ -240,9 +235,6 @@ struct ShortTexts<R> {
     escaped: bool,
     length: usize,
 }
-
-/// Metadata of training runs comes in texts of a few MiB.
-const MAX_TEXT: usize = 8 << 20;
 
 impl<R: BufRead> ShortTexts<R> {
     fn of(stream: R) -> Self {
@@ -261,8 +253,8 @@ impl<R: BufRead> Read for ShortTexts<R> {
             _ => {}
         }
         self.escaped = self.inside && byte == b'\\' && !self.escaped;
-        if self.length > MAX_TEXT {
-            return Err(io::Error::other(format!("a text of more than {MAX_TEXT} bytes")));
+        if self.length > MAX_SAFETENSORS_TEXT_BYTES {
+            return Err(io::Error::other(format!("a text of more than {MAX_SAFETENSORS_TEXT_BYTES} bytes")));
         }
         *to = byte;
         Ok(1)

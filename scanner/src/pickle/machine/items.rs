@@ -2,6 +2,7 @@
 //! container, keys that are hashed).
 
 use super::Machine;
+use crate::io::bounds::pickle::{MAX_HASHED_VALUES, MAX_WATCHED_KEY_BYTES};
 use crate::pickle::text;
 use crate::pickle::trace::{Action, End};
 use crate::pickle::value::{How, Kind, Node, Value};
@@ -123,7 +124,7 @@ impl Machine<'_> {
         let mut visited = 0;
         while let Some(value) = todo.pop() {
             visited += 1;
-            if visited > 256 {
+            if visited > MAX_HASHED_VALUES {
                 self.event(Action::Call { how: How::Hash, callee: Value::Unknown, args: Value::None });
                 return;
             }
@@ -242,10 +243,10 @@ impl Machine<'_> {
             };
             // The shortest name that matters is `add`, the longest has 32 characters, escapes make it longer.
             let slot = (at % 61) as usize;
-            if quiet || !(3..=400).contains(&len) || quiet_keys.get(slot) == Some(&at) {
+            if quiet || !(3..=MAX_WATCHED_KEY_BYTES).contains(&len) || quiet_keys.get(slot) == Some(&at) {
                 continue;
             }
-            let bytes = self.reader.bytes(at, u64::from(len), 400);
+            let bytes = self.reader.bytes(at, u64::from(len), MAX_WATCHED_KEY_BYTES as usize);
             if text::decode(encoding, &bytes).is_some_and(|key| (self.options.is_watched_key)(&key)) {
                 watched = true;
             } else if let Some(slot) = quiet_keys.get_mut(slot) {

@@ -1,6 +1,7 @@
 //! The machine's literals: texts, bytes and numbers in all their notations.
 
 use super::Machine;
+use crate::io::bounds::pickle::{MAX_LITERALS, MAX_QUOTED_LINE_BYTES, MIN_LITERAL_BYTES};
 use crate::pickle::decode::Arg;
 use crate::pickle::opcode::{self as op, Argument};
 use crate::pickle::trace::{End, Literal};
@@ -31,12 +32,12 @@ impl Machine<'_> {
     }
 
     pub(super) fn sniff(&mut self, at: u64, len: u64, text: bool) -> Result<(), End> {
-        if len < u64::from(literal::SHORTEST) {
+        if len < u64::from(MIN_LITERAL_BYTES) {
             return Ok(());
         }
         let head = self.reader.peek(at, len.min(32) as usize)?;
         if let Some(look) = literal::look(head, text) {
-            if self.trace.literals.len() >= 10_000 {
+            if self.trace.literals.len() >= MAX_LITERALS {
                 return Err(End::Limit("literals to be looked into".to_owned()));
             }
             self.trace.literals.push(Literal { at, len, look });
@@ -48,8 +49,8 @@ impl Machine<'_> {
         let (at, len) = self.data()?;
         if encoding == Encoding::Quoted {
             // Refused by all when it is not quoted; blanks behind the quote are let through by Python 2 only.
-            let line = self.reader.bytes(at, len, 1 << 20);
-            if len < 1 << 20 {
+            let line = self.reader.bytes(at, len, MAX_QUOTED_LINE_BYTES);
+            if len < MAX_QUOTED_LINE_BYTES as u64 {
                 if text::unquote(&line).is_none() {
                     return Err(End::broken("STRING is not quoted"));
                 }

@@ -1,6 +1,7 @@
 //! The machine's memo, and what Python 2 makes of marks.
 
 use super::Machine;
+use crate::io::bounds::pickle::{MAX_MEMO_GAP, MAX_TEXT_MEMO_KEYS};
 use crate::pickle::opcode::{self as op, Argument};
 use crate::pickle::text;
 use crate::pickle::trace::End;
@@ -31,7 +32,7 @@ impl Machine<'_> {
 
     pub(super) fn put(&mut self, index: u64) -> Result<(), End> {
         let value = self.top()?;
-        if index > self.memo.len() + 1_000_000 {
+        if index > self.memo.len() + MAX_MEMO_GAP {
             self.odd(true, "a memo index far from all others: some Pythons make a table of that length");
         }
         match self.memo.put(index, value) {
@@ -73,7 +74,7 @@ impl Machine<'_> {
         let (line, index) = self.memo_key()?;
         let value = self.top()?;
         if index.is_none() || line.first() == Some(&b'0') && line.len() > 1 {
-            if self.text_keys.len() >= 10_000 {
+            if self.text_keys.len() >= MAX_TEXT_MEMO_KEYS {
                 return Err(End::Limit("text keys of the memo".to_owned()));
             }
             self.text_keys.insert(line, value);

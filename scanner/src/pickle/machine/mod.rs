@@ -4,7 +4,8 @@
 //! accepts whatever any unpickler accepts, notes where they disagree, and stops where all of them would.
 
 use self::recent_names::RecentNames;
-use crate::io::artifact::ScanBudget;
+use crate::io::bounds::pickle::MAX_ANOMALIES;
+use crate::io::budget::ScanBudget;
 use crate::pickle::decode::{Arg, Break, FrameNote, Reader};
 use crate::pickle::heap::Heap;
 use crate::pickle::memo::Memo;
@@ -142,7 +143,7 @@ impl<'a> Machine<'a> {
     }
 
     fn odd(&mut self, splits: bool, what: impl Into<String>) {
-        if self.trace.oddities.len() < 1000 {
+        if self.trace.oddities.len() < MAX_ANOMALIES {
             self.trace.oddities.push(Oddity { at: self.at, what: what.into(), splits });
         }
     }
