@@ -3,9 +3,9 @@
 //! Whoever loads takes the proof and reads through it: the same descriptor, the very traces that were judged. The user's
 //! policy has no say here; it silences findings and cannot make a file clean.
 
-use crate::archive::directory::open_named;
 use crate::examine::{Examination, examine};
 use crate::io::budget::ScanBudget;
+use crate::io::directory::open_named;
 use crate::io::limits::Limits;
 use crate::io::source::{FileSource, SharedSource, Stamp};
 use crate::judge::finding::Verdict;

@@ -1,9 +1,9 @@
 //! What is inside a file, without an opinion: members, pickles with their imports and calls, tensors; and a listing of opcodes, with
 //! what the findings say beside it.
 
-use crate::archive::directory;
 use crate::examine::{Examination, examine};
 use crate::io::budget::ScanBudget;
+use crate::io::directory;
 use crate::io::limits::Limits;
 use crate::judge::report::{
     CallReport, ImportReport, InspectReport, MemberReport, NotRead, PickleReport, UNKNOWN_FORMAT,

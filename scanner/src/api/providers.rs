@@ -1,8 +1,8 @@
 //! The door to what is no file of this machine: addresses, and the objects that pointers stand for. The scanner knows no
 //! network; who calls it brings such bytes as one more source, and says afterwards whether they hold together.
 
-use crate::archive::directory::Found;
 use crate::format::lfs_pointer::Pointer;
+use crate::io::directory::Found;
 use crate::io::source::{FileSource, Memory, Source, Stamp, read_vec};
 use crate::judge::report::LfsReport;
 use std::io;

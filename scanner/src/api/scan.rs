@@ -2,11 +2,11 @@
 
 use crate::api::not_followed;
 use crate::api::providers::{FetchedInput, Gathered, InputProvider, Unchanged};
-use crate::archive::directory::{self, Found, Kind};
 use crate::examine::{Examination, examine};
 use crate::format::Format;
 use crate::format::lfs_pointer::{self, LfsPointer, Pointer};
 use crate::io::budget::ScanBudget;
+use crate::io::directory::{self, Found, Kind};
 use crate::io::hash;
 use crate::io::limits::Limits;
 use crate::io::source::Source;

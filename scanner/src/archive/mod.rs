@@ -27,7 +27,6 @@ pub struct Opened {
 
 pub mod codec;
 pub mod decoded;
-pub mod directory;
 mod entry_name;
 pub mod seven_zip;
 pub mod tar;

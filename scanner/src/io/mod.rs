@@ -3,6 +3,7 @@
 pub mod artifact;
 pub mod bounds;
 pub mod budget;
+pub mod directory;
 pub mod hash;
 pub mod limits;
 pub mod member_path;
