@@ -13,7 +13,7 @@ use crate::source::Contents;
 use crate::walk::walk;
 use scanner::clearance::Examined;
 use scanner::internal::pickle::Trace;
-use scanner::internal::pickle::value::{Items, Kind, Value};
+use scanner::internal::pickle::value::{ContainerKind, Items, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -222,7 +222,7 @@ fn state(trace: &Trace, value: Value, class: &str) -> Option<Value> {
 }
 
 fn pairs(trace: &Trace, dict: Value) -> Result<impl Iterator<Item = [Value; 2]>, &'static str> {
-    let dict = trace.container(dict).filter(|(kind, _)| *kind == Kind::Dict);
+    let dict = trace.container(dict).filter(|(kind, _)| *kind == ContainerKind::Dict);
     let items: Option<&Items> = dict.map(|(_, items)| items).filter(|items| items.complete());
     let pairs = items.ok_or("a table of it is none, or has more entries than are kept")?.kept.chunks_exact(2);
     Ok(pairs.filter_map(|pair| <[Value; 2]>::try_from(pair).ok()))

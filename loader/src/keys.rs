@@ -42,7 +42,7 @@ pub(crate) fn settled(trace: &Trace, pairs: impl IntoIterator<Item = [Value; 2]>
 
 fn same(trace: &Trace, key: Value) -> Option<Same<'_>> {
     Some(match key {
-        Value::Text { at, len, .. } => trace.shown(key, KEY).map_or(Same::Range(at, len), Same::Text),
+        Value::Text { at, len, .. } => trace.short_text(key, KEY).map_or(Same::Range(at, len), Same::Text),
         Value::Bytes { at, len } | Value::BigInt { at, len } => Same::Range(at, len),
         Value::Int(key) => Same::Number(key),
         Value::Bool(key) => Same::Number(key.into()),

@@ -11,7 +11,7 @@ use scanner::internal::examine::examine;
 use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::observe::layout::Layout;
 use scanner::internal::observe::observations::{Retain, Tensor};
-use scanner::internal::pickle::{End, Trace};
+use scanner::internal::pickle::{StreamEnd, Trace};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -69,5 +69,5 @@ pub fn tensors(trace: &Trace) -> Listing {
         }
     });
     let Ok(names) = names else { return Listing::default() };
-    Listing { tensors, complete: names.lacking.is_none() && trace.end == End::Stop }
+    Listing { tensors, complete: names.lacking.is_none() && trace.end == StreamEnd::Stop }
 }

@@ -5,7 +5,7 @@
 use crate::tensor::Tensor;
 use crate::walk::{Blocked, Found, Part, Walk};
 use scanner::internal::pickle::preview;
-use scanner::internal::pickle::value::{Kind, Node, Value};
+use scanner::internal::pickle::value::{ContainerKind, Node, Value};
 use std::borrow::Cow;
 
 /// Bytes of all names together.
@@ -91,7 +91,7 @@ impl Walk<'_> {
     fn flat(&self) -> bool {
         let Some(Value::Node(root)) = self.trace.root else { return false };
         let dict = match self.trace.heap.get(root) {
-            Some(Node::Container { kind, .. }) => *kind == Kind::Dict,
+            Some(Node::Container { kind, .. }) => *kind == ContainerKind::Dict,
             Some(Node::Call(call)) => match call.callee {
                 Value::Global(id) | Value::Instance(id) => self.trace.callable_name(id) == "collections.OrderedDict",
                 _ => false,
@@ -218,6 +218,6 @@ impl Walk<'_> {
     }
 
     fn key(&self, key: Value) -> Cow<'_, str> {
-        self.trace.shown(key, LONGEST).unwrap_or_else(|| preview::value(self.trace, key).into())
+        self.trace.short_text(key, LONGEST).unwrap_or_else(|| preview::value(self.trace, key).into())
     }
 }

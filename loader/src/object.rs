@@ -7,7 +7,7 @@ use crate::tensor::{Numbers, Tensor};
 use crate::walk::{Blocked, KEY, Part, Walk, key_part, pairs_of};
 use scanner::internal::judge::effect::{Effect, judge};
 use scanner::internal::pickle::Trace;
-use scanner::internal::pickle::value::{Call, How, Items, Kind, Value};
+use scanner::internal::pickle::value::{Call, CallKind, ContainerKind, Items, Value};
 use std::collections::HashSet;
 
 /// Makers of empty objects: what they are made of is a class, and no part of the value.
@@ -16,7 +16,7 @@ const RECONSTRUCTORS: &[&str] = &["copyreg._reconstructor", "copy_reg._reconstru
 impl Walk<'_> {
     /// A tensor of torch's tar, which is named by a number (`"200"`), or a storage without a tensor over it.
     pub(crate) fn keyed(&mut self, id: u32, made: &Call) -> bool {
-        if made.how != How::Persistent {
+        if made.how != CallKind::Persistent {
             return false;
         }
         let key = match made.args {
@@ -42,16 +42,16 @@ impl Walk<'_> {
     pub(crate) fn object(&mut self, id: u32, class: &str, made: &Call) {
         // A name that is known to be harmless may still do something to what it gets: of an unproven file, nothing that
         // passed through an unknown function is taken for what the stream says.
-        let known = self.proven || matches!(made.how, How::New | How::NewEx) || self.inert(made.callee);
+        let known = self.proven || matches!(made.how, CallKind::New | CallKind::NewEx) || self.inert(made.callee);
         let unknown = || Blocked::Unknown(if class.is_empty() { "a computed callable".into() } else { class.into() });
         match container(self.trace, made.args) {
-            Some((Kind::Tuple, args)) => {
+            Some((ContainerKind::Tuple, args)) => {
                 self.whole(args);
                 match class {
                     // Python 2 gives the pairs to the constructor.
-                    "collections.OrderedDict" if made.how != How::New => return self.ordered(id, args, made),
+                    "collections.OrderedDict" if made.how != CallKind::New => return self.ordered(id, args, made),
                     // A named tuple is made of its fields.
-                    _ if made.how == How::New => self.row(id, args),
+                    _ if made.how == CallKind::New => self.row(id, args),
                     // Class, base, and what the base is made of: of a dict or list, all that it holds.
                     _ if RECONSTRUCTORS.contains(&class) => {
                         for value in args
@@ -102,7 +102,7 @@ impl Walk<'_> {
         // `__dict__`, or that and what stands in slots.
         let halves = row(trace, state).map_or_else(|| vec![state], <[Value]>::to_vec);
         for half in halves.into_iter().filter(|half| *half != Value::None) {
-            let Some((Kind::Dict, items)) = container(trace, half) else {
+            let Some((ContainerKind::Dict, items)) = container(trace, half) else {
                 self.lacking = Some("attributes of a tensor of it cannot be told");
                 continue;
             };
@@ -134,12 +134,13 @@ impl Walk<'_> {
             self.settled_when_taken(*listed);
             row(trace, *listed).unwrap_or_default().iter().for_each(|pair| self.settled_when_taken(*pair));
             match container(trace, *listed) {
-                Some((Kind::Dict, listed)) => pairs.extend(pairs_of(listed).filter(|_| listed.complete())),
+                Some((ContainerKind::Dict, listed)) => pairs.extend(pairs_of(listed).filter(|_| listed.complete())),
                 Some((_, listed)) => pairs.extend(listed.kept.iter().map_while(of_pair)),
                 None => {}
             }
             let given = container(trace, *listed).map(|(kind, listed)| (kind, listed.total));
-            if given.map(|(kind, total)| if kind == Kind::Dict { total / 2 } else { total }) != Some(pairs.len() as u64)
+            if given.map(|(kind, total)| if kind == ContainerKind::Dict { total / 2 } else { total })
+                != Some(pairs.len() as u64)
             {
                 self.lacking = Some("an ordered dict of it is made of what is no list of pairs");
             }
@@ -163,7 +164,7 @@ impl Walk<'_> {
         let trace = self.trace;
         self.settled_when_taken(state);
         match container(trace, state) {
-            Some((Kind::Dict, items)) => match module(trace, state) {
+            Some((ContainerKind::Dict, items)) => match module(trace, state) {
                 Some([parameters, buffers, modules]) => {
                     self.push(Some(id), Part::Nothing, parameters);
                     self.buffers(id, buffers, not_persistent(trace, state));
@@ -179,11 +180,11 @@ impl Walk<'_> {
                 None => self.pairs(id, items),
             },
             // Attributes of `__dict__` and of `__slots__`.
-            Some((Kind::Tuple, items)) if items.kept.len() == 2 => {
+            Some((ContainerKind::Tuple, items)) if items.kept.len() == 2 => {
                 for (index, half) in items.kept.iter().enumerate() {
                     self.settled_when_taken(*half);
                     match container(trace, *half) {
-                        Some((Kind::Dict, items)) => self.pairs(id, items),
+                        Some((ContainerKind::Dict, items)) => self.pairs(id, items),
                         _ if *half == Value::None => {}
                         _ => {
                             self.push(Some(id), Part::Index(index), *half);
@@ -191,8 +192,8 @@ impl Walk<'_> {
                     }
                 }
             }
-            Some((Kind::Tuple | Kind::List, items)) => self.row(id, items),
-            Some((Kind::Set | Kind::FrozenSet, _)) => {}
+            Some((ContainerKind::Tuple | ContainerKind::List, items)) => self.row(id, items),
+            Some((ContainerKind::Set | ContainerKind::FrozenSet, _)) => {}
             None => {
                 self.push(Some(id), Part::Nothing, state);
             }
@@ -201,7 +202,7 @@ impl Walk<'_> {
 
     /// Notes where a container got more after its items were taken: what took them has not got it.
     fn settled_when_taken(&mut self, value: Value) {
-        if self.trace.heap.changed_late(value) {
+        if self.trace.heap.changed_after_capture(value) {
             self.lacking = Some("a container of it is changed after an object was made of its items");
         }
     }
@@ -209,7 +210,7 @@ impl Walk<'_> {
     fn buffers(&mut self, id: u32, buffers: Value, skipped: HashSet<String>) {
         let trace = self.trace;
         let pairs = match (container(trace, buffers), call(trace, buffers)) {
-            (Some((Kind::Dict, items)), _) => items,
+            (Some((ContainerKind::Dict, items)), _) => items,
             (_, Some(made)) if !skipped.is_empty() => made.items(),
             _ => {
                 self.push(Some(id), Part::Nothing, buffers);

@@ -1,7 +1,7 @@
 //! Reading the values of a trace: the few questions that every constructor asks of its arguments.
 
 use scanner::internal::pickle::Trace;
-use scanner::internal::pickle::value::{Call, Items, Kind, Value};
+use scanner::internal::pickle::value::{Call, ContainerKind, Items, Value};
 
 /// The longest name of a key that is read.
 const KEY: usize = 1024;
@@ -9,7 +9,7 @@ const KEY: usize = 1024;
 /// The items of a tuple or list, when all of them are known.
 pub(crate) fn row(trace: &Trace, value: Value) -> Option<&[Value]> {
     match container(trace, value)? {
-        (Kind::Tuple | Kind::List, items) if items.complete() => Some(&items.kept),
+        (ContainerKind::Tuple | ContainerKind::List, items) if items.complete() => Some(&items.kept),
         _ => None,
     }
 }
@@ -20,7 +20,7 @@ pub(crate) fn call(trace: &Trace, value: Value) -> Option<&Call> {
 }
 
 /// A literal container.
-pub(crate) fn container(trace: &Trace, value: Value) -> Option<(Kind, &Items)> {
+pub(crate) fn container(trace: &Trace, value: Value) -> Option<(ContainerKind, &Items)> {
     trace.container(value)
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn import(trace: &Trace, value: Value) -> Option<(&str, &str)> {
 
 /// The value of a text key in a dict: the last one counts, as in Python.
 pub(crate) fn field(trace: &Trace, dict: Value, wanted: &str) -> Option<Value> {
-    let (Kind::Dict, items) = container(trace, dict)? else { return None };
+    let (ContainerKind::Dict, items) = container(trace, dict)? else { return None };
     let mut pairs = items.kept.chunks_exact(2).rev();
     pairs.find_map(|pair| match pair {
         [key, value] if trace.text(*key, KEY).as_deref() == Some(wanted) => Some(*value),

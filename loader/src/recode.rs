@@ -3,7 +3,7 @@
 //! A text of gigabytes is turned back as it is read: a mark for every block tells where in the text it starts.
 
 use scanner::internal::pickle::text;
-use scanner::internal::pickle::value::Encoding;
+use scanner::internal::pickle::value::TextEncoding;
 use scanner::source::{Memory, SharedSource, Source, read_vec};
 use std::io;
 use std::sync::Arc;
@@ -17,20 +17,20 @@ const BLOCK: u64 = 16 << 10;
 ///
 /// # Errors
 /// What is wrong with the text.
-pub(crate) fn bytes(source: &SharedSource, at: u64, len: u32, encoding: Encoding) -> io::Result<SharedSource> {
+pub(crate) fn bytes(source: &SharedSource, at: u64, len: u32, encoding: TextEncoding) -> io::Result<SharedSource> {
     let no_latin1 = || io::Error::new(io::ErrorKind::InvalidData, "a text that stands for bytes has other characters");
     match encoding {
-        Encoding::Utf8 => Ok(Arc::new(Recoded::new(source.clone(), at, len.into())?)),
+        TextEncoding::Utf8 => Ok(Arc::new(Recoded::new(source.clone(), at, len.into())?)),
         _ if len > WHOLE => {
             let why = format!("an array of {len} bytes in a text of protocol 0; save it with a newer protocol");
             Err(io::Error::new(io::ErrorKind::InvalidData, why))
         }
-        Encoding::Native => Ok(Arc::new(Memory::new(read_vec(source.as_ref(), at, len as usize)?))),
-        Encoding::Quoted => {
+        TextEncoding::Native => Ok(Arc::new(Memory::new(read_vec(source.as_ref(), at, len as usize)?))),
+        TextEncoding::Quoted => {
             let line = read_vec(source.as_ref(), at, len as usize)?;
             Ok(Arc::new(Memory::new(text::unquote(&line).ok_or_else(no_latin1)?)))
         }
-        Encoding::RawUnicodeEscape => {
+        TextEncoding::RawUnicodeEscape => {
             let line = read_vec(source.as_ref(), at, len as usize)?;
             let text = text::decode(encoding, &line).ok_or_else(no_latin1)?;
             let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
@@ -121,7 +121,7 @@ mod tests {
     fn recoded(text: &str) -> io::Result<Vec<u8>> {
         let padded = [b"pickle", text.as_bytes(), b"more"].concat();
         let source: SharedSource = Arc::new(Memory::new(padded));
-        let bytes = bytes(&source, 6, u32::try_from(text.len()).expect("short"), Encoding::Utf8)?;
+        let bytes = bytes(&source, 6, u32::try_from(text.len()).expect("short"), TextEncoding::Utf8)?;
         read_vec(bytes.as_ref(), 0, usize::MAX)
     }
 
@@ -138,7 +138,7 @@ mod tests {
         let bytes: Vec<u8> = (0..50_000u32).map(|index| (index * 11 % 256) as u8).collect();
         let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
         let source: SharedSource = Arc::new(Memory::new(text.into_bytes()));
-        let recoded = super::bytes(&source, 0, u32::try_from(source.len()).expect("short"), Encoding::Utf8);
+        let recoded = super::bytes(&source, 0, u32::try_from(source.len()).expect("short"), TextEncoding::Utf8);
         let recoded = recoded.expect("it is latin-1");
         for at in [0, 1, 16_383, 16_384, 30_000, 49_999] {
             let found = read_vec(recoded.as_ref(), at as u64, 20_000).expect("it reads");

@@ -15,8 +15,8 @@ use scanner::clearance::Examined;
 use scanner::internal::examine::ExaminedArtifact;
 use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::observe::fact::{Deviation, Fact};
-use scanner::internal::observe::layout::{Layout, Npy, Placed};
-use scanner::internal::pickle::{End, Trace};
+use scanner::internal::observe::layout::{Layout, NpyArray, StoredTensor};
+use scanner::internal::pickle::{StreamEnd, Trace};
 use scanner::source::SharedSource;
 use std::collections::HashMap;
 use std::path::Path;
@@ -256,7 +256,7 @@ impl<'a> Contents<'a> {
             Some(metadata) => drafts.metadata.clone_from(metadata),
             None => drafts.leave("__metadata__", "more than 16 MiB"),
         }
-        for Placed { name, dtype, shape, range } in tensors {
+        for StoredTensor { name, dtype, shape, range } in tensors {
             let record = Record::new(source.clone(), range.at, range.len);
             let (Some(dtype), Some(mut record)) = (Dtype::named(dtype), record) else {
                 drafts.refuse(name.as_str(), format!("its type {dtype} is not known here"));
@@ -309,13 +309,13 @@ fn differs(fact: &Fact) -> Option<&str> {
 fn whole(examined: &ExaminedArtifact, index: usize) -> Result<&Trace, String> {
     let trace = examined.pickles.get(index).map(|stream| &stream.trace).ok_or("its pickle was not found")?;
     match &trace.end {
-        End::Stop => Ok(trace),
+        StreamEnd::Stop => Ok(trace),
         other => Err(format!("its pickle cannot be followed to its end: {}", other.text())),
     }
 }
 
 /// An array behind a header; without a type where nothing has a name for its items.
-fn array(npy: &Npy, member: Option<&str>) -> Result<(Option<Dtype>, Data), String> {
+fn array(npy: &NpyArray, member: Option<&str>) -> Result<(Option<Dtype>, Data), String> {
     let mut record = Record::new(npy.source.clone(), npy.range.at, npy.range.len).ok_or("its numbers are cut off")?;
     record.member = member.map(Arc::from);
     record.in_file = member.is_none().then_some(npy.range.at);

@@ -11,11 +11,11 @@ use crate::tensor::{Numbers, Order, Stored, Tensor};
 use crate::transform::Transform;
 use crate::walk::KEY;
 use crate::zip_record;
-use scanner::internal::format::torch_zip::{item_size, storage};
+use scanner::internal::format::torch_zip::{item_size, storage_id};
 use scanner::internal::io::budget::ScanBudget;
-use scanner::internal::observe::layout::{Range, TarStorage, TarTensor, TarView, TorchZip};
+use scanner::internal::observe::layout::{ByteRange, TarStorage, TarTensor, TarView, TorchZip};
 use scanner::internal::pickle::Trace;
-use scanner::internal::pickle::trace::Inlined;
+use scanner::internal::pickle::trace::InlineArray;
 use scanner::internal::pickle::value::{NodeId, Value};
 use scanner::source::SharedSource;
 use std::borrow::Cow;
@@ -37,7 +37,7 @@ pub(crate) enum Place<'a> {
         /// The file.
         source: &'a SharedSource,
         /// By key.
-        storages: &'a HashMap<String, Range>,
+        storages: &'a HashMap<String, ByteRange>,
     },
     /// The other two members of torch's tar.
     Tar {
@@ -69,7 +69,7 @@ pub(crate) struct Storages<'a> {
     /// Keys that persistent ids of the stream do not agree on; found when the first one is asked for.
     disputed: Option<HashSet<Cow<'a, str>>>,
     /// The arrays between the opcodes; put in order when the first one is asked for.
-    arrays: Option<HashMap<NodeId, &'a Inlined>>,
+    arrays: Option<HashMap<NodeId, &'a InlineArray>>,
 }
 
 /// Part of a record that is a storage.
@@ -158,7 +158,7 @@ impl<'a> Storages<'a> {
 
     fn part(&mut self, value: Value, dtype: Dtype) -> Result<Part, String> {
         let id = call(self.trace, value).ok_or("its storage is not known")?.args;
-        let named = storage(self.trace, id).ok_or("its storage is named in no way that torch knows")?;
+        let named = storage_id(self.trace, id).ok_or("its storage is named in no way that torch knows")?;
         let bytes = named.bytes.ok_or("its storage is of a class that torch does not have")?;
         let items = self.trace.tuple(id).map_or(&[][..], |items| &items.kept);
         let (module, class) = items.get(1).and_then(|class| import(self.trace, *class)).unwrap_or_default();
@@ -169,7 +169,7 @@ impl<'a> Storages<'a> {
         let view = items.get(5).copied().unwrap_or(Value::None);
         let trace = self.trace;
         let disputed = self.disputed.get_or_insert_with(|| disputed(trace));
-        let view_key = row(trace, view).and_then(|view| trace.shown(*view.first()?, KEY));
+        let view_key = row(trace, view).and_then(|view| trace.short_text(*view.first()?, KEY));
         if let Some(key) =
             [Some(&named.key), view_key.as_ref()].into_iter().flatten().find(|key| disputed.contains(*key))
         {
@@ -218,7 +218,7 @@ impl<'a> Storages<'a> {
                 }
             }
             Place::Legacy { source, storages } => {
-                let Range { at, len } = *storages.get(key.as_ref()).ok_or_else(lacking)?;
+                let ByteRange { at, len } = *storages.get(key.as_ref()).ok_or_else(lacking)?;
                 let mut record = Record::new(SharedSource::clone(source), at, len).ok_or_else(lacking)?;
                 record.member.clone_from(&self.member);
                 record.in_file = self.outermost.then_some(at);
@@ -250,7 +250,7 @@ impl<'a> Storages<'a> {
         let storage = storages.get(root).ok_or_else(lacking)?;
         let dtype =
             storage.class.rsplit('.').next().and_then(Dtype::of_storage).ok_or("an unknown class of storage")?;
-        let Range { at, len } = storage.range;
+        let ByteRange { at, len } = storage.range;
         let outside = || format!("a view reaches out of storage {root}");
         let (first, room) = match view {
             Some(view) => {
@@ -352,11 +352,11 @@ fn named(trace: &Trace, id: Value, part: bool) -> Option<(Cow<'_, str>, Named<'_
     let class = import(trace, *class);
     if part {
         let [view, offset, size] = row(trace, *more.first()?)? else { return None };
-        return Some((trace.shown(*view, KEY)?, (class, trace.shown(*key, KEY), [*count, *offset, *size])));
+        return Some((trace.short_text(*view, KEY)?, (class, trace.short_text(*key, KEY), [*count, *offset, *size])));
     }
     // Empty storages of all types are one for some of its versions.
     let counts = *count != Value::Int(0);
-    counts.then(|| Some((trace.shown(*key, KEY)?, (class, None, [*count, Value::None, Value::None]))))?
+    counts.then(|| Some((trace.short_text(*key, KEY)?, (class, None, [*count, Value::None, Value::None]))))?
 }
 
 fn length(shape: &[u64], item: u64) -> Result<u64, String> {

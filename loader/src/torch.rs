@@ -5,7 +5,7 @@ use crate::reading::{call, container, field, import, row, shape};
 use crate::tensor::{Beside, Numbers, Stored, Tensor};
 use crate::walk::{Meaning, pairs_of};
 use scanner::internal::pickle::Trace;
-use scanner::internal::pickle::value::{Call, How, Kind, Value};
+use scanner::internal::pickle::value::{Call, CallKind, ContainerKind, Value};
 
 /// What the call of a function of torch gives; `None` where it is none that makes tensors.
 pub(crate) fn meaning(trace: &Trace, function: Value, args: Value) -> Option<Meaning> {
@@ -69,8 +69,8 @@ fn stored(trace: &Trace, args: &[Value], dtype: Option<Dtype>, metadata: Option<
 /// Whether the conj and the neg bit are set; `None` where the metadata says anything else.
 fn bits(trace: &Trace, metadata: Option<Value>) -> Option<[bool; 2]> {
     let Some(metadata) = metadata.filter(|metadata| *metadata != Value::None) else { return Some([false; 2]) };
-    let (Kind::Dict, items) = container(trace, metadata)? else { return None };
-    if trace.heap.changed_late(metadata) {
+    let (ContainerKind::Dict, items) = container(trace, metadata)? else { return None };
+    if trace.heap.changed_after_capture(metadata) {
         return None;
     }
     let known = pairs_of(items).all(|[key, value]| {
@@ -122,7 +122,7 @@ fn whole(value: Value) -> Option<u64> {
 
 /// The type of a storage, which stands behind a persistent id: `("storage", class, key, location, count)`.
 fn stored_type(trace: &Trace, storage: Value) -> Option<Dtype> {
-    let call = call(trace, storage).filter(|call| call.how == How::Persistent)?;
+    let call = call(trace, storage).filter(|call| call.how == CallKind::Persistent)?;
     let (_, class) = import(trace, *row(trace, call.args)?.get(1)?)?;
     Dtype::of_storage(class.rsplit('.').next()?)
 }

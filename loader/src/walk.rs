@@ -11,7 +11,7 @@ use crate::reading::{call, container, import, name};
 use crate::tensor::{Beside, Numbers, Tensor};
 use crate::{numpy, torch};
 use scanner::internal::pickle::Trace;
-use scanner::internal::pickle::value::{Call, Items, Kind, NodeId, Value};
+use scanner::internal::pickle::value::{Call, ContainerKind, Items, NodeId, Value};
 
 /// Values looked at. The largest checkpoints hold some hundred thousand tensors of some thirty values each.
 const VALUES: usize = 20_000_000;
@@ -199,7 +199,7 @@ impl Walk<'_> {
         let id = u32::try_from(self.steps.len()).ok()?;
         let mut state_dict = from.and_then(|from| from.state_dict);
         if let (None, Some(above), Some(from)) = (state_dict, above, from)
-            && matches!(from.part, Part::Key(key) if self.trace.shown(key, KEY).as_deref() == Some("state_dict"))
+            && matches!(from.part, Part::Key(key) if self.trace.short_text(key, KEY).as_deref() == Some("state_dict"))
         {
             state_dict = Some(above);
         }
@@ -259,9 +259,9 @@ impl Walk<'_> {
         let trace = self.trace;
         if let Some((kind, items)) = container(trace, step.value) {
             match kind {
-                Kind::Dict => self.pairs(id, items),
-                Kind::List | Kind::Tuple => self.row(id, items),
-                Kind::Set | Kind::FrozenSet => self.unordered(id, items),
+                ContainerKind::Dict => self.pairs(id, items),
+                ContainerKind::List | ContainerKind::Tuple => self.row(id, items),
+                ContainerKind::Set | ContainerKind::FrozenSet => self.unordered(id, items),
             }
         } else if let (Some(made), Value::Node(node)) = (call(trace, step.value), step.value) {
             self.made(id, node, made);
@@ -394,7 +394,8 @@ impl Walk<'_> {
 /// Whether what was made is given other numbers afterwards: items, or the state `(storage, offset, size, stride)` that
 /// `Tensor.__setstate__` still takes. Arrays get all of theirs by one state; three flags change no number.
 fn changed(trace: &Trace, made: &Call) -> bool {
-    let flags = |state: &Value| matches!(container(trace, *state), Some((Kind::Tuple, items)) if items.total == 3);
+    let flags =
+        |state: &Value| matches!(container(trace, *state), Some((ContainerKind::Tuple, items)) if items.total == 3);
     let torch = |module: &str| module == "torch" || module.starts_with("torch.");
     let array = import(trace, made.callee).is_none_or(|(module, _)| !torch(module));
     made.items().total > 0 || if array { made.states().len() > 1 } else { !made.states().iter().all(flags) }

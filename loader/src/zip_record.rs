@@ -1,7 +1,7 @@
 //! A record of a torch zip: the bytes of the file where it is stored, else what it unpacks to.
 
 use crate::record::Record;
-use scanner::internal::archive::Entry;
+use scanner::internal::archive::ArchiveEntry;
 use scanner::internal::archive::zip::ZipEntry;
 use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::observe::layout::TorchZip;

@@ -3,7 +3,7 @@
 //! Each wave looks at all artifacts that the wave before it found. What a wave yields is put together in order, and the
 //! budgets of the file are counted there, so that one thread or many come to the same result.
 
-use crate::archive::Opened;
+use crate::archive::OpenedEntry;
 use crate::fact::{Deviation, Fact, Unread};
 use crate::format::all::FORMATS;
 use crate::format::{Format, Head, Recognition};
@@ -11,11 +11,11 @@ use crate::io::artifact::{Artifact, Role};
 use crate::io::bounds::scan::{MAX_ARTIFACT_IN_MEMORY_BYTES, MAX_HEAD_BYTES, MAX_TENSOR_HEAD_BYTES};
 use crate::io::budget::ScanBudget;
 use crate::io::member_path::MemberPath;
-use crate::io::source::{SharedSource, gathered, read_vec};
+use crate::io::source::{SharedSource, read_if_small, read_vec};
 use crate::judge::rule::calls::Calls;
 use crate::judge::rule::state_keys::is_watched_key;
 use crate::observe::layout::Layout;
-use crate::observe::observations::{Content, Member, Observations, PickleStream, Retain, Tensor};
+use crate::observe::observations::{Member, MemberContent, Observations, PickleStream, Retain, Tensor};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -58,7 +58,7 @@ pub fn examine(source: SharedSource, name: &str, budget: &ScanBudget, keep: Reta
         role: Role::Unknown,
         budget: budget.clone(),
     };
-    let mut done = vec![look(&root, keep, None)];
+    let mut done = vec![examine_artifact(&root, keep, None)];
     let (mut unpacked, mut members, mut heap) = (0u64, 0usize, 0usize);
     let mut parents = 0..done.len();
     for depth in 1.. {
@@ -100,13 +100,13 @@ pub fn examine(source: SharedSource, name: &str, budget: &ScanBudget, keep: Reta
             }
             let results: Vec<ExaminedArtifact> = piece
                 .into_par_iter()
-                .map(|(member_path, member)| open(member_path, member, depth, budget, keep))
+                .map(|(member_path, member)| open_member(member_path, member, depth, budget, keep))
                 .collect();
             for mut examined in results {
                 unpacked += examined.unpacked;
-                examined.forget_over(&mut heap, budget.limits.heap_bytes);
+                examined.drop_values_over(&mut heap, budget.limits.heap_bytes);
                 // Raw numbers of which nothing is to be said are not kept: a checkpoint has thousands of them.
-                if keep.events || examined.matters() {
+                if keep.events || examined.is_noteworthy() {
                     done.push(examined);
                 }
             }
@@ -118,21 +118,21 @@ pub fn examine(source: SharedSource, name: &str, budget: &ScanBudget, keep: Reta
 
 impl ExaminedArtifact {
     /// Keeps the values of its pickles as long as all together are no more than `limit` bytes.
-    fn forget_over(&mut self, heap: &mut usize, limit: usize) {
+    fn drop_values_over(&mut self, heap: &mut usize, limit: usize) {
         for stream in &mut self.pickles {
             *heap = heap.saturating_add(stream.trace.heap.bytes());
             if *heap > limit {
-                stream.trace.forget();
+                stream.trace.drop_values();
             }
         }
     }
 
-    fn matters(&self) -> bool {
+    fn is_noteworthy(&self) -> bool {
         let nothing = self.facts.is_empty() && self.unread.is_empty() && self.pickles.is_empty();
         !(nothing && self.members.is_empty() && self.skipped == 0 && self.layout.is_none())
     }
 
-    fn nothing(member_path: MemberPath, size: u64) -> Self {
+    fn empty(member_path: MemberPath, size: u64) -> Self {
         Self {
             member_path,
             size,
@@ -149,21 +149,27 @@ impl ExaminedArtifact {
     }
 }
 
-fn open(member_path: MemberPath, member: Member, depth: usize, budget: &ScanBudget, keep: Retain) -> ExaminedArtifact {
+fn open_member(
+    member_path: MemberPath,
+    member: Member,
+    depth: usize,
+    budget: &ScanBudget,
+    keep: Retain,
+) -> ExaminedArtifact {
     let (opened, unpacked) = match member.content {
-        Content::Source(source) => (Opened { source: Some(source), facts: Vec::new(), unread: None }, false),
-        Content::Entry(entry) => (entry.open(budget), true),
+        MemberContent::Source(source) => (OpenedEntry { source: Some(source), facts: Vec::new(), unread: None }, false),
+        MemberContent::Entry(entry) => (entry.open(budget), true),
     };
     let mut examined = match opened.source {
         Some(source) => {
             let size = source.len();
             let artifact =
                 Artifact { name: member.name, source, depth, role: member.role, budget: budget.clone(), member_path };
-            let mut examined = look(&artifact, keep, member.stream);
+            let mut examined = examine_artifact(&artifact, keep, member.stream);
             examined.unpacked = if unpacked { size } else { 0 };
             examined
         }
-        None => ExaminedArtifact::nothing(member_path, 0),
+        None => ExaminedArtifact::empty(member_path, 0),
     };
     examined.facts.extend(opened.facts.into_iter().map(|fact| (None, fact)));
     examined.unread.extend(opened.unread.map(|why| (None, why)));
@@ -179,8 +185,8 @@ fn holds_weights(artifact: &Artifact) -> bool {
 }
 
 /// Looks at one artifact with every format that claims it. `heard` is the pickle at its start, where it was followed already.
-fn look(artifact: &Artifact, keep: Retain, stream: Option<PickleStream>) -> ExaminedArtifact {
-    let mut examined = ExaminedArtifact::nothing(artifact.member_path.clone(), artifact.source.len());
+fn examine_artifact(artifact: &Artifact, keep: Retain, stream: Option<PickleStream>) -> ExaminedArtifact {
+    let mut examined = ExaminedArtifact::empty(artifact.member_path.clone(), artifact.source.len());
     // A checkpoint has thousands of records of raw numbers: their first bytes tell that they are no artifact. What else
     // is small is read at once.
     let (length, most) = if artifact.role == Role::TensorData {
@@ -188,7 +194,7 @@ fn look(artifact: &Artifact, keep: Retain, stream: Option<PickleStream>) -> Exam
     } else {
         (MAX_HEAD_BYTES, MAX_ARTIFACT_IN_MEMORY_BYTES)
     };
-    let source = match gathered(artifact.source.clone(), most) {
+    let source = match read_if_small(artifact.source.clone(), most) {
         Ok(source) => source,
         Err(error) => {
             examined.unread.push((None, Unread::Io(error.to_string())));
@@ -203,13 +209,13 @@ fn look(artifact: &Artifact, keep: Retain, stream: Option<PickleStream>) -> Exam
             return examined;
         }
     };
-    if artifact.role == Role::TensorData && crate::pickle::literal::look(&head, false).is_none() {
+    if artifact.role == Role::TensorData && crate::pickle::literal::classify(&head, false).is_none() {
         return examined;
     }
-    let mut observations = Observations::new(Calls::listen, is_watched_key, keep).having(stream);
+    let mut observations = Observations::new(Calls::listen, is_watched_key, keep).with_stream(stream);
     // A panic is a bug of ours; it must not take the other files' answers along, nor pass as clean.
     let run = catch_unwind(AssertUnwindSafe(|| {
-        let formats = claim(&Head { start: &head, artifact });
+        let formats = claiming_formats(&Head { start: &head, artifact });
         if let Some(fact) = polyglot(&formats) {
             observations.fact(None, fact);
         }
@@ -222,7 +228,7 @@ fn look(artifact: &Artifact, keep: Retain, stream: Option<PickleStream>) -> Exam
             examined.format = formats.first().map(|format| special(format.id()));
             let acts = formats.iter().any(|format| format.acts()) || observations.refined_format.is_some();
             if artifact.role == Role::Unknown
-                && let Some(fact) = disagreement(&artifact.name, examined.format, acts)
+                && let Some(fact) = name_disagreement(&artifact.name, examined.format, acts)
             {
                 observations.fact(None, fact);
             }
@@ -244,7 +250,7 @@ fn look(artifact: &Artifact, keep: Retain, stream: Option<PickleStream>) -> Exam
         }
     }
     if !(keep.events || keep.layout && holds_weights(artifact)) {
-        observations.pickles.iter_mut().for_each(|stream| stream.trace.forget());
+        observations.pickles.iter_mut().for_each(|stream| stream.trace.drop_values());
     }
     examined.facts = observations.facts;
     examined.unread = observations.unread;
@@ -256,7 +262,7 @@ fn look(artifact: &Artifact, keep: Retain, stream: Option<PickleStream>) -> Exam
     examined
 }
 
-fn claim(head: &Head<'_>) -> Vec<&'static dyn Format> {
+fn claiming_formats(head: &Head<'_>) -> Vec<&'static dyn Format> {
     let claims: Vec<(&dyn Format, Recognition)> =
         FORMATS.iter().map(|format| (*format, format.recognize(head))).collect();
     let by = |wanted: Recognition| claims.iter().filter(move |claim| claim.1 == wanted).map(|claim| claim.0);
@@ -279,7 +285,7 @@ fn polyglot(formats: &[&'static dyn Format]) -> Option<Fact> {
 }
 
 /// A name that promises data, over bytes that act when loaded.
-fn disagreement(name: &str, format: Option<&'static str>, acts: bool) -> Option<Fact> {
+fn name_disagreement(name: &str, format: Option<&'static str>, acts: bool) -> Option<Fact> {
     let extension = name.rsplit_once('.')?.1.to_ascii_lowercase();
     let format = format?;
     let claimed = match extension.as_str() {

@@ -123,7 +123,7 @@ fn pickle(trace: &Trace, member: Option<&str>) -> PickleReport {
             }),
         }
     }
-    if trace.dropped > 0 {
+    if trace.dropped_events > 0 {
         // Past the limit of events, each name stands once more, so that none is missing.
         imports.extend(trace.callables.iter().map(|callable| ImportReport {
             module: callable.module.clone(),

@@ -2,7 +2,7 @@
 //! network; who calls it brings such bytes as one more source, and says afterwards whether they hold together.
 
 use crate::format::lfs_pointer::Pointer;
-use crate::io::directory::Found;
+use crate::io::directory::FoundFile;
 use crate::io::source::{FileSource, Memory, Source, Stamp, read_vec};
 use crate::judge::report::LfsReport;
 use std::io;
@@ -78,7 +78,7 @@ impl Unchanged {
     ///
     /// # Errors
     /// What the operating system says.
-    pub fn open(found: &Found, read: Arc<AtomicU64>) -> io::Result<Self> {
+    pub fn open(found: &FoundFile, read: Arc<AtomicU64>) -> io::Result<Self> {
         let file = FileSource::new(found.open()?, read)?;
         let stamp = file.stamp()?;
         let old = SystemTime::now().checked_sub(FRESH).is_some_and(|then| stamp.changed() < then);
@@ -139,8 +139,8 @@ impl Source for Gathered {
         self.bytes.read_at(at, buf)
     }
 
-    fn known(&self, at: u64, len: usize) -> Option<&[u8]> {
-        self.bytes.known(at, len)
+    fn in_memory(&self, at: u64, len: usize) -> Option<&[u8]> {
+        self.bytes.in_memory(at, len)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::examine::{Examination, examine};
 use crate::format::Format;
 use crate::format::lfs_pointer::{self, LfsPointer, Pointer};
 use crate::io::budget::ScanBudget;
-use crate::io::directory::{self, Found, Kind};
+use crate::io::directory::{self, FileKind, FoundFile};
 use crate::io::hash;
 use crate::io::limits::Limits;
 use crate::io::source::Source;
@@ -96,7 +96,7 @@ pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
     Report::new(artifacts, errors, scan.read.load(Ordering::Relaxed))
 }
 
-fn size(found: &Found) -> u64 {
+fn size(found: &FoundFile) -> u64 {
     std::fs::metadata(&found.path).map_or(0, |meta| meta.len())
 }
 
@@ -112,7 +112,7 @@ fn in_pool<T: Send>(jobs: usize, here: bool, work: impl FnOnce() -> T + Send) ->
 /// Something that is to be scanned.
 enum ScanInput {
     /// A file of this machine.
-    Here(Found),
+    Here(FoundFile),
     /// Something that is to be brought, by its number, and what reports call it.
     Elsewhere(usize, String),
 }
@@ -127,11 +127,12 @@ struct Scan<'a> {
 impl Scan<'_> {
     /// What stands in small files that are pointers, of which nothing is remembered. Whoever scans such a file reads it
     /// again, and believes that.
-    fn pointers<'f>(&self, found: &'f [Found]) -> Vec<(&'f Path, Pointer)> {
-        let short = |found: &&Found| found.kind == Kind::File && size(found) < lfs_pointer::MAX as u64;
-        let read = |found: &Found| Pointer::read(&Unchanged::open(found, Arc::default()).ok()?).ok()?;
-        let read = |found: &'f Found| Some((found, read(found)?));
-        let new = |(found, pointer): &(&Found, Pointer)| self.remembered(pointer, &file_name(found), "").is_none();
+    fn pointers<'f>(&self, found: &'f [FoundFile]) -> Vec<(&'f Path, Pointer)> {
+        let short =
+            |found: &&FoundFile| found.kind == FileKind::File && size(found) < lfs_pointer::MAX_POINTER_BYTES as u64;
+        let read = |found: &FoundFile| Pointer::read(&Unchanged::open(found, Arc::default()).ok()?).ok()?;
+        let read = |found: &'f FoundFile| Some((found, read(found)?));
+        let new = |(found, pointer): &(&FoundFile, Pointer)| self.remembered(pointer, &file_name(found), "").is_none();
         let pointers = found.iter().filter(short).filter_map(read).filter(new);
         pointers.map(|(found, pointer)| (found.path.as_path(), pointer)).collect()
     }
@@ -154,16 +155,16 @@ impl Scan<'_> {
         Ok(report)
     }
 
-    fn file(&self, found: &Found, path: &str) -> Result<ArtifactReport, String> {
+    fn file(&self, found: &FoundFile, path: &str) -> Result<ArtifactReport, String> {
         match &found.kind {
-            Kind::Error(message) => return Err(message.clone()),
-            Kind::Special(kind) => return Ok(not_followed::report(path, Fact::SpecialFile { kind }, &self.limits)),
-            Kind::Escapes(target) => {
+            FileKind::Error(message) => return Err(message.clone()),
+            FileKind::Special(kind) => return Ok(not_followed::report(path, Fact::SpecialFile { kind }, &self.limits)),
+            FileKind::Escapes(target) => {
                 let what = "a symbolic link that leaves the folder that is scanned; it was not followed".to_owned();
                 let target = target.to_string_lossy().into_owned();
                 return Ok(not_followed::report(path, Fact::ExternalReference { target, what }, &self.limits));
             }
-            Kind::File => {}
+            FileKind::File => {}
         }
         let file = self.open(found).map_err(|error| error.to_string())?;
         let mut report = self.look(&file, path)?;
@@ -185,7 +186,7 @@ impl Scan<'_> {
     }
 
     /// Opens a file. Where verdicts are remembered, a small one is hashed: that takes less time than a look.
-    fn open(&self, found: &Found) -> io::Result<FetchedInput> {
+    fn open(&self, found: &FoundFile) -> io::Result<FetchedInput> {
         let file = Unchanged::open(found, self.read.clone())?;
         let name = file_name(found);
         if self.options.verdicts.is_none() || file.len() > CHEAP {
@@ -264,6 +265,6 @@ fn verified(lfs: &LfsReport, sha256: Option<&str>) -> Result<LfsReport, String> 
     }
 }
 
-fn file_name(found: &Found) -> String {
+fn file_name(found: &FoundFile) -> String {
     found.shown_path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }

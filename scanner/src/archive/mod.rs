@@ -7,16 +7,16 @@ use crate::io::budget::ScanBudget;
 use crate::io::source::SharedSource;
 
 /// An entry that is opened (unpacked, if need be) only when its turn comes.
-pub trait Entry: Send + Sync {
+pub trait ArchiveEntry: Send + Sync {
     /// Gives the content, with what was noticed on the way (a checksum that does not fit, a bomb).
     ///
     /// # Errors
     /// Why the content cannot be had; what could be unpacked before that is in [`Opened::source`] when there is any.
-    fn open(&self, budget: &ScanBudget) -> Opened;
+    fn open(&self, budget: &ScanBudget) -> OpenedEntry;
 }
 
 /// What came of opening an entry.
-pub struct Opened {
+pub struct OpenedEntry {
     /// The content, as far as it could be had.
     pub source: Option<SharedSource>,
     /// What was noticed on the way.

@@ -3,9 +3,9 @@
 //! Files stand in blocks that are packed as one, and the decoder pushes them to its caller. Readers here pull, so a
 //! large file is unpacked by a thread of its own that is always a few blocks ahead and ends with its reader.
 
-use super::decoded::{Restart, Unpacking, decode_with};
+use super::decoded::{DecodeStream, RestartableDecoder, decode_with};
 use super::entry_name;
-use super::{Entry, Opened};
+use super::{ArchiveEntry, OpenedEntry};
 use crate::fact::{Deviation, Fact, Unread};
 use crate::io::bounds::archive::{MAX_7Z_FACTS, MAX_7Z_KEPT_BYTES, MAX_7Z_KEPT_FILE_BYTES, MAX_7Z_WAITING_PIECES};
 use crate::io::budget::ScanBudget;
@@ -34,14 +34,14 @@ pub struct SevenZipArchive {
 pub struct SevenZipEntry {
     /// Its path.
     pub name: String,
-    kept: Option<SharedSource>,
+    content: Option<SharedSource>,
     encrypted: bool,
-    place: Place,
+    file_in_block: PackedFile,
 }
 
 /// Where a file stands, and what it takes to unpack it.
 #[derive(Clone)]
-struct Place {
+struct PackedFile {
     source: SharedSource,
     archive: Arc<Archive>,
     block: usize,
@@ -50,18 +50,18 @@ struct Place {
 }
 
 /// Bytes that the thread hands over at once, and how many such pieces may wait.
-const PIECE: usize = 64 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 
 impl SevenZipArchive {
     /// Reads the headers, and the small files in front of the large ones of each block.
     pub fn read(source: &SharedSource, budget: &ScanBudget) -> Self {
-        let mut seven = Self { end: end(source), ..Self::default() };
+        let mut seven = Self { end: archive_end(source), ..Self::default() };
         let memory_kib = usize::try_from(budget.limits.decoder_memory >> 10).unwrap_or(usize::MAX);
-        let mut cursor = Cursor::new(source.clone());
+        let mut cursor = SourceCursor::new(source.clone());
         let archive = match Archive::read_with_memory_limit(&mut cursor, &Password::empty(), memory_kib) {
             Ok(archive) => Arc::new(archive),
             Err(error) => {
-                seven.unread.push(refusal(&error));
+                seven.unread.push(unread_reason(&error));
                 return seven;
             }
         };
@@ -69,31 +69,32 @@ impl SevenZipArchive {
             seven.unread.push(Unread::Limit(format!("{} entries", archive.files.len())));
             return seven;
         }
-        seven.look_at_names(&archive);
+        seven.check_names(&archive);
         let mut kept_budget = MAX_7Z_KEPT_BYTES;
-        for block in 0..archive.blocks.len() {
+        for read_block in 0..archive.blocks.len() {
             if budget.expired() {
                 seven.unread.push(Unread::Limit("time ran out in a 7z archive".into()));
                 break;
             }
-            let place = Place { source: source.clone(), archive: archive.clone(), block, file: 0, memory_kib };
+            let place =
+                PackedFile { source: source.clone(), archive: archive.clone(), block: read_block, file: 0, memory_kib };
             seven.block(&place, &mut kept_budget);
         }
         seven
     }
 
-    fn look_at_names(&mut self, archive: &Archive) {
+    fn check_names(&mut self, archive: &Archive) {
         let mut names = HashSet::new();
         for file in &archive.files {
             let name = file.name();
-            if let Some(what) = entry_name::escape(name) {
+            if let Some(what) = entry_name::escape_reason(name) {
                 self.facts.push(Fact::PathEscapes { path: name.into(), what: what.into() });
             }
             // Unix programs put the mode into the upper half.
             if file.has_windows_attributes && file.windows_attributes() >> 28 == 0xa {
                 self.facts.push(Fact::PathEscapes { path: name.into(), what: "is a symbolic link".into() });
             }
-            if !file.is_directory() && !names.insert(entry_name::plain(name)) {
+            if !file.is_directory() && !names.insert(entry_name::normalized(name)) {
                 let what = format!("two entries are named {name}");
                 self.facts.push(Fact::ArchiveMismatch { what, deviation: Deviation::Wrong });
             }
@@ -103,9 +104,9 @@ impl SevenZipArchive {
         }
     }
 
-    fn block(&mut self, place: &Place, kept_budget: &mut u64) {
+    fn block(&mut self, place: &PackedFile, kept_budget: &mut u64) {
         let password = Password::empty();
-        let mut cursor = Cursor::new(place.source.clone());
+        let mut cursor = SourceCursor::new(place.source.clone());
         let decoder = place.decoder(&password, &mut cursor);
         let files: Vec<_> = decoder.entries().to_vec();
         // `is_file_encrypted` asks for the place among all files.
@@ -130,57 +131,62 @@ impl SevenZipArchive {
         for (file, entry) in files.iter().enumerate() {
             let kept: Option<SharedSource> = kept.next().map(|content| Arc::new(Memory::new(content)) as SharedSource);
             if entry.has_stream() {
-                let place = Place { file, ..place.clone() };
-                self.entries.push(SevenZipEntry { name: entry.name.clone(), kept, encrypted, place });
+                let place = PackedFile { file, ..place.clone() };
+                self.entries.push(SevenZipEntry {
+                    name: entry.name.clone(),
+                    content: kept,
+                    encrypted,
+                    file_in_block: place,
+                });
             }
         }
     }
 }
 
-impl Place {
-    fn decoder<'a>(&'a self, password: &'a Password, cursor: &'a mut Cursor) -> BlockDecoder<'a, Cursor> {
+impl PackedFile {
+    fn decoder<'a>(&'a self, password: &'a Password, cursor: &'a mut SourceCursor) -> BlockDecoder<'a, SourceCursor> {
         BlockDecoder::new_with_memory_limit(1, self.memory_kib, self.block, &self.archive, password, cursor)
     }
 }
 
-impl Entry for SevenZipEntry {
-    fn open(&self, budget: &ScanBudget) -> Opened {
+impl ArchiveEntry for SevenZipEntry {
+    fn open(&self, budget: &ScanBudget) -> OpenedEntry {
         if self.encrypted {
-            return Opened { source: None, facts: Vec::new(), unread: Some(Unread::Encrypted) };
+            return OpenedEntry { source: None, facts: Vec::new(), unread: Some(Unread::Encrypted) };
         }
-        if let Some(kept) = &self.kept {
-            return Opened { source: Some(kept.clone()), facts: Vec::new(), unread: None };
+        if let Some(kept) = &self.content {
+            return OpenedEntry { source: Some(kept.clone()), facts: Vec::new(), unread: None };
         }
-        decode_with(Arc::new(self.place.clone()), budget).opened
+        decode_with(Arc::new(self.file_in_block.clone()), budget).opened
     }
 }
 
-impl Restart for Place {
-    fn start(&self) -> Box<dyn Unpacking> {
+impl RestartableDecoder for PackedFile {
+    fn start(&self) -> Box<dyn DecodeStream> {
         let (sender, pieces) = sync_channel(MAX_7Z_WAITING_PIECES);
         let consumed = Arc::new(AtomicU64::new(0));
-        let mut cursor = Cursor { taken: consumed.clone(), ..Cursor::new(self.source.clone()) };
+        let mut cursor = SourceCursor { taken: consumed.clone(), ..SourceCursor::new(self.source.clone()) };
         let place = self.clone();
         let thread = std::thread::Builder::new().name("7z".into());
         // Without a thread the sender is dropped, which the reader takes for a failure.
         let _detached = thread.spawn(move || place.push(&mut cursor, &sender));
-        Box::new(Pulled { pieces, piece: Vec::new(), at: 0, ended: false, consumed })
+        Box::new(ChunkReader { pieces, piece: Vec::new(), at: 0, ended: false, consumed })
     }
 
     fn name(&self) -> &'static str {
         "7z"
     }
 
-    fn parallel(&self) -> usize {
+    fn max_cursors(&self) -> usize {
         1
     }
 }
 
 /// What the thread sends: a piece, nothing more, or why it stopped.
-type Piece = Result<Option<Vec<u8>>, io::Error>;
+type Chunk = Result<Option<Vec<u8>>, io::Error>;
 
-impl Place {
-    fn push(&self, cursor: &mut Cursor, sender: &SyncSender<Piece>) {
+impl PackedFile {
+    fn push(&self, cursor: &mut SourceCursor, sender: &SyncSender<Chunk>) {
         let password = Password::empty();
         let mut turn = 0;
         let outcome = self.decoder(&password, cursor).for_each_entries(&mut |_, reader| {
@@ -189,7 +195,7 @@ impl Place {
                 return Ok(true);
             }
             loop {
-                let mut piece = vec![0; PIECE];
+                let mut piece = vec![0; CHUNK_BYTES];
                 let count = reader.read(&mut piece)?;
                 piece.truncate(count);
                 let done = count == 0;
@@ -211,15 +217,15 @@ impl Place {
 }
 
 /// The reading side of the thread.
-struct Pulled {
-    pieces: Receiver<Piece>,
+struct ChunkReader {
+    pieces: Receiver<Chunk>,
     piece: Vec<u8>,
     at: usize,
     ended: bool,
     consumed: Arc<AtomicU64>,
 }
 
-impl Read for Pulled {
+impl Read for ChunkReader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while self.at >= self.piece.len() && !self.ended {
             let piece = self.pieces.recv().map_err(|_| io::Error::other("the decoder failed"))??;
@@ -237,26 +243,26 @@ impl Read for Pulled {
     }
 }
 
-impl Unpacking for Pulled {
+impl DecodeStream for ChunkReader {
     fn consumed(&self) -> u64 {
         self.consumed.load(Ordering::Relaxed)
     }
 }
 
 /// A source as the decoder wants it.
-struct Cursor {
+struct SourceCursor {
     source: SharedSource,
     at: u64,
     taken: Arc<AtomicU64>,
 }
 
-impl Cursor {
+impl SourceCursor {
     fn new(source: SharedSource) -> Self {
         Self { source, at: 0, taken: Arc::default() }
     }
 }
 
-impl Read for Cursor {
+impl Read for SourceCursor {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let count = self.source.read_at(self.at, buf)?;
         self.at += count as u64;
@@ -265,7 +271,7 @@ impl Read for Cursor {
     }
 }
 
-impl Seek for Cursor {
+impl Seek for SourceCursor {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let place = match to {
             SeekFrom::Start(at) => Some(at),
@@ -278,7 +284,7 @@ impl Seek for Cursor {
 }
 
 /// Behind the header at the end, whose place the first 32 bytes name.
-fn end(source: &SharedSource) -> u64 {
+fn archive_end(source: &SharedSource) -> u64 {
     let place = read_vec(&**source, 12, 16).ok().and_then(|bytes| {
         let (offset, rest) = bytes.split_first_chunk()?;
         let (size, _) = rest.split_first_chunk()?;
@@ -287,7 +293,7 @@ fn end(source: &SharedSource) -> u64 {
     place.unwrap_or(u64::MAX)
 }
 
-fn refusal(error: &Error) -> Unread {
+fn unread_reason(error: &Error) -> Unread {
     match error {
         Error::PasswordRequired | Error::MaybeBadPassword(_) => Unread::Encrypted,
         Error::UnsupportedCompressionMethod(method) if method.contains("AES") => Unread::Encrypted,

@@ -4,7 +4,7 @@
 //! it for any reader, and therefore a place to hide: it is stated, and looked at.
 
 use super::{Format, Head, Recognition};
-use crate::archive::Opened;
+use crate::archive::OpenedEntry;
 use crate::archive::codec::Codec;
 use crate::archive::decoded::decode;
 use crate::fact::Fact;
@@ -33,11 +33,11 @@ pub struct Lz4;
 pub struct JoblibZf;
 
 /// Unwraps one stream that starts at `at`.
-fn unwrap(artifact: &Artifact, at: u64, codec: Codec, name: &str, observations: &mut Observations) -> Option<u64> {
+fn add_content(artifact: &Artifact, at: u64, codec: Codec, name: &str, observations: &mut Observations) -> Option<u64> {
     let rest = artifact.source.len().saturating_sub(at);
     let packed: SharedSource = Arc::new(Window::new(artifact.source.clone(), at, rest));
     let decoding = decode(&packed, codec, &artifact.budget);
-    let Opened { source, facts, unread } = decoding.opened;
+    let OpenedEntry { source, facts, unread } = decoding.opened;
     let whole = unread.is_none();
     observations.facts.extend(facts.into_iter().map(|fact| (None, fact)));
     observations.unread.extend(unread.map(|why| (Some(at), why)));
@@ -66,7 +66,7 @@ macro_rules! stream {
             }
 
             fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
-                unwrap(artifact, 0, $codec, $id, observations);
+                add_content(artifact, 0, $codec, $id, observations);
             }
         }
     };
@@ -156,7 +156,7 @@ impl Format for JoblibZf {
         let Some((at, told)) = read_vec(&*artifact.source, 0, 22).ok().and_then(|start| zf_start(&start)) else {
             return;
         };
-        let found = unwrap(artifact, at, Codec::Zlib, "zlib", observations);
+        let found = add_content(artifact, at, Codec::Zlib, "zlib", observations);
         if let Some(found) = found.filter(|found| *found != told) {
             let what = format!("the header announces {told} bytes and {found} are there");
             observations.fact(0, Fact::StructureViolation { what, deviation: crate::fact::Deviation::Wrong });

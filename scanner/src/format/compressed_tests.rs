@@ -6,7 +6,7 @@ use crate::io::budget::ScanBudget;
 use crate::io::limits::Limits;
 use crate::io::member_path::MemberPath;
 use crate::io::source::Memory;
-use crate::observe::observations::Content;
+use crate::observe::observations::MemberContent;
 
 const CONTENT: &[u8] = b"content content content\n";
 const GZIP: &[u8] =
@@ -46,7 +46,7 @@ fn examine(format: &dyn Format, bytes: &[u8]) -> Observations {
 
 fn content(observations: &Observations, index: usize) -> Vec<u8> {
     match observations.members.get(index).map(|member| &member.content) {
-        Some(Content::Source(source)) => read_vec(&**source, 0, 4096).expect("memory reads"),
+        Some(MemberContent::Source(source)) => read_vec(&**source, 0, 4096).expect("memory reads"),
         _ => Vec::new(),
     }
 }

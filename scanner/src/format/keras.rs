@@ -5,9 +5,9 @@
 //! asked where the entries of a zip are handed on, and gives some of them a role. Names in the configuration are facts; what
 //! they mean rules know. The weights are HDF5, which nobody here reads, so such a model is never clean.
 
-use super::readers::json_tokens::{self, Event, Stop, Text};
+use super::readers::json_tokens::{self, JsonText, Token, WalkEnd};
 use super::{Format, Head, Recognition};
-use crate::archive::Entry;
+use crate::archive::ArchiveEntry;
 use crate::archive::zip::{ZipArchive, ZipEntry};
 use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
@@ -20,7 +20,7 @@ use std::collections::HashSet;
 pub const ID: &str = "keras";
 
 /// The parts of a Keras model among the entries of a zip, by their index; `None` where the zip is no such model.
-pub fn parts(archive: &ZipArchive, budget: &ScanBudget) -> Option<Vec<(usize, Role)>> {
+pub fn model_parts(archive: &ZipArchive, budget: &ScanBudget) -> Option<Vec<(usize, Role)>> {
     let entries = || archive.entries.iter().enumerate();
     let configs: Vec<(usize, &ZipEntry)> = entries().filter(|(_, entry)| is(entry, "config.json")).collect();
     let weights = || entries().any(|(_, entry)| is(entry, "model.weights.h5") || is(entry, "model.weights.npz"));
@@ -56,9 +56,9 @@ fn may_name(entry: &ZipEntry, budget: &ScanBudget) -> bool {
     let walked = json_tokens::walk(
         source.as_ref(),
         budget,
-        &mut |_, event| !matches!(event, Event::Key(key) if key.is("class_name")),
+        &mut |_, event| !matches!(event, Token::Key(key) if key.is("class_name")),
     );
-    !matches!(walked, Ok(()) | Err(Stop::Broken(..)))
+    !matches!(walked, Ok(()) | Err(WalkEnd::Broken(..)))
 }
 
 /// The weights of a Keras model.
@@ -105,26 +105,27 @@ impl Format for KerasConfig {
     fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
         let limits = &artifact.budget.limits;
         let most = (limits.names, limits.findings);
-        let mut names = Names { observations, open: Vec::new(), said: HashSet::new(), bytes: 0, odd: 0, most };
+        let mut names =
+            NameCollector { observations, open: Vec::new(), reported: HashSet::new(), bytes: 0, odd: 0, most };
         let walked =
-            json_tokens::walk(artifact.source.as_ref(), &artifact.budget, &mut |at, event| names.hear(at, event));
+            json_tokens::walk(artifact.source.as_ref(), &artifact.budget, &mut |at, event| names.on_token(at, event));
         let violation = |what: &str, deviation| Fact::StructureViolation { what: what.to_owned(), deviation };
         match walked {
             Ok(()) => {}
-            Err(Stop::Broken(at, why)) => {
+            Err(WalkEnd::Broken(at, why)) => {
                 observations.unread(at, Unread::Broken(format!("the configuration is no JSON: {why}")));
             }
-            Err(Stop::Encoding) => {
+            Err(WalkEnd::Encoding) => {
                 let what = "the configuration is UTF-16 or UTF-32, which Keras reads and other readers do not";
                 observations.fact(None, violation(what, Deviation::Misleading));
                 observations.unread(None, Unread::Unsupported("JSON in UTF-16 or UTF-32".to_owned()));
             }
-            Err(Stop::Unread(Unread::Io(why))) => observations.unread(None, Unread::Io(why)),
+            Err(WalkEnd::Unread(Unread::Io(why))) => observations.unread(None, Unread::Io(why)),
             Err(why) => {
                 let what = "the configuration is longer or deeper, or names more, than any that Keras writes";
                 observations.fact(None, violation(what, Deviation::Wrong));
                 let names = || Unread::Limit("names in a configuration".to_owned());
-                observations.unread(None, if let Stop::Unread(why) = why { why } else { names() });
+                observations.unread(None, if let WalkEnd::Unread(why) = why { why } else { names() });
             }
         }
     }
@@ -154,14 +155,14 @@ const PATHS: [&str; 9] =
 
 /// What stands under a key.
 #[derive(Debug, Default)]
-enum Value {
+enum FieldValue {
     #[default]
     Absent,
-    Text(Text),
+    Text(JsonText),
     Other,
 }
 
-impl Value {
+impl FieldValue {
     /// A text that is not empty.
     fn text(&self) -> Option<&str> {
         match self {
@@ -176,23 +177,23 @@ impl Value {
 struct Object {
     at: u64,
     /// The key that was read last.
-    key: Option<Text>,
-    fields: [Value; FIELDS.len()],
+    key: Option<JsonText>,
+    fields: [FieldValue; FIELDS.len()],
 }
 
 impl Object {
-    fn value(&self, field: Field) -> &Value {
+    fn value(&self, field: Field) -> &FieldValue {
         let place = FIELDS.iter().position(|(_, known)| *known == field);
-        place.and_then(|place| self.fields.get(place)).unwrap_or(&Value::Absent)
+        place.and_then(|place| self.fields.get(place)).unwrap_or(&FieldValue::Absent)
     }
 }
 
 /// Collects the names.
-struct Names<'a> {
+struct NameCollector<'a> {
     observations: &'a mut Observations,
     /// What is open: objects, and arrays as `None`.
     open: Vec<Option<Box<Object>>>,
-    said: HashSet<(Option<String>, String, Option<String>)>,
+    reported: HashSet<(Option<String>, String, Option<String>)>,
     /// Their bytes.
     bytes: usize,
     /// Facts beside the names.
@@ -201,31 +202,31 @@ struct Names<'a> {
     most: (usize, usize),
 }
 
-impl Names<'_> {
-    fn hear(&mut self, at: u64, event: Event) -> bool {
+impl NameCollector<'_> {
+    fn on_token(&mut self, at: u64, event: Token) -> bool {
         match event {
-            Event::Object => {
-                self.value(at, Value::Other);
+            Token::Object => {
+                self.value(at, FieldValue::Other);
                 self.open.push(Some(Box::new(Object { at, ..Object::default() })));
             }
-            Event::Array => {
-                self.value(at, Value::Other);
+            Token::Array => {
+                self.value(at, FieldValue::Other);
                 self.open.push(None);
             }
-            Event::Key(key) => {
+            Token::Key(key) => {
                 if let Some(Some(object)) = self.open.last_mut() {
                     object.key = Some(key);
                 }
             }
-            Event::Text(text) => self.value(at, Value::Text(text)),
-            Event::Word => self.value(at, Value::Other),
-            Event::End => {
+            Token::Text(text) => self.value(at, FieldValue::Text(text)),
+            Token::Word => self.value(at, FieldValue::Other),
+            Token::End => {
                 if let Some(Some(object)) = self.open.pop() {
                     self.object(&object);
                 }
             }
         }
-        self.said.len() <= self.most.0 && self.bytes <= MAX_KERAS_NAME_BYTES
+        self.reported.len() <= self.most.0 && self.bytes <= MAX_KERAS_NAME_BYTES
     }
 
     /// As many as anybody will be shown; each of them alone says that the model is not clean.
@@ -237,13 +238,13 @@ impl Names<'_> {
     }
 
     /// A value, which belongs to the last key if it stands in an object.
-    fn value(&mut self, at: u64, value: Value) {
+    fn value(&mut self, at: u64, value: FieldValue) {
         let Some(Some(object)) = self.open.last_mut() else { return };
         let Some(key) = object.key.take() else { return };
         let refers = value.text().filter(|text| PATHS.iter().any(|path| key.is(path)) || text.contains("://"));
         let target = refers.map(str::to_owned);
         let field = FIELDS.iter().position(|(name, _)| key.is(name)).and_then(|place| object.fields.get_mut(place));
-        let twice = field.is_some_and(|field| !matches!(std::mem::replace(field, value), Value::Absent));
+        let twice = field.is_some_and(|field| !matches!(std::mem::replace(field, value), FieldValue::Absent));
         if let Some(target) = target {
             let what = format!("the configuration refers to a file or an address by its {}", key.start);
             self.odd(at, Fact::ExternalReference { target, what });
@@ -258,7 +259,7 @@ impl Names<'_> {
     /// An object that was read whole: what it names, as Keras 2 and 3 look it up.
     fn object(&mut self, object: &Object) {
         let class = match object.value(Field::Class) {
-            Value::Absent => return,
+            FieldValue::Absent => return,
             class => class.text(),
         };
         let named = match class {
@@ -273,7 +274,7 @@ impl Names<'_> {
         let of = |field| object.value(field).text().map(str::to_owned);
         let (module, registered) = (of(Field::Module), of(Field::Registered));
         let said = (module, name.to_owned(), registered);
-        if self.said.insert(said.clone()) {
+        if self.reported.insert(said.clone()) {
             let (module, name, registered) = said;
             let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
             self.bytes += name.len() + length(&module) + length(&registered);

@@ -13,7 +13,7 @@ use std::io;
 pub struct LfsPointer;
 
 /// Pointers are shorter than this by their specification.
-pub const MAX: usize = 1024;
+pub const MAX_POINTER_BYTES: usize = 1024;
 
 /// What a pointer says of its object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,10 +30,11 @@ impl Pointer {
     /// # Errors
     /// As [`Source::read_at`].
     pub fn read(source: &dyn Source) -> io::Result<Option<Self>> {
-        if source.len() >= MAX as u64 {
+        if source.len() >= MAX_POINTER_BYTES as u64 {
             return Ok(None);
         }
-        Ok(parse(&read_vec(source, 0, MAX)?).map(|(oid, size)| Self { oid: oid.to_ascii_lowercase(), size }))
+        Ok(parse(&read_vec(source, 0, MAX_POINTER_BYTES)?)
+            .map(|(oid, size)| Self { oid: oid.to_ascii_lowercase(), size }))
     }
 }
 
@@ -43,12 +44,12 @@ impl Format for LfsPointer {
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
-        let short = head.artifact.source.len() < MAX as u64;
+        let short = head.artifact.source.len() < MAX_POINTER_BYTES as u64;
         if short && parse(head.start).is_some() { Recognition::Certain } else { Recognition::No }
     }
 
     fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
-        let text = read_vec(&*artifact.source, 0, MAX).unwrap_or_default();
+        let text = read_vec(&*artifact.source, 0, MAX_POINTER_BYTES).unwrap_or_default();
         if let Some((oid, size)) = parse(&text) {
             observations.unread(0, Unread::LfsPointer { oid, size });
         }

@@ -13,10 +13,10 @@ use crate::io::bounds::format::{
     MAX_RESYNC_PROBES,
 };
 use crate::io::budget::ScanBudget;
-use crate::io::source::{Memory, Recent, SharedSource, Window, read_vec};
+use crate::io::source::{BlockCache, Memory, SharedSource, Window, read_vec};
 use crate::observe::observations::Observations;
-use crate::pickle::literal::{self, Look, unbase64};
-use crate::pickle::trace::{End, Literal, Trace};
+use crate::pickle::literal::{self, LiteralKind, unbase64};
+use crate::pickle::trace::{Literal, StreamEnd, Trace};
 use crate::pickle::{self, Action, Options, Reading};
 use std::sync::Arc;
 
@@ -60,10 +60,10 @@ impl Format for Pickle {
             observations
                 .fact(0, Fact::TrailingData { length: start, what: "bytes of no format before a pickle".to_owned() });
         }
-        if artifact.source.known(0, 1).is_some() {
+        if artifact.source.in_memory(0, 1).is_some() {
             return streams(artifact, observations, start.unwrap_or(0));
         }
-        let recent = Arc::new(Recent::new(artifact.source.clone()));
+        let recent = Arc::new(BlockCache::new(artifact.source.clone()));
         let read = Artifact { source: recent.clone(), ..artifact.clone() };
         streams(&read, observations, start.unwrap_or(0));
         recent.forget();
@@ -102,11 +102,13 @@ fn recognize(artifact: &Artifact, head: &[u8], start: u64) -> Recognition {
     });
     let acted = named || trace.events.iter().any(|event| !matches!(event.action, Action::Import(_)));
     match (&trace.end, artifact.role) {
-        (End::Stop | End::Limit(_), Role::Unknown) if trace.opcodes > 1 => Recognition::Certain,
-        (End::Stop | End::Limit(_), _) if acted || known && artifact.role == Role::Literal => Recognition::Certain,
-        (End::Broken(_), _) if named => Recognition::Certain,
-        (End::Broken(_), Role::Unknown) if known || binary && acted => Recognition::Certain,
-        (End::Broken(_), Role::Unknown)
+        (StreamEnd::Stop | StreamEnd::Limit(_), Role::Unknown) if trace.opcodes > 1 => Recognition::Certain,
+        (StreamEnd::Stop | StreamEnd::Limit(_), _) if acted || known && artifact.role == Role::Literal => {
+            Recognition::Certain
+        }
+        (StreamEnd::Broken(_), _) if named => Recognition::Certain,
+        (StreamEnd::Broken(_), Role::Unknown) if known || binary && acted => Recognition::Certain,
+        (StreamEnd::Broken(_), Role::Unknown)
             if trace.opcodes >= 4 && trace.start + trace.length >= artifact.source.len() =>
         {
             Recognition::Possible
@@ -121,7 +123,7 @@ fn late_start(artifact: &Artifact, head: &[u8]) -> Option<u64> {
     let start = head.get(..MAX_LATE_START_BYTES.min(head.len())).unwrap_or_default();
     let starts = (1..start.len()).filter(|at| {
         let rest = head.get(*at..).unwrap_or_default();
-        literal::look(rest.get(..32.min(rest.len())).unwrap_or_default(), false) == Some(Look::Raw)
+        literal::classify(rest.get(..32.min(rest.len())).unwrap_or_default(), false) == Some(LiteralKind::Raw)
             && matches!(rest.first(), Some(0x80 | b'c' | b'(' | b'i'))
     });
     starts.map(|at| at as u64).find(|at| {
@@ -130,7 +132,7 @@ fn late_start(artifact: &Artifact, head: &[u8]) -> Option<u64> {
             text.as_deref()
                 .is_some_and(|text| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "._".contains(c)))
         };
-        trace.end == End::Stop
+        trace.end == StreamEnd::Stop
             && trace.callables.iter().any(|callable| named(&callable.module) && named(&callable.name))
     })
 }
@@ -141,7 +143,7 @@ fn probe(artifact: &Artifact, start: u64) -> Trace {
     limits.heap_bytes = MAX_PROBED_HEAP_BYTES;
     limits.memo_bytes = MAX_PROBED_MEMO_BYTES;
     let budget = ScanBudget::start(Arc::new(limits));
-    let options = Options { max_opcodes: MAX_PROBED_OPCODES, ..FIRST };
+    let options = Options { max_opcodes: MAX_PROBED_OPCODES, ..FIRST_READING };
     pickle::read(&artifact.source, start, &options, &budget, &mut |trace, _| trace.events.len() < 16)
 }
 
@@ -161,12 +163,12 @@ pub fn streams(artifact: &Artifact, observations: &mut Observations, start: u64)
             return;
         }
         let head = read_vec(artifact.source.as_ref(), at, 32).unwrap_or_default();
-        let broken = observations.pickles.last().is_some_and(|stream| stream.trace.end != End::Stop);
+        let broken = observations.pickles.last().is_some_and(|stream| stream.trace.end != StreamEnd::Stop);
         if broken || recognize(artifact, &head, at) != Recognition::Certain {
             break;
         }
     }
-    let stopped = observations.pickles.last().is_none_or(|stream| stream.trace.end == End::Stop);
+    let stopped = observations.pickles.last().is_none_or(|stream| stream.trace.end == StreamEnd::Stop);
     match resync(artifact, at) {
         Some(next) if next != at => {
             stream(artifact, observations, next);
@@ -186,32 +188,34 @@ pub fn streams(artifact: &Artifact, observations: &mut Observations, start: u64)
 }
 
 /// The reading that is tried first.
-pub const FIRST: Options<'static> = Options { inline: Some(&joblib_array::inline), ..Options::PLAIN };
+pub const FIRST_READING: Options<'static> = Options { inline: Some(&joblib_array::inline), ..Options::PLAIN };
 
 /// Follows one stream under every reading there is of it; returns where it ends.
 pub fn stream(artifact: &Artifact, observations: &mut Observations, start: u64) -> u64 {
-    let index = observations.pickle(artifact, start, &FIRST);
+    let index = observations.add_pickle(artifact, start, &FIRST_READING);
     let Some(stream) = observations.pickles.get(index) else { return artifact.source.len() };
     let trace = &stream.trace;
     let next = start + trace.length.max(1);
     let (straddled, arrays) = (trace.straddled.is_some(), !trace.arrays.is_empty() || !trace.nested.is_empty());
     match &trace.end {
-        End::Stop => {}
-        End::Broken(why) => observations.unread.push((Some(next), Unread::Broken(why.clone()))),
-        End::Limit(what) => observations.unread.push((Some(next), Unread::Limit(what.clone()))),
-        End::Io(error) => observations.unread.push((Some(next), Unread::Io(error.clone()))),
+        StreamEnd::Stop => {}
+        StreamEnd::Broken(why) => observations.unread.push((Some(next), Unread::Broken(why.clone()))),
+        StreamEnd::Limit(what) => observations.unread.push((Some(next), Unread::Limit(what.clone()))),
+        StreamEnd::Io(error) => observations.unread.push((Some(next), Unread::Io(error.clone()))),
     }
     // What no unpickler takes is as good as broken, though reading goes on for those that are not known.
-    let refused = trace.oddities.iter().find(|oddity| !oddity.splits).map(|oddity| (oddity.at, oddity.what.clone()));
+    let refused =
+        trace.anomalies.iter().find(|oddity| !oddity.readers_disagree).map(|oddity| (oddity.at, oddity.what.clone()));
     observations.unread.extend(refused.map(|(at, what)| (Some(at), Unread::Broken(what))));
     literals(artifact, observations, index);
     if straddled {
-        observations.pickle(artifact, start, &Options { reading: Reading::Lossy, ..FIRST });
+        observations.add_pickle(artifact, start, &Options { reading: Reading::Lossy, ..FIRST_READING });
     }
     if arrays {
         // What plain pickle.load makes of the arrays: it breaks at once on honest ones, and that is no news.
-        let plain = observations.pickle(artifact, start, &Options { inline: None, ..FIRST });
-        let broke = observations.pickles.get(plain).is_some_and(|stream| matches!(stream.trace.end, End::Broken(_)));
+        let plain = observations.add_pickle(artifact, start, &Options { inline: None, ..FIRST_READING });
+        let broke =
+            observations.pickles.get(plain).is_some_and(|stream| matches!(stream.trace.end, StreamEnd::Broken(_)));
         if broke && let Some(stream) = observations.pickles.get_mut(plain) {
             stream.raw_findings.retain(|raw_finding| raw_finding.rule != "malformed-pickle");
         }
@@ -222,22 +226,22 @@ pub fn stream(artifact: &Artifact, observations: &mut Observations, start: u64) 
 fn literals(artifact: &Artifact, observations: &mut Observations, index: usize) {
     let Some(stream) = observations.pickles.get(index) else { return };
     let found: Vec<Literal> = stream.trace.literals.clone();
-    for Literal { at, len, look } in found {
+    for Literal { at, len, kind: look } in found {
         let max = artifact.budget.limits.member_memory;
         let text = || {
             read_vec(artifact.source.as_ref(), at, usize::try_from(len).unwrap_or(usize::MAX).min(max))
                 .unwrap_or_default()
         };
         let source: SharedSource = match look {
-            Look::Raw => Arc::new(Window::new(artifact.source.clone(), at, len)),
-            Look::Latin1 => {
+            LiteralKind::Raw => Arc::new(Window::new(artifact.source.clone(), at, len)),
+            LiteralKind::Latin1 => {
                 let text = text();
                 let text = String::from_utf8_lossy(&text);
                 let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
                 Arc::new(Memory::new(bytes))
             }
-            Look::Base64 => Arc::new(Memory::new(unbase64(&text()))),
-            Look::Code => {
+            LiteralKind::Base64 => Arc::new(Memory::new(unbase64(&text()))),
+            LiteralKind::Code => {
                 let what = "a marshalled code object inside a pickle".to_owned();
                 observations.fact(at, Fact::EmbeddedProgram { what });
                 continue;
@@ -265,7 +269,7 @@ fn resync(artifact: &Artifact, from: u64) -> Option<u64> {
                 return None;
             }
             let trace = probe(artifact, here);
-            if !trace.callables.is_empty() || matches!(trace.end, End::Stop) && trace.opcodes > 3 {
+            if !trace.callables.is_empty() || matches!(trace.end, StreamEnd::Stop) && trace.opcodes > 3 {
                 return Some(here);
             }
         }

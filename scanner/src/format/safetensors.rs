@@ -4,13 +4,13 @@
 //! may differ on besides: keys that stand there twice, holes and tails that no tensor covers. With a sound header there
 //! is nothing in the file that could act.
 
-use super::readers::safetensors_header::{Entry, Header, read};
+use super::readers::safetensors_header::{HeaderEntry, SafetensorsHeader, read};
 use super::{Format, Head, Recognition};
 use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::bounds::format::{MAX_SAFETENSORS_HEADER_BYTES, MAX_USUAL_SAFETENSORS_HEADER_BYTES};
 use crate::io::source::{SharedSource, Window, read_vec};
-use crate::observe::layout::{Layout, Placed, Range};
+use crate::observe::layout::{ByteRange, Layout, StoredTensor};
 use crate::observe::observations::{Observations, Tensor};
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read};
@@ -59,16 +59,16 @@ impl Format for Safetensors {
         if first != b"{" {
             violates(observations, 8, "the header does not start with a brace".into(), Deviation::Wrong);
         }
-        let stream = Cursor { source: source.clone(), at: 8, end: length + 8 };
+        let stream = HeaderStream { source: source.clone(), at: 8, end: length + 8 };
         let (header, outcome) = read(BufReader::with_capacity(64 << 10, stream), artifact.budget.limits.entries);
-        say(&header, observations);
+        report_keys(&header, observations);
         let data = length + 8;
         if let Err(why) = outcome {
-            let why = header.over.map_or(Unread::Broken(format!("the header: {why}")), Unread::Limit);
+            let why = header.limit_hit.map_or(Unread::Broken(format!("the header: {why}")), Unread::Limit);
             observations.unread(8, why);
-            return hand_on(source, "(data)", data, source.len(), observations);
+            return add_range(source, "(data)", data, source.len(), observations);
         }
-        check(header.entries, header.metadata, source, data, observations);
+        check_tensors(header.entries, header.metadata, source, data, observations);
     }
 }
 
@@ -77,7 +77,7 @@ fn violates(observations: &mut Observations, at: u64, what: String, deviation: D
 }
 
 /// States what is odd about keys.
-fn say(header: &Header, observations: &mut Observations) {
+fn report_keys(header: &SafetensorsHeader, observations: &mut Observations) {
     for key in &header.duplicates {
         violates(
             observations,
@@ -92,15 +92,15 @@ fn say(header: &Header, observations: &mut Observations) {
 }
 
 /// Checks sizes and that the tensors cover the data exactly.
-fn check(
-    mut entries: Vec<Entry>,
+fn check_tensors(
+    mut entries: Vec<HeaderEntry>,
     metadata: Option<BTreeMap<String, String>>,
     source: &SharedSource,
     data: u64,
     observations: &mut Observations,
 ) {
     for entry in &entries {
-        if let Some(what) = wrong(entry) {
+        if let Some(what) = entry_violation(entry) {
             violates(observations, 8, format!("{:?}: {what}", entry.name), Deviation::Misleading);
         }
         if entry.name.chars().any(char::is_control) {
@@ -140,28 +140,28 @@ fn check(
     for (start, end) in holes.into_iter().filter(|(start, end)| start < end) {
         let at = data + start;
         violates(observations, at, format!("{} bytes belong to no tensor", end - start), Deviation::Wrong);
-        hand_on(source, &format!("(hole at {at})"), at, data + end, observations);
+        add_range(source, &format!("(hole at {at})"), at, data + end, observations);
     }
     if covered < length {
         let what = "bytes behind the last tensor".to_owned();
         observations.fact(data + covered, Fact::TrailingData { length: length - covered, what });
-        hand_on(source, "(trailing)", data + covered, source.len(), observations);
+        add_range(source, "(trailing)", data + covered, source.len(), observations);
     }
     observations.layout(|| {
-        let placed = |entry: &Entry| {
-            let Entry { name, dtype, shape, start, end } = entry.clone();
-            let range = Range { at: data.saturating_add(start), len: end.saturating_sub(start) };
-            Placed { name, dtype, shape, range }
+        let placed = |entry: &HeaderEntry| {
+            let HeaderEntry { name, dtype, shape, start, end } = entry.clone();
+            let range = ByteRange { at: data.saturating_add(start), len: end.saturating_sub(start) };
+            StoredTensor { name, dtype, shape, range }
         };
         Layout::Safetensors { source: source.clone(), tensors: entries.iter().map(placed).collect(), metadata }
     });
-    let tensors = entries.drain(..).map(|Entry { name, dtype, shape, .. }| Tensor { name, dtype, shape });
+    let tensors = entries.drain(..).map(|HeaderEntry { name, dtype, shape, .. }| Tensor { name, dtype, shape });
     observations.tensors.extend(tensors);
 }
 
 /// What is wrong with a tensor by itself.
-fn wrong(entry: &Entry) -> Option<String> {
-    let Some(bits) = bits(&entry.dtype) else { return Some(format!("the type {:?} is unknown", entry.dtype)) };
+fn entry_violation(entry: &HeaderEntry) -> Option<String> {
+    let Some(bits) = dtype_bits(&entry.dtype) else { return Some(format!("the type {:?} is unknown", entry.dtype)) };
     let total = entry.shape.iter().try_fold(bits, |product, length| product.checked_mul(*length));
     let told = entry.end.checked_sub(entry.start).and_then(|bytes| bytes.checked_mul(8));
     match (told, total) {
@@ -173,7 +173,7 @@ fn wrong(entry: &Entry) -> Option<String> {
 }
 
 /// Bits of one number, of the types that the reference knows.
-fn bits(dtype: &str) -> Option<u64> {
+fn dtype_bits(dtype: &str) -> Option<u64> {
     Some(match dtype {
         "F4" => 4,
         "F6_E2M3" | "F6_E3M2" => 6,
@@ -185,20 +185,20 @@ fn bits(dtype: &str) -> Option<u64> {
     })
 }
 
-fn hand_on(source: &SharedSource, name: &str, from: u64, to: u64, observations: &mut Observations) {
+fn add_range(source: &SharedSource, name: &str, from: u64, to: u64, observations: &mut Observations) {
     if from < to {
         observations.member(name, Arc::new(Window::new(source.clone(), from, to - from)), Role::Unknown);
     }
 }
 
 /// The header as a stream.
-struct Cursor {
+struct HeaderStream {
     source: SharedSource,
     at: u64,
     end: u64,
 }
 
-impl Read for Cursor {
+impl Read for HeaderStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let rest = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
         let wanted = rest.min(buf.len());

@@ -95,8 +95,8 @@ fn bytes_of_no_tensor_are_handed_on() {
         .members
         .iter()
         .map(|member| match &member.content {
-            crate::observe::observations::Content::Source(source) => source.len(),
-            crate::observe::observations::Content::Entry(_) => 0,
+            crate::observe::observations::MemberContent::Source(source) => source.len(),
+            crate::observe::observations::MemberContent::Entry(_) => 0,
         })
         .collect();
     assert_eq!(lengths, [2, 3]);

@@ -8,7 +8,7 @@ use crate::archive::seven_zip::SevenZipArchive;
 use crate::fact::Fact;
 use crate::io::artifact::{Artifact, Role};
 use crate::io::source::Window;
-use crate::observe::observations::{Content, Member, Observations};
+use crate::observe::observations::{Member, MemberContent, Observations};
 use std::sync::Arc;
 
 /// 7z archives.
@@ -31,7 +31,7 @@ impl Format for SevenZip {
             let name = entry.name.clone();
             observations.members.push(Member {
                 name,
-                content: Content::Entry(Box::new(entry)),
+                content: MemberContent::Entry(Box::new(entry)),
                 role: Role::Unknown,
                 stream: None,
             });

@@ -22,10 +22,10 @@ fn examine(bytes: &[u8]) -> (Observations, ScanBudget) {
     (observations, budget)
 }
 
-fn opened(observations: &Observations, budget: &ScanBudget, index: usize) -> crate::archive::Opened {
+fn opened(observations: &Observations, budget: &ScanBudget, index: usize) -> crate::archive::OpenedEntry {
     match &observations.members[index].content {
-        Content::Entry(entry) => entry.open(budget),
-        Content::Source(_) => unreachable!("files are entries"),
+        MemberContent::Entry(entry) => entry.open(budget),
+        MemberContent::Source(_) => unreachable!("files are entries"),
     }
 }
 
@@ -82,7 +82,7 @@ fn no_cut_and_no_changed_byte_makes_it_fail() {
         bytes[at] ^= 0x21;
         let (observations, budget) = examine(&bytes);
         for index in 0..observations.members.len() {
-            if matches!(observations.members[index].content, Content::Entry(_)) {
+            if matches!(observations.members[index].content, MemberContent::Entry(_)) {
                 let _ = opened(&observations, &budget, index);
             }
         }

@@ -2,16 +2,16 @@
 //! storages, each behind its count of elements. Layout: weights.md section 4.
 
 use super::pickle::stream;
-use super::torch_zip::{Storage, item_size, storage};
+use super::torch_zip::{StorageId, item_size, storage_id};
 use super::{Format, Head, Recognition};
 use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::Artifact;
 use crate::io::bounds::format::MAX_LEGACY_STORAGES;
 use crate::io::budget::ScanBudget;
 use crate::io::source::read_vec;
-use crate::observe::layout::{Layout, Range};
+use crate::observe::layout::{ByteRange, Layout};
 use crate::observe::observations::Observations;
-use crate::pickle::trace::End;
+use crate::pickle::trace::StreamEnd;
 use crate::pickle::value::Value;
 use crate::pickle::{self, Options};
 use std::collections::HashMap;
@@ -50,21 +50,21 @@ impl Format for TorchLegacy {
         for _ in 0..5 {
             keys_at = at;
             at = stream(artifact, observations, at);
-            if observations.pickles.last().is_none_or(|stream| stream.trace.end != End::Stop) {
+            if observations.pickles.last().is_none_or(|stream| stream.trace.end != StreamEnd::Stop) {
                 return;
             }
         }
         let mut sizes: HashMap<String, (u64, u64)> = HashMap::new();
         for stream in &observations.pickles {
             for id in &stream.trace.persistent {
-                if let Some(Storage { key, bytes: Some(bytes), .. }) = storage(&stream.trace, *id) {
+                if let Some(StorageId { key, bytes: Some(bytes), .. }) = storage_id(&stream.trace, *id) {
                     let item = class_size(&stream.trace, *id).unwrap_or(1);
                     sizes.insert(key.into_owned(), (bytes, item));
                 }
             }
         }
         let mut storages = HashMap::new();
-        let end = numbers(artifact, observations, keys(artifact, keys_at), &sizes, at, &mut storages);
+        let end = locate_storages(artifact, observations, storage_keys(artifact, keys_at), &sizes, at, &mut storages);
         observations.layout(|| Layout::TorchLegacy { source: artifact.source.clone(), storages });
         if let Some(end) = end
             && end < artifact.source.len()
@@ -81,7 +81,7 @@ fn class_size(trace: &pickle::Trace, id: Value) -> Option<u64> {
 }
 
 /// The keys in the order of their storages: read again with room for all of them.
-fn keys(artifact: &Artifact, at: u64) -> Vec<String> {
+fn storage_keys(artifact: &Artifact, at: u64) -> Vec<String> {
     let mut limits = (*artifact.budget.limits).clone();
     limits.items = MAX_LEGACY_STORAGES;
     let budget = ScanBudget::start(Arc::new(limits));
@@ -92,13 +92,13 @@ fn keys(artifact: &Artifact, at: u64) -> Vec<String> {
 }
 
 /// Walks the storages and notes where each stands; gives where the last one ends.
-fn numbers(
+fn locate_storages(
     artifact: &Artifact,
     observations: &mut Observations,
     keys: Vec<String>,
     sizes: &HashMap<String, (u64, u64)>,
     start: u64,
-    storages: &mut HashMap<String, Range>,
+    storages: &mut HashMap<String, ByteRange>,
 ) -> Option<u64> {
     let mut at = start;
     for key in keys {
@@ -122,7 +122,7 @@ fn numbers(
             observations.unread(at, Unread::Broken(format!("storage {key} is cut off")));
             return None;
         }
-        storages.insert(key, Range { at: at - bytes, len: *bytes });
+        storages.insert(key, ByteRange { at: at - bytes, len: *bytes });
     }
     Some(at)
 }

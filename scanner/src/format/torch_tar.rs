@@ -12,9 +12,9 @@ use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::bounds::format::MAX_TORCH_DIMENSIONS;
 use crate::io::source::read_vec;
-use crate::observe::layout::{Layout, Range, TarStorage, TarTensor, TarView};
+use crate::observe::layout::{ByteRange, Layout, TarStorage, TarTensor, TarView};
 use crate::observe::observations::Observations;
-use crate::pickle::trace::{End, Trace};
+use crate::pickle::trace::{StreamEnd, Trace};
 use crate::pickle::value::Value;
 use std::collections::HashMap;
 
@@ -41,12 +41,12 @@ impl Format for TorchTar {
             return Recognition::No;
         }
         let archive = TarArchive::read(&head.artifact.source, &head.artifact.budget);
-        let has = |name: &str| archive.entries.iter().any(|entry| plain(&entry.name) == name);
+        let has = |name: &str| archive.entries.iter().any(|entry| without_dot(&entry.name) == name);
         if has("storages") && has("tensors") && has("pickle") { Recognition::Certain } else { Recognition::No }
     }
 
     fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
-        super::tar::examine(artifact, observations, |name| match plain(name) {
+        super::tar::examine(artifact, observations, |name| match without_dot(name) {
             "storages" => Role::TarStorages,
             "tensors" => Role::TarTensors,
             _ => Role::Unknown,
@@ -54,7 +54,7 @@ impl Format for TorchTar {
     }
 }
 
-fn plain(name: &str) -> &str {
+fn without_dot(name: &str) -> &str {
     name.strip_prefix("./").unwrap_or(name)
 }
 
@@ -73,7 +73,7 @@ impl Format for TorchTarPart {
     }
 
     fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
-        let mut walk = Walk { artifact, observations, at: 0 };
+        let mut walk = PartWalk { artifact, observations, at: 0 };
         let outcome = match artifact.role {
             Role::TarStorages => walk.storages(),
             _ => walk.tensors(),
@@ -96,13 +96,13 @@ impl Format for TorchTarPart {
     }
 }
 
-struct Walk<'a> {
+struct PartWalk<'a> {
     artifact: &'a Artifact,
     observations: &'a mut Observations,
     at: u64,
 }
 
-impl Walk<'_> {
+impl PartWalk<'_> {
     /// Judges the next pickle and asks something of it.
     fn next<T>(&mut self, ask: impl FnOnce(&Trace) -> Option<T>) -> Option<T> {
         let index = self.observations.pickles.len();
@@ -111,7 +111,7 @@ impl Walk<'_> {
         }
         self.at = stream(self.artifact, self.observations, self.at);
         let trace = &self.observations.pickles.get(index)?.trace;
-        if trace.end == End::Stop { ask(trace) } else { None }
+        if trace.end == StreamEnd::Stop { ask(trace) } else { None }
     }
 
     fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -148,7 +148,7 @@ impl Walk<'_> {
             })?;
             let size = item_size(class.rsplit('.').next()?)?;
             let len = self.number()?.checked_mul(size)?;
-            let range = Range { at: self.at, len };
+            let range = ByteRange { at: self.at, len };
             let end = self.at.checked_add(len).filter(|end| *end <= self.artifact.source.len());
             if end.is_none() {
                 self.observations.unread(self.at, Unread::Broken(format!("storage {key} is cut off")));

@@ -4,15 +4,15 @@
 //! `data.pkl` says of each storage is held against the record: a record of another size is what memory corruption in
 //! the loader is made of (CVE-2026-24747). Layout: `caffe2/serialize/inline_container.h`, and weights.md section 2.
 
-use super::pickle::FIRST;
-use super::zip::hand_on;
+use super::pickle::FIRST_READING;
+use super::zip::add_members;
 use super::{Format, Head, Recognition};
-use crate::archive::Entry;
+use crate::archive::ArchiveEntry;
 use crate::archive::zip::{ZipArchive, ZipEntry};
 use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::bounds::format::MAX_DATA_PKL_IN_MEMORY_BYTES;
-use crate::io::source::{Recent, gathered, read_vec};
+use crate::io::source::{BlockCache, read_if_small, read_vec};
 use crate::observe::layout::{self, Layout};
 use crate::observe::observations::{Observations, PickleStream};
 use crate::pickle::value::Value;
@@ -54,7 +54,7 @@ impl Format for TorchZip {
         let name = format!("{root}/data.pkl");
         if let Some(entry) = archive.entries.iter_mut().find(|entry| entry.name.eq_ignore_ascii_case(&name)) {
             // What is followed for the sizes of the records is judged when its turn comes.
-            entry.gather(MAX_DATA_PKL_IN_MEMORY_BYTES);
+            entry.load(MAX_DATA_PKL_IN_MEMORY_BYTES);
         }
         let (records, stream) = records(artifact, observations, &archive, &root);
         let script = programs(&archive.entries, &root, observations);
@@ -66,7 +66,7 @@ impl Format for TorchZip {
         }
         let number = |index: usize| records.get(index).copied().unwrap_or(false);
         let role = |index| if number(index) { Role::TensorData } else { Role::Unknown };
-        if let Some(other) = hand_on(&mut archive, observations, &artifact.budget, role) {
+        if let Some(other) = add_members(&mut archive, observations, &artifact.budget, role) {
             observations.fact(None, Fact::Polyglot { formats: vec![self.id(), other] });
         }
         if let Some((name, stream)) = stream
@@ -132,21 +132,23 @@ fn records(
         .collect();
     let mut judged = None;
     for entry in entries.iter().filter(|entry| entry.name.eq_ignore_ascii_case(&name)) {
-        let stream = followed(artifact, observations, entry);
+        let stream = follow_data_pkl(artifact, observations, entry);
         let alone;
         let trace = match &stream {
-            Some(stream) if tells_all(&stream.trace) => &stream.trace,
+            Some(stream) if has_all_ids(&stream.trace) => &stream.trace,
             _ => {
-                let opened =
-                    entry.open(&artifact.budget).source.map(|source| gathered(source, MAX_DATA_PKL_IN_MEMORY_BYTES));
+                let opened = entry
+                    .open(&artifact.budget)
+                    .source
+                    .map(|source| read_if_small(source, MAX_DATA_PKL_IN_MEMORY_BYTES));
                 let Some(Ok(source)) = opened else { continue };
-                let source = if source.known(0, 1).is_some() { source } else { Arc::new(Recent::new(source)) };
+                let source = if source.in_memory(0, 1).is_some() { source } else { Arc::new(BlockCache::new(source)) };
                 alone = pickle::persistent_ids(&source, &artifact.budget);
                 &alone
             }
         };
         for id in &trace.persistent {
-            let Some(storage) = storage(trace, *id) else { continue };
+            let Some(storage) = storage_id(trace, *id) else { continue };
             let record = places.get(storage.key.as_ref()).and_then(|place| sizes.get_mut(*place));
             match (record, storage.bytes) {
                 (Some((record, _)), Some(bytes)) if *record != bytes => {
@@ -169,26 +171,26 @@ fn records(
 }
 
 /// What is heard of a `data.pkl`: read once, it serves for its persistent ids and for judging.
-fn followed(artifact: &Artifact, observations: &Observations, entry: &ZipEntry) -> Option<PickleStream> {
+fn follow_data_pkl(artifact: &Artifact, observations: &Observations, entry: &ZipEntry) -> Option<PickleStream> {
     let member = Artifact {
         member_path: artifact.member_path.member(&entry.name),
         name: entry.name.clone(),
-        source: entry.kept()?,
+        source: entry.loaded()?,
         depth: artifact.depth + 1,
         role: Role::Unknown,
         budget: artifact.budget.clone(),
     };
-    Some(observations.follow(&member, 0, &FIRST))
+    Some(observations.follow(&member, 0, &FIRST_READING))
 }
 
 /// Whether the persistent ids are those that torch asks for: it knows no arrays between the opcodes, and what is not kept
 /// cannot be asked.
-fn tells_all(trace: &Trace) -> bool {
+fn has_all_ids(trace: &Trace) -> bool {
     !trace.heap.overflowed() && trace.arrays.is_empty() && trace.nested.is_empty()
 }
 
 /// A storage as a persistent id names it.
-pub struct Storage<'a> {
+pub struct StorageId<'a> {
     /// Its key.
     pub key: Cow<'a, str>,
     /// Its size, where the class is one of torch's.
@@ -198,19 +200,19 @@ pub struct Storage<'a> {
 }
 
 /// Reads a persistent id as torch writes it.
-pub fn storage(trace: &Trace, id: Value) -> Option<Storage<'_>> {
+pub fn storage_id(trace: &Trace, id: Value) -> Option<StorageId<'_>> {
     let items = trace.tuple(id)?;
     let [kind, class, key, location, count] = items.kept.get(..5)?.try_into().ok()?;
-    if trace.shown(kind, 16).as_deref() != Some("storage") {
+    if trace.short_text(kind, 16).as_deref() != Some("storage") {
         return None;
     }
     let Value::Global(class) = class else { return None };
     // As `module.name` ends: a name that is computed is none of torch's.
     let class = trace.callables.get(class as usize).and_then(|callable| callable.name.as_deref()).unwrap_or("?");
-    let key = trace.shown(key, 256)?;
+    let key = trace.short_text(key, 256)?;
     let Value::Int(count @ 0..) = count else { return None };
     let bytes = item_size(class.rsplit('.').next()?).and_then(|size| count.unsigned_abs().checked_mul(size));
-    Some(Storage { key, bytes, meta: trace.shown(location, 16).as_deref() == Some("meta") })
+    Some(StorageId { key, bytes, meta: trace.short_text(location, 16).as_deref() == Some("meta") })
 }
 
 /// Bytes of what a storage class counts.

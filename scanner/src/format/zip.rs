@@ -8,7 +8,7 @@ use crate::archive::zip::ZipArchive;
 use crate::io::artifact::{Artifact, Role};
 use crate::io::budget::ScanBudget;
 use crate::io::source::read_vec;
-use crate::observe::observations::{Content, Member, Observations};
+use crate::observe::observations::{Member, MemberContent, Observations};
 use std::collections::HashMap;
 
 /// Any zip file.
@@ -28,19 +28,19 @@ impl Format for Zip {
 
     fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
         let mut archive = ZipArchive::read(&artifact.source, &artifact.budget);
-        observations.refined_format = hand_on(&mut archive, observations, &artifact.budget, |_| Role::Unknown);
+        observations.refined_format = add_members(&mut archive, observations, &artifact.budget, |_| Role::Unknown);
     }
 }
 
 /// Puts what the walk found into `seen`, all entries as members; `role` says what each of them is for, by its index. Gives the
 /// more special format that its entries show it to be: the parts of that have their roles whatever `role` says.
-pub fn hand_on(
+pub fn add_members(
     archive: &mut ZipArchive,
     observations: &mut Observations,
     budget: &ScanBudget,
     role: impl Fn(usize) -> Role,
 ) -> Option<&'static str> {
-    let parts = keras::parts(archive, budget);
+    let parts = keras::model_parts(archive, budget);
     let refined_format = parts.as_ref().map(|_| keras::ID);
     let parts: HashMap<usize, Role> = parts.into_iter().flatten().collect();
     observations.facts.append(&mut archive.facts);
@@ -51,10 +51,10 @@ pub fn hand_on(
         }
         let role = parts.get(&index).copied().unwrap_or_else(|| role(index));
         // Thousands of tensors make gigabytes: reading them for a checksum that torch ignores is not worth it.
-        match entry.unchecked().filter(|_| role == Role::TensorData) {
-            Some(numbers) => observations.numbers(&entry.name, numbers),
+        match entry.stored_content().filter(|_| role == Role::TensorData) {
+            Some(numbers) => observations.tensor_data(&entry.name, numbers),
             None => {
-                let content = Content::Entry(Box::new(entry.clone()));
+                let content = MemberContent::Entry(Box::new(entry.clone()));
                 observations.members.push(Member { name: entry.name.clone(), content, role, stream: None });
             }
         }

@@ -16,18 +16,18 @@ use walkdir::{DirEntry, WalkDir};
 
 /// Something that stands below the given paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundFile {
     /// What is opened: the place itself, or where its link leads.
     pub path: PathBuf,
     /// How the user knows it.
     pub shown_path: PathBuf,
     /// What it is.
-    pub kind: Kind,
+    pub kind: FileKind,
 }
 
 /// What stands there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileKind {
     /// A regular file.
     File,
     /// A socket, FIFO or device: not opened.
@@ -38,7 +38,7 @@ pub enum Kind {
     Error(String),
 }
 
-impl Found {
+impl FoundFile {
     /// Opens a regular file without following a link that took its place meanwhile, and without waiting on a FIFO.
     ///
     /// # Errors
@@ -51,15 +51,15 @@ impl Found {
 }
 
 /// Lists what stands at and below `paths`, sorted; never the same place twice.
-pub fn list(paths: &[PathBuf], limits: &Limits) -> Vec<Found> {
-    let mut listing = Listing { found: Vec::new(), targets: HashSet::new(), limits };
+pub fn list(paths: &[PathBuf], limits: &Limits) -> Vec<FoundFile> {
+    let mut listing = DirectoryWalk { found: Vec::new(), targets: HashSet::new(), limits };
     for path in paths {
         listing.given(path);
     }
-    let Listing { mut found, targets, .. } = listing;
+    let DirectoryWalk { mut found, targets, .. } = listing;
     // A blob that a snapshot links to is known by its name there.
     found.retain(|one| {
-        one.path != one.shown_path || one.kind != Kind::File || !targets.contains(&canonical(&one.path, &targets))
+        one.path != one.shown_path || one.kind != FileKind::File || !targets.contains(&canonical(&one.path, &targets))
     });
     found.sort_by(|one, other| one.shown_path.cmp(&other.shown_path));
     found.dedup_by(|one, other| one.shown_path == other.shown_path && one.kind == other.kind);
@@ -74,20 +74,20 @@ fn canonical(path: &Path, targets: &HashSet<PathBuf>) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-struct Listing<'a> {
-    found: Vec<Found>,
+struct DirectoryWalk<'a> {
+    found: Vec<FoundFile>,
     /// Where links lead.
     targets: HashSet<PathBuf>,
     limits: &'a Limits,
 }
 
-impl Listing<'_> {
-    fn add(&mut self, path: &Path, shown: &Path, kind: Kind) {
-        self.found.push(Found { path: path.to_owned(), shown_path: shown.to_owned(), kind });
+impl DirectoryWalk<'_> {
+    fn add(&mut self, path: &Path, shown: &Path, kind: FileKind) {
+        self.found.push(FoundFile { path: path.to_owned(), shown_path: shown.to_owned(), kind });
     }
 
     fn fail(&mut self, path: &Path, error: &dyn std::fmt::Display) {
-        self.add(path, path, Kind::Error(error.to_string()));
+        self.add(path, path, FileKind::Error(error.to_string()));
     }
 
     /// A path that the user named: a link there is the user's own.
@@ -139,7 +139,7 @@ impl Listing<'_> {
             Err(error) => return self.fail(path, &format!("a link that leads nowhere: {error}")),
         };
         if !target.starts_with(boundary) {
-            return self.add(path, path, Kind::Escapes(target));
+            return self.add(path, path, FileKind::Escapes(target));
         }
         match fs::metadata(&target) {
             // A folder inside is walked at its own place.
@@ -154,17 +154,17 @@ impl Listing<'_> {
 }
 
 /// What a type of file is called.
-pub fn kind(file_type: FileType) -> Kind {
+pub fn kind(file_type: FileType) -> FileKind {
     if file_type.is_file() {
-        Kind::File
+        FileKind::File
     } else if file_type.is_fifo() {
-        Kind::Special("FIFO")
+        FileKind::Special("FIFO")
     } else if file_type.is_socket() {
-        Kind::Special("socket")
+        FileKind::Special("socket")
     } else if file_type.is_block_device() {
-        Kind::Special("block device")
+        FileKind::Special("block device")
     } else {
-        Kind::Special("character device")
+        FileKind::Special("character device")
     }
 }
 
@@ -185,7 +185,7 @@ pub fn boundary(root: &Path) -> PathBuf {
 /// # Errors
 /// When it cannot be opened or is no regular file.
 pub fn open_named(path: &Path) -> io::Result<(FileSource, String)> {
-    let found = Found { path: std::fs::canonicalize(path)?, shown_path: path.to_owned(), kind: Kind::File };
+    let found = FoundFile { path: std::fs::canonicalize(path)?, shown_path: path.to_owned(), kind: FileKind::File };
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     Ok((FileSource::new(found.open()?, Arc::default())?, name))
 }
@@ -207,7 +207,7 @@ mod tests {
         fs::write(path, b"x").expect("it can be written");
     }
 
-    fn shown(found: &[Found], root: &Path) -> Vec<(String, Kind)> {
+    fn shown(found: &[FoundFile], root: &Path) -> Vec<(String, FileKind)> {
         let name = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
         found.iter().map(|one| (name(&one.shown_path), one.kind.clone())).collect()
     }
@@ -220,9 +220,9 @@ mod tests {
         }
         let found = list(&[root.clone(), root.join("b"), root.join("none")], &Limits::default());
         let names = shown(&found, &root);
-        let expected = [("a/c", Kind::File), ("a/z", Kind::File), ("b", Kind::File)];
+        let expected = [("a/c", FileKind::File), ("a/z", FileKind::File), ("b", FileKind::File)];
         assert_eq!(names[..3], expected.map(|(name, kind)| (name.to_owned(), kind)));
-        assert!(matches!(&names[3..], [(name, Kind::Error(_))] if name == "none"));
+        assert!(matches!(&names[3..], [(name, FileKind::Error(_))] if name == "none"));
         assert!(found[0].open().is_ok());
     }
 
@@ -238,9 +238,9 @@ mod tests {
         let found = list(&[root.join("given")], &Limits::default());
         let names = shown(&found, &root.join("given"));
         assert_eq!(names.len(), 3, "{names:?}");
-        assert_eq!(names[0], ("link".into(), Kind::File));
-        assert!(matches!(&names[1], (name, Kind::Error(_)) if name == "loop"));
-        assert_eq!(names[2], ("out".into(), Kind::Escapes(root.join("outside"))));
+        assert_eq!(names[0], ("link".into(), FileKind::File));
+        assert!(matches!(&names[1], (name, FileKind::Error(_)) if name == "loop"));
+        assert_eq!(names[2], ("out".into(), FileKind::Escapes(root.join("outside"))));
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
         for given in [repository.join("snapshots/main"), repository.clone()] {
             let found = list(&[given], &Limits::default());
             assert_eq!(found.len(), 1, "{found:?}");
-            assert!(found[0].shown_path.ends_with("model.bin") && found[0].kind == Kind::File);
+            assert!(found[0].shown_path.ends_with("model.bin") && found[0].kind == FileKind::File);
             assert!(found[0].path.ends_with("blobs/1234") && found[0].open().is_ok());
         }
     }
@@ -265,16 +265,16 @@ mod tests {
         let made = std::process::Command::new("mkfifo").arg(root.join("fifo")).status();
         let found = list(std::slice::from_ref(&root), &Limits::default());
         let names = shown(&found, &root);
-        assert!(names.contains(&("socket".into(), Kind::Special("socket"))));
+        assert!(names.contains(&("socket".into(), FileKind::Special("socket"))));
         if made.is_ok_and(|status| status.success()) {
-            assert!(names.contains(&("fifo".into(), Kind::Special("FIFO"))));
-            let fifo = Found { path: root.join("fifo"), shown_path: root.join("fifo"), kind: Kind::File };
+            assert!(names.contains(&("fifo".into(), FileKind::Special("FIFO"))));
+            let fifo = FoundFile { path: root.join("fifo"), shown_path: root.join("fifo"), kind: FileKind::File };
             assert!(fifo.open().is_err());
         } else {
             eprintln!("no mkfifo here: FIFOs are not tried");
         }
         let device = list(&["/dev/null".into()], &Limits::default());
-        assert_eq!(device[0].kind, Kind::Special("character device"));
+        assert_eq!(device[0].kind, FileKind::Special("character device"));
     }
 
     #[test]
@@ -295,7 +295,7 @@ mod tests {
         }
         let said = |limits: &Limits| {
             let found = list(std::slice::from_ref(&root), limits);
-            found.into_iter().any(|one| matches!(one.kind, Kind::Error(_)))
+            found.into_iter().any(|one| matches!(one.kind, FileKind::Error(_)))
         };
         assert!(!said(&Limits::default()));
         assert!(said(&Limits { folder_depth: 2, ..Limits::default() }));

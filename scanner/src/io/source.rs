@@ -23,12 +23,12 @@ pub trait Source: Send + Sync {
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize>;
 
     /// Those `len` bytes at `at`, where they are in memory anyway: what would be a read for a few bytes is none.
-    fn known(&self, _at: u64, _len: usize) -> Option<&[u8]> {
+    fn in_memory(&self, _at: u64, _len: usize) -> Option<&[u8]> {
         None
     }
 
     /// Says that these ranges (place and length) will be read soon. Where each read is a journey, many are made at once.
-    fn announce(&self, _ranges: &mut dyn Iterator<Item = (u64, u64)>) {}
+    fn prefetch(&self, _ranges: &mut dyn Iterator<Item = (u64, u64)>) {}
 
     /// Whether there is nothing in it.
     fn is_empty(&self) -> bool {
@@ -139,7 +139,7 @@ impl Source for Memory {
         Ok(count)
     }
 
-    fn known(&self, at: u64, len: usize) -> Option<&[u8]> {
+    fn in_memory(&self, at: u64, len: usize) -> Option<&[u8]> {
         part(&self.0, at, len)
     }
 }
@@ -152,12 +152,12 @@ fn part(bytes: &[u8], at: u64, len: usize) -> Option<&[u8]> {
 /// Up to 32 first bytes of something, read along with what stands before it. Of a record of raw numbers no more is looked
 /// at, so that one read serves both.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Start {
+pub struct FirstBytes {
     bytes: [u8; Self::LEN],
     len: usize,
 }
 
-impl Start {
+impl FirstBytes {
     /// How many bytes are kept.
     pub const LEN: usize = 32;
 
@@ -179,7 +179,7 @@ pub struct Window {
     inner: SharedSource,
     start: u64,
     len: u64,
-    known: Start,
+    known: FirstBytes,
 }
 
 impl Window {
@@ -187,12 +187,12 @@ impl Window {
     pub fn new(inner: SharedSource, start: u64, len: u64) -> Self {
         let start = start.min(inner.len());
         let len = len.min(inner.len() - start);
-        Self { inner, start, len, known: Start::default() }
+        Self { inner, start, len, known: FirstBytes::default() }
     }
 
     /// The same range, of which the first bytes were read already.
     #[must_use]
-    pub fn starting(self, known: Start) -> Self {
+    pub fn with_first_bytes(self, known: FirstBytes) -> Self {
         Self { known, ..self }
     }
 }
@@ -216,24 +216,24 @@ impl Source for Window {
         self.inner.read_at(self.start.saturating_add(at), buf)
     }
 
-    fn known(&self, at: u64, len: usize) -> Option<&[u8]> {
+    fn in_memory(&self, at: u64, len: usize) -> Option<&[u8]> {
         let inside = at.checked_add(len as u64).is_some_and(|end| end <= self.len);
-        let known = part(self.known.get(), at, len).or_else(|| self.inner.known(self.start.checked_add(at)?, len));
+        let known = part(self.known.get(), at, len).or_else(|| self.inner.in_memory(self.start.checked_add(at)?, len));
         known.filter(|_| inside)
     }
 
-    fn announce(&self, ranges: &mut dyn Iterator<Item = (u64, u64)>) {
+    fn prefetch(&self, ranges: &mut dyn Iterator<Item = (u64, u64)>) {
         let place = |(at, len): (u64, u64)| {
             let at = at.min(self.len);
             (self.start.saturating_add(at), len.min(self.len - at))
         };
-        self.inner.announce(&mut ranges.map(place));
+        self.inner.prefetch(&mut ranges.map(place));
     }
 }
 
 /// A source that is read in order with many small looks back: remembers the blocks that were read last, and the first
 /// one. A pickle of megabytes has hundreds of thousands of short texts, and a file may hold thousands of short pickles.
-pub struct Recent {
+pub struct BlockCache {
     inner: SharedSource,
     /// The block at the start, the last one, and the one before; `None` once nothing is remembered any more.
     blocks: Mutex<Option<[Block; 3]>>,
@@ -245,7 +245,7 @@ struct Block {
     bytes: Vec<u8>,
 }
 
-impl Recent {
+impl BlockCache {
     const BLOCK: usize = 64 << 10;
 
     /// Nothing is remembered yet.
@@ -259,13 +259,13 @@ impl Recent {
     }
 }
 
-impl Source for Recent {
+impl Source for BlockCache {
     fn len(&self) -> u64 {
         self.inner.len()
     }
 
-    fn announce(&self, ranges: &mut dyn Iterator<Item = (u64, u64)>) {
-        self.inner.announce(ranges);
+    fn prefetch(&self, ranges: &mut dyn Iterator<Item = (u64, u64)>) {
+        self.inner.prefetch(ranges);
     }
 
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
@@ -309,8 +309,8 @@ impl Source for Recent {
 ///
 /// # Errors
 /// As [`Source::read_at`].
-pub fn gathered(source: SharedSource, most: usize) -> io::Result<SharedSource> {
-    let known = usize::try_from(source.len()).is_ok_and(|len| source.known(0, len).is_some());
+pub fn read_if_small(source: SharedSource, most: usize) -> io::Result<SharedSource> {
+    let known = usize::try_from(source.len()).is_ok_and(|len| source.in_memory(0, len).is_some());
     if known || source.len() > most as u64 {
         return Ok(source);
     }
@@ -347,11 +347,11 @@ mod tests {
     fn what_is_known_of_a_window_is_what_it_would_read() {
         let inner: SharedSource = Arc::new(Memory::new(*b"0123456789"));
         let window = Window::new(inner, 7, 3);
-        assert_eq!(window.known(1, 2), Some(&b"89"[..]));
-        assert_eq!(window.known(1, 3), None);
-        assert_eq!(window.known(u64::MAX, 1), None);
-        let window = window.starting(Start::of(b"7890123"));
-        assert_eq!((window.known(0, 3), window.known(0, 4)), (Some(&b"789"[..]), None));
+        assert_eq!(window.in_memory(1, 2), Some(&b"89"[..]));
+        assert_eq!(window.in_memory(1, 3), None);
+        assert_eq!(window.in_memory(u64::MAX, 1), None);
+        let window = window.with_first_bytes(FirstBytes::of(b"7890123"));
+        assert_eq!((window.in_memory(0, 3), window.in_memory(0, 4)), (Some(&b"789"[..]), None));
         assert_eq!(read_vec(&window, 2, 9).expect("memory reads"), b"9");
     }
 
@@ -362,7 +362,7 @@ mod tests {
         std::fs::write(file.path(), &bytes).expect("it is written");
         let inner =
             FileSource::new(File::open(file.path()).expect("it is there"), read.clone()).expect("it has a length");
-        let recent = Recent::new(Arc::new(inner));
+        let recent = BlockCache::new(Arc::new(inner));
         let places =
             [(0, 10), (5, 65_531), (65_530, 20), (70_000, 7), (1, 1), (299_990, 100), (70_001, 3), (400_000, 4)];
         for (at, len) in places.into_iter().chain([(10, 100_000), (0, 4)]) {

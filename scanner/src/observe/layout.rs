@@ -16,7 +16,7 @@ pub enum Layout {
         /// The file.
         source: SharedSource,
         /// The storages by their keys.
-        storages: HashMap<String, Range>,
+        storages: HashMap<String, ByteRange>,
     },
     /// The `storages` of torch's tar.
     TarStorages {
@@ -30,13 +30,13 @@ pub enum Layout {
     /// The `tensors` of torch's tar, by their keys.
     TarTensors(HashMap<String, TarTensor>),
     /// An array of numbers in a `.npy` file.
-    Npy(Npy),
+    Npy(NpyArray),
     /// The tensors of a safetensors file.
     Safetensors {
         /// The file.
         source: SharedSource,
         /// The tensors, in the order of the header.
-        tensors: Vec<Placed>,
+        tensors: Vec<StoredTensor>,
         /// What stands in `__metadata__`; `None` where that is more than is kept.
         metadata: Option<BTreeMap<String, String>>,
     },
@@ -44,7 +44,7 @@ pub enum Layout {
 
 /// A range of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Range {
+pub struct ByteRange {
     /// Offset of the first byte.
     pub at: u64,
     /// How many bytes.
@@ -84,7 +84,7 @@ impl TorchZip {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TarStorage {
     /// Its numbers.
-    pub range: Range,
+    pub range: ByteRange,
     /// Its class, as it is named there (`torch.FloatStorage`).
     pub class: String,
 }
@@ -114,7 +114,7 @@ pub struct TarTensor {
 }
 
 /// An array of numbers behind its header.
-pub struct Npy {
+pub struct NpyArray {
     /// The file or member.
     pub source: SharedSource,
     /// The type in numpy's words (`<f4`).
@@ -124,12 +124,12 @@ pub struct Npy {
     /// Whether the first index runs fastest.
     pub fortran: bool,
     /// The numbers.
-    pub range: Range,
+    pub range: ByteRange,
 }
 
 /// A tensor of a safetensors file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Placed {
+pub struct StoredTensor {
     /// Its name.
     pub name: String,
     /// Its type.
@@ -137,5 +137,5 @@ pub struct Placed {
     /// Its shape.
     pub shape: Vec<u64>,
     /// Its bytes.
-    pub range: Range,
+    pub range: ByteRange,
 }

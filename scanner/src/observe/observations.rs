@@ -1,6 +1,6 @@
 //! What one look at one artifact yields: facts with their places, members to look at next, and what was not read.
 
-use crate::archive::Entry;
+use crate::archive::ArchiveEntry;
 use crate::fact::{Fact, Unread};
 use crate::io::artifact::Artifact;
 use crate::io::artifact::Role;
@@ -50,7 +50,7 @@ pub struct Retain {
 pub struct Observations {
     listen: fn(&Artifact) -> Box<dyn Listener>,
     is_watched_key: fn(&str) -> bool,
-    keep: Retain,
+    retain: Retain,
     /// The stream at the start of the artifact, where it was followed already.
     stream: Option<PickleStream>,
     /// Facts, with the byte offset inside the artifact where there is one.
@@ -76,7 +76,7 @@ pub struct Member {
     /// Its name inside the artifact.
     pub name: String,
     /// Where its bytes come from.
-    pub content: Content,
+    pub content: MemberContent,
     /// What the artifact says it is.
     pub role: Role,
     /// The pickle at its start, where whoever hands it on had to follow it.
@@ -84,11 +84,11 @@ pub struct Member {
 }
 
 /// How to get at the bytes of a member.
-pub enum Content {
+pub enum MemberContent {
     /// They are there.
     Source(SharedSource),
     /// They are unpacked when the member's turn comes.
-    Entry(Box<dyn Entry>),
+    Entry(Box<dyn ArchiveEntry>),
 }
 
 /// A tensor as a header names it.
@@ -109,7 +109,7 @@ impl Observations {
         Self {
             listen,
             is_watched_key,
-            keep,
+            retain: keep,
             stream: None,
             facts: Vec::new(),
             unread: Vec::new(),
@@ -124,14 +124,14 @@ impl Observations {
 
     /// As [`Self::new`], where the stream at the start was followed already.
     #[must_use]
-    pub fn having(self, stream: Option<PickleStream>) -> Self {
+    pub fn with_stream(self, stream: Option<PickleStream>) -> Self {
         Self { stream, ..self }
     }
 
     /// Follows the pickle at `start` of an artifact.
     pub fn follow(&self, artifact: &Artifact, start: u64, options: &Options<'_>) -> PickleStream {
         let mut listener = (self.listen)(artifact);
-        let keep = self.keep.events;
+        let keep = self.retain.events;
         let options = &Options { is_watched_key: self.is_watched_key, ..*options };
         let trace = pickle::read(&artifact.source, start, options, &artifact.budget, &mut |trace, event| {
             listener.event(trace, event);
@@ -142,16 +142,16 @@ impl Observations {
     }
 
     /// Follows the pickle at `start` of an artifact, and keeps what was heard. Gives the index in `pickles`.
-    pub fn pickle(&mut self, artifact: &Artifact, start: u64, options: &Options<'_>) -> usize {
+    pub fn add_pickle(&mut self, artifact: &Artifact, start: u64, options: &Options<'_>) -> usize {
         let stream = match self.stream.take() {
             Some(stream) if stream.is_of(&artifact.source, start, options) => stream,
             _ => self.follow(artifact, start, options),
         };
         // A file may be many pickles in a row, each with as many values as are kept of one. Whoever asks for them asks for
         // those of the first or of the last ones.
-        let old = self.pickles.len().checked_sub(2).filter(|old| *old > 0 && !self.keep.events);
+        let old = self.pickles.len().checked_sub(2).filter(|old| *old > 0 && !self.retain.events);
         if let Some(old) = old.and_then(|old| self.pickles.get_mut(old)) {
-            old.trace.forget();
+            old.trace.drop_values();
         }
         self.pickles.push(stream);
         self.pickles.len() - 1
@@ -159,7 +159,7 @@ impl Observations {
 
     /// States where the numbers stand, if anybody wants to know.
     pub fn layout(&mut self, layout: impl FnOnce() -> Layout) {
-        if self.keep.layout {
+        if self.retain.layout {
             self.layout = Some(layout());
         }
     }
@@ -176,15 +176,15 @@ impl Observations {
 
     /// Hands on nested bytes.
     pub fn member(&mut self, name: impl Into<String>, source: SharedSource, role: Role) {
-        self.members.push(Member { name: name.into(), content: Content::Source(source), role, stream: None });
+        self.members.push(Member { name: name.into(), content: MemberContent::Source(source), role, stream: None });
     }
 
     /// Hands on raw numbers. A checkpoint has thousands of them: where their first bytes are known already and tell that
     /// they are no artifact, they are counted and that is all.
-    pub fn numbers(&mut self, name: &str, source: SharedSource) {
-        let head =
-            source.known(0, MAX_TENSOR_HEAD_BYTES.min(usize::try_from(source.len()).unwrap_or(MAX_TENSOR_HEAD_BYTES)));
-        if !self.keep.events && head.is_some_and(|head| pickle::literal::look(head, false).is_none()) {
+    pub fn tensor_data(&mut self, name: &str, source: SharedSource) {
+        let head = source
+            .in_memory(0, MAX_TENSOR_HEAD_BYTES.min(usize::try_from(source.len()).unwrap_or(MAX_TENSOR_HEAD_BYTES)));
+        if !self.retain.events && head.is_some_and(|head| pickle::literal::classify(head, false).is_none()) {
             self.skipped += 1;
         } else {
             self.member(name, source, Role::TensorData);

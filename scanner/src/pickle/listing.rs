@@ -4,11 +4,11 @@
 //! All that comes from the stream is shown so that it cannot pretend to be something else: texts are quoted, control
 //! characters and those that turn the reading direction are written as escapes, and no argument fills the screen.
 
-use super::decode::{Arg, Reader, Reading};
+use super::decode::{DecodedArgument, OpcodeReader, Reading};
 use super::opcode::{self as op, OPCODES, Opcode};
 use super::text;
-use super::trace::End;
-use super::value::Encoding;
+use super::trace::StreamEnd;
+use super::value::TextEncoding;
 use crate::io::bounds::pickle::{MAX_EXCERPT_OPCODES, MAX_LISTED_NOTE_CHARS, MAX_LISTED_TEXT_CHARS};
 use crate::io::source::{SharedSource, Source};
 use std::collections::VecDeque;
@@ -95,12 +95,12 @@ pub fn excerpt(source: &SharedSource, start: u64, at: u64, before: usize, after:
 struct Step {
     at: u64,
     row: &'static Opcode,
-    arg: Arg,
+    arg: DecodedArgument,
 }
 
 /// The opcodes of a stream in order. Frames do not exist for it: the other reading has its own findings.
 struct Steps<'a> {
-    reader: Reader<'a>,
+    reader: OpcodeReader<'a>,
     rows: [Option<&'static Opcode>; 256],
 }
 
@@ -112,17 +112,17 @@ impl<'a> Steps<'a> {
                 *slot = Some(row);
             }
         }
-        Self { reader: Reader::new(source, start, Reading::Transparent), rows }
+        Self { reader: OpcodeReader::new(source, start, Reading::Transparent), rows }
     }
 
-    fn next(&mut self) -> Result<Step, End> {
+    fn next(&mut self) -> Result<Step, StreamEnd> {
         let at = self.reader.pos;
         let code = self.reader.opcode()?;
         let row = self.rows.get(usize::from(code)).copied().flatten();
-        let row = row.ok_or_else(|| End::Broken(format!("byte 0x{code:02x} is no opcode")))?;
+        let row = row.ok_or_else(|| StreamEnd::Broken(format!("byte 0x{code:02x} is no opcode")))?;
         // Text and bytes differ in the other reading only.
         let arg = self.reader.argument(row.argument, false)?;
-        if let (op::FRAME, Arg::Long(size)) = (code, arg) {
+        if let (op::FRAME, DecodedArgument::Long(size)) = (code, arg) {
             self.reader.frame(size)?;
         }
         Ok(Step { at, row, arg })
@@ -135,12 +135,12 @@ impl<'a> Steps<'a> {
     /// The opcode and its argument as Python would write it.
     fn text(&mut self, step: &Step) -> String {
         let argument = match step.arg {
-            Arg::None => return step.row.name.to_owned(),
-            Arg::Int(value) => value.to_string(),
-            Arg::Long(value) => value.to_string(),
-            Arg::Float(value) => float(value),
-            Arg::Data { at, len } => self.data(step.row.code, at, len),
-            Arg::Lines { first, second } => {
+            DecodedArgument::None => return step.row.name.to_owned(),
+            DecodedArgument::Int(value) => value.to_string(),
+            DecodedArgument::Long(value) => value.to_string(),
+            DecodedArgument::Float(value) => float(value),
+            DecodedArgument::Data { at, len } => self.data(step.row.code, at, len),
+            DecodedArgument::Lines { first, second } => {
                 let [module, name] = [first, second].map(|(at, len)| {
                     let head = self.reader.bytes(at, len, HEAD);
                     quoted(&head, longer(len, &head))
@@ -168,7 +168,7 @@ impl<'a> Steps<'a> {
                 Some(inner) => quoted(&inner, false),
                 None => quoted(&head, false),
             },
-            op::UNICODE if !more => match text::decode(Encoding::RawUnicodeEscape, &head) {
+            op::UNICODE if !more => match text::decode(TextEncoding::RawUnicodeEscape, &head) {
                 Some(inner) => quoted(inner.as_bytes(), false),
                 None => quoted(&head, false),
             },
@@ -181,9 +181,9 @@ fn longer(len: u64, head: &[u8]) -> bool {
     len > head.len() as u64
 }
 
-fn breaks(end: &End) -> String {
+fn breaks(end: &StreamEnd) -> String {
     match end {
-        End::Io(why) => format!("-- cannot be read: {}", escaped(why, MAX_LISTED_NOTE_CHARS)),
+        StreamEnd::Io(why) => format!("-- cannot be read: {}", escaped(why, MAX_LISTED_NOTE_CHARS)),
         end => format!("-- breaks: {}", end.text()),
     }
 }

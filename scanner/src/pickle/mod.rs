@@ -21,7 +21,7 @@ pub mod value;
 
 pub use decode::Reading;
 pub use options::{Inline, InlineReader, Options};
-pub use trace::{Action, Callable, End, Event, Oddity, Trace};
+pub use trace::{Action, Anomaly, Callable, Event, StreamEnd, Trace};
 pub use value::NodeId;
 
 use crate::io::budget::ScanBudget;
@@ -36,7 +36,7 @@ pub fn read(
     budget: &ScanBudget,
     keep: &mut dyn FnMut(&Trace, &Event) -> bool,
 ) -> Trace {
-    let reader = decode::Reader::new(source.as_ref(), start, options.reading);
+    let reader = decode::OpcodeReader::new(source.as_ref(), start, options.reading);
     let trace = machine::empty_trace(source.clone(), start, budget);
     machine::Machine::new(reader, trace, budget, options, keep).run()
 }
@@ -46,9 +46,9 @@ pub fn read(
 /// what a first one needs to know; it judges nothing.
 pub fn persistent_ids(source: &SharedSource, budget: &ScanBudget) -> Trace {
     let options = Options::PLAIN;
-    let reader = decode::Reader::new(source.as_ref(), 0, options.reading);
+    let reader = decode::OpcodeReader::new(source.as_ref(), 0, options.reading);
     let mut trace = machine::empty_trace(source.clone(), 0, budget);
-    trace.heap = trace.heap.of_ids();
+    trace.heap = trace.heap.only_persistent_ids();
     let keep = &mut |_: &Trace, _: &Event| false;
     machine::Machine::new(reader, trace, budget, &options, keep).silent().run()
 }

@@ -1,12 +1,12 @@
 //! A value as Python would write it, short enough for one line of a report.
 
 use super::trace::Trace;
-use super::value::{Call, How, Kind, Node, Value};
+use super::value::{Call, CallKind, ContainerKind, Node, Value};
 use crate::io::bounds::pickle::{MAX_PREVIEW_CHARS, MAX_PREVIEW_DEPTH, MAX_PREVIEW_ITEMS, MAX_PREVIEW_TEXT_CHARS};
 use crate::io::source::read_vec;
 
 /// A call as it would be written: `posix.system('id')`.
-pub fn call(trace: &Trace, how: How, callee: Value, args: Value) -> String {
+pub fn call(trace: &Trace, how: CallKind, callee: Value, args: Value) -> String {
     let mut out = String::new();
     write_call(trace, how, callee, args, MAX_PREVIEW_DEPTH, &mut out);
     cut(out)
@@ -27,8 +27,8 @@ fn cut(mut out: String) -> String {
     out
 }
 
-fn write_call(trace: &Trace, how: How, callee: Value, args: Value, depth: usize, out: &mut String) {
-    if how == How::Persistent {
+fn write_call(trace: &Trace, how: CallKind, callee: Value, args: Value, depth: usize, out: &mut String) {
+    if how == CallKind::Persistent {
         out.push_str("persistent_load(");
         write(trace, args, depth, out);
         out.push(')');
@@ -36,19 +36,21 @@ fn write_call(trace: &Trace, how: How, callee: Value, args: Value, depth: usize,
     }
     write(trace, callee, depth, out);
     let method = match how {
-        How::Reduce | How::Instance | How::Persistent | How::Extension => "",
-        How::New | How::NewEx => ".__new__",
-        How::Build => ".__setstate__",
-        How::Append => ".append",
-        How::Add => ".add",
-        How::SetItem => ".__setitem__",
-        How::Hash => ".__hash__",
-        How::Delete => ".__del__",
+        CallKind::Reduce | CallKind::Instance | CallKind::Persistent | CallKind::Extension => "",
+        CallKind::New | CallKind::NewEx => ".__new__",
+        CallKind::Build => ".__setstate__",
+        CallKind::Append => ".append",
+        CallKind::Add => ".add",
+        CallKind::SetItem => ".__setitem__",
+        CallKind::Hash => ".__hash__",
+        CallKind::Delete => ".__del__",
     };
     out.push_str(method);
-    let whole = matches!(how, How::Reduce | How::Instance | How::New | How::NewEx);
+    let whole = matches!(how, CallKind::Reduce | CallKind::Instance | CallKind::New | CallKind::NewEx);
     match (whole, args) {
-        (true, Value::Node(id)) if matches!(trace.heap.get(id), Some(Node::Container { kind: Kind::Tuple, .. })) => {
+        (true, Value::Node(id))
+            if matches!(trace.heap.get(id), Some(Node::Container { kind: ContainerKind::Tuple, .. })) =>
+        {
             write(trace, args, depth, out);
             if out.ends_with(",)") {
                 out.truncate(out.len() - 2);
@@ -60,7 +62,7 @@ fn write_call(trace: &Trace, how: How, callee: Value, args: Value, depth: usize,
             write(trace, args, depth, out);
             out.push(')');
         }
-        (false, Value::None) if matches!(how, How::Hash | How::Delete) => out.push_str("()"),
+        (false, Value::None) if matches!(how, CallKind::Hash | CallKind::Delete) => out.push_str("()"),
         (false, _) => {
             out.push('(');
             write(trace, args, depth, out);
@@ -104,13 +106,13 @@ fn write(trace: &Trace, value: Value, depth: usize, out: &mut String) {
         Value::Node(id) => match trace.heap.get(id) {
             Some(Node::Container { kind, items }) => {
                 let (open, close) = match kind {
-                    Kind::Tuple => ("(", if items.total == 1 { ",)" } else { ")" }),
-                    Kind::List => ("[", "]"),
-                    Kind::Dict | Kind::Set => ("{", "}"),
-                    Kind::FrozenSet => ("frozenset({", "})"),
+                    ContainerKind::Tuple => ("(", if items.total == 1 { ",)" } else { ")" }),
+                    ContainerKind::List => ("[", "]"),
+                    ContainerKind::Dict | ContainerKind::Set => ("{", "}"),
+                    ContainerKind::FrozenSet => ("frozenset({", "})"),
                 };
                 out.push_str(open);
-                list(trace, &items.kept, *kind == Kind::Dict, items.total, depth, out);
+                list(trace, &items.kept, *kind == ContainerKind::Dict, items.total, depth, out);
                 out.push_str(close);
             }
             Some(Node::Call(call)) => {

@@ -28,7 +28,7 @@ pub struct Popped {
 
 /// A limit of the stack was hit.
 #[derive(Debug)]
-pub struct Full(pub &'static str);
+pub struct StackFull(pub &'static str);
 
 impl Stack {
     /// An empty stack.
@@ -42,13 +42,13 @@ impl Stack {
 
     /// Pushes a value.
     #[inline]
-    pub fn push(&mut self, value: Value) -> Result<(), Full> {
+    pub fn push(&mut self, value: Value) -> Result<(), StackFull> {
         self.slots.push(value);
         if self.slots.len() >= MAX_LEVEL_VALUES { self.tidy() } else { Ok(()) }
     }
 
     #[cold]
-    fn tidy(&mut self) -> Result<(), Full> {
+    fn tidy(&mut self) -> Result<(), StackFull> {
         let Some(level) = self.levels.last_mut() else {
             return Ok(());
         };
@@ -56,13 +56,13 @@ impl Stack {
             self.slots.drain(level.base..level.base + MAX_LEVEL_VALUES);
             level.forgotten += MAX_LEVEL_VALUES as u64;
         }
-        if self.slots.len() > self.limit { Err(Full("values on the stack")) } else { Ok(()) }
+        if self.slots.len() > self.limit { Err(StackFull("values on the stack")) } else { Ok(()) }
     }
 
     /// Opens a level.
-    pub fn mark(&mut self) -> Result<(), Full> {
+    pub fn mark(&mut self) -> Result<(), StackFull> {
         if self.levels.len() > self.marks {
-            return Err(Full("marks on the stack"));
+            return Err(StackFull("marks on the stack"));
         }
         self.levels.push(Level { base: self.slots.len(), forgotten: 0 });
         Ok(())

@@ -11,7 +11,7 @@ pub type NodeId = u32;
 /// How the bytes of a text stand in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Encoding {
+pub enum TextEncoding {
     /// UTF-8, surrogates let through (BINUNICODE and its kin).
     Utf8,
     /// The raw-unicode-escape line of UNICODE.
@@ -25,7 +25,7 @@ pub enum Encoding {
 /// What a mutable or opaque thing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Kind {
+pub enum ContainerKind {
     /// A tuple.
     Tuple,
     /// A list.
@@ -59,7 +59,7 @@ pub enum Value {
     /// A text.
     Text {
         /// How it is written.
-        encoding: Encoding,
+        encoding: TextEncoding,
         /// Bytes of it, as written; `u32::MAX` for that many or more.
         len: u32,
         /// Offset of the first byte.
@@ -77,7 +77,7 @@ pub enum Value {
     /// A container or the result of a call.
     Node(NodeId),
     /// A container whose content was not kept.
-    Opaque(Kind),
+    Opaque(ContainerKind),
     /// The result of a call whose arguments were not kept: an instance of that callable, or something it returned.
     Instance(CallableId),
     /// Something the stream cannot tell: an out-of-band buffer, a registered extension, a value that was forgotten.
@@ -94,7 +94,7 @@ impl Value {
 /// How a call comes about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub enum How {
+pub enum CallKind {
     /// `callable(*args)`.
     Reduce,
     /// OBJ and INST: a class called, or made without `__init__` when there are no arguments.
@@ -151,7 +151,7 @@ pub enum Node {
     /// A literal container. Dicts hold key, value, key, value.
     Container {
         /// Which.
-        kind: Kind,
+        kind: ContainerKind,
         /// Its items.
         items: Items,
     },
@@ -165,17 +165,17 @@ pub struct Call {
     /// Offset of the opcode.
     pub at: u64,
     /// How it came about.
-    pub how: How,
+    pub how: CallKind,
     /// What was called.
     pub callee: Value,
     /// With what: a tuple, or whatever stood there.
     pub args: Value,
     /// What few calls have: a checkpoint makes three calls a tensor, and none of these has more than arguments.
-    more: Option<Box<More>>,
+    more: Option<Box<CallExtras>>,
 }
 
 #[derive(Debug, Clone)]
-struct More {
+struct CallExtras {
     kwargs: Value,
     states: Vec<Value>,
     items: Items,
@@ -183,10 +183,10 @@ struct More {
 
 impl Call {
     /// Bytes of what few calls have.
-    pub(super) const MORE: usize = size_of::<More>();
+    pub(super) const MORE: usize = size_of::<CallExtras>();
 
     /// Keyword arguments are `None` where there are none.
-    pub fn new(at: u64, how: How, callee: Value, args: Value, kwargs: Value) -> Self {
+    pub fn new(at: u64, how: CallKind, callee: Value, args: Value, kwargs: Value) -> Self {
         let mut call = Self { at, how, callee, args, more: None };
         if kwargs != Value::None {
             call.more().kwargs = kwargs;
@@ -223,8 +223,9 @@ impl Call {
         &mut self.more().items
     }
 
-    fn more(&mut self) -> &mut More {
-        self.more
-            .get_or_insert_with(|| Box::new(More { kwargs: Value::None, states: Vec::new(), items: Items::default() }))
+    fn more(&mut self) -> &mut CallExtras {
+        self.more.get_or_insert_with(|| {
+            Box::new(CallExtras { kwargs: Value::None, states: Vec::new(), items: Items::default() })
+        })
     }
 }

@@ -4,22 +4,22 @@
 //! only its checksum tells it from other bytes.
 
 /// Length of a header and the unit of everything else.
-pub(super) const BLOCK: usize = 512;
+pub(super) const BLOCK_BYTES: usize = 512;
 
 /// A header as it stands.
 #[derive(Debug, Clone)]
-pub(super) struct Header {
+pub(super) struct TarHeader {
     pub(super) name: Vec<u8>,
     pub(super) link: Vec<u8>,
     pub(super) size: u64,
     pub(super) kind: u8,
     /// Sparse map in the header itself, as old GNU tar writes it.
-    pub(super) sparse: Option<OldSparse>,
+    pub(super) sparse: Option<GnuSparse>,
 }
 
 /// A sparse map in a header.
 #[derive(Debug, Clone)]
-pub(super) struct OldSparse {
+pub(super) struct GnuSparse {
     pub(super) map: Vec<(u64, u64)>,
     /// Length of the file with its holes.
     pub(super) real_size: u64,
@@ -29,7 +29,7 @@ pub(super) struct OldSparse {
 
 /// Why a block is no header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoHeader {
+pub(super) enum HeaderError {
     /// Nothing but zeros: the end.
     Zeros,
     /// Too short.
@@ -40,31 +40,31 @@ pub(super) enum NoHeader {
     Size,
 }
 
-impl Header {
-    pub(super) fn parse(block: &[u8]) -> Result<Self, NoHeader> {
-        let block = block.get(..BLOCK).ok_or(NoHeader::Cut)?;
+impl TarHeader {
+    pub(super) fn parse(block: &[u8]) -> Result<Self, HeaderError> {
+        let block = block.get(..BLOCK_BYTES).ok_or(HeaderError::Cut)?;
         if block.iter().all(|byte| *byte == 0) {
-            return Err(NoHeader::Zeros);
+            return Err(HeaderError::Zeros);
         }
         let field = |at: usize, len: usize| block.get(at..at + len).unwrap_or_default();
         if !checksum_fits(block) {
-            return Err(NoHeader::Checksum);
+            return Err(HeaderError::Checksum);
         }
-        let size = number(field(124, 12)).ok_or(NoHeader::Size)?;
+        let size = parse_number(field(124, 12)).ok_or(HeaderError::Size)?;
         let gnu = field(257, 8) == b"ustar  \0";
         let kind = field(156, 1).first().copied().unwrap_or(0);
-        let prefix = if gnu || !has_magic(block) { &[][..] } else { text(field(345, 155)) };
+        let prefix = if gnu || !has_magic(block) { &[][..] } else { until_nul(field(345, 155)) };
         let mut name = prefix.to_vec();
         if !name.is_empty() {
             name.push(b'/');
         }
-        name.extend_from_slice(text(field(0, 100)));
-        let sparse = (kind == b'S').then(|| OldSparse {
-            map: pairs(field(386, 96)),
-            real_size: number(field(483, 12)).unwrap_or(0),
+        name.extend_from_slice(until_nul(field(0, 100)));
+        let sparse = (kind == b'S').then(|| GnuSparse {
+            map: sparse_pairs(field(386, 96)),
+            real_size: parse_number(field(483, 12)).unwrap_or(0),
             more: field(482, 1) != [0],
         });
-        Ok(Self { name, link: text(field(157, 100)).to_vec(), size, kind, sparse })
+        Ok(Self { name, link: until_nul(field(157, 100)).to_vec(), size, kind, sparse })
     }
 }
 
@@ -75,7 +75,7 @@ pub(super) fn has_magic(block: &[u8]) -> bool {
 
 /// The sum of all bytes, the checksum field taken as spaces; some old programs summed signed bytes.
 fn checksum_fits(block: &[u8]) -> bool {
-    let Some(told) = block.get(148..156).and_then(number) else { return false };
+    let Some(told) = block.get(148..156).and_then(parse_number) else { return false };
     let counted = block.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { b' ' } else { *byte });
     let (mut unsigned, mut signed) = (0_u64, 0_i64);
     for byte in counted {
@@ -86,12 +86,12 @@ fn checksum_fits(block: &[u8]) -> bool {
 }
 
 /// A number field; `None` for what is no number and for negative ones.
-fn number(field: &[u8]) -> Option<u64> {
+fn parse_number(field: &[u8]) -> Option<u64> {
     if let Some((first @ (0x80 | 0xff), rest)) = field.split_first() {
         let start = if *first == 0xff { return None } else { 0_u64 };
         return rest.iter().try_fold(start, |value, byte| value.checked_mul(256)?.checked_add(u64::from(*byte)));
     }
-    let digits = text(field).trim_ascii();
+    let digits = until_nul(field).trim_ascii();
     digits.iter().try_fold(0_u64, |value, digit| {
         let digit = digit.checked_sub(b'0').filter(|digit| *digit < 8)?;
         value.checked_mul(8)?.checked_add(u64::from(digit))
@@ -99,19 +99,19 @@ fn number(field: &[u8]) -> Option<u64> {
 }
 
 /// Up to the first NUL.
-fn text(field: &[u8]) -> &[u8] {
+fn until_nul(field: &[u8]) -> &[u8] {
     field.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 /// Offset and length in pairs of twelve bytes each, up to the first empty pair.
-pub(super) fn pairs(bytes: &[u8]) -> Vec<(u64, u64)> {
-    let pair = |pair: &[u8]| Some((number(pair.get(..12)?)?, number(pair.get(12..24)?)?));
+pub(super) fn sparse_pairs(bytes: &[u8]) -> Vec<(u64, u64)> {
+    let pair = |pair: &[u8]| Some((parse_number(pair.get(..12)?)?, parse_number(pair.get(12..24)?)?));
     bytes.chunks_exact(24).take_while(|pair| pair.first() != Some(&0)).map_while(pair).collect()
 }
 
 /// What extended records say about the entry behind them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Extended {
+pub(super) struct ExtendedRecords {
     pub(super) path: Option<Vec<u8>>,
     pub(super) link: Option<Vec<u8>>,
     pub(super) size: Option<u64>,
@@ -124,7 +124,7 @@ pub(super) struct Extended {
     sparse_offset: u64,
 }
 
-impl Extended {
+impl ExtendedRecords {
     /// Adds the records of a PAX header.
     pub(super) fn read(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() && bytes.first() != Some(&0) {
@@ -157,9 +157,9 @@ impl Extended {
             b"GNU.sparse.offset" => self.sparse_offset = decimal().unwrap_or(0),
             b"GNU.sparse.numbytes" => self.sparse_map.push((self.sparse_offset, decimal().unwrap_or(0))),
             b"GNU.sparse.map" => {
-                let numbers = value.split(|byte| *byte == b',').map(decimal_of).collect::<Option<Vec<_>>>();
+                let numbers = value.split(|byte| *byte == b',').map(parse_decimal).collect::<Option<Vec<_>>>();
                 match numbers {
-                    Some(numbers) => self.sparse_map = pair_up(&numbers),
+                    Some(numbers) => self.sparse_map = in_pairs(&numbers),
                     None => self.malformed = true,
                 }
             }
@@ -171,18 +171,18 @@ impl Extended {
 /// `length key=value\n`: the length counts itself.
 fn split_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let space = bytes.iter().take(20).position(|byte| *byte == b' ')?;
-    let length = usize::try_from(decimal_of(bytes.get(..space)?)?).ok()?;
+    let length = usize::try_from(parse_decimal(bytes.get(..space)?)?).ok()?;
     let (record, rest) = bytes.split_at_checked(length)?;
     Some((record.get(space + 1..)?.strip_suffix(b"\n")?, rest))
 }
 
 /// A plain decimal number.
-pub(super) fn decimal_of(bytes: &[u8]) -> Option<u64> {
+pub(super) fn parse_decimal(bytes: &[u8]) -> Option<u64> {
     std::str::from_utf8(bytes).ok()?.parse().ok()
 }
 
 /// Numbers two by two.
-pub(super) fn pair_up(numbers: &[u64]) -> Vec<(u64, u64)> {
+pub(super) fn in_pairs(numbers: &[u64]) -> Vec<(u64, u64)> {
     numbers.chunks_exact(2).filter_map(|pair| Some((*pair.first()?, *pair.get(1)?))).collect()
 }
 
@@ -192,22 +192,22 @@ mod tests {
 
     #[test]
     fn numbers_are_octal_or_binary_and_never_negative() {
-        assert_eq!(number(b"0000644\0"), Some(0o644));
-        assert_eq!(number(b"   17 \0\0"), Some(15));
-        assert_eq!(number(b"\x80\0\0\0\0\0\0\x02\0\0\0\0"), Some(0x2_0000_0000));
-        assert_eq!(number(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe"), None);
-        assert_eq!(number(b"0x10\0\0\0\0"), None);
+        assert_eq!(parse_number(b"0000644\0"), Some(0o644));
+        assert_eq!(parse_number(b"   17 \0\0"), Some(15));
+        assert_eq!(parse_number(b"\x80\0\0\0\0\0\0\x02\0\0\0\0"), Some(0x2_0000_0000));
+        assert_eq!(parse_number(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe"), None);
+        assert_eq!(parse_number(b"0x10\0\0\0\0"), None);
     }
 
     #[test]
     fn extended_records_are_read_by_their_lengths() {
-        let mut extended = Extended::default();
+        let mut extended = ExtendedRecords::default();
         extended.read(b"12 path=a\nb\n13 size=1234\n26 GNU.sparse.map=0,5,9,1\n");
         assert_eq!(extended.path.as_deref(), Some(b"a\nb".as_slice()));
         assert_eq!((extended.size, extended.malformed), (Some(1234), false));
         assert_eq!(extended.sparse_map, [(0, 5), (9, 1)]);
         for bytes in [b"99 path=a\n".as_slice(), b"0 \n", b"x path=a\n", b"11 size=-12\n", b"8 path\n\n"] {
-            let mut extended = Extended::default();
+            let mut extended = ExtendedRecords::default();
             extended.read(bytes);
             assert!(extended.malformed, "{}", String::from_utf8_lossy(bytes));
         }

@@ -6,14 +6,14 @@ use crate::io::source::{SharedSource, Source};
 use std::io;
 
 /// The filled-up content.
-pub(super) struct Sparse {
+pub(super) struct SparseSource {
     stored: SharedSource,
     /// Offset in the file, length, and offset in what is stored; in order.
     parts: Vec<(u64, u64, u64)>,
     len: u64,
 }
 
-impl Sparse {
+impl SparseSource {
     /// `None` where the parts overlap, are out of order, or are not all stored.
     pub(super) fn new(stored: SharedSource, map: &[(u64, u64)], len: u64) -> Option<Self> {
         let mut parts = Vec::with_capacity(map.len());
@@ -31,7 +31,7 @@ impl Sparse {
     }
 }
 
-impl Source for Sparse {
+impl Source for SparseSource {
     fn len(&self) -> u64 {
         self.len
     }
@@ -76,11 +76,11 @@ mod tests {
     #[test]
     fn holes_read_as_zeros() {
         let stored: SharedSource = Arc::new(Memory::new(*b"abcde"));
-        let sparse = Sparse::new(stored.clone(), &[(2, 3), (7, 2), (10, 0)], 10).expect("it fits");
+        let sparse = SparseSource::new(stored.clone(), &[(2, 3), (7, 2), (10, 0)], 10).expect("it fits");
         assert_eq!(read_vec(&sparse, 0, 99).expect("memory reads"), b"\0\0abc\0\0de\0");
         assert_eq!(read_vec(&sparse, 3, 5).expect("memory reads"), b"bc\0\0d");
         for map in [&[(0, 6)][..], &[(2, 1), (1, 1)], &[(9, 2)], &[(u64::MAX, 2)]] {
-            assert!(Sparse::new(stored.clone(), map, 10).is_none());
+            assert!(SparseSource::new(stored.clone(), map, 10).is_none());
         }
     }
 }

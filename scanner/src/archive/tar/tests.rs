@@ -5,7 +5,7 @@ use crate::io::limits::Limits;
 use crate::io::source::Memory;
 
 fn header(name: &str, size: &str, kind: u8, link: &str) -> Vec<u8> {
-    let mut block = vec![0; BLOCK];
+    let mut block = vec![0; BLOCK_BYTES];
     let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, name.as_bytes());
     put(100, b"0000644\0");
@@ -26,7 +26,7 @@ fn sum(block: &mut [u8]) {
 fn of(name: &str, kind: u8, data: &[u8]) -> Vec<u8> {
     let mut bytes = header(name, &format!("{:011o}", data.len()), kind, "");
     bytes.extend_from_slice(data);
-    bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+    bytes.resize(bytes.len().next_multiple_of(BLOCK_BYTES), 0);
     bytes
 }
 
@@ -88,8 +88,8 @@ fn both_sizes_are_followed_where_they_disagree() {
     // By its header the first entry is empty-handed of the second; by its extended size it swallows it.
     let hidden = of("hidden.pkl", b'0', b"payload");
     let mut outer = header("outer", "00000000001", b'0', "");
-    outer.extend_from_slice(&[b'x'; BLOCK]);
-    let size = (BLOCK + hidden.len()).to_string();
+    outer.extend_from_slice(&[b'x'; BLOCK_BYTES]);
+    let size = (BLOCK_BYTES + hidden.len()).to_string();
     let archive = read(&tar(&[pax("size", &size), outer, hidden, of("last", b'0', b"z")]));
     misleads(&archive, "by its extended size");
     assert_eq!(names(&archive), ["outer", "last", "hidden.pkl"]);
@@ -140,7 +140,7 @@ fn a_binary_size_is_read_and_a_negative_one_refused() {
     block.resize(1024, 0);
     assert_eq!(listed(&read(&tar(&[block.clone()]))), [("a".into(), b"abc".to_vec())]);
     block[124..136].fill(0xff);
-    sum(&mut block[..BLOCK]);
+    sum(&mut block[..BLOCK_BYTES]);
     let archive = read(&tar(&[block]));
     assert!(matches!(archive.unread.as_slice(), [(Some(0), Unread::Broken(_))]));
 }
@@ -163,7 +163,7 @@ fn sparse_files_are_filled_up() {
         records += &format!("{length}{body}");
     }
     let mut data = b"1\n3\n2\n".to_vec();
-    data.resize(BLOCK, 0);
+    data.resize(BLOCK_BYTES, 0);
     data.extend_from_slice(b"xy");
     let archive = read(&tar(&[of("pax", b'x', records.as_bytes()), of("fake", b'0', &data)]));
     assert_eq!(listed(&archive), [("real".into(), b"\0\0\0xy".to_vec())]);
@@ -180,8 +180,8 @@ fn no_cut_and_no_changed_byte_makes_it_fail() {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x81;
         let _ = listed(&read(&bytes));
-        let start = at / BLOCK * BLOCK;
-        sum(&mut bytes[start..start + BLOCK]);
+        let start = at / BLOCK_BYTES * BLOCK_BYTES;
+        sum(&mut bytes[start..start + BLOCK_BYTES]);
         let _ = listed(&read(&bytes));
     }
 }

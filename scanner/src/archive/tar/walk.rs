@@ -4,8 +4,10 @@
 //! link has data, whether anything comes after the first block of zeros or after a broken header. Where they differ,
 //! both ways are walked. Nothing is ever unpacked to disk.
 
-use super::header::{BLOCK, Extended, Header, NoHeader, decimal_of, has_magic, pair_up, pairs};
-use super::sparse::Sparse;
+use super::header::{
+    BLOCK_BYTES, ExtendedRecords, HeaderError, TarHeader, has_magic, in_pairs, parse_decimal, sparse_pairs,
+};
+use super::sparse::SparseSource;
 use crate::archive::entry_name;
 use crate::fact::{Deviation, Fact, Unread};
 use crate::io::bounds::archive::{
@@ -42,9 +44,9 @@ pub struct TarEntry {
 
 /// Whether a tar starts here: `Some(true)` with a magic number or a checksum that fits and a plausible name.
 pub fn recognize(start: &[u8]) -> Option<bool> {
-    match Header::parse(start) {
+    match TarHeader::parse(start) {
         Ok(header) => Some(has_magic(start) || (!header.name.is_empty() && header.kind.is_ascii())),
-        Err(NoHeader::Checksum | NoHeader::Size) if has_magic(start) => Some(false),
+        Err(HeaderError::Checksum | HeaderError::Size) if has_magic(start) => Some(false),
         Err(_) => None,
     }
 }
@@ -52,16 +54,16 @@ pub fn recognize(start: &[u8]) -> Option<bool> {
 impl TarArchive {
     /// Walks a tar file; reads headers only.
     pub fn read(source: &SharedSource, budget: &ScanBudget) -> Self {
-        let mut walk = Walk {
+        let mut walk = TarWalk {
             source,
             budget,
             archive: Self::default(),
             pending: VecDeque::from([0]),
-            observations: HashSet::new(),
+            visited: HashSet::new(),
             names: HashSet::new(),
-            global: Extended::default(),
+            global: ExtendedRecords::default(),
             name_bytes: MAX_ARCHIVE_NAME_BYTES,
-            scannable: budget.limits.resync_bytes,
+            search_budget: budget.limits.resync_bytes,
         };
         while let Some(at) = walk.pending.pop_front() {
             if let Err(error) = walk.run(at) {
@@ -72,74 +74,80 @@ impl TarArchive {
     }
 }
 
-struct Walk<'a> {
+struct TarWalk<'a> {
     source: &'a SharedSource,
     budget: &'a ScanBudget,
     archive: TarArchive,
     /// Places where some reader finds the next header.
     pending: VecDeque<u64>,
     /// Headers that were read: two views often meet again.
-    observations: HashSet<u64>,
+    visited: HashSet<u64>,
     names: HashSet<String>,
-    global: Extended,
+    global: ExtendedRecords,
     name_bytes: usize,
-    scannable: u64,
+    search_budget: u64,
 }
 
 /// What was read in front of the header of an entry.
 #[derive(Default)]
-struct Before {
-    extended: Option<Extended>,
+struct PendingRecords {
+    extended: Option<ExtendedRecords>,
     long_name: Option<Vec<u8>>,
     long_link: Option<Vec<u8>>,
 }
 
-fn padded(size: u64) -> u64 {
-    size.checked_next_multiple_of(BLOCK as u64).unwrap_or(u64::MAX)
+fn padded_to_block(size: u64) -> u64 {
+    size.checked_next_multiple_of(BLOCK_BYTES as u64).unwrap_or(u64::MAX)
 }
 
-impl Walk<'_> {
-    fn fact(&mut self, at: u64, fact: Fact) {
+impl TarWalk<'_> {
+    fn add_fact(&mut self, at: u64, fact: Fact) {
         if self.archive.facts.len() < MAX_TAR_FACTS {
             self.archive.facts.push((Some(at), fact));
         }
     }
 
-    fn odd(&mut self, at: u64, what: impl Into<String>, deviation: Deviation) {
-        self.fact(at, Fact::ArchiveMismatch { what: what.into(), deviation });
+    fn mismatch(&mut self, at: u64, what: impl Into<String>, deviation: Deviation) {
+        self.add_fact(at, Fact::ArchiveMismatch { what: what.into(), deviation });
     }
 
     /// Follows headers from `at` until they end or were seen before.
     fn run(&mut self, mut at: u64) -> io::Result<()> {
-        let mut before = Before::default();
-        while self.observations.insert(at) {
-            if self.observations.len() > self.budget.limits.entries {
+        let mut before = PendingRecords::default();
+        while self.visited.insert(at) {
+            if self.visited.len() > self.budget.limits.entries {
                 let why = format!("more than {} headers", self.budget.limits.entries);
                 self.archive.unread.push((Some(at), Unread::Limit(why)));
                 self.pending.clear();
                 return Ok(());
             }
-            if self.observations.len().is_multiple_of(1024) && self.budget.expired() {
+            if self.visited.len().is_multiple_of(1024) && self.budget.expired() {
                 self.archive.unread.push((Some(at), Unread::Limit("time ran out in a tar".into())));
                 self.pending.clear();
                 return Ok(());
             }
-            let header = match Header::parse(&read_vec(&**self.source, at, BLOCK)?) {
+            let header = match TarHeader::parse(&read_vec(&**self.source, at, BLOCK_BYTES)?) {
                 Ok(header) => header,
-                Err(why) => return self.stopped(at, why),
+                Err(why) => return self.search_after_end(at, why),
             };
-            let data = at.saturating_add(BLOCK as u64);
+            let data = at.saturating_add(BLOCK_BYTES as u64);
             at = match header.kind {
-                b'x' | b'g' | b'X' | b'L' | b'K' => self.preface(at, data, &header, &mut before)?,
-                _ => self.entry(at, data, header, std::mem::take(&mut before))?,
+                b'x' | b'g' | b'X' | b'L' | b'K' => self.read_extended(at, data, &header, &mut before)?,
+                _ => self.read_entry(at, data, header, std::mem::take(&mut before))?,
             };
         }
         Ok(())
     }
 
     /// Reads extended records and long names; gives the place of the next header.
-    fn preface(&mut self, at: u64, data: u64, header: &Header, before: &mut Before) -> io::Result<u64> {
-        let next = data.saturating_add(padded(header.size));
+    fn read_extended(
+        &mut self,
+        at: u64,
+        data: u64,
+        header: &TarHeader,
+        before: &mut PendingRecords,
+    ) -> io::Result<u64> {
+        let next = data.saturating_add(padded_to_block(header.size));
         if header.size > MAX_TAR_RECORD_BYTES {
             let why = format!("extended records of {} bytes", header.size);
             self.archive.unread.push((Some(at), Unread::Limit(why)));
@@ -162,22 +170,22 @@ impl Walk<'_> {
             }
         };
         if malformed {
-            self.odd(at, "extended records are malformed or given twice", Deviation::Misleading);
+            self.mismatch(at, "extended records are malformed or given twice", Deviation::Misleading);
         }
         Ok(next)
     }
 
     /// Takes in one entry; gives the place of the next header.
-    fn entry(&mut self, at: u64, mut data: u64, header: Header, before: Before) -> io::Result<u64> {
+    fn read_entry(&mut self, at: u64, mut data: u64, header: TarHeader, before: PendingRecords) -> io::Result<u64> {
         let extended = before.extended.unwrap_or_else(|| self.global.clone());
         if let (Some(path), Some(long)) = (&extended.path, &before.long_name)
             && path != long
         {
-            self.odd(at, "an entry has two long names", Deviation::Misleading);
+            self.mismatch(at, "an entry has two long names", Deviation::Misleading);
         }
         let named = [extended.sparse_name.as_ref(), extended.path.as_ref(), before.long_name.as_ref()];
-        let name = entry_name::text(named.into_iter().flatten().next().unwrap_or(&header.name));
-        let link = entry_name::text(extended.link.as_ref().or(before.long_link.as_ref()).unwrap_or(&header.link));
+        let name = entry_name::decode(named.into_iter().flatten().next().unwrap_or(&header.name));
+        let link = entry_name::decode(extended.link.as_ref().or(before.long_link.as_ref()).unwrap_or(&header.link));
         let mut map = extended.sparse_map.clone();
         let mut real = extended.sparse_size;
         if let Some(sparse) = &header.sparse {
@@ -188,17 +196,17 @@ impl Walk<'_> {
             }
         }
         let size = extended.size.unwrap_or(header.size);
-        let mut next = data.saturating_add(padded(size));
+        let mut next = data.saturating_add(padded_to_block(size));
         // Writers leave the header at zero where the size does not fit in its eleven octal digits.
         if size != header.size && (header.size != 0 || size < 1 << 33) {
             let what = format!("{name} has {} bytes by its header and {size} by its extended size", header.size);
-            self.odd(at, what, Deviation::Misleading);
-            self.pending.push_back(data.saturating_add(padded(header.size)));
+            self.mismatch(at, what, Deviation::Misleading);
+            self.pending.push_back(data.saturating_add(padded_to_block(header.size)));
         }
         let folder = header.kind == b'5' || (header.kind == 0 && name.ends_with('/'));
         let has_data = !folder && !matches!(header.kind, b'1' | b'2' | b'3' | b'4' | b'6');
         if !has_data && size != 0 {
-            self.odd(
+            self.mismatch(
                 at,
                 format!("{name} is no file and has {size} bytes: readers differ on them"),
                 Deviation::Misleading,
@@ -206,33 +214,33 @@ impl Walk<'_> {
             self.pending.push_back(next);
             next = data;
         }
-        if let Some(what) = entry_name::escape(&name) {
-            self.fact(at, Fact::PathEscapes { path: name.clone(), what: what.into() });
+        if let Some(what) = entry_name::escape_reason(&name) {
+            self.add_fact(at, Fact::PathEscapes { path: name.clone(), what: what.into() });
         }
         match header.kind {
-            b'1' | b'2' => self.link(at, &name, &link, header.kind == b'1'),
-            b'3' => self.fact(at, Fact::SpecialFile { kind: "character device" }),
-            b'4' => self.fact(at, Fact::SpecialFile { kind: "block device" }),
-            b'6' => self.fact(at, Fact::SpecialFile { kind: "FIFO" }),
+            b'1' | b'2' => self.check_link(at, &name, &link, header.kind == b'1'),
+            b'3' => self.add_fact(at, Fact::SpecialFile { kind: "character device" }),
+            b'4' => self.add_fact(at, Fact::SpecialFile { kind: "block device" }),
+            b'6' => self.add_fact(at, Fact::SpecialFile { kind: "FIFO" }),
             _ => {}
         }
-        let data_size = if has_data { size } else { padded(size) };
+        let data_size = if has_data { size } else { padded_to_block(size) };
         if has_data || size != 0 {
-            self.file(at, name, data, data_size, &extended, (map, real))?;
+            self.add_file(at, name, data, data_size, &extended, (map, real))?;
         }
         Ok(next)
     }
 
-    fn file(
+    fn add_file(
         &mut self,
         at: u64,
         name: String,
         data: u64,
         size: u64,
-        extended: &Extended,
+        extended: &ExtendedRecords,
         (mut map, real): (Vec<(u64, u64)>, Option<u64>),
     ) -> io::Result<()> {
-        let plain = entry_name::plain(&name);
+        let plain = entry_name::normalized(&name);
         if self.name_bytes < name.len() + plain.len() {
             self.archive.unread.push((Some(at), Unread::Limit("too many long names".into())));
             self.pending.clear();
@@ -240,7 +248,7 @@ impl Walk<'_> {
         }
         self.name_bytes -= name.len() + plain.len();
         if !self.names.insert(plain) {
-            self.odd(at, format!("two entries are named {name}: the last one counts"), Deviation::Wrong);
+            self.mismatch(at, format!("two entries are named {name}: the last one counts"), Deviation::Wrong);
         }
         if data.saturating_add(size) > self.source.len() {
             let why = format!("{name} of {size} bytes runs over the end of the file");
@@ -249,12 +257,12 @@ impl Walk<'_> {
         let mut source: SharedSource = Arc::new(Window::new(self.source.clone(), data, size));
         let mut skip = 0;
         if extended.sparse_major == Some(1) {
-            (map, skip) = inner_map(&source)?;
+            (map, skip) = embedded_sparse_map(&source)?;
         }
         if let Some(real) = real.filter(|_| !map.is_empty() || skip > 0) {
             let stored: SharedSource = Arc::new(Window::new(source.clone(), skip, size));
             let within = real <= self.budget.limits.member_bytes;
-            match Sparse::new(stored, &map, real).filter(|_| within) {
+            match SparseSource::new(stored, &map, real).filter(|_| within) {
                 Some(sparse) => source = Arc::new(sparse),
                 None => {
                     let why = format!("the sparse map of {name} does not fit its {size} bytes");
@@ -269,16 +277,16 @@ impl Walk<'_> {
     /// Blocks of sparse map between header and data; gives where the data starts.
     fn sparse_extension(&self, mut at: u64, map: &mut Vec<(u64, u64)>) -> io::Result<u64> {
         loop {
-            let block = read_vec(&**self.source, at, BLOCK)?;
-            map.extend(pairs(block.get(..504).unwrap_or_default()));
-            at = at.saturating_add(BLOCK as u64);
+            let block = read_vec(&**self.source, at, BLOCK_BYTES)?;
+            map.extend(sparse_pairs(block.get(..504).unwrap_or_default()));
+            at = at.saturating_add(BLOCK_BYTES as u64);
             if block.get(504).is_none_or(|more| *more == 0) || map.len() > MAX_TAR_SPARSE_PARTS {
                 return Ok(at);
             }
         }
     }
 
-    fn link(&mut self, at: u64, name: &str, target: &str, hard: bool) {
+    fn check_link(&mut self, at: u64, name: &str, target: &str, hard: bool) {
         // A hard link names an entry, a symbolic one is relative to its own folder.
         let folder = if hard { "" } else { name.rsplit_once('/').map_or("", |(folder, _)| folder) };
         let mut depth: usize = 0;
@@ -293,60 +301,59 @@ impl Walk<'_> {
         }
         if out {
             let what = format!("links to {target}, outside of the archive");
-            self.fact(at, Fact::PathEscapes { path: name.to_owned(), what });
+            self.add_fact(at, Fact::PathEscapes { path: name.to_owned(), what });
         }
     }
 
     /// The headers end or break at `at`: looks whether there is more behind.
-    fn stopped(&mut self, at: u64, why: NoHeader) -> io::Result<()> {
+    fn search_after_end(&mut self, at: u64, why: HeaderError) -> io::Result<()> {
         let len = self.source.len();
         match why {
-            NoHeader::Cut if at >= len => {
+            HeaderError::Cut if at >= len => {
                 // Most readers put up with a missing end.
                 if at > len {
                     self.archive.unread.push((Some(len), Unread::Broken("the file ends within an entry".into())));
                 }
                 return Ok(());
             }
-            NoHeader::Cut => self.archive.unread.push((Some(at), Unread::Broken("a header is cut".into()))),
-            NoHeader::Checksum => {
+            HeaderError::Cut => self.archive.unread.push((Some(at), Unread::Broken("a header is cut".into()))),
+            HeaderError::Checksum => {
                 self.archive.unread.push((Some(at), Unread::Broken("no header where one should be".into())))
             }
-            NoHeader::Size => self.archive.unread.push((Some(at), Unread::Broken("a length is no number".into()))),
-            NoHeader::Zeros => {}
+            HeaderError::Size => self.archive.unread.push((Some(at), Unread::Broken("a length is no number".into()))),
+            HeaderError::Zeros => {}
         }
         let mut other = None;
         let mut here = at;
         while here < len {
-            if self.scannable == 0 || self.budget.expired() {
+            if self.search_budget == 0 || self.budget.expired() {
                 let why = format!("{} bytes behind the end were not searched", len - here);
                 self.archive.unread.push((Some(here), Unread::Limit(why)));
                 break;
             }
-            let bytes = read_vec(&**self.source, here, 128 * BLOCK)?;
+            let bytes = read_vec(&**self.source, here, 128 * BLOCK_BYTES)?;
             if bytes.is_empty() {
                 break;
             }
-            self.scannable = self.scannable.saturating_sub(bytes.len() as u64);
-            for (turn, block) in bytes.chunks(BLOCK).enumerate() {
-                let place = here + (turn * BLOCK) as u64;
+            self.search_budget = self.search_budget.saturating_sub(bytes.len() as u64);
+            for (turn, block) in bytes.chunks(BLOCK_BYTES).enumerate() {
+                let place = here + (turn * BLOCK_BYTES) as u64;
                 if block.iter().any(|byte| *byte != 0) && place > at {
                     other.get_or_insert(place);
                 }
-                if place > at && has_magic(block) && Header::parse(block).is_ok() && !self.observations.contains(&place)
-                {
-                    self.odd(place, "an entry stands behind the end of the archive", Deviation::Misleading);
+                if place > at && has_magic(block) && TarHeader::parse(block).is_ok() && !self.visited.contains(&place) {
+                    self.mismatch(place, "an entry stands behind the end of the archive", Deviation::Misleading);
                     self.pending.push_back(place);
                     return Ok(());
                 }
             }
             here += bytes.len() as u64;
         }
-        let start = if why == NoHeader::Zeros { other } else { Some(at) };
+        let start = if why == HeaderError::Zeros { other } else { Some(at) };
         if let Some(start) = start.filter(|start| *start < len && self.pending.is_empty()) {
-            if why == NoHeader::Zeros {
+            if why == HeaderError::Zeros {
                 let what = "bytes behind the end of the tar".to_owned();
-                self.fact(start, Fact::TrailingData { length: len - start, what });
+                self.add_fact(start, Fact::TrailingData { length: len - start, what });
             }
             self.archive.trailing = Some(Arc::new(Window::new(self.source.clone(), start, len - start)));
         }
@@ -355,21 +362,21 @@ impl Walk<'_> {
 }
 
 /// The sparse map that stands as text in front of the data, and where the data starts behind it.
-fn inner_map(source: &SharedSource) -> io::Result<(Vec<(u64, u64)>, u64)> {
+fn embedded_sparse_map(source: &SharedSource) -> io::Result<(Vec<(u64, u64)>, u64)> {
     let bytes = read_vec(&**source, 0, MAX_TAR_SPARSE_MAP_BYTES)?;
     let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
     let mut used = 0_u64;
     let mut line = || {
         let line = lines.next()?.strip_suffix(b"\n")?;
         used += line.len() as u64 + 1;
-        decimal_of(line)
+        parse_decimal(line)
     };
     let count = line()
         .and_then(|count| usize::try_from(count).ok())
         .filter(|count| *count <= MAX_TAR_SPARSE_PARTS)
         .unwrap_or(0);
     let numbers: Vec<u64> = std::iter::from_fn(line).take(count * 2).collect();
-    Ok((pair_up(&numbers), padded(used)))
+    Ok((in_pairs(&numbers), padded_to_block(used)))
 }
 
 #[cfg(test)]

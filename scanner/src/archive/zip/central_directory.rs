@@ -4,7 +4,7 @@
 //! that does not reach the end, a zip64 record in front of it, an offset that is off because of a prefix. Where two of
 //! them could land on different directories, all are read.
 
-use super::records::{Central, End};
+use super::records::{CentralHeader, EndRecord};
 use crate::fact::{Deviation, Unread};
 use crate::io::bounds::archive::MAX_ZIP_END_RECORDS;
 use crate::io::budget::ScanBudget;
@@ -34,34 +34,34 @@ pub(super) struct Directory {
 }
 
 /// A remark that becomes a fact: where, what, how much it matters.
-pub(super) type Remark = (u64, String, Deviation);
+pub(super) type Mismatch = (u64, String, Deviation);
 
 /// What a file holds in directories.
 #[derive(Default)]
 pub(super) struct Directories {
     pub(super) found: Vec<Directory>,
-    pub(super) remarks: Vec<Remark>,
+    pub(super) mismatches: Vec<Mismatch>,
 }
 
 /// Records with their places.
-pub(super) type Records = Vec<(u64, Central)>;
+pub(super) type Records = Vec<(u64, CentralHeader)>;
 
 /// How far from the end readers look for the end record.
-const TAIL: u64 = 22 + 0xffff;
+const END_SEARCH_BYTES: u64 = 22 + 0xffff;
 
 /// Finds end records, the one that most readers take first.
-pub(super) fn find(source: &SharedSource) -> io::Result<Directories> {
+pub(super) fn find_directories(source: &SharedSource) -> io::Result<Directories> {
     let mut directories = Directories::default();
-    let tail_at = source.len().saturating_sub(TAIL);
-    let tail = read_vec(&**source, tail_at, usize::try_from(TAIL).unwrap_or(0))?;
-    let mut observations = BTreeSet::new();
+    let tail_at = source.len().saturating_sub(END_SEARCH_BYTES);
+    let tail = read_vec(&**source, tail_at, usize::try_from(END_SEARCH_BYTES).unwrap_or(0))?;
+    let mut visited = BTreeSet::new();
     let hits = (0..tail.len()).rev().filter(|at| tail.get(*at..).is_some_and(|rest| rest.starts_with(b"PK\x05\x06")));
     for hit in hits.take(MAX_ZIP_END_RECORDS) {
-        let Some(end) = tail.get(hit..).and_then(End::parse) else {
+        let Some(end) = tail.get(hit..).and_then(EndRecord::parse) else {
             continue;
         };
-        for directory in candidates(source, tail_at + hit as u64, end, &mut directories.remarks)? {
-            if observations.insert((directory.start, directory.base)) {
+        for directory in candidates(source, tail_at + hit as u64, end, &mut directories.mismatches)? {
+            if visited.insert((directory.start, directory.base)) {
                 directories.found.push(directory);
             }
         }
@@ -70,11 +70,16 @@ pub(super) fn find(source: &SharedSource) -> io::Result<Directories> {
 }
 
 /// The directories one end record may be read as.
-fn candidates(source: &SharedSource, at: u64, end: End, remarks: &mut Vec<Remark>) -> io::Result<Vec<Directory>> {
+fn candidates(
+    source: &SharedSource,
+    at: u64,
+    end: EndRecord,
+    remarks: &mut Vec<Mismatch>,
+) -> io::Result<Vec<Directory>> {
     let mut found = Vec::new();
-    let after = at.saturating_add(End::FIXED).saturating_add(end.comment).min(source.len());
+    let after = at.saturating_add(EndRecord::FIXED).saturating_add(end.comment).min(source.len());
     let wide = zip64_ends(source, at)?;
-    let mut readings: Vec<(End, u64, Option<u64>)> =
+    let mut readings: Vec<(EndRecord, u64, Option<u64>)> =
         wide.iter().map(|(wide_at, wide)| (*wide, *wide_at, Some(*wide_at))).collect();
     if wide.len() > 1 {
         remarks.push((at, "two zip64 end records, found in two ways, differ in place".into(), Deviation::Misleading));
@@ -120,17 +125,17 @@ fn candidates(source: &SharedSource, at: u64, end: End, remarks: &mut Vec<Remark
 }
 
 /// Zip64 end records that the locator in front of the end record leads to, and the one right in front of the locator.
-fn zip64_ends(source: &SharedSource, end_at: u64) -> io::Result<Vec<(u64, End)>> {
+fn zip64_ends(source: &SharedSource, end_at: u64) -> io::Result<Vec<(u64, EndRecord)>> {
     let Some(locator_at) = end_at.checked_sub(20) else {
         return Ok(Vec::new());
     };
-    let Some(named) = End::parse_locator(&read_vec(&**source, locator_at, 20)?) else {
+    let Some(named) = EndRecord::parse_locator(&read_vec(&**source, locator_at, 20)?) else {
         return Ok(Vec::new());
     };
     let mut found = Vec::new();
     for at in [Some(named), locator_at.checked_sub(56)].into_iter().flatten() {
         if at < locator_at
-            && let Some(end) = End::parse_zip64(&read_vec(&**source, at, 56)?)
+            && let Some(end) = EndRecord::parse_zip64(&read_vec(&**source, at, 56)?)
             && found.iter().all(|(known, _)| *known != at)
         {
             found.push((at, end));
@@ -140,28 +145,28 @@ fn zip64_ends(source: &SharedSource, end_at: u64) -> io::Result<Vec<(u64, End)>>
 }
 
 /// Reads the records of a directory, as long as there are any in front of its end record.
-pub(super) fn records(
+pub(super) fn read_records(
     source: &SharedSource,
     directory: &mut Directory,
     budget: &ScanBudget,
     entry_budget: &mut EntryBudget,
 ) -> io::Result<(Records, Option<Unread>)> {
     let limit = directory.zip64_at.unwrap_or(directory.end_at);
-    let fits = limit.saturating_sub(directory.start).min(directory.size) / Central::FIXED as u64;
+    let fits = limit.saturating_sub(directory.start).min(directory.size) / CentralHeader::FIXED as u64;
     let announced = usize::try_from(fits.min(directory.entries)).unwrap_or(0);
     let mut records = Vec::with_capacity(announced.min(entry_budget.entries));
-    let mut block = Block { source, at: 0, bytes: Vec::new() };
+    let mut block = RecordBuffer { source, at: 0, bytes: Vec::new() };
     let mut at = directory.start;
     let unread = loop {
-        if at.saturating_add(Central::FIXED as u64) > limit {
+        if at.saturating_add(CentralHeader::FIXED as u64) > limit {
             break None;
         }
-        let Some(length) = Central::length(block.get(at, Central::FIXED)?) else {
+        let Some(length) = CentralHeader::length(block.get(at, CentralHeader::FIXED)?) else {
             break None;
         };
         let after = at.saturating_add(length as u64);
         let there = usize::try_from(after.min(limit) - at).unwrap_or(length);
-        let Some(record) = Central::parse(block.get(at, there)?) else {
+        let Some(record) = CentralHeader::parse(block.get(at, there)?) else {
             break None;
         };
         if entry_budget.entries == 0 || entry_budget.name_bytes < record.name.len() {
@@ -191,13 +196,13 @@ pub(super) struct EntryBudget {
 }
 
 /// A buffered view for records in a row.
-struct Block<'a> {
+struct RecordBuffer<'a> {
     source: &'a SharedSource,
     at: u64,
     bytes: Vec<u8>,
 }
 
-impl Block<'_> {
+impl RecordBuffer<'_> {
     const LEN: usize = 256 << 10;
 
     fn get(&mut self, at: u64, len: usize) -> io::Result<&[u8]> {

@@ -7,11 +7,11 @@
 
 use crate::archive::codec::Codec;
 use crate::archive::decoded::decode;
-use crate::archive::{Entry, Opened};
+use crate::archive::{ArchiveEntry, OpenedEntry};
 use crate::fact::{Deviation, Fact, Unread};
 use crate::io::bounds::archive::MAX_ZIP_CHECKED_BYTES;
 use crate::io::budget::ScanBudget;
-use crate::io::source::{SharedSource, Source, Start, Window, gathered};
+use crate::io::source::{FirstBytes, SharedSource, Source, Window, read_if_small};
 use std::sync::Arc;
 
 /// A zip file: its entries, what is odd about it, and what of it could not be read.
@@ -40,7 +40,7 @@ pub struct ZipRegion {
 pub struct ZipEntry {
     pub(super) source: SharedSource,
     /// The first bytes behind its local header.
-    pub(super) start: Start,
+    pub(super) first_bytes: FirstBytes,
     /// Its packed bytes, where they are in memory.
     pub(super) kept: Option<SharedSource>,
     /// Its name in the central directory, or in its local header where only that is there.
@@ -83,21 +83,21 @@ impl ZipEntry {
     }
 
     /// Its content where that stands in the archive plainly and whole, with nothing read of it and no checksum compared.
-    pub fn unchecked(&self) -> Option<SharedSource> {
+    pub fn stored_content(&self) -> Option<SharedSource> {
         let (at, len) = self.stored_range()?;
         let content = Window::new(self.source.clone(), at, len);
-        (content.len() == len).then(|| Arc::new(content.starting(self.start)) as SharedSource)
+        (content.len() == len).then(|| Arc::new(content.with_first_bytes(self.first_bytes)) as SharedSource)
     }
 
     /// Reads what is stored of it now, where that is no more than `most` bytes: who opens it twice reads it once.
-    pub fn gather(&mut self, most: usize) {
-        if let Some(source) = self.unchecked() {
-            self.kept = gathered(source, most).ok().filter(|_| self.packed <= most as u64);
+    pub fn load(&mut self, most: usize) {
+        if let Some(source) = self.stored_content() {
+            self.kept = read_if_small(source, most).ok().filter(|_| self.packed <= most as u64);
         }
     }
 
     /// Its content, where it stands in the archive plainly and was gathered.
-    pub fn kept(&self) -> Option<SharedSource> {
+    pub fn loaded(&self) -> Option<SharedSource> {
         self.kept.clone()
     }
 
@@ -115,15 +115,15 @@ impl ZipEntry {
         }))
     }
 
-    fn open_stored(&self, packed: SharedSource, budget: &ScanBudget) -> Opened {
+    fn open_stored(&self, packed: SharedSource, budget: &ScanBudget) -> OpenedEntry {
         // What is read for its checksum is looked at next: one read serves both.
-        let packed = match gathered(packed, MAX_ZIP_CHECKED_BYTES as usize) {
+        let packed = match read_if_small(packed, MAX_ZIP_CHECKED_BYTES as usize) {
             Ok(packed) => packed,
             Err(error) => {
-                return Opened { source: None, facts: Vec::new(), unread: Some(Unread::Io(error.to_string())) };
+                return OpenedEntry { source: None, facts: Vec::new(), unread: Some(Unread::Io(error.to_string())) };
             }
         };
-        let mut opened = Opened { source: Some(packed.clone()), facts: Vec::new(), unread: None };
+        let mut opened = OpenedEntry { source: Some(packed.clone()), facts: Vec::new(), unread: None };
         if self.encrypted || (self.crc32 != 0 && packed.len() <= MAX_ZIP_CHECKED_BYTES) {
             match checksum(&*packed, budget) {
                 Ok(found) if found == self.crc32 => {
@@ -139,12 +139,12 @@ impl ZipEntry {
         opened
     }
 
-    fn open_packed(&self, packed: &SharedSource, codec: Codec, budget: &ScanBudget) -> Opened {
+    fn open_packed(&self, packed: &SharedSource, codec: Codec, budget: &ScanBudget) -> OpenedEntry {
         let decoding = decode(packed, codec, budget);
         let mut opened = decoding.opened;
         let whole = opened.unread.is_none();
         if self.encrypted && !(whole && (decoding.crc32 == self.crc32 || self.crc32 == 0)) {
-            return Opened { unread: Some(Unread::Encrypted), ..opened };
+            return OpenedEntry { unread: Some(Unread::Encrypted), ..opened };
         }
         if self.encrypted {
             opened.facts.push(self.readable_though_encrypted());
@@ -180,9 +180,9 @@ impl ZipEntry {
     }
 }
 
-impl Entry for ZipEntry {
-    fn open(&self, budget: &ScanBudget) -> Opened {
-        let nothing = |why| Opened { source: None, facts: Vec::new(), unread: Some(why) };
+impl ArchiveEntry for ZipEntry {
+    fn open(&self, budget: &ScanBudget) -> OpenedEntry {
+        let nothing = |why| OpenedEntry { source: None, facts: Vec::new(), unread: Some(why) };
         let Some(data) = self.data else {
             return nothing(Unread::Broken("its local header is missing".into()));
         };

@@ -3,26 +3,26 @@
 //! A checkpoint has thousands of records, each with a header of its own between megabytes of numbers: next to nothing is
 //! to be done for each, and nearly all of the time is spent in the system. What is read does not depend on who reads it.
 
-use super::records::{Central, Local};
+use super::records::{CentralHeader, LocalHeader};
 use crate::io::bounds::archive::MAX_ZIP_HEADER_BYTES;
-use crate::io::source::{SharedSource, Start};
+use crate::io::source::{FirstBytes, SharedSource};
 use rayon::prelude::*;
 use std::io;
 
 /// An entry whose header is to be read: the place of its central record, of its local header, and the record.
-pub(super) type Wanted<'a> = (u64, u64, &'a Central);
+pub(super) type HeaderRequest<'a> = (u64, u64, &'a CentralHeader);
 
 /// Entries whose headers are read in a row.
-pub(super) const PIECE: usize = 128;
+pub(super) const PIECE_ENTRIES: usize = 128;
 /// Entries whose headers are in memory at a time: some 150 bytes each.
-pub(super) const BATCH: usize = 16 << 10;
+pub(super) const BATCH_ENTRIES: usize = 16 << 10;
 /// Torch pads extra fields so that data starts at a multiple of 64.
-const PADDED: usize = 72;
+const TORCH_PADDING_BYTES: usize = 72;
 /// Lengths that stand behind an entry's data take no more. Torch writes them in front of the next header.
-pub(super) const DESCRIPTOR: usize = 24;
+pub(super) const DESCRIPTOR_BYTES: usize = 24;
 
 /// The headers of a piece, each with the last bytes before it and the first ones behind it.
-pub(super) struct Headers {
+pub(super) struct LocalHeaders {
     bytes: Vec<u8>,
     ends: Vec<usize>,
     /// Why there are no more.
@@ -31,22 +31,22 @@ pub(super) struct Headers {
 
 /// How many bytes are read before a header that stands at `at`.
 fn before(at: u64) -> usize {
-    usize::try_from(at).unwrap_or(usize::MAX).min(DESCRIPTOR)
+    usize::try_from(at).unwrap_or(usize::MAX).min(DESCRIPTOR_BYTES)
 }
 
-impl Headers {
+impl LocalHeaders {
     /// Reads the headers of all entries of a batch, piece by piece.
-    pub(super) fn all(source: &SharedSource, batch: &[Wanted<'_>]) -> Vec<Self> {
+    pub(super) fn read_all(source: &SharedSource, batch: &[HeaderRequest<'_>]) -> Vec<Self> {
         // With what stands before it, which may be the lengths of the entry before, and behind it, where numbers start.
-        let place = |(_, at, central): &Wanted<'_>| {
-            let len = DESCRIPTOR + Local::FIXED + central.name.len() + 2 * PADDED;
-            (at.saturating_sub(DESCRIPTOR as u64), len as u64)
+        let place = |(_, at, central): &HeaderRequest<'_>| {
+            let len = DESCRIPTOR_BYTES + LocalHeader::FIXED + central.name.len() + 2 * TORCH_PADDING_BYTES;
+            (at.saturating_sub(DESCRIPTOR_BYTES as u64), len as u64)
         };
-        source.announce(&mut batch.iter().map(place));
-        if batch.len() <= 2 * PIECE {
-            batch.chunks(PIECE).map(|piece| Self::piece(source, piece)).collect()
+        source.prefetch(&mut batch.iter().map(place));
+        if batch.len() <= 2 * PIECE_ENTRIES {
+            batch.chunks(PIECE_ENTRIES).map(|piece| Self::read_piece(source, piece)).collect()
         } else {
-            batch.par_chunks(PIECE).map(|piece| Self::piece(source, piece)).collect()
+            batch.par_chunks(PIECE_ENTRIES).map(|piece| Self::read_piece(source, piece)).collect()
         }
     }
 
@@ -60,7 +60,7 @@ impl Headers {
         Some(bytes.split_at(before(at).min(bytes.len())))
     }
 
-    fn piece(source: &SharedSource, piece: &[Wanted<'_>]) -> Self {
+    fn read_piece(source: &SharedSource, piece: &[HeaderRequest<'_>]) -> Self {
         let mut headers = Self { bytes: Vec::new(), ends: Vec::with_capacity(piece.len()), error: None };
         let mut extra = 0;
         for (_, at, central) in piece {
@@ -77,14 +77,17 @@ impl Headers {
     fn read(&mut self, source: &SharedSource, at: u64, name_len: usize, extra: &mut usize) -> io::Result<()> {
         let (start, before) = (self.bytes.len(), before(at));
         let from = at - before as u64;
-        let asked = before + Local::FIXED + name_len + *extra + Start::LEN;
+        let asked = before + LocalHeader::FIXED + name_len + *extra + FirstBytes::LEN;
         let got = self.append(source, from, asked)?;
-        let length = self.bytes.get(start.saturating_add(before)..).and_then(Local::length).unwrap_or(0);
-        let whole = length.saturating_add(Start::LEN).saturating_add(before);
+        let length = self.bytes.get(start.saturating_add(before)..).and_then(LocalHeader::length).unwrap_or(0);
+        let whole = length.saturating_add(FirstBytes::LEN).saturating_add(before);
         if got == asked && whole > asked && whole <= MAX_ZIP_HEADER_BYTES {
             self.bytes.truncate(start);
             self.append(source, from, whole)?;
-            *extra = length.saturating_sub(Local::FIXED + name_len).max(*extra).clamp(PADDED, 2 * PADDED);
+            *extra = length
+                .saturating_sub(LocalHeader::FIXED + name_len)
+                .max(*extra)
+                .clamp(TORCH_PADDING_BYTES, 2 * TORCH_PADDING_BYTES);
         }
         Ok(())
     }

@@ -4,25 +4,25 @@
 //! extra field replaces are replaced here, since every reader does that first.
 
 /// Little-endian number at `at`, if it is there.
-fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at.checked_add(N)?)?.try_into().ok()
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    number(bytes, at).map(u16::from_le_bytes)
+    array_at(bytes, at).map(u16::from_le_bytes)
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    number(bytes, at).map(u32::from_le_bytes)
+    array_at(bytes, at).map(u32::from_le_bytes)
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    number(bytes, at).map(u64::from_le_bytes)
+    array_at(bytes, at).map(u64::from_le_bytes)
 }
 
 /// An entry of the central directory.
 #[derive(Debug, Clone)]
-pub(super) struct Central {
+pub(super) struct CentralHeader {
     pub(super) made_by: u16,
     pub(super) flags: u16,
     pub(super) method: u16,
@@ -35,10 +35,10 @@ pub(super) struct Central {
     /// The name that a Unicode path field puts in place of the other.
     pub(super) unicode_name: Option<Vec<u8>>,
     /// A number says that zip64 has it, and zip64 does not.
-    pub(super) zip64_lacking: bool,
+    pub(super) zip64_missing: bool,
 }
 
-impl Central {
+impl CentralHeader {
     /// Length of the fixed part.
     pub(super) const FIXED: usize = 46;
 
@@ -70,16 +70,16 @@ impl Central {
             unpacked,
             external: u32_at(record, 38)?,
             local,
-            unicode_name: field(extra, 0x7075).and_then(|value| Some(value.get(5..)?.to_vec())),
+            unicode_name: extra_field(extra, 0x7075).and_then(|value| Some(value.get(5..)?.to_vec())),
             name,
-            zip64_lacking: wide.lacking,
+            zip64_missing: wide.lacking,
         })
     }
 }
 
 /// A local header.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Local<'a> {
+pub(super) struct LocalHeader<'a> {
     pub(super) version: u16,
     pub(super) flags: u16,
     pub(super) method: u16,
@@ -91,7 +91,7 @@ pub(super) struct Local<'a> {
     pub(super) length: u64,
 }
 
-impl<'a> Local<'a> {
+impl<'a> LocalHeader<'a> {
     /// Length of the fixed part.
     pub(super) const FIXED: usize = 30;
 
@@ -103,7 +103,7 @@ impl<'a> Local<'a> {
     }
 
     /// The bytes behind the header, of which these are the first ones.
-    pub(super) fn behind(self, bytes: &[u8]) -> &[u8] {
+    pub(super) fn content_in(self, bytes: &[u8]) -> &[u8] {
         usize::try_from(self.length).ok().and_then(|length| bytes.get(length..)).unwrap_or_default()
     }
 
@@ -133,14 +133,14 @@ impl<'a> Local<'a> {
 
 /// The end of central directory record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct End {
+pub(super) struct EndRecord {
     pub(super) entries: u64,
     pub(super) size: u64,
     pub(super) offset: u64,
     pub(super) comment: u64,
 }
 
-impl End {
+impl EndRecord {
     /// Length without the comment.
     pub(super) const FIXED: u64 = 22;
 
@@ -184,14 +184,14 @@ impl End {
 
 /// What stands behind data whose sizes were not known when its header was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Descriptor {
+pub(super) struct DataDescriptor {
     pub(super) crc32: u32,
     pub(super) packed: u64,
     pub(super) unpacked: u64,
     pub(super) length: u64,
 }
 
-impl Descriptor {
+impl DataDescriptor {
     /// The form of a descriptor (with or without signature, narrow or wide) that fits these sizes, else one with a
     /// signature as it stands.
     pub(super) fn parse(bytes: &[u8], packed: u64, unpacked: u64) -> Option<Self> {
@@ -219,7 +219,7 @@ struct Zip64<'a> {
 
 impl<'a> Zip64<'a> {
     fn of(extra: &'a [u8]) -> Self {
-        Self { rest: field(extra, 1).unwrap_or_default(), lacking: false }
+        Self { rest: extra_field(extra, 1).unwrap_or_default(), lacking: false }
     }
 
     fn widen(&mut self, narrow: u32) -> u64 {
@@ -240,7 +240,7 @@ impl<'a> Zip64<'a> {
 }
 
 /// The value of the first extra field with this id.
-fn field(mut extra: &[u8], wanted: u16) -> Option<&[u8]> {
+fn extra_field(mut extra: &[u8], wanted: u16) -> Option<&[u8]> {
     loop {
         let (id, len) = (u16_at(extra, 0)?, usize::from(u16_at(extra, 2)?));
         let value = extra.get(4..4 + len)?;
@@ -258,28 +258,28 @@ mod tests {
     #[test]
     fn a_zip64_field_replaces_only_what_is_all_ones() {
         let mut record = b"PK\x01\x02".to_vec();
-        record.resize(Central::FIXED, 0);
+        record.resize(CentralHeader::FIXED, 0);
         record[20..24].fill(0xff);
         record[24] = 7;
         record[28] = 1;
         record[30] = 12;
         record.push(b'a');
         record.extend_from_slice(&[1, 0, 8, 0, 5, 0, 0, 0, 1, 0, 0, 0]);
-        let central = Central::parse(&record).expect("it is one");
+        let central = CentralHeader::parse(&record).expect("it is one");
         assert_eq!((central.packed, central.unpacked), (0x1_0000_0005, 7));
-        assert!(!central.zip64_lacking);
+        assert!(!central.zip64_missing);
         for len in 0..record.len() {
-            assert_eq!(Central::parse(&record[..len]).is_some(), len >= Central::FIXED);
+            assert_eq!(CentralHeader::parse(&record[..len]).is_some(), len >= CentralHeader::FIXED);
         }
     }
 
     #[test]
     fn a_descriptor_is_read_in_the_form_that_fits() {
         let narrow = [1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0];
-        assert_eq!(Descriptor::parse(&narrow, 2, 3).map(|found| found.length), Some(12));
-        assert_eq!(Descriptor::parse(&narrow, 2, 4), None);
+        assert_eq!(DataDescriptor::parse(&narrow, 2, 3).map(|found| found.length), Some(12));
+        assert_eq!(DataDescriptor::parse(&narrow, 2, 4), None);
         let mut signed = b"PK\x07\x08".to_vec();
         signed.extend_from_slice(&narrow);
-        assert_eq!(Descriptor::parse(&signed, 9, 9).map(|found| (found.packed, found.length)), Some((2, 16)));
+        assert_eq!(DataDescriptor::parse(&signed, 9, 9).map(|found| (found.packed, found.length)), Some((2, 16)));
     }
 }

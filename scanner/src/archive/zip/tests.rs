@@ -1,7 +1,7 @@
 //! Zip files built byte by byte, honest and otherwise.
 
 use super::entry::ZipArchive;
-use crate::archive::Entry;
+use crate::archive::ArchiveEntry;
 use crate::fact::{Deviation, Fact, Unread};
 use crate::io::budget::ScanBudget;
 use crate::io::limits::Limits;

@@ -3,21 +3,21 @@
 //! Only headers are read, each with one small read, and the bytes that belong to no entry; a payload never is. Every
 //! span of the file is accounted for: overlaps and gaps come out of sorting them.
 
-use super::central_directory::{Directory, EntryBudget, find, records};
+use super::central_directory::{Directory, EntryBudget, find_directories, read_records};
 use super::entry::{ZipArchive, ZipEntry, ZipRegion};
-use super::local_headers::{BATCH, DESCRIPTOR, Headers, PIECE, Wanted};
-use super::records::{Central, Descriptor, End, Local};
+use super::local_headers::{BATCH_ENTRIES, DESCRIPTOR_BYTES, HeaderRequest, LocalHeaders, PIECE_ENTRIES};
+use super::records::{CentralHeader, DataDescriptor, EndRecord, LocalHeader};
 use crate::archive::entry_name;
 use crate::fact::{Deviation, Fact, Unread};
 use crate::io::bounds::archive::{MAX_ARCHIVE_NAME_BYTES, MAX_ZIP_FACTS, MAX_ZIP_PADDING_BYTES};
 use crate::io::budget::ScanBudget;
-use crate::io::source::{SharedSource, Start, Window, read_vec};
+use crate::io::source::{FirstBytes, SharedSource, Window, read_vec};
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
 /// Bytes of a gap that are looked at together.
-const BLOCK: usize = 64 << 10;
+const BLOCK_BYTES: usize = 64 << 10;
 
 /// A part of the file that is accounted for.
 struct Span {
@@ -25,18 +25,18 @@ struct Span {
     end: u64,
     entry: Option<usize>,
     /// What stands before it, where that was read along.
-    before: Option<[u8; DESCRIPTOR]>,
+    before: Option<[u8; DESCRIPTOR_BYTES]>,
 }
 
 /// The walk and what it has found.
-pub(super) struct Walk<'a> {
+pub(super) struct ZipWalk<'a> {
     pub(super) source: &'a SharedSource,
     pub(super) budget: &'a ScanBudget,
     pub(super) archive: ZipArchive,
     spans: Vec<Span>,
-    stated: [usize; 3],
+    fact_counts: [usize; 3],
     entry_budget: EntryBudget,
-    scannable: u64,
+    search_budget: u64,
 }
 
 impl ZipArchive {
@@ -47,20 +47,20 @@ impl ZipArchive {
 }
 
 fn walk(source: &SharedSource, budget: &ScanBudget) -> ZipArchive {
-    let mut walk = Walk {
+    let mut walk = ZipWalk {
         source,
         budget,
         archive: ZipArchive::default(),
         spans: Vec::new(),
-        stated: [0; 3],
+        fact_counts: [0; 3],
         entry_budget: EntryBudget { entries: budget.limits.entries, name_bytes: MAX_ARCHIVE_NAME_BYTES },
-        scannable: budget.limits.resync_bytes,
+        search_budget: budget.limits.resync_bytes,
     };
     if let Err(error) = walk.run() {
         walk.archive.unread.push((None, Unread::Io(error.to_string())));
     }
     walk.compare_names();
-    for (count, what) in walk.stated.into_iter().zip(["odd", "wrong", "misleading"]) {
+    for (count, what) in walk.fact_counts.into_iter().zip(["odd", "wrong", "misleading"]) {
         if count > MAX_ZIP_FACTS {
             let what = format!("{} more places are {what}", count - MAX_ZIP_FACTS);
             walk.archive.facts.push((None, Fact::ArchiveMismatch { what, deviation: Deviation::Unusual }));
@@ -69,15 +69,15 @@ fn walk(source: &SharedSource, budget: &ScanBudget) -> ZipArchive {
     walk.archive
 }
 
-impl Walk<'_> {
+impl ZipWalk<'_> {
     /// States a disagreement.
-    pub(super) fn odd(&mut self, at: u64, what: String, deviation: Deviation) {
-        self.state(at, deviation, Fact::ArchiveMismatch { what, deviation });
+    pub(super) fn mismatch(&mut self, at: u64, what: String, deviation: Deviation) {
+        self.add_fact(at, deviation, Fact::ArchiveMismatch { what, deviation });
     }
 
     /// States a fact, unless very many of its deviation are stated.
-    pub(super) fn state(&mut self, at: u64, deviation: Deviation, fact: Fact) {
-        let [odd, wrong, misleading] = &mut self.stated;
+    pub(super) fn add_fact(&mut self, at: u64, deviation: Deviation, fact: Fact) {
+        let [odd, wrong, misleading] = &mut self.fact_counts;
         let count = match deviation {
             Deviation::Unusual => odd,
             Deviation::Wrong => wrong,
@@ -90,9 +90,9 @@ impl Walk<'_> {
     }
 
     fn run(&mut self) -> io::Result<()> {
-        let directories = find(self.source)?;
-        for (at, what, deviation) in directories.remarks {
-            self.odd(at, what, deviation);
+        let directories = find_directories(self.source)?;
+        for (at, what, deviation) in directories.mismatches {
+            self.mismatch(at, what, deviation);
         }
         let mut first_end = None;
         for directory in directories.found {
@@ -102,23 +102,23 @@ impl Walk<'_> {
             }
             if *first_end.get_or_insert(directory.end_at) != directory.end_at {
                 let what = "there is another end record: readers may differ on which is the archive's".to_owned();
-                self.odd(directory.end_at, what, Deviation::Misleading);
+                self.mismatch(directory.end_at, what, Deviation::Misleading);
             }
-            self.directory(directory)?;
+            self.read_directory(directory)?;
         }
         if first_end.is_none() {
             let why = "no end record: a cut or damaged zip, known from its local headers only";
             self.archive.unread.push((None, Unread::Broken(why.into())));
         }
-        self.account(first_end.is_some())
+        self.check_gaps(first_end.is_some())
     }
 
     fn inside_entry(&self, at: u64) -> bool {
         self.spans.iter().any(|span| span.entry.is_some() && span.start <= at && at < span.end)
     }
 
-    fn directory(&mut self, mut directory: Directory) -> io::Result<()> {
-        let (found, unread) = records(self.source, &mut directory, self.budget, &mut self.entry_budget)?;
+    fn read_directory(&mut self, mut directory: Directory) -> io::Result<()> {
+        let (found, unread) = read_records(self.source, &mut directory, self.budget, &mut self.entry_budget)?;
         let cut = unread.is_some();
         self.archive.unread.extend(unread.map(|why| (Some(directory.after), why)));
         let (at, count) = (directory.start, found.len() as u64);
@@ -126,34 +126,34 @@ impl Walk<'_> {
             // Writers that know no zip64 count modulo 65,536.
             let wraps = count & 0xffff == directory.entries;
             let deviation = if wraps { Deviation::Unusual } else { Deviation::Misleading };
-            self.odd(at, format!("{} entries are announced and {count} are there", directory.entries), deviation);
+            self.mismatch(at, format!("{} entries are announced and {count} are there", directory.entries), deviation);
         }
         let size = directory.after - directory.start;
         if !cut && size != directory.size {
             let what = format!("the central directory is announced with {} bytes and has {size}", directory.size);
-            self.odd(at, what, Deviation::Misleading);
+            self.mismatch(at, what, Deviation::Misleading);
         }
         let known: HashSet<(u64, String)> =
             self.archive.entries.iter().map(|entry| (entry.header, entry.name.clone())).collect();
-        let wanted: Vec<Wanted<'_>> = found
+        let wanted: Vec<HeaderRequest<'_>> = found
             .iter()
             .map(|(at, central)| (*at, central.local.saturating_add(directory.base), central))
-            .filter(|(_, at, central)| known.is_empty() || !known.contains(&(*at, entry_name::text(&central.name))))
+            .filter(|(_, at, central)| known.is_empty() || !known.contains(&(*at, entry_name::decode(&central.name))))
             .collect();
         self.archive.entries.reserve(wanted.len());
-        self.entries(&wanted)?;
+        self.read_entries(&wanted)?;
         let zip64 = directory.zip64_at.map(|zip64_at| (zip64_at, directory.end_at));
         let ends = [Some((directory.start, directory.after)), zip64, Some((directory.end_at, directory.end_after))];
         let spans = ends.into_iter().flatten().filter(|(start, end)| start < end);
         self.spans.extend(spans.map(|(start, end)| Span { start, end, entry: None, before: None }));
-        self.comment(&directory);
+        self.add_comment(&directory);
         Ok(())
     }
 
-    fn entries(&mut self, wanted: &[Wanted<'_>]) -> io::Result<()> {
-        for batch in wanted.chunks(BATCH) {
-            let all = Headers::all(self.source, batch);
-            for (piece, headers) in batch.chunks(PIECE).zip(all) {
+    fn read_entries(&mut self, wanted: &[HeaderRequest<'_>]) -> io::Result<()> {
+        for batch in wanted.chunks(BATCH_ENTRIES) {
+            let all = LocalHeaders::read_all(self.source, batch);
+            for (piece, headers) in batch.chunks(PIECE_ENTRIES).zip(all) {
                 for (turn, (at, header, central)) in piece.iter().enumerate() {
                     if turn == 0 && self.budget.expired() {
                         let why = Unread::Limit("time ran out while walking the entries".into());
@@ -170,8 +170,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn comment(&mut self, directory: &Directory) {
-        let start = directory.end_at.saturating_add(End::FIXED);
+    fn add_comment(&mut self, directory: &Directory) {
+        let start = directory.end_at.saturating_add(EndRecord::FIXED);
         let length = directory.end_after.saturating_sub(start);
         if length > 0 {
             let source = Arc::new(Window::new(self.source.clone(), start, length));
@@ -179,23 +179,23 @@ impl Walk<'_> {
         }
     }
 
-    fn entry(&mut self, at: u64, header: u64, central: &Central, before: &[u8], bytes: &[u8]) -> io::Result<()> {
+    fn entry(&mut self, at: u64, header: u64, central: &CentralHeader, before: &[u8], bytes: &[u8]) -> io::Result<()> {
         let long;
-        let bytes = match Local::length(bytes).filter(|length| *length > bytes.len()) {
+        let bytes = match LocalHeader::length(bytes).filter(|length| *length > bytes.len()) {
             Some(length) => {
-                long = read_vec(&**self.source, header, length + Start::LEN)?;
+                long = read_vec(&**self.source, header, length + FirstBytes::LEN)?;
                 &long
             }
             None => bytes,
         };
-        let local = Local::parse(bytes);
-        let name = entry_name::text(&central.name);
-        let other_name = local.filter(|local| *local.name != *central.name).map(|local| entry_name::text(local.name));
+        let local = LocalHeader::parse(bytes);
+        let name = entry_name::decode(&central.name);
+        let other_name = local.filter(|local| *local.name != *central.name).map(|local| entry_name::decode(local.name));
         let local_name = other_name.filter(|other| *other != name);
         let data = local.map(|local| header.saturating_add(local.length));
         let entry = ZipEntry {
             source: self.source.clone(),
-            start: local.map(|local| Start::of(local.behind(bytes))).unwrap_or_default(),
+            first_bytes: local.map(|local| FirstBytes::of(local.content_in(bytes))).unwrap_or_default(),
             kept: None,
             local_name,
             method: central.method,
@@ -211,7 +211,7 @@ impl Walk<'_> {
             folder: name.ends_with('/'),
             name,
         };
-        self.compare(at, &entry, central, local.as_ref());
+        self.compare_headers(at, &entry, central, local.as_ref());
         let other = local.as_ref().and_then(|local| by_local_header(&entry, local));
         if let Some(data) = data {
             let end = data.saturating_add(central.packed);
@@ -224,17 +224,17 @@ impl Walk<'_> {
     }
 
     /// Goes over all spans in order and looks at what is not in them.
-    fn account(&mut self, has_directory: bool) -> io::Result<()> {
+    fn check_gaps(&mut self, has_directory: bool) -> io::Result<()> {
         self.spans.sort_by_key(|span| (span.start, span.end));
         let mut covered = 0;
         let mut last: Option<usize> = None;
         for span in std::mem::take(&mut self.spans) {
             if span.start > covered {
-                self.gap(covered, span.start, last, span.before, has_directory)?;
+                self.check_gap(covered, span.start, last, span.before, has_directory)?;
             } else if span.start < covered {
                 let name = span.entry.and_then(|entry| self.archive.entries.get(entry)).map(|entry| &entry.name);
                 let what = format!("{} overlaps what stands before it", name.map_or("the central directory", |n| n));
-                self.odd(span.start, what, Deviation::Misleading);
+                self.mismatch(span.start, what, Deviation::Misleading);
             }
             if span.end > covered {
                 covered = span.end;
@@ -242,26 +242,26 @@ impl Walk<'_> {
             }
         }
         if covered < self.source.len() {
-            self.gap(covered, self.source.len(), last, None, has_directory)?;
+            self.check_gap(covered, self.source.len(), last, None, has_directory)?;
         }
         Ok(())
     }
 
     /// `known` are the last bytes of it.
-    fn gap(
+    fn check_gap(
         &mut self,
         start: u64,
         end: u64,
         behind: Option<usize>,
-        known: Option<[u8; DESCRIPTOR]>,
+        known: Option<[u8; DESCRIPTOR_BYTES]>,
         has_directory: bool,
     ) -> io::Result<()> {
-        let start = start + self.descriptor(start, end, behind, known)?;
+        let start = start + self.check_descriptor(start, end, behind, known)?;
         if start >= end {
             return Ok(());
         }
         let before = self.archive.entries.len();
-        let zeros = self.scan(start, end, has_directory)?;
+        let zeros = self.search_headers(start, end, has_directory)?;
         if !has_directory {
             return Ok(());
         }
@@ -281,7 +281,7 @@ impl Walk<'_> {
             let deviation = if length > MAX_ZIP_PADDING_BYTES { Deviation::Wrong } else { Deviation::Unusual };
             (format!("(gap at {start})"), format!("{length} bytes between the entries belong to none"), deviation)
         };
-        self.odd(start, what, if hidden > 0 { Deviation::Misleading } else { deviation });
+        self.mismatch(start, what, if hidden > 0 { Deviation::Misleading } else { deviation });
         if !zeros {
             let source = Arc::new(Window::new(self.source.clone(), start, length));
             self.archive.regions.push(ZipRegion { name, source });
@@ -290,12 +290,12 @@ impl Walk<'_> {
     }
 
     /// Length of the data descriptor at `start`, compared with what the directory says.
-    fn descriptor(
+    fn check_descriptor(
         &mut self,
         start: u64,
         end: u64,
         behind: Option<usize>,
-        known: Option<[u8; DESCRIPTOR]>,
+        known: Option<[u8; DESCRIPTOR_BYTES]>,
     ) -> io::Result<u64> {
         let Some(entry) = behind.and_then(|entry| self.archive.entries.get(entry)) else {
             return Ok(0);
@@ -305,47 +305,48 @@ impl Walk<'_> {
         }
         let (name, crc32, packed, unpacked) = (entry.name.clone(), entry.crc32, entry.packed, entry.unpacked);
         let len = usize::try_from(end - start).unwrap_or(usize::MAX);
-        let whole = known.as_ref().and_then(|known| known.get(DESCRIPTOR.checked_sub(len)?..));
+        let whole = known.as_ref().and_then(|known| known.get(DESCRIPTOR_BYTES.checked_sub(len)?..));
         let read;
         let bytes = match whole {
             Some(bytes) => bytes,
             None => {
-                read = read_vec(&**self.source, start, len.min(DESCRIPTOR))?;
+                read = read_vec(&**self.source, start, len.min(DESCRIPTOR_BYTES))?;
                 &read
             }
         };
-        let Some(found) = Descriptor::parse(bytes, packed, unpacked) else {
+        let Some(found) = DataDescriptor::parse(bytes, packed, unpacked) else {
             return Ok(0);
         };
         if found.packed != packed || found.unpacked != unpacked {
             let what = format!("the lengths of {name} behind its data are not those of the central directory");
-            self.odd(start, what, Deviation::Misleading);
+            self.mismatch(start, what, Deviation::Misleading);
         } else if found.crc32 != crc32 && found.crc32 != 0 && crc32 != 0 {
             let what = format!("the checksum of {name} behind its data is not that of the central directory");
-            self.odd(start, what, Deviation::Wrong);
+            self.mismatch(start, what, Deviation::Wrong);
         }
         Ok(found.length)
     }
 
     /// Looks for local headers in bytes that belong to no entry; says whether these are nothing but zeros.
-    fn scan(&mut self, start: u64, end: u64, has_directory: bool) -> io::Result<bool> {
+    fn search_headers(&mut self, start: u64, end: u64, has_directory: bool) -> io::Result<bool> {
         let mut zeros = true;
         let mut at = start;
         while at < end {
-            if self.scannable == 0 || self.budget.expired() {
+            if self.search_budget == 0 || self.budget.expired() {
                 let why = format!("{} bytes outside of the entries were not searched", end - at);
                 self.archive.unread.push((Some(at), Unread::Limit(why)));
                 return Ok(false);
             }
-            let block = read_vec(&**self.source, at, usize::try_from(end - at).unwrap_or(BLOCK).min(BLOCK))?;
+            let block =
+                read_vec(&**self.source, at, usize::try_from(end - at).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES))?;
             if block.is_empty() {
                 break;
             }
-            self.scannable = self.scannable.saturating_sub(block.len() as u64);
+            self.search_budget = self.search_budget.saturating_sub(block.len() as u64);
             zeros &= block.iter().all(|byte| *byte == 0);
             match block.windows(4).position(|window| window == b"PK\x03\x04") {
-                Some(hit) => at = self.hidden(at + hit as u64, end, has_directory)?,
-                None if block.len() < BLOCK => break,
+                Some(hit) => at = self.add_hidden_entry(at + hit as u64, end, has_directory)?,
+                None if block.len() < BLOCK_BYTES => break,
                 None => at += block.len() as u64 - 3,
             }
         }
@@ -353,13 +354,13 @@ impl Walk<'_> {
     }
 
     /// Takes in an entry that no directory knows; gives the place where the search goes on.
-    fn hidden(&mut self, at: u64, end: u64, has_directory: bool) -> io::Result<u64> {
+    fn add_hidden_entry(&mut self, at: u64, end: u64, has_directory: bool) -> io::Result<u64> {
         let on = at + 4;
-        let mut header = read_vec(&**self.source, at, Local::FIXED + 160)?;
-        if let Some(length) = Local::length(&header).filter(|length| *length > header.len()) {
+        let mut header = read_vec(&**self.source, at, LocalHeader::FIXED + 160)?;
+        if let Some(length) = LocalHeader::length(&header).filter(|length| *length > header.len()) {
             header = read_vec(&**self.source, at, length)?;
         }
-        let Some(local) = Local::parse(&header) else {
+        let Some(local) = LocalHeader::parse(&header) else {
             return Ok(on);
         };
         let known = matches!(local.method, 0 | 8 | 9 | 12 | 14 | 20 | 93 | 95 | 99);
@@ -372,15 +373,15 @@ impl Walk<'_> {
         let rest = end - data;
         let sized = local.flags & 8 == 0 || local.packed > 0;
         let packed = if sized { local.packed.min(rest) } else { rest };
-        let name = entry_name::text(local.name);
+        let name = entry_name::decode(local.name);
         if has_directory {
             let what = format!("{name} has a local header and is in no central directory");
-            self.odd(at, what, Deviation::Misleading);
+            self.mismatch(at, what, Deviation::Misleading);
         }
-        self.path(at, &name);
+        self.check_path(at, &name);
         self.archive.entries.push(ZipEntry {
             source: self.source.clone(),
-            start: Start::default(),
+            first_bytes: FirstBytes::default(),
             kept: None,
             local_name: None,
             method: local.method,
@@ -401,7 +402,7 @@ impl Walk<'_> {
 }
 
 /// The entry as readers of local headers see it, where its method or lengths are others there: both contents count.
-fn by_local_header(entry: &ZipEntry, local: &Local<'_>) -> Option<ZipEntry> {
+fn by_local_header(entry: &ZipEntry, local: &LocalHeader<'_>) -> Option<ZipEntry> {
     let unset = local.packed == 0 && local.unpacked == 0 || local.packed == 0xffff_ffff;
     let lengths = !unset && (local.packed, local.unpacked) != (entry.packed, entry.unpacked);
     (local.method != entry.method || lengths).then(|| ZipEntry {

@@ -4,7 +4,7 @@
 //! both readings are followed (see [`crate::format::pickle`]). Layout: joblib `numpy_pickle.py`, `NumpyArrayWrapper`.
 
 use crate::io::source::read_vec;
-use crate::pickle::value::{Call, Items, Kind, Node, NodeId, Value};
+use crate::pickle::value::{Call, ContainerKind, Items, Node, NodeId, Value};
 use crate::pickle::{Inline, Trace};
 
 /// What stands behind the BUILD of that node.
@@ -23,7 +23,7 @@ fn is_wrapper(name: &str) -> bool {
 }
 
 fn length(trace: &Trace, call: &Call, at: u64) -> Option<Inline> {
-    let (Kind::Dict, state) = trace.container(*call.states().last()?)? else { return None };
+    let (ContainerKind::Dict, state) = trace.container(*call.states().last()?)? else { return None };
     if !state.complete() {
         return None;
     }

@@ -11,7 +11,7 @@ use crate::io::source::Source;
 
 /// What comes next, with the place where it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::format) enum Event {
+pub(in crate::format) enum Token {
     /// An object opens.
     Object,
     /// An array opens.
@@ -19,23 +19,23 @@ pub(in crate::format) enum Event {
     /// The innermost object or array closes.
     End,
     /// A key of the innermost object.
-    Key(Text),
+    Key(JsonText),
     /// A text as a value.
-    Text(Text),
+    Text(JsonText),
     /// A number, `true`, `false`, `null`, `NaN` or `Infinity` as a value.
     Word,
 }
 
 /// A text, its escapes undone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(in crate::format) struct Text {
+pub(in crate::format) struct JsonText {
     /// Its start: up to [`MAX_JSON_TEXT_BYTES`] bytes.
     pub(in crate::format) start: String,
     /// Whether there is more.
     pub(in crate::format) cut: bool,
 }
 
-impl Text {
+impl JsonText {
     /// Whether it is exactly this.
     pub(in crate::format) fn is(&self, text: &str) -> bool {
         !self.cut && self.start == text
@@ -44,7 +44,7 @@ impl Text {
 
 /// Why the walk ended before the text did.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::format) enum Stop {
+pub(in crate::format) enum WalkEnd {
     /// Whoever listens has heard enough.
     Enough,
     /// It is no JSON from there on.
@@ -55,42 +55,42 @@ pub(in crate::format) enum Stop {
     Unread(Unread),
 }
 
-const BLOCK: usize = 64 << 10;
+const BLOCK_BYTES: usize = 64 << 10;
 
 /// Walks the whole text. `hear` gets each event with its place and says whether to go on.
 pub(in crate::format) fn walk(
     source: &dyn Source,
     budget: &ScanBudget,
-    hear: &mut dyn FnMut(u64, Event) -> bool,
-) -> Result<(), Stop> {
-    let mut bytes = Bytes { source, budget, block: Vec::new(), next: 0, at: 0 };
+    on_token: &mut dyn FnMut(u64, Token) -> bool,
+) -> Result<(), WalkEnd> {
+    let mut bytes = JsonBytes { source, budget, block: Vec::new(), next: 0, at: 0 };
     bytes.skip_mark()?;
     let mut open: Vec<u8> = Vec::new();
     // What may stand here: a value, a key, or a comma and an end.
     let mut expected = Expected::Value;
     loop {
-        let Some(byte) = bytes.sign()? else {
+        let Some(byte) = bytes.next_sign()? else {
             let whole = open.is_empty() && expected == Expected::Next;
-            return if whole { Ok(()) } else { Err(Stop::Broken(bytes.at, "it ends too early")) };
+            return if whole { Ok(()) } else { Err(WalkEnd::Broken(bytes.at, "it ends too early")) };
         };
         let at = bytes.at - 1;
-        let broken = |why| Err(Stop::Broken(at, why));
+        let broken = |why| Err(WalkEnd::Broken(at, why));
         let event = match (byte, expected) {
             (b'{' | b'[', Expected::Value | Expected::First) => {
                 if open.len() >= MAX_JSON_DEPTH {
                     let why = format!("JSON nested deeper than {MAX_JSON_DEPTH}");
-                    return Err(Stop::Unread(Unread::Limit(why)));
+                    return Err(WalkEnd::Unread(Unread::Limit(why)));
                 }
                 open.push(byte);
                 expected = if byte == b'{' { Expected::FirstKey } else { Expected::First };
-                if byte == b'{' { Event::Object } else { Event::Array }
+                if byte == b'{' { Token::Object } else { Token::Array }
             }
             (b'}' | b']', Expected::Next | Expected::First | Expected::FirstKey) => {
                 if open.pop() != Some(if byte == b'}' { b'{' } else { b'[' }) {
                     return broken("a bracket closes nothing");
                 }
                 expected = Expected::Next;
-                Event::End
+                Token::End
             }
             (b',', Expected::Next) if !open.is_empty() => {
                 expected = if open.last() == Some(&b'{') { Expected::Key } else { Expected::Value };
@@ -98,25 +98,25 @@ pub(in crate::format) fn walk(
             }
             (b'"', Expected::Key | Expected::FirstKey) => {
                 let key = bytes.text()?;
-                if bytes.sign()? != Some(b':') {
+                if bytes.next_sign()? != Some(b':') {
                     return broken("a key without a colon");
                 }
                 expected = Expected::Value;
-                Event::Key(key)
+                Token::Key(key)
             }
             (b'"', Expected::Value | Expected::First) => {
                 expected = Expected::Next;
-                Event::Text(bytes.text()?)
+                Token::Text(bytes.text()?)
             }
             (b'-' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z', Expected::Value | Expected::First) => {
                 bytes.word()?;
                 expected = Expected::Next;
-                Event::Word
+                Token::Word
             }
             _ => return broken("no JSON"),
         };
-        if !hear(at, event) {
-            return Err(Stop::Enough);
+        if !on_token(at, event) {
+            return Err(WalkEnd::Enough);
         }
     }
 }
@@ -133,7 +133,7 @@ enum Expected {
     Next,
 }
 
-struct Bytes<'a> {
+struct JsonBytes<'a> {
     source: &'a dyn Source,
     budget: &'a ScanBudget,
     block: Vec<u8>,
@@ -142,24 +142,24 @@ struct Bytes<'a> {
     at: u64,
 }
 
-impl Bytes<'_> {
-    fn peek(&mut self) -> Result<Option<u8>, Stop> {
+impl JsonBytes<'_> {
+    fn peek(&mut self) -> Result<Option<u8>, WalkEnd> {
         if self.next >= self.block.len() {
             if self.budget.expired() {
-                return Err(Stop::Unread(Unread::Limit("time ran out while reading JSON".into())));
+                return Err(WalkEnd::Unread(Unread::Limit("time ran out while reading JSON".into())));
             }
             if self.at >= self.budget.limits.header_bytes && self.at < self.source.len() {
-                return Err(Stop::Unread(Unread::Limit("length of a text header".into())));
+                return Err(WalkEnd::Unread(Unread::Limit("length of a text header".into())));
             }
-            self.block.resize(BLOCK, 0);
+            self.block.resize(BLOCK_BYTES, 0);
             let read = self.source.read_at(self.at, &mut self.block);
-            self.block.truncate(read.map_err(|error| Stop::Unread(Unread::Io(error.to_string())))?);
+            self.block.truncate(read.map_err(|error| WalkEnd::Unread(Unread::Io(error.to_string())))?);
             self.next = 0;
         }
         Ok(self.block.get(self.next).copied())
     }
 
-    fn take(&mut self) -> Result<Option<u8>, Stop> {
+    fn take(&mut self) -> Result<Option<u8>, WalkEnd> {
         let byte = self.peek()?;
         if byte.is_some() {
             self.next += 1;
@@ -169,20 +169,20 @@ impl Bytes<'_> {
     }
 
     /// The mark of UTF-8 is nothing; other encodings are told by their marks or zeros, as Python does.
-    fn skip_mark(&mut self) -> Result<(), Stop> {
+    fn skip_mark(&mut self) -> Result<(), WalkEnd> {
         self.peek()?;
         let start = self.block.get(..self.block.len().min(4)).unwrap_or_default();
         if start.starts_with(b"\xef\xbb\xbf") {
             self.next = 3;
             self.at = 3;
         } else if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") || start.contains(&0) {
-            return Err(Stop::Encoding);
+            return Err(WalkEnd::Encoding);
         }
         Ok(())
     }
 
     /// The next byte that is no blank.
-    fn sign(&mut self) -> Result<Option<u8>, Stop> {
+    fn next_sign(&mut self) -> Result<Option<u8>, WalkEnd> {
         loop {
             match self.take()? {
                 Some(b' ' | b'\t' | b'\n' | b'\r') => {}
@@ -192,7 +192,7 @@ impl Bytes<'_> {
     }
 
     /// The rest of a number or name.
-    fn word(&mut self) -> Result<(), Stop> {
+    fn word(&mut self) -> Result<(), WalkEnd> {
         while let Some(b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z') = self.peek()? {
             self.take()?;
         }
@@ -200,8 +200,8 @@ impl Bytes<'_> {
     }
 
     /// The rest of a text, behind its first quote.
-    fn text(&mut self) -> Result<Text, Stop> {
-        let mut kept = Kept::default();
+    fn text(&mut self) -> Result<JsonText, WalkEnd> {
+        let mut kept = TextBuffer::default();
         loop {
             let byte = match self.within()? {
                 b'"' => return Ok(kept.text()),
@@ -223,16 +223,16 @@ impl Bytes<'_> {
         }
     }
 
-    fn within(&mut self) -> Result<u8, Stop> {
-        self.take()?.ok_or(Stop::Broken(self.at, "a text without an end"))
+    fn within(&mut self) -> Result<u8, WalkEnd> {
+        self.take()?.ok_or(WalkEnd::Broken(self.at, "a text without an end"))
     }
 
     /// Four hexadecimal digits.
-    fn unit(&mut self) -> Result<u16, Stop> {
+    fn unit(&mut self) -> Result<u16, WalkEnd> {
         let mut unit = 0;
         for _ in 0..4 {
             let digit = char::from(self.within()?).to_digit(16).and_then(|digit| u16::try_from(digit).ok());
-            unit = unit << 4 | digit.ok_or(Stop::Broken(self.at, "an escape that is none"))?;
+            unit = unit << 4 | digit.ok_or(WalkEnd::Broken(self.at, "an escape that is none"))?;
         }
         Ok(unit)
     }
@@ -240,14 +240,14 @@ impl Bytes<'_> {
 
 /// What is kept of a text.
 #[derive(Default)]
-struct Kept {
+struct TextBuffer {
     bytes: Vec<u8>,
     cut: bool,
     /// The first half of a character, as an escape: alone it is none that a name could have.
     half: Option<u16>,
 }
 
-impl Kept {
+impl TextBuffer {
     fn push(&mut self, bytes: &[u8]) {
         if self.half.take().is_some() {
             self.keep("\u{fffd}".as_bytes());
@@ -277,9 +277,9 @@ impl Kept {
         }
     }
 
-    fn text(mut self) -> Text {
+    fn text(mut self) -> JsonText {
         self.push(&[]);
-        Text { start: String::from_utf8_lossy(&self.bytes).into_owned(), cut: self.cut }
+        JsonText { start: String::from_utf8_lossy(&self.bytes).into_owned(), cut: self.cut }
     }
 }
 
@@ -290,7 +290,7 @@ mod tests {
     use crate::io::source::Memory;
     use std::sync::Arc;
 
-    fn stream(text: &[u8]) -> (Vec<Event>, Result<(), Stop>) {
+    fn stream(text: &[u8]) -> (Vec<Token>, Result<(), WalkEnd>) {
         let mut events = Vec::new();
         let budget = ScanBudget::start(Arc::new(Limits::default()));
         let outcome = walk(&Memory::new(text), &budget, &mut |_, event| {
@@ -302,7 +302,7 @@ mod tests {
 
     fn texts(text: &str) -> Vec<String> {
         let texts = stream(text.as_bytes()).0.into_iter();
-        texts.filter_map(|event| if let Event::Text(text) = event { Some(text.start) } else { None }).collect()
+        texts.filter_map(|event| if let Token::Text(text) = event { Some(text.start) } else { None }).collect()
     }
 
     #[test]
@@ -332,7 +332,7 @@ mod tests {
             "[}",
             "{]",
         ] {
-            assert!(matches!(stream(text.as_bytes()).1, Err(Stop::Broken(..))), "{text}");
+            assert!(matches!(stream(text.as_bytes()).1, Err(WalkEnd::Broken(..))), "{text}");
         }
         let (events, _) = stream(br#"{"a": "b", nothing"#);
         assert_eq!(events.len(), 3);
@@ -349,20 +349,20 @@ mod tests {
     #[test]
     fn depth_and_length_are_bounded() {
         let deep = "[".repeat(MAX_JSON_DEPTH + 1);
-        assert!(matches!(stream(deep.as_bytes()).1, Err(Stop::Unread(Unread::Limit(_)))));
+        assert!(matches!(stream(deep.as_bytes()).1, Err(WalkEnd::Unread(Unread::Limit(_)))));
         let (events, outcome) = stream(format!("[\"{}\"]", "x".repeat(1 << 20)).as_bytes());
         assert_eq!(outcome, Ok(()));
         assert!(
             events
                 .iter()
-                .any(|event| matches!(event, Event::Text(text) if text.cut && text.start.len() == MAX_JSON_TEXT_BYTES))
+                .any(|event| matches!(event, Token::Text(text) if text.cut && text.start.len() == MAX_JSON_TEXT_BYTES))
         );
     }
 
     #[test]
     fn other_encodings_are_told() {
         for text in [&b"\xff\xfe{\0}\0"[..], b"{\0}\0", b"\0{\0}", b"\xfe\xff\0{"] {
-            assert_eq!(stream(text).1, Err(Stop::Encoding));
+            assert_eq!(stream(text).1, Err(WalkEnd::Encoding));
         }
     }
 }

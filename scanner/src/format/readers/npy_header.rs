@@ -7,20 +7,20 @@ use crate::io::bounds::format::MAX_NPY_DEPTH;
 
 /// A Python literal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::format) enum Literal {
+pub(in crate::format) enum PythonLiteral {
     Text(String),
     Number(u64),
     Bool(bool),
     None,
     /// Tuple or list: numpy means different things by them, but sizes are the same.
-    Row(Vec<Literal>),
-    Dict(Vec<(Literal, Literal)>),
+    Sequence(Vec<PythonLiteral>),
+    Dict(Vec<(PythonLiteral, PythonLiteral)>),
 }
 
 /// A container that is not closed yet.
-struct Open {
+struct OpenContainer {
     closer: u8,
-    items: Vec<Literal>,
+    items: Vec<PythonLiteral>,
     /// Whether a comma or colon came after the last item.
     ready: bool,
     /// Whether a comma came at all: `(1)` is no tuple.
@@ -28,9 +28,9 @@ struct Open {
 }
 
 /// Reads one literal that fills the text but for white space.
-pub(in crate::format) fn parse(text: &[u8]) -> Option<Literal> {
+pub(in crate::format) fn parse(text: &[u8]) -> Option<PythonLiteral> {
     let mut rest = text;
-    let mut stack: Vec<Open> = Vec::new();
+    let mut stack: Vec<OpenContainer> = Vec::new();
     loop {
         rest = rest.trim_ascii_start();
         let (first, after) = rest.split_first()?;
@@ -44,7 +44,7 @@ pub(in crate::format) fn parse(text: &[u8]) -> Option<Literal> {
                     b'[' => b']',
                     _ => b'}',
                 };
-                stack.push(Open { closer, items: Vec::new(), ready: true, comma: false });
+                stack.push(OpenContainer { closer, items: Vec::new(), ready: true, comma: false });
                 rest = after;
                 continue;
             }
@@ -73,17 +73,21 @@ pub(in crate::format) fn parse(text: &[u8]) -> Option<Literal> {
                     return None;
                 }
                 rest = left.get(1..)?;
-                Literal::Text(String::from_utf8_lossy(text).into_owned())
+                PythonLiteral::Text(String::from_utf8_lossy(text).into_owned())
             }
             b'0'..=b'9' => {
                 let end = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
                 let (digits, left) = rest.split_at(end);
                 // Python 2 wrote long integers with an L.
                 rest = left.strip_prefix(b"L").unwrap_or(left);
-                Literal::Number(std::str::from_utf8(digits).ok()?.parse().ok()?)
+                PythonLiteral::Number(std::str::from_utf8(digits).ok()?.parse().ok()?)
             }
             _ => {
-                let words = [("True", Literal::Bool(true)), ("False", Literal::Bool(false)), ("None", Literal::None)];
+                let words = [
+                    ("True", PythonLiteral::Bool(true)),
+                    ("False", PythonLiteral::Bool(false)),
+                    ("None", PythonLiteral::None),
+                ];
                 let (word, literal) = words.into_iter().find(|(word, _)| rest.starts_with(word.as_bytes()))?;
                 rest = rest.get(word.len()..)?;
                 literal
@@ -91,7 +95,7 @@ pub(in crate::format) fn parse(text: &[u8]) -> Option<Literal> {
         };
         match stack.last_mut() {
             Some(open) if open.ready => {
-                open.items.push(std::mem::replace(&mut value, Literal::None));
+                open.items.push(std::mem::replace(&mut value, PythonLiteral::None));
                 open.ready = false;
             }
             Some(_) => return None,
@@ -100,23 +104,23 @@ pub(in crate::format) fn parse(text: &[u8]) -> Option<Literal> {
     }
 }
 
-fn close(open: Open) -> Option<Literal> {
+fn close(open: OpenContainer) -> Option<PythonLiteral> {
     if open.closer != b'}' {
         let mut items = open.items;
         let single = open.closer == b')' && items.len() == 1 && !open.comma;
-        return if single { items.pop() } else { Some(Literal::Row(items)) };
+        return if single { items.pop() } else { Some(PythonLiteral::Sequence(items)) };
     }
     let mut pairs = Vec::new();
     let mut items = open.items.into_iter();
     while let Some(key) = items.next() {
         pairs.push((key, items.next()?));
     }
-    Some(Literal::Dict(pairs))
+    Some(PythonLiteral::Dict(pairs))
 }
 
 /// What a `descr` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::format) struct Descr {
+pub(in crate::format) struct DtypeDescr {
     /// Bytes of one item.
     pub(in crate::format) size: u64,
     /// Whether any part of it is an object.
@@ -128,26 +132,27 @@ pub(in crate::format) struct Descr {
 }
 
 /// Adds up a `descr`, field by field. `None` where it is not understood.
-pub(in crate::format) fn describe(descr: &Literal) -> Option<Descr> {
-    let mut total = Descr::default();
+pub(in crate::format) fn describe(descr: &PythonLiteral) -> Option<DtypeDescr> {
+    let mut total = DtypeDescr::default();
     let mut pending = vec![(descr, 1_u64)];
     while let Some((part, times)) = pending.pop() {
         match part {
-            Literal::Text(text) => {
+            PythonLiteral::Text(text) => {
                 let (size, object) = scalar(text)?;
                 total.size = total.size.checked_add(size.checked_mul(times)?)?;
                 total.object |= object;
             }
-            Literal::Row(items) => match items.as_slice() {
+            PythonLiteral::Sequence(items) => match items.as_slice() {
                 // A type and a shape: a subarray.
-                [inner @ Literal::Text(text), shape @ (Literal::Row(_) | Literal::Number(_))]
-                    if scalar(text).is_some() && dimensions(shape).is_some() =>
-                {
+                [
+                    inner @ PythonLiteral::Text(text),
+                    shape @ (PythonLiteral::Sequence(_) | PythonLiteral::Number(_)),
+                ] if scalar(text).is_some() && dimensions(shape).is_some() => {
                     pending.push((inner, times.checked_mul(product(&dimensions(shape)?)?)?));
                 }
                 fields => {
                     for field in fields {
-                        let Literal::Row(field) = field else { return None };
+                        let PythonLiteral::Sequence(field) = field else { return None };
                         let (inner, count) = match field.as_slice() {
                             [_, inner] => (inner, 1),
                             [_, inner, shape] => (inner, product(&dimensions(shape)?)?),
@@ -161,7 +166,7 @@ pub(in crate::format) fn describe(descr: &Literal) -> Option<Descr> {
         }
     }
     total.text = match descr {
-        Literal::Text(text) => text.clone(),
+        PythonLiteral::Text(text) => text.clone(),
         _ => "structured".to_owned(),
     };
     total.dtype = safetensors_name(&total.text).map_or_else(|| total.text.clone(), str::to_owned);
@@ -205,13 +210,13 @@ fn safetensors_name(text: &str) -> Option<&'static str> {
 }
 
 /// A shape: whole numbers.
-pub(in crate::format) fn dimensions(shape: &Literal) -> Option<Vec<u64>> {
+pub(in crate::format) fn dimensions(shape: &PythonLiteral) -> Option<Vec<u64>> {
     match shape {
-        Literal::Number(length) => Some(vec![*length]),
-        Literal::Row(items) => items
+        PythonLiteral::Number(length) => Some(vec![*length]),
+        PythonLiteral::Sequence(items) => items
             .iter()
             .map(|item| match item {
-                Literal::Number(length) => Some(*length),
+                PythonLiteral::Number(length) => Some(*length),
                 _ => None,
             })
             .collect(),
@@ -231,16 +236,16 @@ mod tests {
     #[test]
     fn literals_are_read_as_python_does() {
         let literal = parse(b"{'a': (3,), \"b\": [True, None], 'c': (4), 'd': (), 'e': 12L, } \n").expect("it is one");
-        let text = |text: &str| Literal::Text(text.into());
-        let row = Literal::Row;
+        let text = |text: &str| PythonLiteral::Text(text.into());
+        let row = PythonLiteral::Sequence;
         let expected = vec![
-            (text("a"), row(vec![Literal::Number(3)])),
-            (text("b"), row(vec![Literal::Bool(true), Literal::None])),
-            (text("c"), Literal::Number(4)),
+            (text("a"), row(vec![PythonLiteral::Number(3)])),
+            (text("b"), row(vec![PythonLiteral::Bool(true), PythonLiteral::None])),
+            (text("c"), PythonLiteral::Number(4)),
             (text("d"), row(vec![])),
-            (text("e"), Literal::Number(12)),
+            (text("e"), PythonLiteral::Number(12)),
         ];
-        assert_eq!(literal, Literal::Dict(expected));
+        assert_eq!(literal, PythonLiteral::Dict(expected));
     }
 
     #[test]

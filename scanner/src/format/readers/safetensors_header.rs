@@ -14,7 +14,7 @@ use std::io::{self, BufRead, Read};
 
 /// One tensor as the header has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::format) struct Entry {
+pub(in crate::format) struct HeaderEntry {
     pub(in crate::format) name: String,
     pub(in crate::format) dtype: String,
     pub(in crate::format) shape: Vec<u64>,
@@ -24,8 +24,8 @@ pub(in crate::format) struct Entry {
 
 /// What the header says, as far as it could be read.
 #[derive(Debug, Default)]
-pub(in crate::format) struct Header {
-    pub(in crate::format) entries: Vec<Entry>,
+pub(in crate::format) struct SafetensorsHeader {
+    pub(in crate::format) entries: Vec<HeaderEntry>,
     /// What stands in `__metadata__`; `None` where that is more than is kept.
     pub(in crate::format) metadata: Option<BTreeMap<String, String>>,
     /// Keys given twice, with where they stand.
@@ -33,7 +33,7 @@ pub(in crate::format) struct Header {
     /// Keys that no reader of the reference knows.
     pub(in crate::format) unknown: Vec<String>,
     /// More than is kept.
-    pub(in crate::format) over: Option<String>,
+    pub(in crate::format) limit_hit: Option<String>,
     keys: HashSet<String>,
     key_bytes: usize,
     metadata_bytes: usize,
@@ -41,14 +41,14 @@ pub(in crate::format) struct Header {
 }
 
 /// Reads the header from a stream that ends with it; `Err` says where and why it is not JSON of the right form.
-pub(in crate::format) fn read(stream: impl BufRead, max_entries: usize) -> (Header, Result<(), String>) {
-    let mut header = Header { max_entries, metadata: Some(BTreeMap::new()), ..Header::default() };
-    let mut json = serde_json::Deserializer::from_reader(ShortTexts::of(stream));
-    let outcome = Top(&mut header).deserialize(&mut json).and_then(|()| json.end());
+pub(in crate::format) fn read(stream: impl BufRead, max_entries: usize) -> (SafetensorsHeader, Result<(), String>) {
+    let mut header = SafetensorsHeader { max_entries, metadata: Some(BTreeMap::new()), ..SafetensorsHeader::default() };
+    let mut json = serde_json::Deserializer::from_reader(TextLimiter::of(stream));
+    let outcome = HeaderVisitor(&mut header).deserialize(&mut json).and_then(|()| json.end());
     (header, outcome.map_err(|error| error.to_string()))
 }
 
-impl Header {
+impl SafetensorsHeader {
     fn note(list: &mut Vec<String>, what: String) {
         if list.len() < MAX_SAFETENSORS_ANOMALIES {
             list.push(what);
@@ -75,7 +75,7 @@ impl Header {
         self.key_bytes = self.key_bytes.saturating_add(key.len());
         if self.keys.len() >= self.max_entries || self.key_bytes > MAX_SAFETENSORS_KEY_BYTES {
             let why = format!("more than {} tensors, or names that are too long", self.max_entries);
-            self.over = Some(why.clone());
+            self.limit_hit = Some(why.clone());
             return Err(why);
         }
         self.keys.insert(key.to_owned());
@@ -84,9 +84,9 @@ impl Header {
 }
 
 /// The whole header.
-struct Top<'a>(&'a mut Header);
+struct HeaderVisitor<'a>(&'a mut SafetensorsHeader);
 
-impl<'de> DeserializeSeed<'de> for Top<'_> {
+impl<'de> DeserializeSeed<'de> for HeaderVisitor<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -94,7 +94,7 @@ impl<'de> DeserializeSeed<'de> for Top<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Top<'_> {
+impl<'de> Visitor<'de> for HeaderVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,7 +115,7 @@ impl<'de> Visitor<'de> for Top<'_> {
 }
 
 /// The map of strings to strings.
-struct Metadata<'a>(&'a mut Header);
+struct Metadata<'a>(&'a mut SafetensorsHeader);
 
 impl<'de> DeserializeSeed<'de> for Metadata<'_> {
     type Value = ();
@@ -139,11 +139,11 @@ impl<'de> Visitor<'de> for Metadata<'_> {
             self.0.keep(&key, value);
             bytes = bytes.saturating_add(key.len());
             if bytes > MAX_SAFETENSORS_KEY_BYTES {
-                self.0.over = Some("metadata keys that are too long".into());
+                self.0.limit_hit = Some("metadata keys that are too long".into());
                 return Err(A::Error::custom("too much metadata"));
             }
             if let Some(key) = keys.replace(key) {
-                Header::note(&mut self.0.duplicates, format!("the metadata key {key:?}"));
+                SafetensorsHeader::note(&mut self.0.duplicates, format!("the metadata key {key:?}"));
             }
         }
         Ok(())
@@ -152,7 +152,7 @@ impl<'de> Visitor<'de> for Metadata<'_> {
 
 /// One tensor.
 struct Tensor<'a> {
-    header: &'a mut Header,
+    header: &'a mut SafetensorsHeader,
     name: String,
 }
 
@@ -181,19 +181,19 @@ impl<'de> Visitor<'de> for Tensor<'_> {
                 "data_offsets" => offsets.replace(map.next_value::<(u64, u64)>()?).is_some(),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
-                    Header::note(&mut header.unknown, format!("{key:?} of {name:?}"));
+                    SafetensorsHeader::note(&mut header.unknown, format!("{key:?} of {name:?}"));
                     false
                 }
             };
             if twice {
-                Header::note(&mut header.duplicates, format!("the key {key:?} of {name:?}"));
+                SafetensorsHeader::note(&mut header.duplicates, format!("the key {key:?} of {name:?}"));
             }
         }
         let lacks = |what| A::Error::custom(format!("{name:?} has no {what}"));
         let (start, end) = offsets.ok_or_else(|| lacks("data_offsets"))?;
         let dtype = dtype.ok_or_else(|| lacks("dtype"))?;
         let shape = shape.ok_or_else(|| lacks("shape"))?;
-        header.entries.push(Entry { name, dtype, shape, start, end });
+        header.entries.push(HeaderEntry { name, dtype, shape, start, end });
         Ok(())
     }
 }
@@ -229,20 +229,20 @@ impl<'de> Visitor<'de> for Shape {
 }
 
 /// Passes JSON on as long as no text in it is very long: the JSON library keeps a whole text at a time.
-struct ShortTexts<R> {
+struct TextLimiter<R> {
     stream: io::Bytes<R>,
     inside: bool,
     escaped: bool,
     length: usize,
 }
 
-impl<R: BufRead> ShortTexts<R> {
+impl<R: BufRead> TextLimiter<R> {
     fn of(stream: R) -> Self {
         Self { stream: stream.bytes(), inside: false, escaped: false, length: 0 }
     }
 }
 
-impl<R: BufRead> Read for ShortTexts<R> {
+impl<R: BufRead> Read for TextLimiter<R> {
     /// Byte by byte, as the JSON library reads.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let Some(to) = buf.first_mut() else { return Ok(0) };

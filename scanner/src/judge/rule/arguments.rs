@@ -3,7 +3,7 @@
 
 use crate::judge::effect::{self, Effect, Use};
 use crate::pickle::trace::{Callable, Trace};
-use crate::pickle::value::{Call, CallableId, How, Items, Kind, Node, Value};
+use crate::pickle::value::{Call, CallKind, CallableId, ContainerKind, Items, Node, Value};
 use std::borrow::Cow;
 
 /// What is wrong with the arguments.
@@ -36,13 +36,13 @@ impl<'a> Args<'a> {
     pub(super) fn of(trace: &'a Trace, args: Value) -> Result<Self, Problem> {
         match args {
             Value::Node(id) => match trace.heap.get(id) {
-                Some(Node::Container { kind: Kind::Tuple, items }) if items.complete() => {
+                Some(Node::Container { kind: ContainerKind::Tuple, items }) if items.complete() => {
                     Ok(Self { trace, items: &items.kept })
                 }
-                Some(Node::Container { kind: Kind::Tuple, .. }) => Err(Problem::Unknown),
+                Some(Node::Container { kind: ContainerKind::Tuple, .. }) => Err(Problem::Unknown),
                 _ => Err(Problem::Wrong("the arguments are no tuple".to_owned())),
             },
-            Value::Opaque(Kind::Tuple) => Err(Problem::Unknown),
+            Value::Opaque(ContainerKind::Tuple) => Err(Problem::Unknown),
             _ => Err(Problem::Wrong("the arguments are no tuple".to_owned())),
         }
     }
@@ -61,11 +61,11 @@ impl<'a> Args<'a> {
                 let bytes = crate::io::source::read_vec(self.trace.source.as_ref(), at, len as usize).ok()?;
                 String::from_utf8(bytes).ok().map(Cow::Owned)
             }
-            value => self.trace.shown(value, 10_000),
+            value => self.trace.short_text(value, 10_000),
         }
     }
 
-    fn container(&self, value: Value) -> Option<(Kind, &'a Items)> {
+    fn container(&self, value: Value) -> Option<(ContainerKind, &'a Items)> {
         self.trace.container(value)
     }
 
@@ -341,7 +341,7 @@ fn tensor_type(args: &Args<'_>) -> Checked {
 
 fn tensor(args: &Args<'_>) -> Checked {
     let storage = match args.get(0) {
-        Value::Node(_) => args.made(args.get(0)).filter(|call| call.how == How::Persistent),
+        Value::Node(_) => args.made(args.get(0)).filter(|call| call.how == CallKind::Persistent),
         Value::Instance(_) | Value::Unknown => return Err(Problem::Unknown),
         _ => None,
     };

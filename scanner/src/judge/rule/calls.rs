@@ -8,7 +8,7 @@ use crate::judge::finding::{Severity, Verdict};
 use crate::judge::rule::state_keys::is_watched_key;
 use crate::observe::observations::Listener;
 use crate::pickle::trace::{Action, Event, Trace};
-use crate::pickle::value::{CallableId, How, Kind, Node, Value};
+use crate::pickle::value::{CallKind, CallableId, ContainerKind, Node, Value};
 use crate::pickle::{Callable, preview};
 use std::collections::HashMap;
 
@@ -99,10 +99,10 @@ impl Calls {
         self.add(trace, RawFinding { callable: Some(name), ..raw_finding });
     }
 
-    fn call(&mut self, trace: &Trace, event: &Event, how: How, callee: Value, args: Value) {
+    fn call(&mut self, trace: &Trace, event: &Event, how: CallKind, callee: Value, args: Value) {
         let place = CallSite { trace, at: event.at, how, callee, args };
         match callee {
-            _ if how == How::Persistent => self.persistent(&place),
+            _ if how == CallKind::Persistent => self.persistent(&place),
             Value::Global(id) => self.call_global(&place, id),
             Value::Node(id) => match trace.heap.get(id) {
                 Some(Node::Call(call)) => {
@@ -113,8 +113,9 @@ impl Calls {
                     {
                         return;
                     }
-                    let named =
-                        (made_by == How::Persistent).then(|| arguments::persistent_class(trace, call.args)).flatten();
+                    let named = (made_by == CallKind::Persistent)
+                        .then(|| arguments::persistent_class(trace, call.args))
+                        .flatten();
                     match named {
                         Some(Value::Global(id)) => {
                             self.call_global(&CallSite { callee: Value::Global(id), ..place }, id)
@@ -124,7 +125,7 @@ impl Calls {
                 }
                 _ => self.call_unknown(&place),
             },
-            Value::Instance(id) => self.call_result(&place, How::Reduce, Value::Global(id)),
+            Value::Instance(id) => self.call_result(&place, CallKind::Reduce, Value::Global(id)),
             // `X.__new__` of plain data: refused by C, `int.__new__` and its like by Python.
             value if value.is_plain() => {}
             _ => self.call_unknown(&place),
@@ -159,7 +160,7 @@ impl Calls {
             );
             return;
         };
-        if matches!(place.how, How::Build | How::Append | How::Add | How::SetItem) {
+        if matches!(place.how, CallKind::Build | CallKind::Append | CallKind::Add | CallKind::SetItem) {
             self.add(
                 place.trace,
                 RawFinding {
@@ -171,7 +172,7 @@ impl Calls {
             );
             return;
         }
-        if place.how == How::Reduce
+        if place.how == CallKind::Reduce
             && let Some(imported) = arguments::import_by_arguments(place.trace, id, place.args)
             && effect::judge(&imported).is_some_and(|judgement| matches!(judgement.effect, Effect::Inert(_)))
         {
@@ -189,9 +190,10 @@ impl Calls {
             );
             return;
         }
-        let bare = matches!(place.how, How::Instance)
+        let bare = matches!(place.how, CallKind::Instance)
             && arguments::Args::of(place.trace, place.args).is_ok_and(|args| args.items.is_empty());
-        let needed = if matches!(place.how, How::New | How::NewEx) || bare { Use::Construct } else { Use::Call };
+        let needed =
+            if matches!(place.how, CallKind::New | CallKind::NewEx) || bare { Use::Construct } else { Use::Call };
         if judgement.effect < Effect::Inert(needed) {
             self.add(
                 place.trace,
@@ -204,7 +206,7 @@ impl Calls {
             );
             return;
         }
-        let checked = matches!(place.how, How::Reduce) || place.how == How::Instance && !bare;
+        let checked = matches!(place.how, CallKind::Reduce) || place.how == CallKind::Instance && !bare;
         let problem = match judgement.arguments.filter(|_| checked) {
             Some(rule) => arguments::check(rule, place.trace, place.args),
             None => Ok(()),
@@ -229,21 +231,21 @@ impl Calls {
     fn call_imported(&mut self, place: &CallSite<'_>, imported: &Callable) -> bool {
         let Some(judgement) = effect::judge(imported) else { return false };
         let needed = match place.how {
-            How::Reduce => Use::Call,
-            How::New | How::NewEx => Use::Construct,
+            CallKind::Reduce => Use::Call,
+            CallKind::New | CallKind::NewEx => Use::Construct,
             // Keys and states of a class or enum member: `hash` and attributes of an inert thing.
-            How::Hash | How::Delete => Use::Value,
+            CallKind::Hash | CallKind::Delete => Use::Value,
             _ => return false,
         };
         if judgement.effect < Effect::Inert(needed) || judgement.effect > Effect::Inert(Use::Call) {
             return false;
         }
-        let rule = judgement.arguments.filter(|_| place.how == How::Reduce);
+        let rule = judgement.arguments.filter(|_| place.how == CallKind::Reduce);
         rule.is_none_or(|rule| arguments::check(rule, place.trace, place.args).is_ok())
     }
 
     /// A call on what an earlier call made.
-    fn call_result(&mut self, place: &CallSite<'_>, made_by: How, class: Value) {
+    fn call_result(&mut self, place: &CallSite<'_>, made_by: CallKind, class: Value) {
         let id = id_of(class);
         let judgement = id.and_then(|id| self.judgement(place.trace, id));
         let name = id.map(|id| place.trace.callable_name(id));
@@ -251,16 +253,16 @@ impl Calls {
         // What a class made is of that class; what a function returned may be anything with an `append` of its own.
         let last = name.as_deref().and_then(|name| name.rsplit('.').next());
         // Rows of the library tables carry no reason of their own.
-        let container = matches!(made_by, How::New | How::NewEx | How::Instance)
+        let container = matches!(made_by, CallKind::New | CallKind::NewEx | CallKind::Instance)
             && judgement.is_some_and(|judgement| judgement.why.is_empty())
             || last.is_some_and(|last| CONTAINERS.contains(&last) || last == "_reconstructor");
         let raw_finding = match place.how {
-            How::Reduce | How::Instance | How::New | How::NewEx => Some((
+            CallKind::Reduce | CallKind::Instance | CallKind::New | CallKind::NewEx => Some((
                 "computed-callable",
                 Severity::Critical,
                 "pickle calls what another call returned, so nothing says what it is".to_owned(),
             )),
-            How::Build => {
+            CallKind::Build => {
                 if let Some(key) = self.risky_state(place) {
                     Some((
                         "implicit-call",
@@ -275,7 +277,7 @@ impl Calls {
                         Severity::High,
                         format!("pickle gives an array a state that no pickler writes: {what}"),
                     ))
-                } else if made_by == How::Persistent {
+                } else if made_by == CallKind::Persistent {
                     Some((
                         "implicit-call",
                         Severity::High,
@@ -286,12 +288,12 @@ impl Calls {
                 }
             }
             // Whatever is not known to be inert has its finding where it is imported.
-            How::Append | How::Add | How::SetItem if inert && !container => Some((
+            CallKind::Append | CallKind::Add | CallKind::SetItem if inert && !container => Some((
                 "implicit-call",
                 Severity::High,
                 format!("pickle adds items to {}, which is no container", name.as_deref().unwrap_or("an object")),
             )),
-            How::Append | How::Add | How::SetItem if made_by == How::Persistent => {
+            CallKind::Append | CallKind::Add | CallKind::SetItem if made_by == CallKind::Persistent => {
                 Some(("implicit-call", Severity::High, "pickle adds items to an object of the loader".to_owned()))
             }
             _ => None,
@@ -311,9 +313,9 @@ impl Calls {
 
     fn call_unknown(&mut self, place: &CallSite<'_>) {
         let (severity, message) = match place.how {
-            How::Hash => (Severity::Medium, "pickle uses something unknown as a key"),
-            How::Extension => (Severity::High, "pickle asks for an object of the loader's extension table"),
-            How::SetItem if place.args == Value::Unknown => {
+            CallKind::Hash => (Severity::Medium, "pickle uses something unknown as a key"),
+            CallKind::Extension => (Severity::High, "pickle asks for an object of the loader's extension table"),
+            CallKind::SetItem if place.args == Value::Unknown => {
                 (Severity::High, "pickle plants an attribute, among too many to follow, which Python calls later")
             }
             _ => (Severity::Critical, "pickle calls or changes something that cannot be known"),
@@ -333,7 +335,7 @@ impl Calls {
         let trace = place.trace;
         let mut dicts = vec![place.args];
         if let Value::Node(id) = place.args
-            && let Some(Node::Container { kind: Kind::Tuple, items }) = trace.heap.get(id)
+            && let Some(Node::Container { kind: ContainerKind::Tuple, items }) = trace.heap.get(id)
             && let Some([first, second]) = items.exactly::<2>()
         {
             dicts = vec![first, second];
@@ -341,7 +343,7 @@ impl Calls {
         for dict in dicts {
             let Value::Node(id) = dict else { continue };
             let items = match trace.heap.get(id) {
-                Some(Node::Container { kind: Kind::Dict, items }) => items,
+                Some(Node::Container { kind: ContainerKind::Dict, items }) => items,
                 Some(Node::Call(call)) => call.items(),
                 _ => continue,
             };

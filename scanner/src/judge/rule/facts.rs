@@ -3,7 +3,7 @@
 use super::{RawFinding, configured};
 use crate::judge::finding::{Severity, Verdict};
 use crate::observe::fact::{Deviation, Fact, Unread};
-use crate::pickle::trace::{End, Trace};
+use crate::pickle::trace::{StreamEnd, Trace};
 
 const fn weighed(deviation: Deviation) -> (Severity, Verdict) {
     match deviation {
@@ -72,17 +72,22 @@ pub fn unread(at: Option<u64>, why: &Unread) -> RawFinding {
 /// The opinions on how a stream is written and how it ends.
 pub fn stream(trace: &Trace) -> Vec<RawFinding> {
     let mut raw_findings = Vec::new();
-    for oddity in &trace.oddities {
-        let (severity, rule) =
-            if oddity.splits { (Severity::High, "reader-disagreement") } else { (Severity::Low, "malformed-pickle") };
+    for oddity in &trace.anomalies {
+        let (severity, rule) = if oddity.readers_disagree {
+            (Severity::High, "reader-disagreement")
+        } else {
+            (Severity::Low, "malformed-pickle")
+        };
         raw_findings.push(RawFinding {
             message: oddity.what.clone(),
             ..RawFinding::at(oddity.at, rule, severity, Verdict::Unproven)
         });
     }
-    if trace.heap.heaviest() > 1_000_000_000 {
-        let message =
-            format!("a value that grows to {} nodes when it is copied, printed or compared", trace.heap.heaviest());
+    if trace.heap.max_expanded_len() > 1_000_000_000 {
+        let message = format!(
+            "a value that grows to {} nodes when it is copied, printed or compared",
+            trace.heap.max_expanded_len()
+        );
         raw_findings.push(RawFinding {
             message,
             ..RawFinding::at(trace.start, "decompression-bomb", Severity::High, Verdict::Unproven)
@@ -94,7 +99,7 @@ pub fn stream(trace: &Trace) -> Vec<RawFinding> {
             ..RawFinding::at(at, "reader-disagreement", Severity::Critical, Verdict::Unproven)
         });
     }
-    if let End::Broken(why) = &trace.end {
+    if let StreamEnd::Broken(why) = &trace.end {
         let message = format!("the pickle breaks: {why}; everything before that runs when it is loaded");
         let at = trace.start + trace.length;
         raw_findings

@@ -13,13 +13,13 @@ pub use pages::{RuleInfo, rules};
 pub use crate::judge::finding::RawFinding;
 use crate::pickle::preview;
 use crate::pickle::trace::Trace;
-use crate::pickle::value::{How, Value};
+use crate::pickle::value::{CallKind, Value};
 
 /// A call and where it stands.
 struct CallSite<'a> {
     trace: &'a Trace,
     at: u64,
-    how: How,
+    how: CallKind,
     callee: Value,
     args: Value,
 }

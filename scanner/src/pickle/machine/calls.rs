@@ -2,12 +2,12 @@
 
 use super::recent_names::RecentNames;
 use super::{Machine, empty_trace};
-use crate::pickle::decode::{Arg, Reader};
+use crate::pickle::decode::{DecodedArgument, OpcodeReader};
 use crate::pickle::opcode::Argument;
 use crate::pickle::options::{Inline, Options};
 use crate::pickle::text;
-use crate::pickle::trace::{Action, Callable, End, Inlined};
-use crate::pickle::value::{CallableId, Encoding, How, Kind, Node, Value};
+use crate::pickle::trace::{Action, Callable, InlineArray, StreamEnd};
+use crate::pickle::value::{CallKind, CallableId, ContainerKind, Node, TextEncoding, Value};
 
 impl Machine<'_> {
     pub(super) fn name(&mut self, range: (u64, u64)) -> Option<Vec<u8>> {
@@ -16,19 +16,20 @@ impl Machine<'_> {
     }
 
     /// Two lines. Where the stream ends inside them, Python 2 takes what is there less its last byte, and asks for that.
-    pub(super) fn lines(&mut self) -> Result<Arg, End> {
+    pub(super) fn lines(&mut self) -> Result<DecodedArgument, StreamEnd> {
         let start = self.reader.pos;
         let end = match self.reader.argument(Argument::TwoLines, false) {
             Ok(lines) => return Ok(lines),
-            Err(reason) => End::from(reason),
+            Err(reason) => StreamEnd::from(reason),
         };
         let rest = self.reader.end().saturating_sub(start);
         if rest <= self.budget.limits.name_bytes as u64 {
             let bytes = self.reader.bytes(start, rest, self.budget.limits.name_bytes);
-            let cut = |part: &[u8]| text::decode(Encoding::Native, part.split_last().map_or(&[][..], |(_, rest)| rest));
+            let cut =
+                |part: &[u8]| text::decode(TextEncoding::Native, part.split_last().map_or(&[][..], |(_, rest)| rest));
             let (module, name) = match bytes.iter().position(|byte| *byte == b'\n') {
                 Some(newline) => {
-                    let module = text::decode(Encoding::Native, bytes.get(..newline).unwrap_or_default());
+                    let module = text::decode(TextEncoding::Native, bytes.get(..newline).unwrap_or_default());
                     (module, cut(bytes.get(newline + 1..).unwrap_or_default()))
                 }
                 None => (cut(&bytes), Some(String::new())),
@@ -38,14 +39,14 @@ impl Machine<'_> {
         Err(end)
     }
 
-    pub(super) fn global(&mut self, lines: Arg) -> Result<(), End> {
+    pub(super) fn global(&mut self, lines: DecodedArgument) -> Result<(), StreamEnd> {
         let value = self.import_lines(lines)?;
         Ok(self.stack.push(value)?)
     }
 
-    pub(super) fn import_lines(&mut self, lines: Arg) -> Result<Value, End> {
-        let Arg::Lines { first, second } = lines else {
-            return Err(End::broken("an import without names"));
+    pub(super) fn import_lines(&mut self, lines: DecodedArgument) -> Result<Value, StreamEnd> {
+        let DecodedArgument::Lines { first, second } = lines else {
+            return Err(StreamEnd::broken("an import without names"));
         };
         // Both lines as one piece, where they stand so: without a name that is empty, of which more is to be said.
         let after = second.0.saturating_add(second.1);
@@ -57,10 +58,10 @@ impl Machine<'_> {
             self.event(Action::Import(id));
             return Ok(Value::Global(id));
         }
-        let module = self.name(first).and_then(|bytes| text::decode(Encoding::Native, &bytes));
-        let name = self.name(second).and_then(|bytes| text::decode(Encoding::Native, &bytes));
+        let module = self.name(first).and_then(|bytes| text::decode(TextEncoding::Native, &bytes));
+        let name = self.name(second).and_then(|bytes| text::decode(TextEncoding::Native, &bytes));
         if module.as_deref() == Some("") || name.as_deref() == Some("") {
-            self.odd(true, "an import with an empty name");
+            self.anomaly(true, "an import with an empty name");
         }
         let value = self.import(module, name)?;
         let lines = usize::try_from(piece).ok().filter(|_| fits).and_then(|len| self.reader.buffered(first.0, len));
@@ -70,7 +71,7 @@ impl Machine<'_> {
         Ok(value)
     }
 
-    pub(super) fn import(&mut self, module: Option<String>, name: Option<String>) -> Result<Value, End> {
+    pub(super) fn import(&mut self, module: Option<String>, name: Option<String>) -> Result<Value, StreamEnd> {
         let mut key = vec![self.protocol.min(4)];
         for part in [&module, &name] {
             key.extend_from_slice(part.as_deref().unwrap_or("\u{0}?").as_bytes());
@@ -80,7 +81,7 @@ impl Machine<'_> {
             Some(id) => *id,
             None => {
                 if self.trace.callables.len() >= self.budget.limits.names {
-                    return Err(End::Limit("different names imported by one pickle".to_owned()));
+                    return Err(StreamEnd::Limit("different names imported by one pickle".to_owned()));
                 }
                 let id = CallableId::try_from(self.trace.callables.len()).unwrap_or(CallableId::MAX);
                 self.trace.callables.push(Callable { module, name, protocol: self.protocol });
@@ -92,32 +93,32 @@ impl Machine<'_> {
         Ok(Value::Global(id))
     }
 
-    pub(super) fn inst(&mut self) -> Result<(), End> {
+    pub(super) fn inst(&mut self) -> Result<(), StreamEnd> {
         let lines = self.lines()?;
         let class = self.import_lines(lines)?;
         let Some(popped) = self.stack.pop_mark() else {
-            return Err(End::broken("INST without a mark"));
+            return Err(StreamEnd::broken("INST without a mark"));
         };
         let total = popped.values.len() as u64 + popped.forgotten;
-        let args = self.trace.heap.container(Kind::Tuple, &popped.values, total);
-        self.call(How::Instance, class, args, Value::None)
+        let args = self.trace.heap.container(ContainerKind::Tuple, &popped.values, total);
+        self.call(CallKind::Instance, class, args, Value::None)
     }
 
-    pub(super) fn obj(&mut self) -> Result<(), End> {
+    pub(super) fn obj(&mut self) -> Result<(), StreamEnd> {
         let Some(popped) = self.stack.pop_mark() else {
-            return Err(End::broken("OBJ without a mark"));
+            return Err(StreamEnd::broken("OBJ without a mark"));
         };
         let (class, args) = match popped.values.split_first() {
             Some((class, args)) if popped.forgotten == 0 => (*class, args),
             Some((_, args)) => (Value::Unknown, args),
-            None => return Err(End::broken("OBJ without a class")),
+            None => return Err(StreamEnd::broken("OBJ without a class")),
         };
         let total = args.len() as u64 + popped.forgotten;
-        let args = self.trace.heap.container(Kind::Tuple, args, total);
-        self.call(How::Instance, class, args, Value::None)
+        let args = self.trace.heap.container(ContainerKind::Tuple, args, total);
+        self.call(CallKind::Instance, class, args, Value::None)
     }
 
-    pub(super) fn stack_global(&mut self) -> Result<(), End> {
+    pub(super) fn stack_global(&mut self) -> Result<(), StreamEnd> {
         let name = self.pop()?;
         let module = self.pop()?;
         let mut parts = [None, None];
@@ -127,7 +128,7 @@ impl Machine<'_> {
                     *part = self.name((at, u64::from(len))).and_then(|bytes| text::decode(encoding, &bytes));
                 }
                 other if other.is_plain() => {
-                    return Err(End::broken("STACK_GLOBAL of something that is no text"));
+                    return Err(StreamEnd::broken("STACK_GLOBAL of something that is no text"));
                 }
                 _ => {}
             }
@@ -137,7 +138,7 @@ impl Machine<'_> {
         Ok(self.stack.push(value)?)
     }
 
-    pub(super) fn build(&mut self) -> Result<(), End> {
+    pub(super) fn build(&mut self) -> Result<(), StreamEnd> {
         let state = self.pop()?;
         let target = self.top()?;
         if target.is_plain() {
@@ -148,7 +149,7 @@ impl Machine<'_> {
         {
             return Ok(());
         }
-        self.event(Action::Call { how: How::Build, callee: target, args: state });
+        self.event(Action::Call { how: CallKind::Build, callee: target, args: state });
         let Value::Node(id) = target else {
             return Ok(());
         };
@@ -157,24 +158,24 @@ impl Machine<'_> {
             match inline(&self.trace, id, self.reader.pos) {
                 Inline::None => {}
                 Inline::Array { end } if end <= self.reader.end() => {
-                    self.trace.arrays.push(Inlined { node: id, start: self.reader.pos, end });
+                    self.trace.arrays.push(InlineArray { node: id, start: self.reader.pos, end });
                     self.reader.pos = end;
                 }
                 Inline::Array { .. } => {
-                    return Err(End::broken("an array between the opcodes is longer than the file"));
+                    return Err(StreamEnd::broken("an array between the opcodes is longer than the file"));
                 }
-                Inline::Unknown(why) => return Err(End::broken(why)),
+                Inline::Unknown(why) => return Err(StreamEnd::broken(why)),
                 Inline::Pickle => {
                     let plain = Options { inline: None, ..*self.options };
                     let source = self.trace.source.clone();
-                    let reader = Reader::new(source.as_ref(), self.reader.pos, plain.reading);
+                    let reader = OpcodeReader::new(source.as_ref(), self.reader.pos, plain.reading);
                     let trace = empty_trace(source.clone(), self.reader.pos, self.budget);
                     let inner = Machine::new(reader, trace, self.budget, &plain, self.filter).run();
                     self.reader.pos += inner.length;
-                    let stopped = inner.end == End::Stop;
+                    let stopped = inner.end == StreamEnd::Stop;
                     self.trace.nested.push(inner);
                     if !stopped {
-                        return Err(End::broken("the pickle of an object array breaks"));
+                        return Err(StreamEnd::broken("the pickle of an object array breaks"));
                     }
                 }
             }
@@ -182,35 +183,35 @@ impl Machine<'_> {
         Ok(())
     }
 
-    pub(super) fn persistent(&mut self, id: Value) -> Result<(), End> {
+    pub(super) fn persistent(&mut self, id: Value) -> Result<(), StreamEnd> {
         self.trace.persistent_ids += 1;
         if self.trace.persistent.len() < self.budget.limits.events {
             self.trace.persistent.push(id);
         }
-        self.call(How::Persistent, Value::None, id, Value::None)
+        self.call(CallKind::Persistent, Value::None, id, Value::None)
     }
 
-    pub(super) fn extension(&mut self, argument: Argument) -> Result<(), End> {
+    pub(super) fn extension(&mut self, argument: Argument) -> Result<(), StreamEnd> {
         let code = self.int(argument)?;
-        self.event(Action::Call { how: How::Extension, callee: Value::Unknown, args: code });
+        self.event(Action::Call { how: CallKind::Extension, callee: Value::Unknown, args: code });
         Ok(self.stack.push(Value::Unknown)?)
     }
 
-    pub(super) fn drop_top(&mut self) -> Result<(), End> {
+    pub(super) fn pop_top(&mut self) -> Result<(), StreamEnd> {
         if self.stack.height() == 0 && self.stack.marked() {
             self.stack.drop_mark();
             return Ok(());
         }
         let value = self.pop()?;
-        self.dropped(value);
+        self.note_deletion(value);
         Ok(())
     }
 
-    pub(super) fn dropped(&mut self, value: Value) {
+    pub(super) fn note_deletion(&mut self, value: Value) {
         let made = matches!(value, Value::Instance(_))
             || matches!(value, Value::Node(id) if matches!(self.trace.heap.get(id), Some(Node::Call(_))));
         if made {
-            self.event(Action::Call { how: How::Delete, callee: value, args: Value::None });
+            self.event(Action::Call { how: CallKind::Delete, callee: value, args: Value::None });
         }
     }
 }

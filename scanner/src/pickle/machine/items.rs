@@ -4,21 +4,21 @@
 use super::Machine;
 use crate::io::bounds::pickle::{MAX_HASHED_VALUES, MAX_WATCHED_KEY_BYTES};
 use crate::pickle::text;
-use crate::pickle::trace::{Action, End};
-use crate::pickle::value::{How, Kind, Node, Value};
+use crate::pickle::trace::{Action, StreamEnd};
+use crate::pickle::value::{CallKind, ContainerKind, Node, Value};
 
 impl Machine<'_> {
-    pub(super) fn container(&mut self, kind: Kind, count: usize) -> Result<(), End> {
+    pub(super) fn container(&mut self, kind: ContainerKind, count: usize) -> Result<(), StreamEnd> {
         let value = {
             let above = self.stack.above();
             let items = above.len().checked_sub(count).and_then(|from| above.get(from..));
             items.map(|items| self.trace.heap.container(kind, items, count as u64))
         };
         let Some(value) = value else {
-            if !self.stack.marked() && !self.loose {
-                return Err(End::broken("a tuple of more values than there are"));
+            if !self.stack.marked() && !self.lenient {
+                return Err(StreamEnd::broken("a tuple of more values than there are"));
             }
-            self.loosen();
+            self.become_lenient();
             return Ok(self.stack.push(Value::Unknown)?);
         };
         for _ in 0..count {
@@ -27,10 +27,10 @@ impl Machine<'_> {
         Ok(self.stack.push(value)?)
     }
 
-    pub(super) fn marked(&mut self, kind: Kind) -> Result<(), End> {
-        if kind == Kind::FrozenSet {
+    pub(super) fn marked(&mut self, kind: ContainerKind) -> Result<(), StreamEnd> {
+        if kind == ContainerKind::FrozenSet {
             self.hash_above(1);
-        } else if kind == Kind::Dict {
+        } else if kind == ContainerKind::Dict {
             self.hash_above(2);
         }
         let forgotten = self.stack.forgotten();
@@ -39,40 +39,40 @@ impl Machine<'_> {
         let total = self.stack.height();
         let value = self.trace.heap.container(kind, above, total);
         if self.stack.drop_mark().is_none() {
-            return Err(End::broken("a container without a mark"));
+            return Err(StreamEnd::broken("a container without a mark"));
         }
-        if kind == Kind::Dict && total % 2 == 1 {
-            self.odd(true, "a dict of an odd number of keys and values");
+        if kind == ContainerKind::Dict && total % 2 == 1 {
+            self.anomaly(true, "a dict of an odd number of keys and values");
         }
         Ok(self.stack.push(value)?)
     }
 
-    pub(super) fn append(&mut self) -> Result<(), End> {
+    pub(super) fn append(&mut self) -> Result<(), StreamEnd> {
         let item = self.pop()?;
         match self.top()? {
             Value::Node(id) => match self.trace.heap.get(id) {
-                Some(Node::Container { kind: Kind::List, .. }) => self.trace.heap.extend(id, &[item], 0),
+                Some(Node::Container { kind: ContainerKind::List, .. }) => self.trace.heap.extend(id, &[item], 0),
                 Some(Node::Call(_)) => {
-                    self.event(Action::Call { how: How::Append, callee: Value::Node(id), args: item });
+                    self.event(Action::Call { how: CallKind::Append, callee: Value::Node(id), args: item });
                     self.trace.heap.extend(id, &[item], 0);
                 }
-                _ => return Err(End::broken("APPEND to a container that has no append")),
+                _ => return Err(StreamEnd::broken("APPEND to a container that has no append")),
             },
             // A list, or a bytearray.
-            Value::Opaque(Kind::List) | Value::Bytes { .. } => {}
-            other if other.is_plain() => return Err(End::broken("APPEND to a value that is no list")),
-            other => self.event(Action::Call { how: How::Append, callee: other, args: item }),
+            Value::Opaque(ContainerKind::List) | Value::Bytes { .. } => {}
+            other if other.is_plain() => return Err(StreamEnd::broken("APPEND to a value that is no list")),
+            other => self.event(Action::Call { how: CallKind::Append, callee: other, args: item }),
         }
         Ok(())
     }
 
-    pub(super) fn appends(&mut self, how: How) -> Result<(), End> {
-        let own = if how == How::Add { Kind::Set } else { Kind::List };
-        if how == How::Add {
+    pub(super) fn appends(&mut self, how: CallKind) -> Result<(), StreamEnd> {
+        let own = if how == CallKind::Add { ContainerKind::Set } else { ContainerKind::List };
+        if how == CallKind::Add {
             self.hash_above(1);
         }
         if !self.stack.marked() {
-            return Err(End::broken("items without a mark"));
+            return Err(StreamEnd::broken("items without a mark"));
         }
         // No items, no look at what they would go to.
         if self.stack.height() == 0 {
@@ -86,7 +86,7 @@ impl Machine<'_> {
                 let called = match self.trace.heap.get(id) {
                     Some(Node::Container { kind, .. }) if *kind == own => false,
                     Some(Node::Call(_)) => true,
-                    _ => return Err(End::broken("items for a container of another kind")),
+                    _ => return Err(StreamEnd::broken("items for a container of another kind")),
                 };
                 let above = self.stack.above();
                 let first = above.first().copied();
@@ -98,8 +98,8 @@ impl Machine<'_> {
                 }
             }
             Value::Opaque(kind) if kind == own => {}
-            Value::Bytes { .. } if how == How::Append => {}
-            other if other.is_plain() => return Err(End::broken("items for a value that holds none")),
+            Value::Bytes { .. } if how == CallKind::Append => {}
+            other if other.is_plain() => return Err(StreamEnd::broken("items for a value that holds none")),
             other => {
                 let first = self.stack.above().first().copied().unwrap_or(Value::None);
                 self.event(Action::Call { how, callee: other, args: first });
@@ -125,28 +125,28 @@ impl Machine<'_> {
         while let Some(value) = todo.pop() {
             visited += 1;
             if visited > MAX_HASHED_VALUES {
-                self.event(Action::Call { how: How::Hash, callee: Value::Unknown, args: Value::None });
+                self.event(Action::Call { how: CallKind::Hash, callee: Value::Unknown, args: Value::None });
                 return;
             }
             match value {
                 Value::Node(id) => match self.trace.heap.get(id) {
-                    Some(Node::Container { kind: Kind::Tuple | Kind::FrozenSet, items }) => {
+                    Some(Node::Container { kind: ContainerKind::Tuple | ContainerKind::FrozenSet, items }) => {
                         todo.extend(items.kept.iter().filter(|item| !item.is_plain()));
                     }
                     Some(Node::Call(_)) => {
-                        self.event(Action::Call { how: How::Hash, callee: value, args: Value::None });
+                        self.event(Action::Call { how: CallKind::Hash, callee: value, args: Value::None });
                     }
                     _ => {}
                 },
                 Value::Instance(_) | Value::Unknown => {
-                    self.event(Action::Call { how: How::Hash, callee: value, args: Value::None });
+                    self.event(Action::Call { how: CallKind::Hash, callee: value, args: Value::None });
                 }
                 _ => {}
             }
         }
     }
 
-    pub(super) fn set_item(&mut self) -> Result<(), End> {
+    pub(super) fn set_item(&mut self) -> Result<(), StreamEnd> {
         let value = self.pop()?;
         let key = self.pop()?;
         if !key.is_plain() {
@@ -161,15 +161,15 @@ impl Machine<'_> {
         match self.stack.below_mark() {
             Some(target) => target,
             None => {
-                self.loosen();
+                self.become_lenient();
                 Value::Unknown
             }
         }
     }
 
-    pub(super) fn set_items(&mut self) -> Result<(), End> {
+    pub(super) fn set_items(&mut self) -> Result<(), StreamEnd> {
         if !self.stack.marked() {
-            return Err(End::broken("SETITEMS without a mark"));
+            return Err(StreamEnd::broken("SETITEMS without a mark"));
         }
         if self.stack.height() == 0 {
             self.stack.drop_mark();
@@ -178,7 +178,7 @@ impl Machine<'_> {
         self.hash_above(2);
         let target = self.target();
         if self.stack.height() % 2 == 1 {
-            self.odd(false, "SETITEMS of an odd number of keys and values");
+            self.anomaly(false, "SETITEMS of an odd number of keys and values");
         }
         let forgotten = self.stack.forgotten();
         self.pairs.clear();
@@ -193,35 +193,35 @@ impl Machine<'_> {
         done
     }
 
-    pub(super) fn set(&mut self, target: Value, pairs: &[Value], forgotten: u64) -> Result<(), End> {
+    pub(super) fn set(&mut self, target: Value, pairs: &[Value], forgotten: u64) -> Result<(), StreamEnd> {
         match target {
             Value::Node(id) => {
                 let called = match self.trace.heap.get(id) {
-                    Some(Node::Container { kind: Kind::Dict, items }) => {
+                    Some(Node::Container { kind: ContainerKind::Dict, items }) => {
                         let room = self.budget.limits.items.saturating_sub(items.kept.len());
                         self.check_unkept_keys(pairs.get(room.min(pairs.len())..).unwrap_or_default(), forgotten);
                         false
                     }
-                    Some(Node::Container { kind: Kind::List, .. }) => {
+                    Some(Node::Container { kind: ContainerKind::List, .. }) => {
                         // An item is replaced, which no pickler does: from then on the list is not known.
                         self.trace.heap.extend(id, &[], pairs.len() as u64 + forgotten);
                         return Ok(());
                     }
                     Some(Node::Call(_)) => true,
-                    _ => return Err(End::broken("items set on a container that takes none")),
+                    _ => return Err(StreamEnd::broken("items set on a container that takes none")),
                 };
                 self.trace.heap.extend(id, if forgotten > 0 { &[] } else { pairs }, forgotten);
                 if called {
                     let key = pairs.first().copied().unwrap_or(Value::None);
-                    self.event(Action::Call { how: How::SetItem, callee: target, args: key });
+                    self.event(Action::Call { how: CallKind::SetItem, callee: target, args: key });
                 }
             }
-            Value::Opaque(Kind::Dict | Kind::List) => self.check_unkept_keys(pairs, forgotten),
+            Value::Opaque(ContainerKind::Dict | ContainerKind::List) => self.check_unkept_keys(pairs, forgotten),
             Value::Bytes { .. } => {}
-            other if other.is_plain() => return Err(End::broken("items set on a value that holds none")),
+            other if other.is_plain() => return Err(StreamEnd::broken("items set on a value that holds none")),
             other => {
                 let key = pairs.first().copied().unwrap_or(Value::None);
-                self.event(Action::Call { how: How::SetItem, callee: other, args: key });
+                self.event(Action::Call { how: CallKind::SetItem, callee: other, args: key });
             }
         }
         Ok(())
@@ -234,7 +234,7 @@ impl Machine<'_> {
         }
         let mut watched = forgotten > 0;
         // Records repeat their keys: a text that was just looked at is not read again.
-        let mut quiet_keys = std::mem::take(&mut self.quiet_keys);
+        let mut quiet_keys = std::mem::take(&mut self.checked_keys);
         for pair in pairs.chunks(2) {
             let [key, value] = pair else { break };
             let quiet = matches!(value, Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_));
@@ -253,9 +253,9 @@ impl Machine<'_> {
                 *slot = at;
             }
         }
-        self.quiet_keys = quiet_keys;
+        self.checked_keys = quiet_keys;
         if watched {
-            self.event(Action::Call { how: How::SetItem, callee: Value::Unknown, args: Value::Unknown });
+            self.event(Action::Call { how: CallKind::SetItem, callee: Value::Unknown, args: Value::Unknown });
         }
     }
 }

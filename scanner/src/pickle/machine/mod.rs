@@ -6,14 +6,14 @@
 use self::recent_names::RecentNames;
 use crate::io::bounds::pickle::MAX_ANOMALIES;
 use crate::io::budget::ScanBudget;
-use crate::pickle::decode::{Arg, Break, FrameNote, Reader};
+use crate::pickle::decode::{DecodeError, DecodedArgument, FrameAnomaly, OpcodeReader};
 use crate::pickle::heap::Heap;
 use crate::pickle::memo::Memo;
 use crate::pickle::opcode::{self as op, Argument};
 use crate::pickle::options::Options;
-use crate::pickle::stack::{Full, Stack};
-use crate::pickle::trace::{Action, End, Event, Oddity, Trace};
-use crate::pickle::value::{Call, CallableId, Encoding, How, Kind, Node, Value};
+use crate::pickle::stack::{Stack, StackFull};
+use crate::pickle::trace::{Action, Anomaly, Event, StreamEnd, Trace};
+use crate::pickle::value::{Call, CallKind, CallableId, ContainerKind, Node, TextEncoding, Value};
 use std::collections::HashMap;
 
 mod calls;
@@ -23,16 +23,16 @@ mod marks;
 mod recent_names;
 
 pub(super) struct Machine<'a> {
-    reader: Reader<'a>,
+    reader: OpcodeReader<'a>,
     stack: Stack,
     memo: Memo,
     trace: Trace,
     names: HashMap<Vec<u8>, CallableId>,
     recent: RecentNames,
     text_keys: HashMap<Vec<u8>, Value>,
-    quiet_keys: Vec<u64>,
+    checked_keys: Vec<u64>,
     pairs: Vec<Value>,
-    loose: bool,
+    lenient: bool,
     /// Whether nobody listens.
     silent: bool,
     protocol: u8,
@@ -45,18 +45,18 @@ pub(super) struct Machine<'a> {
     filter: &'a mut dyn FnMut(&Trace, &Event) -> bool,
 }
 
-impl From<Break> for End {
-    fn from(reason: Break) -> Self {
+impl From<DecodeError> for StreamEnd {
+    fn from(reason: DecodeError) -> Self {
         match reason {
-            Break::End => Self::Broken("the stream ends before STOP".to_owned()),
-            Break::Length => Self::Broken("a length is negative or impossible".to_owned()),
-            Break::Io(error) => Self::Io(error),
+            DecodeError::End => Self::Broken("the stream ends before STOP".to_owned()),
+            DecodeError::Length => Self::Broken("a length is negative or impossible".to_owned()),
+            DecodeError::Io(error) => Self::Io(error),
         }
     }
 }
 
-impl From<Full> for End {
-    fn from(full: Full) -> Self {
+impl From<StackFull> for StreamEnd {
+    fn from(full: StackFull) -> Self {
         Self::Limit(full.0.to_owned())
     }
 }
@@ -70,7 +70,7 @@ fn next_check(opcodes: u64, max_opcodes: u64) -> u64 {
 
 impl<'a> Machine<'a> {
     pub(super) fn new(
-        reader: Reader<'a>,
+        reader: OpcodeReader<'a>,
         trace: Trace,
         budget: &'a ScanBudget,
         options: &'a Options<'a>,
@@ -83,9 +83,9 @@ impl<'a> Machine<'a> {
             names: HashMap::new(),
             recent: RecentNames::default(),
             text_keys: HashMap::new(),
-            quiet_keys: vec![u64::MAX; 61],
+            checked_keys: vec![u64::MAX; 61],
             pairs: Vec::new(),
-            loose: false,
+            lenient: false,
             silent: false,
             protocol: 0,
             next_check: next_check(0, options.max_opcodes),
@@ -109,7 +109,7 @@ impl<'a> Machine<'a> {
         let end = loop {
             match self.step() {
                 Ok(false) => {}
-                Ok(true) => break End::Stop,
+                Ok(true) => break StreamEnd::Stop,
                 Err(end) => break end,
             }
         };
@@ -120,31 +120,31 @@ impl<'a> Machine<'a> {
         self.trace
     }
 
-    fn pop(&mut self) -> Result<Value, End> {
+    fn pop(&mut self) -> Result<Value, StreamEnd> {
         if let Some(value) = self.stack.pop() {
             return Ok(value);
         }
         if self.stack.marked() {
             self.stack.drop_mark();
-            self.loosen();
+            self.become_lenient();
         }
-        self.nothing()
+        self.stack_underflow()
     }
 
-    fn top(&mut self) -> Result<Value, End> {
+    fn top(&mut self) -> Result<Value, StreamEnd> {
         if let Some(value) = self.stack.top() {
             return Ok(value);
         }
         if self.stack.marked() {
-            self.loosen();
+            self.become_lenient();
             return Ok(self.stack.below_mark().unwrap_or(Value::Unknown));
         }
-        self.nothing()
+        self.stack_underflow()
     }
 
-    fn odd(&mut self, splits: bool, what: impl Into<String>) {
-        if self.trace.oddities.len() < MAX_ANOMALIES {
-            self.trace.oddities.push(Oddity { at: self.at, what: what.into(), splits });
+    fn anomaly(&mut self, splits: bool, what: impl Into<String>) {
+        if self.trace.anomalies.len() < MAX_ANOMALIES {
+            self.trace.anomalies.push(Anomaly { at: self.at, what: what.into(), readers_disagree: splits });
         }
     }
 
@@ -156,11 +156,11 @@ impl<'a> Machine<'a> {
         if (self.filter)(&self.trace, &event) && self.trace.events.len() < self.budget.limits.events {
             self.trace.events.push(event);
         } else {
-            self.trace.dropped += 1;
+            self.trace.dropped_events += 1;
         }
     }
 
-    fn call(&mut self, how: How, callee: Value, args: Value, kwargs: Value) -> Result<(), End> {
+    fn call(&mut self, how: CallKind, callee: Value, args: Value, kwargs: Value) -> Result<(), StreamEnd> {
         self.event(Action::Call { how, callee, args });
         let call = Call::new(self.at, how, callee, args, kwargs);
         let value = self.trace.heap.call(call);
@@ -169,28 +169,28 @@ impl<'a> Machine<'a> {
 
     /// Limits are compared now and then, not at each opcode.
     #[cold]
-    fn check_limits(&mut self) -> Result<(), End> {
+    fn check_limits(&mut self) -> Result<(), StreamEnd> {
         let (opcodes, max_opcodes) = (self.trace.opcodes, self.options.max_opcodes);
         let regular = opcodes.is_multiple_of(CHECK_INTERVAL);
         if opcodes > max_opcodes || regular && opcodes > self.budget.limits.opcodes {
-            return Err(End::Limit("opcodes of one pickle".to_owned()));
+            return Err(StreamEnd::Limit("opcodes of one pickle".to_owned()));
         }
         if regular && self.budget.expired() {
-            return Err(End::Limit("time for one file".to_owned()));
+            return Err(StreamEnd::Limit("time for one file".to_owned()));
         }
         self.next_check = next_check(opcodes, max_opcodes);
         Ok(())
     }
 
     /// One opcode. `Ok(true)` at STOP.
-    fn step(&mut self) -> Result<bool, End> {
+    fn step(&mut self) -> Result<bool, StreamEnd> {
         self.at = self.reader.pos;
         self.code = self.reader.opcode()?;
         self.trace.opcodes += 1;
         if self.trace.opcodes >= self.next_check {
             self.check_limits()?;
         }
-        if self.loose
+        if self.lenient
             && matches!(
                 self.code,
                 op::APPENDS
@@ -205,7 +205,7 @@ impl<'a> Machine<'a> {
                     | op::POP_MARK
             )
         {
-            self.need_mark()?;
+            self.add_missing_mark()?;
         }
         // The opcodes that make up bulky pickles come first and take no detour.
         match self.code {
@@ -222,7 +222,7 @@ impl<'a> Machine<'a> {
                 self.stack.push(value)?;
             }
             op::BINFLOAT => {
-                let Arg::Float(value) = self.reader.argument(Argument::Float8, false)? else {
+                let DecodedArgument::Float(value) = self.reader.argument(Argument::Float8, false)? else {
                     return Ok(false);
                 };
                 self.stack.push(Value::Float(value))?;
@@ -239,7 +239,7 @@ impl<'a> Machine<'a> {
             op::LONG_BINPUT => self.put_argument(Argument::Unsigned(4))?,
             op::BINGET => self.get_argument(Argument::Unsigned(1))?,
             op::LONG_BINGET => self.get_argument(Argument::Unsigned(4))?,
-            op::APPENDS => self.appends(How::Append)?,
+            op::APPENDS => self.appends(CallKind::Append)?,
             op::SETITEMS => self.set_items()?,
             op::STOP => {
                 self.trace.root = Some(self.pop()?);
@@ -250,34 +250,34 @@ impl<'a> Machine<'a> {
         Ok(false)
     }
 
-    fn rare(&mut self) -> Result<(), End> {
+    fn rare(&mut self) -> Result<(), StreamEnd> {
         match self.code {
-            op::BINUNICODE | op::SHORT_BINUNICODE | op::BINUNICODE8 => self.text(Encoding::Utf8),
-            op::BINSTRING | op::SHORT_BINSTRING => self.text(Encoding::Native),
-            op::UNICODE => self.text(Encoding::RawUnicodeEscape),
-            op::STRING => self.text(Encoding::Quoted),
+            op::BINUNICODE | op::SHORT_BINUNICODE | op::BINUNICODE8 => self.text(TextEncoding::Utf8),
+            op::BINSTRING | op::SHORT_BINSTRING => self.text(TextEncoding::Native),
+            op::UNICODE => self.text(TextEncoding::RawUnicodeEscape),
+            op::STRING => self.text(TextEncoding::Quoted),
             op::BINBYTES | op::SHORT_BINBYTES | op::BINBYTES8 | op::BYTEARRAY8 => {
-                let (at, len) = self.data()?;
-                self.sniff(at, len, false)?;
+                let (at, len) = self.take_data()?;
+                self.note_literal(at, len, false)?;
                 let len = u32::try_from(len).unwrap_or(u32::MAX);
                 Ok(self.stack.push(Value::Bytes { len, at })?)
             }
             op::LONG1 | op::LONG4 => self.long(),
             op::INT | op::LONG => self.text_int(),
             op::FLOAT => self.text_float(),
-            op::EMPTY_TUPLE => self.container(Kind::Tuple, 0),
-            op::EMPTY_LIST => self.container(Kind::List, 0),
-            op::EMPTY_DICT => self.container(Kind::Dict, 0),
-            op::EMPTY_SET => self.container(Kind::Set, 0),
-            op::TUPLE1 => self.container(Kind::Tuple, 1),
-            op::TUPLE2 => self.container(Kind::Tuple, 2),
-            op::TUPLE3 => self.container(Kind::Tuple, 3),
-            op::TUPLE => self.marked(Kind::Tuple),
-            op::LIST => self.marked(Kind::List),
-            op::DICT => self.marked(Kind::Dict),
-            op::FROZENSET => self.marked(Kind::FrozenSet),
+            op::EMPTY_TUPLE => self.container(ContainerKind::Tuple, 0),
+            op::EMPTY_LIST => self.container(ContainerKind::List, 0),
+            op::EMPTY_DICT => self.container(ContainerKind::Dict, 0),
+            op::EMPTY_SET => self.container(ContainerKind::Set, 0),
+            op::TUPLE1 => self.container(ContainerKind::Tuple, 1),
+            op::TUPLE2 => self.container(ContainerKind::Tuple, 2),
+            op::TUPLE3 => self.container(ContainerKind::Tuple, 3),
+            op::TUPLE => self.marked(ContainerKind::Tuple),
+            op::LIST => self.marked(ContainerKind::List),
+            op::DICT => self.marked(ContainerKind::Dict),
+            op::FROZENSET => self.marked(ContainerKind::FrozenSet),
             op::APPEND => self.append(),
-            op::ADDITEMS => self.appends(How::Add),
+            op::ADDITEMS => self.appends(CallKind::Add),
             op::SETITEM => self.set_item(),
             op::GLOBAL => {
                 let lines = self.lines()?;
@@ -289,39 +289,45 @@ impl<'a> Machine<'a> {
                 let args = self.pop()?;
                 let callee = self.pop()?;
                 if callee.is_plain() {
-                    return Err(End::broken("REDUCE calls a value that is no callable"));
+                    return Err(StreamEnd::broken("REDUCE calls a value that is no callable"));
                 }
                 let tuple = match args {
                     Value::Node(id) => !matches!(
                         self.trace.heap.get(id),
-                        Some(Node::Container { kind: Kind::List | Kind::Dict | Kind::Set | Kind::FrozenSet, .. })
+                        Some(Node::Container {
+                            kind: ContainerKind::List
+                                | ContainerKind::Dict
+                                | ContainerKind::Set
+                                | ContainerKind::FrozenSet,
+                            ..
+                        })
                     ),
-                    Value::Opaque(kind) => kind == Kind::Tuple,
+                    Value::Opaque(kind) => kind == ContainerKind::Tuple,
                     Value::Unknown | Value::Instance(_) => true,
                     _ => false,
                 };
                 if !tuple {
-                    self.odd(true, "arguments that are no tuple: C refuses them, Python takes them apart");
+                    self.anomaly(true, "arguments that are no tuple: C refuses them, Python takes them apart");
                 }
-                self.call(How::Reduce, callee, args, Value::None)
+                self.call(CallKind::Reduce, callee, args, Value::None)
             }
             op::NEWOBJ => {
                 let args = self.pop()?;
                 let class = self.pop()?;
-                self.call(How::New, class, args, Value::None)
+                self.call(CallKind::New, class, args, Value::None)
             }
             op::NEWOBJ_EX => {
                 let kwargs = self.pop()?;
                 let args = self.pop()?;
                 let class = self.pop()?;
-                self.call(How::NewEx, class, args, kwargs)
+                self.call(CallKind::NewEx, class, args, kwargs)
             }
             op::OBJ => self.obj(),
             op::BUILD => self.build(),
             op::PERSID => {
-                let (at, len) = self.data()?;
+                let (at, len) = self.take_data()?;
                 let len = u32::try_from(len).unwrap_or(u32::MAX);
-                self.persistent(Value::Text { encoding: Encoding::Native, len, at })
+                self.persistent(Value::Text { encoding: TextEncoding::Native, len, at })
             }
             op::BINPERSID => {
                 let id = self.pop()?;
@@ -330,10 +336,11 @@ impl<'a> Machine<'a> {
             op::EXT1 => self.extension(Argument::Unsigned(1)),
             op::EXT2 => self.extension(Argument::Unsigned(2)),
             op::EXT4 => self.extension(Argument::Signed4),
-            op::POP => self.drop_top(),
+            op::POP => self.pop_top(),
             op::POP_MARK => {
-                let popped = self.stack.pop_mark().ok_or_else(|| End::Broken("POP_MARK without a mark".to_owned()))?;
-                popped.values.iter().for_each(|value| self.dropped(*value));
+                let popped =
+                    self.stack.pop_mark().ok_or_else(|| StreamEnd::Broken("POP_MARK without a mark".to_owned()))?;
+                popped.values.iter().for_each(|value| self.note_deletion(*value));
                 Ok(())
             }
             op::DUP => {
@@ -346,36 +353,36 @@ impl<'a> Machine<'a> {
             op::FRAME => self.frame(),
             op::NEXT_BUFFER => Ok(self.stack.push(Value::Unknown)?),
             op::READONLY_BUFFER => self.top().map(|_| ()),
-            other => Err(End::broken(format!("byte 0x{other:02x} is no opcode"))),
+            other => Err(StreamEnd::broken(format!("byte 0x{other:02x} is no opcode"))),
         }
     }
 
-    fn proto(&mut self) -> Result<(), End> {
+    fn proto(&mut self) -> Result<(), StreamEnd> {
         let Value::Int(protocol) = self.int(Argument::Unsigned(1))? else {
             return Ok(());
         };
         if self.at != self.trace.start {
-            self.odd(true, "PROTO inside the stream changes how later names are read");
+            self.anomaly(true, "PROTO inside the stream changes how later names are read");
         }
         if protocol > 5 {
-            self.odd(false, format!("protocol {protocol} does not exist"));
+            self.anomaly(false, format!("protocol {protocol} does not exist"));
         }
         self.protocol = u8::try_from(protocol).unwrap_or(u8::MAX);
         self.recent = RecentNames::default();
         Ok(())
     }
 
-    fn frame(&mut self) -> Result<(), End> {
-        let Arg::Long(size) = self.reader.argument(Argument::Unsigned(8), false)? else {
+    fn frame(&mut self) -> Result<(), StreamEnd> {
+        let DecodedArgument::Long(size) = self.reader.argument(Argument::Unsigned(8), false)? else {
             return Ok(());
         };
         match self.reader.frame(size)? {
-            FrameNote::Fine => {}
-            FrameNote::Nested => self.odd(true, "a frame inside a frame"),
-            FrameNote::PastTheEnd => self.odd(true, "a frame longer than the rest of the file"),
+            FrameAnomaly::Fine => {}
+            FrameAnomaly::Nested => self.anomaly(true, "a frame inside a frame"),
+            FrameAnomaly::PastTheEnd => self.anomaly(true, "a frame longer than the rest of the file"),
         }
         if self.protocol < 4 {
-            self.odd(true, "a frame in a stream of an older protocol");
+            self.anomaly(true, "a frame in a stream of an older protocol");
         }
         Ok(())
     }
@@ -388,13 +395,13 @@ pub(super) fn empty_trace(source: crate::io::source::SharedSource, start: u64, b
         start,
         length: 0,
         protocol: 0,
-        end: End::Stop,
+        end: StreamEnd::Stop,
         callables: Vec::new(),
         events: Vec::new(),
-        dropped: 0,
+        dropped_events: 0,
         heap: Heap::new(budget.limits.heap_bytes, budget.limits.items),
         root: None,
-        oddities: Vec::new(),
+        anomalies: Vec::new(),
         persistent_ids: 0,
         persistent: Vec::new(),
         opcodes: 0,
