@@ -7,6 +7,7 @@ use crate::open::Policy;
 use crate::walk::walk;
 use scanner::Limits;
 use scanner::directory::open_named;
+use scanner::formats::TensorSource;
 use scanner::internal::examine::examine;
 use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::observe::layout::Layout;
@@ -36,18 +37,18 @@ pub fn list(path: &Path, limits: &Limits) -> io::Result<Listing> {
     let keep = Retain { events: false, layout: true };
     let examined = examine(Arc::new(file), &name, &ScanBudget::start(Arc::new(limits)), keep).artifacts;
     let Some(root) = examined.first() else { return Ok(Listing::default()) };
-    let pickle = match (root.format, &root.layout) {
-        (Some("torch-zip"), Some(Layout::TorchZip(zip))) => {
+    let pickle = match (root.tensor_source(), &root.layout) {
+        (Some(TensorSource::TorchZip), Some(Layout::TorchZip(zip))) => {
             let name = format!("{}/data.pkl", zip.root);
             let member = examined
                 .iter()
                 .find(|examined| examined.member_path.path().is_some_and(|p| p.eq_ignore_ascii_case(&name)));
             member.and_then(|examined| examined.pickles.first())
         }
-        (Some("torch-zip"), _) => None,
+        (Some(TensorSource::TorchZip), _) => None,
         // Magic number, protocol, system; then the object.
-        (Some("torch-legacy"), _) => root.pickles.get(3),
-        (Some("pickle"), _) => root.pickles.first(),
+        (Some(TensorSource::TorchLegacy), _) => root.pickles.get(3),
+        (Some(TensorSource::Pickle), _) => root.pickles.first(),
         _ => {
             let complete = examined.iter().all(|examined| examined.unread.is_empty());
             return Ok(Listing {

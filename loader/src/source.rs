@@ -12,6 +12,7 @@ use crate::transform::Transform;
 use crate::zip_record::{self, big_endian};
 use scanner::Limits;
 use scanner::clearance::Examined;
+use scanner::formats::TensorSource;
 use scanner::internal::examine::ExaminedArtifact;
 use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::observe::fact::{Deviation, Fact};
@@ -49,31 +50,32 @@ impl<'a> Contents<'a> {
     pub(crate) fn drafts(&self, path: &Path, wanted: &Wanted<'_>) -> Drafts {
         let mut drafts = Drafts { framework: "pt", ..Drafts::default() };
         let Some(root) = self.artifacts.first() else { return drafts };
-        match root.format {
-            Some("torch-zip") => self.torch_zip(None, wanted, &mut drafts),
-            Some("torch-legacy") => self.torch_legacy(root, wanted, &mut drafts),
-            Some("torch-tar") => self.torch_tar(wanted, &mut drafts),
-            Some("pickle") => self.pickle(root, 0, wanted, &mut drafts),
-            Some("numpy") => {
+        match root.tensor_source() {
+            Some(TensorSource::TorchZip) => self.torch_zip(None, wanted, &mut drafts),
+            Some(TensorSource::TorchLegacy) => self.torch_legacy(root, wanted, &mut drafts),
+            Some(TensorSource::TorchTar) => self.torch_tar(wanted, &mut drafts),
+            Some(TensorSource::Pickle) => self.pickle(root, 0, wanted, &mut drafts),
+            Some(TensorSource::Npy) => {
                 let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
                 self.npy(root, name, wanted, &mut drafts);
             }
-            Some("zip") => self.npz(wanted, &mut drafts),
-            Some("safetensors") => self.safetensors(root, &mut drafts),
-            Some("torch-distcp") => {
+            Some(TensorSource::Npz) => self.npz(wanted, &mut drafts),
+            Some(TensorSource::Safetensors) => self.safetensors(root, &mut drafts),
+            Some(TensorSource::TorchDistcp) => {
                 drafts
                     .refuse("", "it is a part of a distributed checkpoint; convert the folder that holds `.metadata`");
             }
-            Some("gzip" | "zlib" | "bzip2" | "xz" | "lzma" | "zstd" | "lz4" | "joblib-zf") => {
+            Some(TensorSource::Compressed) => {
                 self.compressed(path, wanted, &mut drafts);
             }
-            other => {
-                let format = other.unwrap_or("a format that is not known");
+            None => {
+                let format = root.format.unwrap_or("a format that is not known");
                 drafts.refuse("", format!("{format} is no format whose tensors the loader reads"));
             }
         }
         // Pickles know their roots by the path of keys.
-        let named = matches!(root.format, Some("numpy" | "zip" | "safetensors"));
+        let named =
+            matches!(root.tensor_source(), Some(TensorSource::Npy | TensorSource::Npz | TensorSource::Safetensors));
         if let Some(path) = wanted.root.filter(|_| named) {
             drafts.keep_under(path);
         }
@@ -119,7 +121,7 @@ impl<'a> Contents<'a> {
     pub(crate) fn item(&self, offset: u64, length: u64) -> Result<Storages<'a>, String> {
         let path = format!("(item at {offset})");
         let path = match self.at(None) {
-            Some(root) if root.format == Some("torch-zip") && offset == 0 => None,
+            Some(root) if root.tensor_source() == Some(TensorSource::TorchZip) && offset == 0 => None,
             _ => Some(path.as_str()),
         };
         let there = || format!("no part of it stands at {offset}");
@@ -190,14 +192,14 @@ impl<'a> Contents<'a> {
     }
 
     fn compressed(&self, path: &Path, wanted: &Wanted<'_>, drafts: &mut Drafts) {
-        let inner = self.artifacts.get(1).filter(|examined| matches!(examined.format, Some("pickle" | "numpy")));
+        let inner = self.artifacts.get(1).and_then(|examined| Some((examined, examined.tensor_source()?)));
         match inner {
-            Some(examined) if examined.format == Some("pickle") => self.pickle(examined, 0, wanted, drafts),
-            Some(examined) => {
+            Some((examined, TensorSource::Pickle)) => self.pickle(examined, 0, wanted, drafts),
+            Some((examined, TensorSource::Npy)) => {
                 let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
                 self.npy(examined, name, wanted, drafts);
             }
-            None => drafts.refuse("", "what is compressed in it is neither a pickle nor an array of numpy"),
+            _ => drafts.refuse("", "what is compressed in it is neither a pickle nor an array of numpy"),
         }
     }
 
@@ -210,7 +212,7 @@ impl<'a> Contents<'a> {
         let mut any = false;
         for examined in members {
             let name = examined.member_path.path().unwrap_or_default();
-            if examined.format == Some("numpy") {
+            if examined.tensor_source() == Some(TensorSource::Npy) {
                 any = true;
                 self.npy(examined, name.strip_suffix(".npy").unwrap_or(name).to_owned(), wanted, drafts);
             } else {

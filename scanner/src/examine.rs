@@ -5,7 +5,7 @@
 
 use crate::archive::OpenedEntry;
 use crate::fact::{Deviation, Fact, Unread};
-use crate::format::all::FORMATS;
+use crate::format::all::{self as formats, FORMATS};
 use crate::format::{Format, Head, Recognition};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::bounds::scan::{MAX_ARTIFACT_IN_MEMORY_BYTES, MAX_HEAD_BYTES, MAX_TENSOR_HEAD_BYTES};
@@ -14,6 +14,7 @@ use crate::io::member_path::MemberPath;
 use crate::io::source::{SharedSource, read_if_small, read_vec};
 use crate::judge::rule::calls::Calls;
 use crate::judge::rule::state_keys::is_watched_key;
+use crate::observe::format_info::{FormatInfo, TensorSource};
 use crate::observe::layout::Layout;
 use crate::observe::observations::{Member, MemberContent, Observations, PickleStream, Retain, Tensor};
 use rayon::prelude::*;
@@ -117,6 +118,11 @@ pub fn examine(source: SharedSource, name: &str, budget: &ScanBudget, keep: Reta
 }
 
 impl ExaminedArtifact {
+    /// Where its tensors are read from, if its format has any.
+    pub fn tensor_source(&self) -> Option<TensorSource> {
+        self.format.and_then(formats::by_id)?.tensors
+    }
+
     /// Keeps the values of its pickles as long as all together are no more than `limit` bytes.
     fn drop_values_over(&mut self, heap: &mut usize, limit: usize) {
         for stream in &mut self.pickles {
@@ -224,25 +230,19 @@ fn examine_artifact(artifact: &Artifact, keep: Retain, stream: Option<PickleStre
     }));
     match run {
         Ok(formats) => {
-            let special = |id: &'static str| observations.refined_format.filter(|_| id == "zip").unwrap_or(id);
-            examined.format = formats.first().map(|format| special(format.id()));
-            let acts = formats.iter().any(|format| format.acts()) || observations.refined_format.is_some();
-            if artifact.role == Role::Unknown
-                && let Some(fact) = name_disagreement(&artifact.name, examined.format, acts)
-            {
-                observations.fact(None, fact);
-            }
-            // A name that promises a format is a broken file of that format, not an unknown one.
-            let promised = [(".safetensors", "safetensors"), (".npy", "numpy"), (".keras", "keras")];
-            let promised = promised.iter().find(|(extension, _)| artifact.name.ends_with(extension));
-            if let (None, Some((extension, format)), Role::Unknown, 1..) =
-                (examined.format, promised, artifact.role, examined.size)
-            {
-                examined.format = Some(format);
-                observations.unread(
-                    None,
-                    Unread::Broken(format!("the name ends in {extension}, the content is nothing of the kind")),
-                );
+            let found = name_format(&formats, observations.refined_format);
+            examined.format = found.map(|info| info.id);
+            if artifact.role == Role::Unknown {
+                let acts = acts(&formats) || observations.refined_format.is_some();
+                if let Some(fact) = found.and_then(|found| name_disagreement(&artifact.name, found, acts)) {
+                    observations.fact(None, fact);
+                }
+                // A name that promises a format is a broken file of that format, not an unknown one.
+                if let (None, Some((info, extension)), 1..) = (found, promised_format(&artifact.name), examined.size) {
+                    examined.format = Some(info.id);
+                    let why = format!("the name ends in .{extension}, the content is nothing of the kind");
+                    observations.unread(None, Unread::Broken(why));
+                }
             }
         }
         Err(_) => {
@@ -262,43 +262,62 @@ fn examine_artifact(artifact: &Artifact, keep: Retain, stream: Option<PickleStre
     examined
 }
 
+/// The formats that claim the bytes, the one that names the artifact first.
 fn claiming_formats(head: &Head<'_>) -> Vec<&'static dyn Format> {
     let claims: Vec<(&dyn Format, Recognition)> =
         FORMATS.iter().map(|format| (*format, format.recognize(head))).collect();
-    let by = |wanted: Recognition| claims.iter().filter(move |claim| claim.1 == wanted).map(|claim| claim.0);
+    let by = |degree: Recognition| claims.iter().filter(move |claim| claim.1 == degree).map(|claim| claim.0);
     let certain: Vec<&dyn Format> = by(Recognition::Certain).collect();
-    // A zip that is found from its end stands beside whatever the start is: a pickle before it is a polyglot.
+    // A format that is found from the end of the file may follow any other one: a pickle in front of a zip is a polyglot.
     let formats: Vec<&dyn Format> = if certain.is_empty() {
         by(Recognition::Possible).take(1).collect()
     } else {
-        let behind = by(Recognition::Possible).filter(|format| format.id() == "zip");
+        let behind = by(Recognition::Possible).filter(|format| format.info().is_found_from_end);
         certain.into_iter().chain(behind).collect()
     };
-    let replaced: Vec<&str> = formats.iter().filter_map(|format| format.instead_of()).collect();
-    formats.into_iter().filter(|format| !replaced.contains(&format.id())).collect()
+    let refined: Vec<&str> = formats.iter().filter_map(|format| format.info().refines).map(|info| info.id).collect();
+    formats.into_iter().filter(|format| !refined.contains(&format.info().id)).collect()
+}
+
+/// The format that names the artifact: the first one, or the special format that it turned out to be.
+fn name_format(formats: &[&'static dyn Format], refined: Option<&'static FormatInfo>) -> Option<&'static FormatInfo> {
+    let first = formats.first()?.info();
+    let refined = refined.filter(|special| special.refines.is_some_and(|general| general.id == first.id));
+    Some(refined.unwrap_or(first))
+}
+
+fn acts(formats: &[&'static dyn Format]) -> bool {
+    formats.iter().any(|format| format.info().acts_when_loaded)
 }
 
 fn polyglot(formats: &[&'static dyn Format]) -> Option<Fact> {
-    let acting = formats.iter().filter(|format| format.acts()).count();
-    (acting > 0 && formats.len() > 1)
-        .then(|| Fact::Polyglot { formats: formats.iter().map(|format| format.id()).collect() })
+    (acts(formats) && formats.len() > 1)
+        .then(|| Fact::Polyglot { formats: formats.iter().map(|format| format.info().id).collect() })
 }
 
-/// A name that promises data, over bytes that act when loaded.
-fn name_disagreement(name: &str, format: Option<&'static str>, acts: bool) -> Option<Fact> {
-    let extension = name.rsplit_once('.')?.1.to_ascii_lowercase();
-    let format = format?;
-    let claimed = match extension.as_str() {
-        "safetensors" if format != "safetensors" && format != "lfs-pointer" => "safetensors",
-        "keras" if format != "keras" && format != "lfs-pointer" => "a Keras model",
-        "npy" if format != "numpy" && format != "lfs-pointer" => "npy",
-        "gguf" | "onnx" | "json" | "txt" | "md" | "yaml" | "yml" | "csv" | "toml" | "h5" | "png" | "jpg" | "tflite"
-            if acts || format == "executable" =>
-        {
-            "a format that does not act when it is loaded"
+/// The format that alone has the extension of this name, and the extension.
+fn promised_format(name: &str) -> Option<(&'static FormatInfo, &'static str)> {
+    FORMATS.iter().map(|format| format.info()).filter(|info| info.promised_as.is_some()).find_map(|info| {
+        let ends = |extension: &&&str| name.strip_suffix(**extension).is_some_and(|rest| rest.ends_with('.'));
+        info.extensions.iter().find(ends).map(|extension| (info, *extension))
+    })
+}
+
+/// Extensions of data that no program executes, of formats that have no reader here or any content.
+const DATA_EXTENSIONS: [&str; 13] =
+    ["gguf", "onnx", "json", "txt", "md", "yaml", "yml", "csv", "toml", "h5", "png", "jpg", "tflite"];
+
+/// A name that promises data, for bytes that act when they are loaded or are of another format.
+fn name_disagreement(name: &str, found: &FormatInfo, acts: bool) -> Option<Fact> {
+    let name = name.to_ascii_lowercase();
+    let claimed = match promised_format(&name) {
+        Some((info, _)) if info.id != found.id && !found.is_pointer => info.promised_as?,
+        Some(_) => return None,
+        None => {
+            let (_, extension) = name.rsplit_once('.')?;
+            (acts && DATA_EXTENSIONS.contains(&extension)).then_some("a format that does not act when it is loaded")?
         }
-        _ => return None,
     };
     let deviation = if acts { Deviation::Misleading } else { Deviation::Wrong };
-    Some(Fact::NameDisagrees { claimed: claimed.to_owned(), found: format.to_owned(), deviation })
+    Some(Fact::NameDisagrees { claimed: claimed.to_owned(), found: found.id.to_owned(), deviation })
 }

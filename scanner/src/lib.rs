@@ -15,6 +15,7 @@ pub use api::inspect::{Error, disassemble, inspect};
 pub use api::not_followed::link_that_leaves;
 pub use api::scan::{Progress, ScanOptions, scan};
 pub use api::{clearance, providers, scan_open};
+pub use format::all as formats;
 pub use io::directory;
 pub use io::limits::Limits;
 pub use io::{hash, source};

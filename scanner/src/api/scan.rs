@@ -3,8 +3,7 @@
 use crate::api::not_followed;
 use crate::api::providers::{FetchedInput, Gathered, InputProvider, Unchanged};
 use crate::examine::{Examination, examine};
-use crate::format::Format;
-use crate::format::lfs_pointer::{self, LfsPointer, Pointer};
+use crate::format::lfs_pointer::{self, Pointer};
 use crate::io::budget::ScanBudget;
 use crate::io::directory::{self, FileKind, FoundFile};
 use crate::io::hash;
@@ -168,7 +167,7 @@ impl Scan<'_> {
         }
         let file = self.open(found).map_err(|error| error.to_string())?;
         let mut report = self.look(&file, path)?;
-        let resolves = |provider: &&dyn InputProvider| report.format == LfsPointer.id() && provider.resolves();
+        let resolves = |provider: &&dyn InputProvider| report.is_pointer() && provider.resolves();
         let Some(provider) = self.options.input_provider.filter(resolves) else { return Ok(report) };
         let pointer = Pointer::read(file.source.as_ref()).map_err(|error| error.to_string())?;
         let Some(pointer) = pointer else { return Ok(report) };

@@ -11,6 +11,7 @@ use crate::fact::Fact;
 use crate::io::artifact::{Artifact, Role};
 use crate::io::bounds::format::MAX_SKIPPABLE_FRAMES;
 use crate::io::source::{SharedSource, Window, read_vec};
+use crate::observe::format_info::{Container, FormatInfo, Library, TensorSource};
 use crate::observe::observations::Observations;
 use std::io::Read;
 use std::sync::Arc;
@@ -54,10 +55,10 @@ fn add_content(artifact: &Artifact, at: u64, codec: Codec, name: &str, observati
 }
 
 macro_rules! stream {
-    ($type:ty, $id:literal, $codec:expr, $recognize:expr) => {
+    ($type:ty, $info:ident, $codec:expr, $recognize:expr) => {
         impl Format for $type {
-            fn id(&self) -> &'static str {
-                $id
+            fn info(&self) -> &'static FormatInfo {
+                &$info
             }
 
             fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -66,27 +67,54 @@ macro_rules! stream {
             }
 
             fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
-                add_content(artifact, 0, $codec, $id, observations);
+                add_content(artifact, 0, $codec, $info.id, observations);
             }
         }
     };
 }
 
+const fn stream_info(id: &'static str, name: &'static str, extensions: &'static [&'static str]) -> FormatInfo {
+    FormatInfo {
+        id,
+        name,
+        extensions,
+        tensors: Some(TensorSource::Compressed),
+        read: "what is compressed, and bytes behind it",
+        judged: "what is compressed",
+        converted: "a pickle or .npy in it",
+        ..FormatInfo::ARCHIVE
+    }
+}
+
+static GZIP: FormatInfo = stream_info("gzip", "gzip stream", &["gz"]);
+static BZIP2: FormatInfo = stream_info("bzip2", "bzip2 stream", &["bz2"]);
+static XZ: FormatInfo = stream_info("xz", "xz stream", &["xz"]);
+static LZMA: FormatInfo = stream_info("lzma", "lzma stream", &["lzma"]);
+static ZLIB: FormatInfo = stream_info("zlib", "zlib stream", &["z"]);
+static ZSTD: FormatInfo = stream_info("zstd", "Zstandard stream", &["zst"]);
+static LZ4: FormatInfo = stream_info("lz4", "lz4 stream", &["lz4"]);
+/// Only joblib reads it, and always as a pickle: that makes it no archive.
+static JOBLIB_ZF: FormatInfo = FormatInfo {
+    container: Container::No,
+    library: Library::Pickle,
+    ..stream_info("joblib-zf", "joblib before 0.10 (ZF, then zlib)", &["joblib", "pkl"])
+};
+
 fn certain(is: bool) -> Recognition {
     if is { Recognition::Certain } else { Recognition::No }
 }
 
-stream!(Gzip, "gzip", Codec::Gzip, |head| certain(head.start.starts_with(b"\x1f\x8b\x08")));
-stream!(Bzip2, "bzip2", Codec::Bzip2, |head| certain(matches!(
+stream!(Gzip, GZIP, Codec::Gzip, |head| certain(head.start.starts_with(b"\x1f\x8b\x08")));
+stream!(Bzip2, BZIP2, Codec::Bzip2, |head| certain(matches!(
     head.start,
     [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..]
         | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, 0x50, 0x90, ..]
 )));
-stream!(Xz, "xz", Codec::Xz, |head| certain(head.start.starts_with(b"\xfd7zXZ\0")));
-stream!(Lzma, "lzma", Codec::LzmaAlone, recognize_lzma);
-stream!(Zlib, "zlib", Codec::Zlib, recognize_zlib);
-stream!(Zstd, "zstd", Codec::Zstd, |head| certain(starts_frame(head.start, b"\x28\xb5\x2f\xfd", head)));
-stream!(Lz4, "lz4", Codec::Lz4, |head| certain(
+stream!(Xz, XZ, Codec::Xz, |head| certain(head.start.starts_with(b"\xfd7zXZ\0")));
+stream!(Lzma, LZMA, Codec::LzmaAlone, recognize_lzma);
+stream!(Zlib, ZLIB, Codec::Zlib, recognize_zlib);
+stream!(Zstd, ZSTD, Codec::Zstd, |head| certain(starts_frame(head.start, b"\x28\xb5\x2f\xfd", head)));
+stream!(Lz4, LZ4, Codec::Lz4, |head| certain(
     starts_frame(head.start, b"\x04\x22\x4d\x18", head) || head.start.starts_with(b"\x02\x21\x4c\x18")
 ));
 
@@ -144,8 +172,8 @@ fn decodes(head: &Head<'_>, codec: Codec) -> bool {
 }
 
 impl Format for JoblibZf {
-    fn id(&self) -> &'static str {
-        "joblib-zf"
+    fn info(&self) -> &'static FormatInfo {
+        &JOBLIB_ZF
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {

@@ -7,14 +7,26 @@ use super::{Format, Head, Recognition};
 use crate::fact::Fact;
 use crate::io::artifact::Artifact;
 use crate::io::source::{Source, read_vec};
+use crate::observe::format_info::FormatInfo;
 use crate::observe::observations::Observations;
 
 /// Programs.
 pub struct Executable;
 
+/// Programs.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "executable",
+    name: "program: ELF, PE, Mach-O, Java class, WebAssembly, script",
+    acts_when_loaded: true,
+    read: "the header",
+    judged: "a program in a model is dangerous",
+    is_provable: false,
+    ..FormatInfo::DATA
+};
+
 impl Format for Executable {
-    fn id(&self) -> &'static str {
-        "executable"
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -26,10 +38,6 @@ impl Format for Executable {
         if let Some(kind) = kind(&start, &*artifact.source) {
             observations.fact(0, Fact::Executable { kind });
         }
-    }
-
-    fn acts(&self) -> bool {
-        true
     }
 }
 

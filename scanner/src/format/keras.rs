@@ -13,11 +13,40 @@ use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::bounds::format::MAX_KERAS_NAME_BYTES;
 use crate::io::budget::ScanBudget;
+use crate::observe::format_info::{Container, FormatInfo, Library};
 use crate::observe::observations::Observations;
 use std::collections::HashSet;
 
-/// What reports call such a model.
-pub const ID: &str = "keras";
+/// A Keras model. It is recognized by the entries of a zip ([`model_parts`]), never by its first bytes.
+pub struct KerasModel;
+
+/// Keras models.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "keras",
+    name: "Keras model (zip)",
+    extensions: &["keras"],
+    promised_as: Some("a Keras model"),
+    refines: Some(&super::zip::INFO),
+    acts_when_loaded: true,
+    container: Container::Model,
+    library: Library::Keras,
+    read: "every entry but HDF5 weights",
+    judged: "every class and function that the configuration names",
+    is_provable: false,
+    ..FormatInfo::DATA
+};
+
+impl Format for KerasModel {
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
+    }
+
+    fn recognize(&self, _: &Head<'_>) -> Recognition {
+        Recognition::No
+    }
+
+    fn examine(&self, _: &Artifact, _: &mut Observations) {}
+}
 
 /// The parts of a Keras model among the entries of a zip, by their index; `None` where the zip is no such model.
 pub fn model_parts(archive: &ZipArchive, budget: &ScanBudget) -> Option<Vec<(usize, Role)>> {
@@ -64,9 +93,21 @@ fn may_name(entry: &ZipEntry, budget: &ScanBudget) -> bool {
 /// The weights of a Keras model.
 pub struct KerasWeights;
 
+/// The weights of a Keras model.
+pub static WEIGHTS: FormatInfo = FormatInfo {
+    id: "keras-weights",
+    name: "weights of a Keras model (HDF5 in a Keras zip)",
+    extensions: &["h5"],
+    library: Library::Keras,
+    read: "no",
+    judged: "no",
+    is_provable: false,
+    ..FormatInfo::DATA
+};
+
 impl Format for KerasWeights {
-    fn id(&self) -> &'static str {
-        "keras-weights"
+    fn info(&self) -> &'static FormatInfo {
+        &WEIGHTS
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -82,9 +123,19 @@ impl Format for KerasWeights {
 /// The configuration of a Keras model, in the model or for itself (`Model.to_json`, an unpacked model).
 pub struct KerasConfig;
 
+/// The configuration of a Keras model.
+pub static CONFIG: FormatInfo = FormatInfo {
+    id: "keras-config",
+    name: "configuration of a Keras model (JSON)",
+    extensions: &["json"],
+    library: Library::Keras,
+    judged: "every class and function it names, paths and addresses",
+    ..FormatInfo::DATA
+};
+
 impl Format for KerasConfig {
-    fn id(&self) -> &'static str {
-        "keras-config"
+    fn info(&self) -> &'static FormatInfo {
+        &CONFIG
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {

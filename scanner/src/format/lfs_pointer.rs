@@ -6,6 +6,7 @@ use super::{Format, Head, Recognition};
 use crate::fact::Unread;
 use crate::io::artifact::Artifact;
 use crate::io::source::{Source, read_vec};
+use crate::observe::format_info::FormatInfo;
 use crate::observe::observations::Observations;
 use std::io;
 
@@ -38,9 +39,19 @@ impl Pointer {
     }
 }
 
+/// Git LFS pointers.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "lfs-pointer",
+    name: "Git LFS pointer",
+    is_pointer: true,
+    judged: "no: the model is elsewhere (--lfs-from, --lfs-download)",
+    is_provable: false,
+    ..FormatInfo::DATA
+};
+
 impl Format for LfsPointer {
-    fn id(&self) -> &'static str {
-        "lfs-pointer"
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {

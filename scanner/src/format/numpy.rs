@@ -9,6 +9,7 @@ use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::bounds::format::MAX_NPY_HEADER_BYTES;
 use crate::io::source::{Window, read_vec};
+use crate::observe::format_info::{FormatInfo, Library, TensorSource};
 use crate::observe::layout::{ByteRange, Layout, NpyArray};
 use crate::observe::observations::{Observations, Tensor};
 use std::sync::Arc;
@@ -18,9 +19,23 @@ pub struct Numpy;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
+/// `.npy` files.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "numpy",
+    name: "numpy array (.npy)",
+    extensions: &["npy"],
+    promised_as: Some("npy"),
+    library: Library::Numpy,
+    tensors: Some(TensorSource::Npy),
+    read: "the header; of arrays of objects all",
+    judged: "header and length; the pickle of an array of objects",
+    converted: "yes",
+    ..FormatInfo::DATA
+};
+
 impl Format for Numpy {
-    fn id(&self) -> &'static str {
-        "numpy"
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {

@@ -14,6 +14,7 @@ use crate::io::bounds::format::{
 };
 use crate::io::budget::ScanBudget;
 use crate::io::source::{BlockCache, Memory, SharedSource, Window, read_vec};
+use crate::observe::format_info::{FormatInfo, Library, TensorSource};
 use crate::observe::observations::Observations;
 use crate::pickle::literal::{self, LiteralKind, unbase64};
 use crate::pickle::trace::{Literal, StreamEnd, Trace};
@@ -23,13 +24,22 @@ use std::sync::Arc;
 /// Pickle.
 pub struct Pickle;
 
-impl Format for Pickle {
-    fn id(&self) -> &'static str {
-        "pickle"
-    }
+/// Pickle, by Python or by joblib.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "pickle",
+    name: "Python pickle, joblib",
+    extensions: &["pkl", "pickle", "joblib", "dill", "sav", "pt", "pth"],
+    acts_when_loaded: true,
+    library: Library::Pickle,
+    tensors: Some(TensorSource::Pickle),
+    judged: "every import and call",
+    converted: "yes",
+    ..FormatInfo::DATA
+};
 
-    fn acts(&self) -> bool {
-        true
+impl Format for Pickle {
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -43,10 +53,9 @@ impl Format for Pickle {
             return Recognition::Possible;
         }
         // A broken stub under a pickle's name is a broken pickle rather than nothing.
-        let named = ["pkl", "pickle", "joblib", "dill", "sav", "pt", "pth"];
         let extension = artifact.name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
         let opcode = head.start.first().is_some_and(|byte| pickle::opcode::lookup(*byte).is_some());
-        let claimed = extension.is_some_and(|extension| named.contains(&extension.as_str()));
+        let claimed = extension.is_some_and(|extension| INFO.extensions.contains(&extension.as_str()));
         if claimed && opcode { Recognition::Possible } else { Recognition::No }
     }
 

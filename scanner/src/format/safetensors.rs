@@ -10,6 +10,7 @@ use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::bounds::format::{MAX_SAFETENSORS_HEADER_BYTES, MAX_USUAL_SAFETENSORS_HEADER_BYTES};
 use crate::io::source::{SharedSource, Window, read_vec};
+use crate::observe::format_info::{FormatInfo, TensorSource};
 use crate::observe::layout::{ByteRange, Layout, StoredTensor};
 use crate::observe::observations::{Observations, Tensor};
 use std::collections::BTreeMap;
@@ -19,9 +20,22 @@ use std::sync::Arc;
 /// safetensors files.
 pub struct Safetensors;
 
+/// safetensors files.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "safetensors",
+    name: "safetensors",
+    extensions: &["safetensors"],
+    promised_as: Some("safetensors"),
+    tensors: Some(TensorSource::Safetensors),
+    read: "the header; bytes that no tensor covers",
+    judged: "keys, types, shapes, that tensors cover the data exactly",
+    converted: "rewritten",
+    ..FormatInfo::DATA
+};
+
 impl Format for Safetensors {
-    fn id(&self) -> &'static str {
-        "safetensors"
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {

@@ -8,15 +8,19 @@ use crate::archive::seven_zip::SevenZipArchive;
 use crate::fact::Fact;
 use crate::io::artifact::{Artifact, Role};
 use crate::io::source::Window;
+use crate::observe::format_info::FormatInfo;
 use crate::observe::observations::{Member, MemberContent, Observations};
 use std::sync::Arc;
 
 /// 7z archives.
 pub struct SevenZip;
 
+/// 7z archives.
+pub static INFO: FormatInfo = FormatInfo { id: "7z", name: "7z archive", extensions: &["7z"], ..FormatInfo::ARCHIVE };
+
 impl Format for SevenZip {
-    fn id(&self) -> &'static str {
-        "7z"
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {

@@ -6,14 +6,19 @@
 use super::{Format, Head, Recognition};
 use crate::archive::tar::{TarArchive, recognize};
 use crate::io::artifact::{Artifact, Role};
+use crate::observe::format_info::FormatInfo;
 use crate::observe::observations::Observations;
 
 /// Any tar file.
 pub struct Tar;
 
+/// Any tar file.
+pub static INFO: FormatInfo =
+    FormatInfo { id: "tar", name: "tar archive", extensions: &["tar", "nemo"], ..FormatInfo::ARCHIVE };
+
 impl Format for Tar {
-    fn id(&self) -> &'static str {
-        "tar"
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {

@@ -8,6 +8,7 @@ use crate::fact::{Deviation, Fact};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::bounds::format::MAX_DISTCP_ZIPS;
 use crate::io::source::{Source, Window, read_vec};
+use crate::observe::format_info::{FormatInfo, Library, TensorSource};
 use crate::observe::observations::Observations;
 use std::sync::Arc;
 
@@ -16,17 +17,24 @@ const END_RECORD: u64 = 22;
 /// Zips in a row.
 pub struct TorchDistcp;
 
+/// A file of a distributed checkpoint.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "torch-distcp",
+    name: "file of a torch distributed checkpoint: zips in a row",
+    extensions: &["distcp"],
+    refines: Some(&super::torch_zip::INFO),
+    acts_when_loaded: true,
+    library: Library::Torch,
+    tensors: Some(TensorSource::TorchDistcp),
+    read: "each zip in it",
+    judged: "each zip as a torch checkpoint",
+    converted: "with its folder",
+    ..FormatInfo::DATA
+};
+
 impl Format for TorchDistcp {
-    fn id(&self) -> &'static str {
-        "torch-distcp"
-    }
-
-    fn instead_of(&self) -> Option<&'static str> {
-        Some("torch-zip")
-    }
-
-    fn acts(&self) -> bool {
-        true
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {

@@ -9,6 +9,7 @@ use crate::io::artifact::Artifact;
 use crate::io::bounds::format::MAX_LEGACY_STORAGES;
 use crate::io::budget::ScanBudget;
 use crate::io::source::read_vec;
+use crate::observe::format_info::{FormatInfo, Library, TensorSource};
 use crate::observe::layout::{ByteRange, Layout};
 use crate::observe::observations::Observations;
 use crate::pickle::trace::StreamEnd;
@@ -24,17 +25,24 @@ const DIGITS: &[u8] = b"L119547037146038801333356L\n";
 /// torch legacy stream.
 pub struct TorchLegacy;
 
+/// torch's stream of before 1.6.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "torch-legacy",
+    name: "torch checkpoint before 1.6 (pickles in a row)",
+    extensions: &["pt", "pth", "bin", "ckpt"],
+    refines: Some(&super::pickle::INFO),
+    acts_when_loaded: true,
+    library: Library::Torch,
+    tensors: Some(TensorSource::TorchLegacy),
+    read: "all of it but the numbers of tensors",
+    judged: "imports and calls of every pickle, counts of storages",
+    converted: "yes",
+    ..FormatInfo::DATA
+};
+
 impl Format for TorchLegacy {
-    fn id(&self) -> &'static str {
-        "torch-legacy"
-    }
-
-    fn instead_of(&self) -> Option<&'static str> {
-        Some("pickle")
-    }
-
-    fn acts(&self) -> bool {
-        true
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {

@@ -12,6 +12,7 @@ use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::bounds::format::MAX_TORCH_DIMENSIONS;
 use crate::io::source::read_vec;
+use crate::observe::format_info::{FormatInfo, Library, TensorSource};
 use crate::observe::layout::{ByteRange, Layout, TarStorage, TarTensor, TarView};
 use crate::observe::observations::Observations;
 use crate::pickle::trace::{StreamEnd, Trace};
@@ -23,17 +24,24 @@ pub struct TorchTar;
 /// Its `storages` and `tensors`.
 pub struct TorchTarPart;
 
+/// torch's tar of before 0.1.10.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "torch-tar",
+    name: "torch checkpoint before 0.1.10 (tar)",
+    extensions: &["pt", "pth"],
+    refines: Some(&super::tar::INFO),
+    acts_when_loaded: true,
+    library: Library::Torch,
+    tensors: Some(TensorSource::TorchTar),
+    read: "every entry; of tensors the sizes",
+    judged: "imports and calls of every pickle, sizes of storages",
+    converted: "yes",
+    ..FormatInfo::DATA
+};
+
 impl Format for TorchTar {
-    fn id(&self) -> &'static str {
-        "torch-tar"
-    }
-
-    fn instead_of(&self) -> Option<&'static str> {
-        Some("tar")
-    }
-
-    fn acts(&self) -> bool {
-        true
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -58,13 +66,21 @@ fn without_dot(name: &str) -> &str {
     name.strip_prefix("./").unwrap_or(name)
 }
 
-impl Format for TorchTarPart {
-    fn id(&self) -> &'static str {
-        "torch-tar-part"
-    }
+/// The `storages` and `tensors` of torch's tar.
+pub static PART: FormatInfo = FormatInfo {
+    id: "torch-tar-part",
+    name: "storages or tensors of a torch tar",
+    acts_when_loaded: true,
+    library: Library::Torch,
+    read: "all of it but the numbers of tensors",
+    judged: "imports and calls of every pickle",
+    converted: "with its tar",
+    ..FormatInfo::DATA
+};
 
-    fn acts(&self) -> bool {
-        true
+impl Format for TorchTarPart {
+    fn info(&self) -> &'static FormatInfo {
+        &PART
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {

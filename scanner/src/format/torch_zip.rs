@@ -13,6 +13,7 @@ use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::bounds::format::MAX_DATA_PKL_IN_MEMORY_BYTES;
 use crate::io::source::{BlockCache, read_if_small, read_vec};
+use crate::observe::format_info::{FormatInfo, Library, TensorSource};
 use crate::observe::layout::{self, Layout};
 use crate::observe::observations::{Observations, PickleStream};
 use crate::pickle::value::Value;
@@ -24,17 +25,24 @@ use std::sync::Arc;
 /// torch zip.
 pub struct TorchZip;
 
+/// torch's zip checkpoints.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "torch-zip",
+    name: "torch checkpoint, TorchScript archive (zip)",
+    extensions: &["pt", "pth", "bin", "ckpt"],
+    refines: Some(&super::zip::INFO),
+    acts_when_loaded: true,
+    library: Library::Torch,
+    tensors: Some(TensorSource::TorchZip),
+    read: "every entry; of tensor records the first bytes",
+    judged: "imports and calls of every pickle, sizes of storages, where readers of the zip disagree",
+    converted: "yes",
+    ..FormatInfo::DATA
+};
+
 impl Format for TorchZip {
-    fn id(&self) -> &'static str {
-        "torch-zip"
-    }
-
-    fn instead_of(&self) -> Option<&'static str> {
-        Some("zip")
-    }
-
-    fn acts(&self) -> bool {
-        true
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -67,7 +75,7 @@ impl Format for TorchZip {
         let number = |index: usize| records.get(index).copied().unwrap_or(false);
         let role = |index| if number(index) { Role::TensorData } else { Role::Unknown };
         if let Some(other) = add_members(&mut archive, observations, &artifact.budget, role) {
-            observations.fact(None, Fact::Polyglot { formats: vec![self.id(), other] });
+            observations.fact(None, Fact::Polyglot { formats: vec![INFO.id, other.id] });
         }
         if let Some((name, stream)) = stream
             && let Some(member) = observations.members.iter_mut().find(|member| member.name == name)

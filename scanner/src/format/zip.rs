@@ -8,15 +8,27 @@ use crate::archive::zip::ZipArchive;
 use crate::io::artifact::{Artifact, Role};
 use crate::io::budget::ScanBudget;
 use crate::io::source::read_vec;
+use crate::observe::format_info::{FormatInfo, TensorSource};
 use crate::observe::observations::{Member, MemberContent, Observations};
 use std::collections::HashMap;
 
 /// Any zip file.
 pub struct Zip;
 
+/// Any zip file.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "zip",
+    name: "zip archive, .npz",
+    extensions: &["zip", "npz"],
+    is_found_from_end: true,
+    tensors: Some(TensorSource::Npz),
+    converted: "arrays of a .npz",
+    ..FormatInfo::ARCHIVE
+};
+
 impl Format for Zip {
-    fn id(&self) -> &'static str {
-        "zip"
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -39,9 +51,9 @@ pub fn add_members(
     observations: &mut Observations,
     budget: &ScanBudget,
     role: impl Fn(usize) -> Role,
-) -> Option<&'static str> {
+) -> Option<&'static FormatInfo> {
     let parts = keras::model_parts(archive, budget);
-    let refined_format = parts.as_ref().map(|_| keras::ID);
+    let refined_format = parts.as_ref().map(|_| &keras::INFO);
     let parts: HashMap<usize, Role> = parts.into_iter().flatten().collect();
     observations.facts.append(&mut archive.facts);
     observations.unread.append(&mut archive.unread);

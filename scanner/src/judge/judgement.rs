@@ -3,7 +3,7 @@
 use crate::examine::{Examination, ExaminedArtifact};
 use crate::io::limits::Limits;
 use crate::judge::finding::{Finding, RawFinding, Verdict, fingerprint};
-use crate::judge::report::{ArtifactReport, NotRead, UNKNOWN_FORMAT};
+use crate::judge::report::{ArtifactReport, EMPTY_FORMAT, NotRead, UNKNOWN_FORMAT};
 use crate::judge::rule::{facts, rules};
 use crate::pickle::listing;
 use std::collections::{HashMap, HashSet};
@@ -34,10 +34,10 @@ pub fn judge(examination: &Examination, path: &str, limits: &Limits) -> Artifact
             reason: why.to_string(),
         }));
     }
-    let format = root.and_then(|root| root.format).unwrap_or(if size == 0 { "empty" } else { UNKNOWN_FORMAT });
+    let format = root.and_then(|root| root.format).unwrap_or(if size == 0 { EMPTY_FORMAT } else { UNKNOWN_FORMAT });
     let worst = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Clean);
     let mut verdict = worst;
-    if matches!(format, UNKNOWN_FORMAT | "empty") && worst <= Verdict::NotScanned {
+    if matches!(format, UNKNOWN_FORMAT | EMPTY_FORMAT) && worst <= Verdict::NotScanned {
         let reason = if size == 0 { "an empty file" } else { "not a format that is known" };
         if not_read.is_empty() {
             not_read.push(NotRead { member: None, offset: None, reason: reason.to_owned() });

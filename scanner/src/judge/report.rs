@@ -3,7 +3,8 @@
 //! Nothing here depends on how many threads looked: artifacts are sorted by path, findings by place, and neither
 //! time nor host stands in a report.
 
-pub use crate::judge::finding::Verdict;
+pub use crate::format::all::{self as formats, FormatInfo};
+use crate::judge::finding::Verdict;
 
 use crate::judge::finding::Finding;
 use crate::observe::observations::Tensor;
@@ -11,6 +12,12 @@ use serde::Serialize;
 
 /// The format of a file that no format claims.
 pub const UNKNOWN_FORMAT: &str = "unknown";
+
+/// The format of a file without bytes.
+pub const EMPTY_FORMAT: &str = "empty";
+
+/// The format of a socket, FIFO or device.
+pub const SPECIAL_FILE_FORMAT: &str = "special-file";
 
 /// Everything a scan found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -137,6 +144,16 @@ pub struct ScanError {
 }
 
 impl ArtifactReport {
+    /// The description of its format. `None` where no format claims the file, and for empty and special files.
+    pub fn format_info(&self) -> Option<&'static FormatInfo> {
+        formats::by_id(self.format)
+    }
+
+    /// Whether it only names a file that is stored elsewhere (a Git LFS pointer).
+    pub fn is_pointer(&self) -> bool {
+        self.format_info().is_some_and(|info| info.is_pointer)
+    }
+
     /// Whether no format claims the file: it is named in the report and fails nothing.
     pub fn is_unknown(&self) -> bool {
         self.verdict == Verdict::NotScanned && self.format == UNKNOWN_FORMAT

@@ -6,11 +6,11 @@
 //! limits. Whoever can write into the folder can make the scanner say anything, so the folder must be the user's alone; a
 //! checksum finds what is damaged, not what is forged. An entry that is not what it should be is not there.
 
-use crate::format::all::FORMATS;
+use crate::format::all as formats;
 use crate::io::hash::hex;
 use crate::io::limits::Limits;
 use crate::judge::finding::{Finding, Line, Severity, Verdict, fingerprint};
-use crate::judge::report::{ArtifactReport, UNKNOWN_FORMAT};
+use crate::judge::report::ArtifactReport;
 use crate::judge::rule::rules;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -219,7 +219,7 @@ fn new_file(path: &Path) -> io::Result<File> {
 
 /// The known format of that name. What no format claims was not scanned, and is not remembered.
 fn format(id: &str) -> Option<&'static str> {
-    FORMATS.iter().map(|format| format.id()).find(|known| *known == id && id != UNKNOWN_FORMAT)
+    formats::by_id(id).map(|info| info.id)
 }
 
 #[cfg(test)]

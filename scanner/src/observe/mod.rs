@@ -1,5 +1,6 @@
 //! Observations of an artifact, without an opinion: facts, tensor layouts, pickle streams.
 
+pub mod format_info;
 pub mod layout;
 pub mod observations;
 

@@ -7,6 +7,7 @@ use crate::io::artifact::Role;
 use crate::io::bounds::scan::MAX_TENSOR_HEAD_BYTES;
 use crate::io::source::SharedSource;
 use crate::judge::finding::RawFinding;
+use crate::observe::format_info::FormatInfo;
 use crate::observe::layout::Layout;
 use crate::pickle::{self, Event, Options, Reading, Trace};
 use std::sync::Arc;
@@ -67,8 +68,8 @@ pub struct Observations {
     pub tensors: Vec<Tensor>,
     /// Where the numbers stand, if that is asked for.
     pub layout: Option<Layout>,
-    /// The format that a general container turned out to be when its entries were seen; one that acts when it is loaded.
-    pub refined_format: Option<&'static str>,
+    /// The special format that a general container is of, known from its entries (a Keras model in a zip).
+    pub refined_format: Option<&'static FormatInfo>,
 }
 
 /// Something nested in an artifact.
