@@ -1,12 +1,13 @@
-//! From the bytes of a file to everything that is to be seen in it: a worklist, no recursion, wave by wave in parallel.
+//! Examines a file and everything nested in it: a worklist without recursion, wave by wave, each wave in parallel.
 //!
-//! Each wave looks at all artifacts that the wave before it found. What a wave yields is put together in order, and the
-//! budgets of the file are counted there, so that one thread or many come to the same result.
+//! A wave examines the members that the wave before it found. Results are put together in order, and limits of the whole
+//! file are compared there, so that one thread and many give the same result.
 
 use crate::archive::OpenedEntry;
-use crate::fact::{Deviation, Fact, Unread};
-use crate::format::all::{self as formats, FORMATS};
-use crate::format::{Format, Head, Recognition};
+use crate::fact::{Fact, Unread};
+use crate::format::all as formats;
+use crate::format::claims::{acts, claiming_formats, name_disagreement, name_format, polyglot, promised_format};
+use crate::format::{Format, Head};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::bounds::scan::{MAX_ARTIFACT_IN_MEMORY_BYTES, MAX_HEAD_BYTES, MAX_TENSOR_HEAD_BYTES};
 use crate::io::budget::ScanBudget;
@@ -14,19 +15,20 @@ use crate::io::member_path::MemberPath;
 use crate::io::source::{SharedSource, read_if_small, read_vec};
 use crate::judge::rule::calls::Calls;
 use crate::judge::rule::state_keys::is_watched_key;
-use crate::observe::format_info::{FormatInfo, TensorSource};
+use crate::observe::format_info::TensorSource;
 use crate::observe::layout::Layout;
 use crate::observe::observations::{Member, MemberContent, Observations, PickleStream, Retain, Tensor};
 use rayon::prelude::*;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What one artifact turned out to be.
+/// The observations of one artifact.
 pub struct ExaminedArtifact {
-    /// Where it stands.
+    /// Its path in the file.
     pub member_path: MemberPath,
     /// Its size.
     pub size: u64,
-    /// Its format, if any claims it.
+    /// The id of its format, if any claims it.
     pub format: Option<&'static str>,
     /// Facts.
     pub facts: Vec<(Option<u64>, Fact)>,
@@ -36,14 +38,14 @@ pub struct ExaminedArtifact {
     pub pickles: Vec<PickleStream>,
     /// Tensors.
     pub tensors: Vec<Tensor>,
-    /// Where its numbers stand, if that was asked for.
+    /// Where its tensors are stored, if [`Retain::layout`] was set.
     pub layout: Option<Layout>,
     members: Vec<Member>,
     skipped: usize,
     unpacked: u64,
 }
 
-/// Everything that is to be seen in a file.
+/// The observations of a file.
 pub struct Examination {
     /// The file itself first, then what is nested in it, level by level in order.
     pub artifacts: Vec<ExaminedArtifact>,
@@ -74,39 +76,28 @@ pub fn examine(source: SharedSource, name: &str, budget: &ScanBudget, keep: Reta
             break;
         }
         members += count;
-        let stop = if depth > budget.limits.depth {
-            Some("nesting of artifacts")
-        } else if members > budget.limits.members {
-            Some("nested artifacts of one file")
-        } else if unpacked > budget.limits.unpacked_bytes {
-            Some("bytes unpacked from one file")
-        } else if budget.expired() {
-            Some("time for one file")
-        } else {
-            None
-        };
-        if let (Some(what), Some(root)) = (stop, done.first_mut()) {
+        if let (Some(limit), Some(root)) = (limit_hit(depth, members, unpacked, budget), done.first_mut()) {
             let first = wave.first().map_or_else(String::new, |(member_path, _)| format!(" from {member_path} on"));
-            root.unread.push((None, Unread::Limit(format!("{what}: {count} members{first}"))));
+            root.unread.push((None, Unread::Limit(format!("{limit}: {count} members{first}"))));
             break;
         }
         let from = done.len();
         let mut wave = wave.into_iter();
+        // With layouts, traces hold many values until their limit is compared, so fewer members are examined at a time.
+        let batch_size = if keep.layout { rayon::current_num_threads() * 4 } else { usize::MAX };
         loop {
-            // What values are to be kept is decided in order, and only so many pieces have theirs until then.
-            let most = if keep.layout { rayon::current_num_threads() * 4 } else { usize::MAX };
-            let piece: Vec<_> = wave.by_ref().take(most).collect();
-            if piece.is_empty() {
+            let batch: Vec<_> = wave.by_ref().take(batch_size).collect();
+            if batch.is_empty() {
                 break;
             }
-            let results: Vec<ExaminedArtifact> = piece
+            let results: Vec<ExaminedArtifact> = batch
                 .into_par_iter()
                 .map(|(member_path, member)| open_member(member_path, member, depth, budget, keep))
                 .collect();
             for mut examined in results {
                 unpacked += examined.unpacked;
                 examined.drop_values_over(&mut heap, budget.limits.heap_bytes);
-                // Raw numbers of which nothing is to be said are not kept: a checkpoint has thousands of them.
+                // Records of tensor data without observations are not kept: a checkpoint has thousands of them.
                 if keep.events || examined.is_noteworthy() {
                     done.push(examined);
                 }
@@ -117,13 +108,28 @@ pub fn examine(source: SharedSource, name: &str, budget: &ScanBudget, keep: Reta
     Examination { artifacts: done }
 }
 
+/// The limit of the whole file that the next wave would exceed.
+fn limit_hit(depth: usize, members: usize, unpacked: u64, budget: &ScanBudget) -> Option<&'static str> {
+    if depth > budget.limits.depth {
+        Some("nesting of artifacts")
+    } else if members > budget.limits.members {
+        Some("nested artifacts of one file")
+    } else if unpacked > budget.limits.unpacked_bytes {
+        Some("bytes unpacked from one file")
+    } else if budget.expired() {
+        Some("time for one file")
+    } else {
+        None
+    }
+}
+
 impl ExaminedArtifact {
     /// Where its tensors are read from, if its format has any.
     pub fn tensor_source(&self) -> Option<TensorSource> {
         self.format.and_then(formats::by_id)?.tensors
     }
 
-    /// Keeps the values of its pickles as long as all together are no more than `limit` bytes.
+    /// Drops the values of its pickles once all pickles of the file together have more than `limit` bytes of them.
     fn drop_values_over(&mut self, heap: &mut usize, limit: usize) {
         for stream in &mut self.pickles {
             *heap = heap.saturating_add(stream.trace.heap.bytes());
@@ -182,44 +188,31 @@ fn open_member(
     examined
 }
 
-/// Whether it is a pickle that a loader would take tensors from: the file itself, what is compressed in it, the `data.pkl` of
-/// a checkpoint or the `pickle` of its old form.
+/// Whether a loader may read tensors from this pickle: the file itself, its compressed content, the `data.pkl` of a
+/// checkpoint or the `pickle` of torch's tar.
 fn holds_weights(artifact: &Artifact) -> bool {
     let name = artifact.name.rsplit('/').next().unwrap_or_default();
     let compressed = artifact.depth == 1 && name.starts_with('(');
     artifact.depth == 0 || compressed || name.eq_ignore_ascii_case("data.pkl") || name == "pickle"
 }
 
-/// Looks at one artifact with every format that claims it. `heard` is the pickle at its start, where it was followed already.
+/// Examines one artifact with every format that claims it. `stream` is the pickle at its start, where it was followed
+/// already.
 fn examine_artifact(artifact: &Artifact, keep: Retain, stream: Option<PickleStream>) -> ExaminedArtifact {
     let mut examined = ExaminedArtifact::empty(artifact.member_path.clone(), artifact.source.len());
-    // A checkpoint has thousands of records of raw numbers: their first bytes tell that they are no artifact. What else
-    // is small is read at once.
-    let (length, most) = if artifact.role == Role::TensorData {
-        (MAX_TENSOR_HEAD_BYTES, 0)
-    } else {
-        (MAX_HEAD_BYTES, MAX_ARTIFACT_IN_MEMORY_BYTES)
-    };
-    let source = match read_if_small(artifact.source.clone(), most) {
-        Ok(source) => source,
+    let (artifact, head) = match read_head(artifact) {
+        Ok(read) => read,
         Err(error) => {
             examined.unread.push((None, Unread::Io(error.to_string())));
             return examined;
         }
     };
-    let artifact = &Artifact { source, ..artifact.clone() };
-    let head = match read_vec(artifact.source.as_ref(), 0, length) {
-        Ok(head) => head,
-        Err(error) => {
-            examined.unread.push((None, Unread::Io(error.to_string())));
-            return examined;
-        }
-    };
+    let artifact = &artifact;
     if artifact.role == Role::TensorData && crate::pickle::literal::classify(&head, false).is_none() {
         return examined;
     }
     let mut observations = Observations::new(Calls::listen, is_watched_key, keep).with_stream(stream);
-    // A panic is a bug of ours; it must not take the other files' answers along, nor pass as clean.
+    // A panic is a bug of the scanner. It must not lose the answers for other files, nor pass as clean.
     let run = catch_unwind(AssertUnwindSafe(|| {
         let formats = claiming_formats(&Head { start: &head, artifact });
         if let Some(fact) = polyglot(&formats) {
@@ -229,22 +222,7 @@ fn examine_artifact(artifact: &Artifact, keep: Retain, stream: Option<PickleStre
         formats
     }));
     match run {
-        Ok(formats) => {
-            let found = name_format(&formats, observations.refined_format);
-            examined.format = found.map(|info| info.id);
-            if artifact.role == Role::Unknown {
-                let acts = acts(&formats) || observations.refined_format.is_some();
-                if let Some(fact) = found.and_then(|found| name_disagreement(&artifact.name, found, acts)) {
-                    observations.fact(None, fact);
-                }
-                // A name that promises a format is a broken file of that format, not an unknown one.
-                if let (None, Some((info, extension)), 1..) = (found, promised_format(&artifact.name), examined.size) {
-                    examined.format = Some(info.id);
-                    let why = format!("the name ends in .{extension}, the content is nothing of the kind");
-                    observations.unread(None, Unread::Broken(why));
-                }
-            }
-        }
+        Ok(formats) => examined.format = format_of(artifact, &formats, &mut observations),
         Err(_) => {
             observations.unread(None, Unread::Broken("the scanner itself failed here; please report it".to_owned()))
         }
@@ -262,62 +240,41 @@ fn examine_artifact(artifact: &Artifact, keep: Retain, stream: Option<PickleStre
     examined
 }
 
-/// The formats that claim the bytes, the one that names the artifact first.
-fn claiming_formats(head: &Head<'_>) -> Vec<&'static dyn Format> {
-    let claims: Vec<(&dyn Format, Recognition)> =
-        FORMATS.iter().map(|format| (*format, format.recognize(head))).collect();
-    let by = |degree: Recognition| claims.iter().filter(move |claim| claim.1 == degree).map(|claim| claim.0);
-    let certain: Vec<&dyn Format> = by(Recognition::Certain).collect();
-    // A format that is found from the end of the file may follow any other one: a pickle in front of a zip is a polyglot.
-    let formats: Vec<&dyn Format> = if certain.is_empty() {
-        by(Recognition::Possible).take(1).collect()
-    } else {
-        let behind = by(Recognition::Possible).filter(|format| format.info().is_found_from_end);
-        certain.into_iter().chain(behind).collect()
+/// The artifact, in memory where it is small, and its first bytes. Of tensor data only a few bytes are read.
+fn read_head(artifact: &Artifact) -> io::Result<(Artifact, Vec<u8>)> {
+    let (head_bytes, in_memory_bytes) = match artifact.role {
+        Role::TensorData => (MAX_TENSOR_HEAD_BYTES, 0),
+        Role::Unknown
+        | Role::TarStorages
+        | Role::TarTensors
+        | Role::KerasConfig
+        | Role::KerasWeights
+        | Role::Literal => (MAX_HEAD_BYTES, MAX_ARTIFACT_IN_MEMORY_BYTES),
     };
-    let refined: Vec<&str> = formats.iter().filter_map(|format| format.info().refines).map(|info| info.id).collect();
-    formats.into_iter().filter(|format| !refined.contains(&format.info().id)).collect()
+    let source = read_if_small(artifact.source.clone(), in_memory_bytes)?;
+    let head = read_vec(source.as_ref(), 0, head_bytes)?;
+    Ok((Artifact { source, ..artifact.clone() }, head))
 }
 
-/// The format that names the artifact: the first one, or the special format that it turned out to be.
-fn name_format(formats: &[&'static dyn Format], refined: Option<&'static FormatInfo>) -> Option<&'static FormatInfo> {
-    let first = formats.first()?.info();
-    let refined = refined.filter(|special| special.refines.is_some_and(|general| general.id == first.id));
-    Some(refined.unwrap_or(first))
-}
-
-fn acts(formats: &[&'static dyn Format]) -> bool {
-    formats.iter().any(|format| format.info().acts_when_loaded)
-}
-
-fn polyglot(formats: &[&'static dyn Format]) -> Option<Fact> {
-    (acts(formats) && formats.len() > 1)
-        .then(|| Fact::Polyglot { formats: formats.iter().map(|format| format.info().id).collect() })
-}
-
-/// The format that alone has the extension of this name, and the extension.
-fn promised_format(name: &str) -> Option<(&'static FormatInfo, &'static str)> {
-    FORMATS.iter().map(|format| format.info()).filter(|info| info.promised_as.is_some()).find_map(|info| {
-        let ends = |extension: &&&str| name.strip_suffix(**extension).is_some_and(|rest| rest.ends_with('.'));
-        info.extensions.iter().find(ends).map(|extension| (info, *extension))
-    })
-}
-
-/// Extensions of data that no program executes, of formats that have no reader here or any content.
-const DATA_EXTENSIONS: [&str; 13] =
-    ["gguf", "onnx", "json", "txt", "md", "yaml", "yml", "csv", "toml", "h5", "png", "jpg", "tflite"];
-
-/// A name that promises data, for bytes that act when they are loaded or are of another format.
-fn name_disagreement(name: &str, found: &FormatInfo, acts: bool) -> Option<Fact> {
-    let name = name.to_ascii_lowercase();
-    let claimed = match promised_format(&name) {
-        Some((info, _)) if info.id != found.id && !found.is_pointer => info.promised_as?,
-        Some(_) => return None,
-        None => {
-            let (_, extension) = name.rsplit_once('.')?;
-            (acts && DATA_EXTENSIONS.contains(&extension)).then_some("a format that does not act when it is loaded")?
-        }
-    };
-    let deviation = if acts { Deviation::Misleading } else { Deviation::Wrong };
-    Some(Fact::NameDisagrees { claimed: claimed.to_owned(), found: found.id.to_owned(), deviation })
+/// The id of the format that names the artifact. States where its file name promises another one.
+fn format_of(
+    artifact: &Artifact,
+    formats: &[&'static dyn Format],
+    observations: &mut Observations,
+) -> Option<&'static str> {
+    let found = name_format(formats, observations.refined_format);
+    if artifact.role != Role::Unknown {
+        return found.map(|info| info.id);
+    }
+    let acts = acts(formats) || observations.refined_format.is_some();
+    if let Some(fact) = found.and_then(|found| name_disagreement(&artifact.name, found, acts)) {
+        observations.fact(None, fact);
+    }
+    // A name that promises a format is a broken file of that format, not an unknown one.
+    if let (None, Some((info, extension)), 1..) = (found, promised_format(&artifact.name), artifact.source.len()) {
+        let why = format!("the name ends in .{extension}, the content is nothing of the kind");
+        observations.unread(None, Unread::Broken(why));
+        return Some(info.id);
+    }
+    found.map(|info| info.id)
 }

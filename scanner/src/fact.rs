@@ -1,4 +1,4 @@
-//! What was seen in an artifact, with its place: no opinion yet. Formats and archives state facts, rules judge them.
+//! Facts: what formats and archives observe in an artifact, with the offset. A fact is not an opinion; rules judge it.
 
 /// A way in which a structure differs from what its format says, or from what another reader would see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,12 +8,12 @@ pub enum Fact {
     ArchiveMismatch {
         /// What disagrees, as a sentence without a full stop.
         what: String,
-        /// How much this matters: a reader is led elsewhere, or it is only odd.
+        /// How much it matters.
         deviation: Deviation,
     },
-    /// An entry or reference whose path leaves the folder it belongs to, or is no plain file name.
+    /// An entry or reference whose path leaves its folder, or is not a plain file name.
     PathEscapes {
-        /// The path as it stands.
+        /// The path, unchanged.
         path: String,
         /// What it would do.
         what: String,
@@ -49,7 +49,7 @@ pub enum Fact {
         /// What it is.
         what: String,
     },
-    /// A class or function that a configuration names: its loader looks it up, and makes or calls it.
+    /// A class or function that a configuration names: its loader looks it up and calls it.
     Configured {
         /// Its module, where the configuration gives one.
         module: Option<String>,
@@ -89,11 +89,11 @@ pub enum Fact {
 /// How much a disagreement matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Deviation {
-    /// Observations in honest files; worth knowing.
+    /// Found in honest files; worth knowing.
     Unusual,
     /// No honest writer does it, but no reader is led elsewhere.
     Wrong,
-    /// One reader sees something else than another, or something acts.
+    /// Two readers see different content, or something acts when it is loaded.
     Misleading,
 }
 
@@ -110,7 +110,7 @@ pub enum Unread {
     Unsupported(String),
     /// The operating system refused.
     Io(String),
-    /// A Git LFS pointer: the model itself is elsewhere.
+    /// A Git LFS pointer: the model is stored elsewhere.
     LfsPointer {
         /// Content hash of the object.
         oid: String,

@@ -1,8 +1,8 @@
-//! Compression methods as one kind of reader: packed bytes with random access in, unpacked bytes in order out.
+//! Compression methods behind one kind of reader: packed bytes with random access in, unpacked bytes in order out.
 //!
-//! Every decoder stops where its stream stops, and the position it reached in the packed bytes is known exactly: what
-//! stands behind it is either the next stream (gzip, bzip2, xz, zstd and lz4 files are streams in a row) or bytes that
-//! no reader looks at. Decoders that would ask for more memory than allowed are refused before they allocate.
+//! Every decoder stops where its stream stops, and its position in the packed bytes is then exact. After it comes the
+//! next stream (gzip, bzip2, xz, zstd and lz4 files are streams in a row), or bytes that readers ignore. Decoders that
+//! need more memory than the limit are refused before they allocate.
 
 use crate::io::bounds::archive::MAX_STREAMS_IN_A_ROW;
 use crate::io::source::{SharedSource, read_vec};
@@ -71,7 +71,7 @@ impl Codec {
         }
     }
 
-    /// Whether frames of foreign data may stand between the streams.
+    /// Whether frames of other data may be between the streams.
     fn has_skippable_frames(self) -> bool {
         matches!(self, Self::Zstd | Self::Lz4)
     }

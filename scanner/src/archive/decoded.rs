@@ -235,12 +235,12 @@ impl Source for DecodedSource {
 
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
         let rest = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX);
-        let wanted = rest.min(buf.len());
+        let asked = rest.min(buf.len());
         let mut state = self.state.lock().map_err(|_| io::Error::other("a reader of the same bytes failed"))?;
         let mut done = 0;
-        while done < wanted {
+        while done < asked {
             let cursor = self.seek(&mut state, at + done as u64)?;
-            let count = cursor.copy(at + done as u64, buf.get_mut(done..wanted).unwrap_or_default());
+            let count = cursor.copy(at + done as u64, buf.get_mut(done..asked).unwrap_or_default());
             done += count;
             if count > 0 {
                 continue;

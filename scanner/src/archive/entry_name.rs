@@ -34,8 +34,8 @@ pub(in crate::archive) fn escape_reason(name: &str) -> Option<&'static str> {
     name.chars().any(char::is_control).then_some("holds control characters")
 }
 
-/// Whether it is what nearly all names are: parts of letters, digits and a few signs that start with a letter, digit or
-/// underscore and are no devices. Thousands of records have such names.
+/// Whether all parts of a name are letters, digits, `_`, `-` and `.`, start with a letter, digit or underscore, and are
+/// not devices. Thousands of records have such names, so this is the fast path.
 fn is_ordinary(name: &str) -> bool {
     name.split('/').all(|part| {
         let start = part.bytes().next().unwrap_or(b'.');
@@ -62,7 +62,7 @@ pub(in crate::archive) fn normalized(name: &str) -> String {
     let name = name.split('\0').next().unwrap_or_default().replace('\\', "/");
     let parts = name.split('/').filter(|part| !part.is_empty() && *part != ".");
     let mut plain = parts.map(|part| part.trim_end_matches(['.', ' '])).collect::<Vec<_>>().join("/");
-    // A folder and a file of one name are two things to nobody, but honest writers list folders with the slash.
+    // A folder and a file of one name are the same path to all readers, but honest writers list folders with the slash.
     if name.ends_with('/') {
         plain.push('/');
     }

@@ -1,6 +1,6 @@
-//! Containers: what is inside, entry by entry, without writing anything anywhere.
+//! Archives: their entries and their anomalies. Nothing is written to disk.
 //!
-//! A container states its own oddities as facts and hands its entries on; it never decides what an entry is.
+//! An archive states its anomalies as facts. Formats decide what an entry is.
 
 use crate::fact::{Fact, Unread};
 use crate::io::budget::ScanBudget;
@@ -8,20 +8,18 @@ use crate::io::source::SharedSource;
 
 /// An entry that is opened (unpacked, if need be) only when its turn comes.
 pub trait ArchiveEntry: Send + Sync {
-    /// Gives the content, with what was noticed on the way (a checksum that does not fit, a bomb).
-    ///
-    /// # Errors
-    /// Why the content cannot be had; what could be unpacked before that is in [`Opened::source`] when there is any.
+    /// Opens the content, and states a wrong checksum or a decompression bomb. [`OpenedEntry::unread`] says why content
+    /// is missing; [`OpenedEntry::source`] then holds the part that could be unpacked.
     fn open(&self, budget: &ScanBudget) -> OpenedEntry;
 }
 
-/// What came of opening an entry.
+/// The result of opening an entry.
 pub struct OpenedEntry {
-    /// The content, as far as it could be had.
+    /// The content, as far as it could be read.
     pub source: Option<SharedSource>,
     /// What was noticed on the way.
     pub facts: Vec<Fact>,
-    /// Why it is not whole, if it is not.
+    /// Why the content is not complete.
     pub unread: Option<Unread>,
 }
 

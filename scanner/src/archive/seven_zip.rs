@@ -1,7 +1,7 @@
 //! 7z archives, through a decoder that knows all of their methods.
 //!
-//! Files stand in blocks that are packed as one, and the decoder pushes them to its caller. Readers here pull, so a
-//! large file is unpacked by a thread of its own that is always a few blocks ahead and ends with its reader.
+//! Files are packed together in blocks, and the decoder pushes them to its caller. The readers of this crate pull, so a
+//! thread unpacks a large file a few blocks ahead and ends with its reader.
 
 use super::decoded::{DecodeStream, RestartableDecoder, decode_with};
 use super::entry_name;
@@ -22,7 +22,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 pub struct SevenZipArchive {
     /// Files with content, in the order in which they are packed.
     pub entries: Vec<SevenZipEntry>,
-    /// What is odd.
+    /// Anomalies.
     pub facts: Vec<Fact>,
     /// What was not read.
     pub unread: Vec<Unread>,
@@ -39,7 +39,7 @@ pub struct SevenZipEntry {
     file_in_block: PackedFile,
 }
 
-/// Where a file stands, and what it takes to unpack it.
+/// A file in a block, and what is needed to unpack it.
 #[derive(Clone)]
 struct PackedFile {
     source: SharedSource,
@@ -71,14 +71,13 @@ impl SevenZipArchive {
         }
         seven.check_names(&archive);
         let mut kept_budget = MAX_7Z_KEPT_BYTES;
-        for read_block in 0..archive.blocks.len() {
+        for block in 0..archive.blocks.len() {
             if budget.expired() {
                 seven.unread.push(Unread::Limit("time ran out in a 7z archive".into()));
                 break;
             }
-            let place =
-                PackedFile { source: source.clone(), archive: archive.clone(), block: read_block, file: 0, memory_kib };
-            seven.block(&place, &mut kept_budget);
+            let packed = PackedFile { source: source.clone(), archive: archive.clone(), block, file: 0, memory_kib };
+            seven.read_block(&packed, &mut kept_budget);
         }
         seven
     }
@@ -104,15 +103,15 @@ impl SevenZipArchive {
         }
     }
 
-    fn block(&mut self, place: &PackedFile, kept_budget: &mut u64) {
+    fn read_block(&mut self, packed: &PackedFile, kept_budget: &mut u64) {
         let password = Password::empty();
-        let mut cursor = SourceCursor::new(place.source.clone());
-        let decoder = place.decoder(&password, &mut cursor);
+        let mut cursor = SourceCursor::new(packed.source.clone());
+        let decoder = packed.decoder(&password, &mut cursor);
         let files: Vec<_> = decoder.entries().to_vec();
-        // `is_file_encrypted` asks for the place among all files.
+        // `is_file_encrypted` asks for the index among all files.
         let encrypted = files.first().is_some_and(|first| {
-            let at = place.archive.files.iter().position(|file| file.has_stream && file.name == first.name);
-            at.is_some_and(|at| place.archive.is_file_encrypted(at))
+            let at = packed.archive.files.iter().position(|file| file.has_stream && file.name == first.name);
+            at.is_some_and(|at| packed.archive.is_file_encrypted(at))
         });
         let mut kept = Vec::new();
         let outcome = decoder.for_each_entries(&mut |file, reader| {
@@ -125,18 +124,18 @@ impl SevenZipArchive {
             kept.push(content);
             Ok(true)
         });
-        // A broken file is met again, and told of, when it is opened.
+        // A broken file fails again when it is opened, and the reason is stated then.
         drop(outcome);
         let mut kept = kept.into_iter();
         for (file, entry) in files.iter().enumerate() {
             let kept: Option<SharedSource> = kept.next().map(|content| Arc::new(Memory::new(content)) as SharedSource);
             if entry.has_stream() {
-                let place = PackedFile { file, ..place.clone() };
+                let packed = PackedFile { file, ..packed.clone() };
                 self.entries.push(SevenZipEntry {
                     name: entry.name.clone(),
                     content: kept,
                     encrypted,
-                    file_in_block: place,
+                    file_in_block: packed,
                 });
             }
         }
@@ -166,10 +165,10 @@ impl RestartableDecoder for PackedFile {
         let (sender, pieces) = sync_channel(MAX_7Z_WAITING_PIECES);
         let consumed = Arc::new(AtomicU64::new(0));
         let mut cursor = SourceCursor { taken: consumed.clone(), ..SourceCursor::new(self.source.clone()) };
-        let place = self.clone();
+        let packed = self.clone();
         let thread = std::thread::Builder::new().name("7z".into());
         // Without a thread the sender is dropped, which the reader takes for a failure.
-        let _detached = thread.spawn(move || place.push(&mut cursor, &sender));
+        let _detached = thread.spawn(move || packed.push(&mut cursor, &sender));
         Box::new(ChunkReader { pieces, piece: Vec::new(), at: 0, ended: false, consumed })
     }
 
@@ -273,24 +272,24 @@ impl Read for SourceCursor {
 
 impl Seek for SourceCursor {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let place = match to {
+        let target = match to {
             SeekFrom::Start(at) => Some(at),
             SeekFrom::End(by) => self.source.len().checked_add_signed(by),
             SeekFrom::Current(by) => self.at.checked_add_signed(by),
         };
-        self.at = place.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        self.at = target.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         Ok(self.at)
     }
 }
 
-/// Behind the header at the end, whose place the first 32 bytes name.
+/// The end of the header at the end of the archive, whose offset the first 32 bytes name.
 fn archive_end(source: &SharedSource) -> u64 {
-    let place = read_vec(&**source, 12, 16).ok().and_then(|bytes| {
+    let end = read_vec(&**source, 12, 16).ok().and_then(|bytes| {
         let (offset, rest) = bytes.split_first_chunk()?;
         let (size, _) = rest.split_first_chunk()?;
         32_u64.checked_add(u64::from_le_bytes(*offset))?.checked_add(u64::from_le_bytes(*size))
     });
-    place.unwrap_or(u64::MAX)
+    end.unwrap_or(u64::MAX)
 }
 
 fn unread_reason(error: &Error) -> Unread {

@@ -1,7 +1,7 @@
-//! Single compressed streams: unwrapped, and the content handed on as the one member.
+//! Single compressed streams: the unpacked content is their one member.
 //!
-//! joblib writes pickles through all of these, model hubs and R use gzip. What stands behind the stream is no part of
-//! it for any reader, and therefore a place to hide: it is stated, and looked at.
+//! joblib writes pickles through all of these; model hubs and R use gzip. Readers ignore bytes after the stream, so
+//! that is a place to hide something: the bytes are stated and examined.
 
 use super::{Format, Head, Recognition};
 use crate::archive::OpenedEntry;
@@ -39,7 +39,7 @@ fn add_content(artifact: &Artifact, at: u64, codec: Codec, name: &str, observati
     let packed: SharedSource = Arc::new(Window::new(artifact.source.clone(), at, rest));
     let decoding = decode(&packed, codec, &artifact.budget);
     let OpenedEntry { source, facts, unread } = decoding.opened;
-    let whole = unread.is_none();
+    let is_complete = unread.is_none();
     observations.facts.extend(facts.into_iter().map(|fact| (None, fact)));
     observations.unread.extend(unread.map(|why| (Some(at), why)));
     if let Some(source) = source {
@@ -47,11 +47,11 @@ fn add_content(artifact: &Artifact, at: u64, codec: Codec, name: &str, observati
     }
     let end = at.saturating_add(decoding.consumed);
     let length = artifact.source.len().saturating_sub(end);
-    if whole && length > 0 {
+    if is_complete && length > 0 {
         observations.fact(end, Fact::TrailingData { length, what: format!("bytes behind the {name} stream") });
         observations.member("(trailing)", Arc::new(Window::new(artifact.source.clone(), end, length)), Role::Unknown);
     }
-    whole.then_some(decoding.length)
+    is_complete.then_some(decoding.length)
 }
 
 macro_rules! stream {
@@ -118,7 +118,7 @@ stream!(Lz4, LZ4, Codec::Lz4, |head| certain(
     starts_frame(head.start, b"\x04\x22\x4d\x18", head) || head.start.starts_with(b"\x02\x21\x4c\x18")
 ));
 
-/// Whether a frame with this magic number stands at the start, or behind skippable frames.
+/// Whether a frame with this magic number is at the start, or after skippable frames.
 fn starts_frame(start: &[u8], magic: &[u8], head: &Head<'_>) -> bool {
     if start.starts_with(magic) {
         return true;
@@ -150,7 +150,7 @@ fn recognize_lzma(head: &Head<'_>) -> Recognition {
     }
 }
 
-/// Two bytes that are divisible by 31 are no magic number: the start has to unpack too.
+/// Two bytes that are divisible by 31 are not a magic number, so the start has to unpack too.
 fn recognize_zlib(head: &Head<'_>) -> Recognition {
     let &[method, flags, ..] = head.start else { return Recognition::No };
     let header = u16::from_be_bytes([method, flags]);
@@ -181,12 +181,12 @@ impl Format for JoblibZf {
     }
 
     fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
-        let Some((at, told)) = read_vec(&*artifact.source, 0, 22).ok().and_then(|start| zf_start(&start)) else {
+        let Some((at, stated)) = read_vec(&*artifact.source, 0, 22).ok().and_then(|start| zf_start(&start)) else {
             return;
         };
         let found = add_content(artifact, at, Codec::Zlib, "zlib", observations);
-        if let Some(found) = found.filter(|found| *found != told) {
-            let what = format!("the header announces {told} bytes and {found} are there");
+        if let Some(found) = found.filter(|found| *found != stated) {
+            let what = format!("the header announces {stated} bytes and {found} are there");
             observations.fact(0, Fact::StructureViolation { what, deviation: crate::fact::Deviation::Wrong });
         }
     }

@@ -1,9 +1,9 @@
 //! Keras models: a zip with a `config.json` that names, object by object, what the loader looks up and calls.
 //!
-//! Keras takes `class_name` and `module` from any depth of the configuration, so every object in it counts, wherever it stands
-//! and whether the model would use it. That a zip is such a model its directory tells, which is read anyway: [`parts`] is
-//! asked where the entries of a zip are handed on, and gives some of them a role. Names in the configuration are facts; what
-//! they mean rules know. The weights are HDF5, which nobody here reads, so such a model is never clean.
+//! Keras takes `class_name` and `module` from any depth of the configuration, so every object in it counts, whether or
+//! not the model would use it. [`model_parts`] recognizes such a zip by its entries and gives some of them a role.
+//! Names in the configuration are facts; rules know what they mean. The weights are HDF5, which is not read, so a model
+//! with weights is never clean.
 
 use super::readers::json_tokens::{self, JsonText, Token, WalkEnd};
 use super::{Format, Head, Recognition};
@@ -26,7 +26,6 @@ pub static INFO: FormatInfo = FormatInfo {
     name: "Keras model (zip)",
     extensions: &["keras"],
     promised_as: Some("a Keras model"),
-    refines: Some(&super::zip::INFO),
     acts_when_loaded: true,
     container: Container::Model,
     library: Library::Keras,
@@ -48,7 +47,7 @@ impl Format for KerasModel {
     fn examine(&self, _: &Artifact, _: &mut Observations) {}
 }
 
-/// The parts of a Keras model among the entries of a zip, by their index; `None` where the zip is no such model.
+/// The parts of a Keras model among the entries of a zip, by index; `None` where the zip is not a Keras model.
 pub fn model_parts(archive: &ZipArchive, budget: &ScanBudget) -> Option<Vec<(usize, Role)>> {
     let entries = || archive.entries.iter().enumerate();
     let configs: Vec<(usize, &ZipEntry)> = entries().filter(|(_, entry)| is(entry, "config.json")).collect();
@@ -68,8 +67,8 @@ fn names(entry: &ZipEntry) -> impl Iterator<Item = &str> {
     names.map(|name| name.split('\0').next().unwrap_or_default())
 }
 
-fn is(entry: &ZipEntry, wanted: &str) -> bool {
-    names(entry).any(|name| name.eq_ignore_ascii_case(wanted))
+fn is(entry: &ZipEntry, expected: &str) -> bool {
+    names(entry).any(|name| name.eq_ignore_ascii_case(expected))
 }
 
 fn ends(name: &str, ending: &str) -> bool {
@@ -79,7 +78,8 @@ fn ends(name: &str, ending: &str) -> bool {
         .is_some_and(|end| end.eq_ignore_ascii_case(ending))
 }
 
-/// Whether a configuration names a class, or nobody here can tell. What breaks Python does not take for JSON either.
+/// Whether a configuration names a class, or cannot be read to its end. Python rejects broken JSON too, so that is not
+/// a configuration.
 fn may_name(entry: &ZipEntry, budget: &ScanBudget) -> bool {
     let Some(source) = entry.open(budget).source else { return false };
     let walked = json_tokens::walk(
@@ -155,9 +155,9 @@ impl Format for KerasConfig {
 
     fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
         let limits = &artifact.budget.limits;
-        let most = (limits.names, limits.findings);
+        let max = (limits.names, limits.findings);
         let mut names =
-            NameCollector { observations, open: Vec::new(), reported: HashSet::new(), bytes: 0, odd: 0, most };
+            NameCollector { observations, open: Vec::new(), reported: HashSet::new(), bytes: 0, anomalies: 0, max };
         let walked =
             json_tokens::walk(artifact.source.as_ref(), &artifact.budget, &mut |at, event| names.on_token(at, event));
         let violation = |what: &str, deviation| Fact::StructureViolation { what: what.to_owned(), deviation };
@@ -200,11 +200,12 @@ const FIELDS: [(&str, Field); 5] = [
     ("spec_name", Field::Spec),
 ];
 
-/// Keys whose text is a path or an address that somebody opens: the vocabulary of lookups, and what harmful functions take.
+/// Keys whose text is a path or an address that a loader opens: the vocabulary of lookups, and arguments of harmful
+/// functions.
 const PATHS: [&str; 9] =
     ["vocabulary", "idf_weights", "filepath", "file_path", "filename", "path", "origin", "url", "directory"];
 
-/// What stands under a key.
+/// The value of a key.
 #[derive(Debug, Default)]
 enum FieldValue {
     #[default]
@@ -234,8 +235,8 @@ struct Object {
 
 impl Object {
     fn value(&self, field: Field) -> &FieldValue {
-        let place = FIELDS.iter().position(|(_, known)| *known == field);
-        place.and_then(|place| self.fields.get(place)).unwrap_or(&FieldValue::Absent)
+        let index = FIELDS.iter().position(|(_, known)| *known == field);
+        index.and_then(|index| self.fields.get(index)).unwrap_or(&FieldValue::Absent)
     }
 }
 
@@ -248,9 +249,9 @@ struct NameCollector<'a> {
     /// Their bytes.
     bytes: usize,
     /// Facts beside the names.
-    odd: usize,
+    anomalies: usize,
     /// How many names and how many other facts are kept.
-    most: (usize, usize),
+    max: (usize, usize),
 }
 
 impl NameCollector<'_> {
@@ -277,37 +278,37 @@ impl NameCollector<'_> {
                 }
             }
         }
-        self.reported.len() <= self.most.0 && self.bytes <= MAX_KERAS_NAME_BYTES
+        self.reported.len() <= self.max.0 && self.bytes <= MAX_KERAS_NAME_BYTES
     }
 
-    /// As many as anybody will be shown; each of them alone says that the model is not clean.
-    fn odd(&mut self, at: u64, fact: Fact) {
-        if self.odd < self.most.1 {
-            self.odd += 1;
+    /// At most as many as reports show. One of them is enough for a model not to be clean.
+    fn add_anomaly(&mut self, at: u64, fact: Fact) {
+        if self.anomalies < self.max.1 {
+            self.anomalies += 1;
             self.observations.fact(at, fact);
         }
     }
 
-    /// A value, which belongs to the last key if it stands in an object.
+    /// Adds a value to the last key, inside an object.
     fn value(&mut self, at: u64, value: FieldValue) {
         let Some(Some(object)) = self.open.last_mut() else { return };
         let Some(key) = object.key.take() else { return };
         let refers = value.text().filter(|text| PATHS.iter().any(|path| key.is(path)) || text.contains("://"));
         let target = refers.map(str::to_owned);
-        let field = FIELDS.iter().position(|(name, _)| key.is(name)).and_then(|place| object.fields.get_mut(place));
+        let field = FIELDS.iter().position(|(name, _)| key.is(name)).and_then(|index| object.fields.get_mut(index));
         let twice = field.is_some_and(|field| !matches!(std::mem::replace(field, value), FieldValue::Absent));
         if let Some(target) = target {
             let what = format!("the configuration refers to a file or an address by its {}", key.start);
-            self.odd(at, Fact::ExternalReference { target, what });
+            self.add_anomaly(at, Fact::ExternalReference { target, what });
         }
         if twice {
             let what =
                 format!("the key {} stands twice in one object: Keras takes the last, others the first", key.start);
-            self.odd(at, Fact::StructureViolation { what, deviation: Deviation::Misleading });
+            self.add_anomaly(at, Fact::StructureViolation { what, deviation: Deviation::Misleading });
         }
     }
 
-    /// An object that was read whole: what it names, as Keras 2 and 3 look it up.
+    /// States the name in a complete object, as Keras 2 and 3 look it up.
     fn object(&mut self, object: &Object) {
         let class = match object.value(Field::Class) {
             FieldValue::Absent => return,
@@ -320,13 +321,13 @@ impl NameCollector<'_> {
         };
         let Some(name) = named.text() else {
             let what = "an object whose class or function has no name".to_owned();
-            return self.odd(object.at, Fact::StructureViolation { what, deviation: Deviation::Wrong });
+            return self.add_anomaly(object.at, Fact::StructureViolation { what, deviation: Deviation::Wrong });
         };
         let of = |field| object.value(field).text().map(str::to_owned);
         let (module, registered) = (of(Field::Module), of(Field::Registered));
-        let said = (module, name.to_owned(), registered);
-        if self.reported.insert(said.clone()) {
-            let (module, name, registered) = said;
+        let name_key = (module, name.to_owned(), registered);
+        if self.reported.insert(name_key.clone()) {
+            let (module, name, registered) = name_key;
             let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
             self.bytes += name.len() + length(&module) + length(&registered);
             self.observations.fact(object.at, Fact::Configured { module, name, registered });

@@ -1,6 +1,6 @@
-//! Git LFS pointers: the few lines of text that stand for a large file that was not fetched.
+//! Git LFS pointers: a few lines of text in the place of a large file that was not fetched.
 //!
-//! A scan of the pointer says nothing about the model, and must not look as if it did.
+//! A scan of the pointer says nothing about the model, so it is always unread.
 
 use super::{Format, Head, Recognition};
 use crate::fact::Unread;

@@ -1,7 +1,7 @@
 //! `.npy` files: one array, numbers or objects.
 //!
-//! An array of objects is a pickle behind a header, whatever its name says; `numpy.load(allow_pickle=True)` runs it. An
-//! array of numbers is exactly as long as its header says, so what is behind it was put there for somebody else.
+//! An array of objects is a pickle after a header, whatever its name; `numpy.load(allow_pickle=True)` runs it. An array
+//! of numbers is exactly as long as its header says; bytes after it are for another reader.
 
 use super::readers::npy_header::{DtypeDescr, PythonLiteral, describe, dimensions, parse, product};
 use super::{Format, Head, Recognition};
@@ -56,7 +56,7 @@ impl Format for Numpy {
         }
         let Some((descr, shape, fortran)) = header(&text, text_at, observations) else {
             observations.unread(text_at, Unread::Broken("the header is not understood".into()));
-            // What it stands before may be anything.
+            // The data after it may be anything.
             return add_rest(artifact, "(data)", data, observations);
         };
         if descr.object {
@@ -75,7 +75,7 @@ impl Format for Numpy {
     }
 }
 
-/// Where the text of the header stands and how long it is.
+/// Offset and length of the header's text.
 fn header_range(artifact: &Artifact) -> Option<(u64, u64)> {
     let start = read_vec(&*artifact.source, 0, 12).ok()?;
     match start.get(6..)? {
@@ -88,11 +88,11 @@ fn header_range(artifact: &Artifact) -> Option<(u64, u64)> {
 /// Type, shape, and whether the first index runs fastest; states what numpy would refuse.
 fn header(text: &[u8], at: u64, observations: &mut Observations) -> Option<(DtypeDescr, Vec<u64>, bool)> {
     let PythonLiteral::Dict(pairs) = parse(text)? else { return None };
-    let mut odd =
+    let mut violation =
         |what: &str, deviation| observations.fact(at, Fact::StructureViolation { what: what.to_owned(), deviation });
-    // Of a key that stands there twice, the last one counts in Python.
-    let of = |wanted: &str| {
-        let named = |pair: &&(PythonLiteral, PythonLiteral)| pair.0 == PythonLiteral::Text(wanted.into());
+    // Of a key given twice, the last one counts in Python.
+    let of = |key: &str| {
+        let named = |pair: &&(PythonLiteral, PythonLiteral)| pair.0 == PythonLiteral::Text(key.into());
         pairs.iter().rev().find(named).map(|(_, value)| value)
     };
     let (descr, shape, order) = (of("descr")?, of("shape")?, of("fortran_order")?);
@@ -100,10 +100,10 @@ fn header(text: &[u8], at: u64, observations: &mut Observations) -> Option<(Dtyp
         let known = ["descr", "shape", "fortran_order"].map(|key| PythonLiteral::Text(key.into()));
         let foreign = pairs.iter().any(|(key, _)| !known.contains(key));
         let deviation = if foreign { Deviation::Wrong } else { Deviation::Misleading };
-        odd("the header has other keys than the three, or one of them twice", deviation);
+        violation("the header has other keys than the three, or one of them twice", deviation);
     }
     if !matches!(order, PythonLiteral::Bool(_)) || !matches!(shape, PythonLiteral::Sequence(_)) {
-        odd("order or shape is of another type", Deviation::Wrong);
+        violation("order or shape is of another type", Deviation::Wrong);
     }
     Some((describe(descr)?, dimensions(shape)?, *order == PythonLiteral::Bool(true)))
 }

@@ -1,8 +1,8 @@
 //! Pickle streams, one or several in a row, plain or by joblib.
 //!
-//! A stream is recognized by following it: names and extensions say nothing, and protocol 0 has no magic number. After
-//! STOP reading goes on, since loaders call `load` again (legacy torch reads five streams) and a payload behind STOP
-//! waits for just that.
+//! A stream is recognized by following it: names and extensions prove nothing, and protocol 0 has no magic number.
+//! Reading goes on after STOP, because loaders call `load` again (legacy torch reads five streams) and a payload may
+//! wait there.
 
 use super::readers::joblib_array;
 use super::{Format, Head, Recognition};
@@ -81,8 +81,8 @@ impl Format for Pickle {
 
 /// Whether a stream starts at `start`, whose first bytes are `head`.
 fn recognize(artifact: &Artifact, head: &[u8], start: u64) -> Recognition {
-    // A zip would be a persistent id and rubbish: no unpickler takes an id without being told how, and torch looks for
-    // the zip first.
+    // As a pickle, a zip starts with a persistent id, which unpicklers reject unless told how to load it; and torch
+    // looks for a zip first.
     if head.starts_with(b"PK\x03\x04") {
         return Recognition::No;
     }
@@ -156,14 +156,14 @@ fn probe(artifact: &Artifact, start: u64) -> Trace {
     pickle::read(&artifact.source, start, &options, &budget, &mut |trace, _| trace.events.len() < 16)
 }
 
-/// Follows all streams from `start` on; what is behind the last one is stated as a fact.
+/// Follows all streams from `start` on. Bytes after the last one are stated as a fact.
 pub fn streams(artifact: &Artifact, observations: &mut Observations, start: u64) {
     let end = artifact.source.len();
     let mut at = start;
     let mut count = 0;
     loop {
         if count == artifact.budget.limits.streams {
-            // Handed on as what is behind, the rest would be as many streams again, at every depth.
+            // As a nested artifact, the rest would be as many streams again, at every depth.
             return observations.unread(at, Unread::Limit(format!("more than {count} pickles in a row")));
         }
         count += 1;
@@ -212,7 +212,7 @@ pub fn stream(artifact: &Artifact, observations: &mut Observations, start: u64) 
         StreamEnd::Limit(what) => observations.unread.push((Some(next), Unread::Limit(what.clone()))),
         StreamEnd::Io(error) => observations.unread.push((Some(next), Unread::Io(error.clone()))),
     }
-    // What no unpickler takes is as good as broken, though reading goes on for those that are not known.
+    // A stream that no known unpickler accepts counts as broken, though it is followed further for the unknown ones.
     let refused =
         trace.anomalies.iter().find(|oddity| !oddity.readers_disagree).map(|oddity| (oddity.at, oddity.what.clone()));
     observations.unread.extend(refused.map(|(at, what)| (Some(at), Unread::Broken(what))));
@@ -221,7 +221,8 @@ pub fn stream(artifact: &Artifact, observations: &mut Observations, start: u64) 
         observations.add_pickle(artifact, start, &Options { reading: Reading::Lossy, ..FIRST_READING });
     }
     if arrays {
-        // What plain pickle.load makes of the arrays: it breaks at once on honest ones, and that is no news.
+        // Plain `pickle.load` reads the arrays as opcodes. On honest files it breaks at once, which is not worth a
+        // finding.
         let plain = observations.add_pickle(artifact, start, &Options { inline: None, ..FIRST_READING });
         let broke =
             observations.pickles.get(plain).is_some_and(|stream| matches!(stream.trace.end, StreamEnd::Broken(_)));

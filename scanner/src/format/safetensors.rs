@@ -1,8 +1,8 @@
-//! safetensors: the one format that holds nothing but numbers, if it is held to that.
+//! safetensors: a format that holds only numbers, where it is checked.
 //!
-//! A length, a JSON header, the bytes of the tensors. Everything is checked that the reference checks, and what readers
-//! may differ on besides: keys that stand there twice, holes and tails that no tensor covers. With a sound header there
-//! is nothing in the file that could act.
+//! A length, a JSON header, the bytes of the tensors. All checks of the reference are made, and further ones on points
+//! where readers differ: duplicate keys, holes and tails that no tensor covers. With a sound header nothing in the file
+//! can act.
 
 use super::readers::safetensors_header::{HeaderEntry, SafetensorsHeader, read};
 use super::{Format, Head, Recognition};
@@ -90,7 +90,7 @@ fn violates(observations: &mut Observations, at: u64, what: String, deviation: D
     observations.fact(at, Fact::StructureViolation { what, deviation });
 }
 
-/// States what is odd about keys.
+/// States duplicate and unknown keys.
 fn report_keys(header: &SafetensorsHeader, observations: &mut Observations) {
     for key in &header.duplicates {
         violates(
@@ -113,7 +113,23 @@ fn check_tensors(
     data: u64,
     observations: &mut Observations,
 ) {
-    for entry in &entries {
+    check_entries(&entries, observations);
+    check_coverage(&entries, source, data, observations);
+    observations.layout(|| {
+        let placed = |entry: &HeaderEntry| {
+            let HeaderEntry { name, dtype, shape, start, end } = entry.clone();
+            let range = ByteRange { at: data.saturating_add(start), len: end.saturating_sub(start) };
+            StoredTensor { name, dtype, shape, range }
+        };
+        Layout::Safetensors { source: source.clone(), tensors: entries.iter().map(placed).collect(), metadata }
+    });
+    let tensors = entries.drain(..).map(|HeaderEntry { name, dtype, shape, .. }| Tensor { name, dtype, shape });
+    observations.tensors.extend(tensors);
+}
+
+/// Checks each tensor alone: its size and its name.
+fn check_entries(entries: &[HeaderEntry], observations: &mut Observations) {
+    for entry in entries {
         if let Some(what) = entry_violation(entry) {
             violates(observations, 8, format!("{:?}: {what}", entry.name), Deviation::Misleading);
         }
@@ -129,6 +145,10 @@ fn check_tensors(
             );
         }
     }
+}
+
+/// Checks that the tensors cover the data once and wholly.
+fn check_coverage(entries: &[HeaderEntry], source: &SharedSource, data: u64, observations: &mut Observations) {
     let (length, mut covered) = (source.len().saturating_sub(data), 0);
     let mut order: Vec<(u64, u64, &str)> = entries.iter().map(|e| (e.start, e.end, e.name.as_str())).collect();
     order.sort_unstable();
@@ -161,27 +181,17 @@ fn check_tensors(
         observations.fact(data + covered, Fact::TrailingData { length: length - covered, what });
         add_range(source, "(trailing)", data + covered, source.len(), observations);
     }
-    observations.layout(|| {
-        let placed = |entry: &HeaderEntry| {
-            let HeaderEntry { name, dtype, shape, start, end } = entry.clone();
-            let range = ByteRange { at: data.saturating_add(start), len: end.saturating_sub(start) };
-            StoredTensor { name, dtype, shape, range }
-        };
-        Layout::Safetensors { source: source.clone(), tensors: entries.iter().map(placed).collect(), metadata }
-    });
-    let tensors = entries.drain(..).map(|HeaderEntry { name, dtype, shape, .. }| Tensor { name, dtype, shape });
-    observations.tensors.extend(tensors);
 }
 
-/// What is wrong with a tensor by itself.
+/// What is wrong with a tensor alone.
 fn entry_violation(entry: &HeaderEntry) -> Option<String> {
     let Some(bits) = dtype_bits(&entry.dtype) else { return Some(format!("the type {:?} is unknown", entry.dtype)) };
     let total = entry.shape.iter().try_fold(bits, |product, length| product.checked_mul(*length));
-    let told = entry.end.checked_sub(entry.start).and_then(|bytes| bytes.checked_mul(8));
-    match (told, total) {
+    let stated = entry.end.checked_sub(entry.start).and_then(|bytes| bytes.checked_mul(8));
+    match (stated, total) {
         (None, _) => Some("it ends before it starts".into()),
         (_, None) => Some("its shape has more than 2^64 bits".into()),
-        (Some(told), Some(total)) if told != total => Some("its shape does not give its length".into()),
+        (Some(stated), Some(total)) if stated != total => Some("its shape does not give its length".into()),
         _ => None,
     }
 }
@@ -215,8 +225,8 @@ struct HeaderStream {
 impl Read for HeaderStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let rest = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let wanted = rest.min(buf.len());
-        let count = self.source.read_at(self.at, buf.get_mut(..wanted).unwrap_or_default())?;
+        let asked = rest.min(buf.len());
+        let count = self.source.read_at(self.at, buf.get_mut(..asked).unwrap_or_default())?;
         self.at += count as u64;
         Ok(count)
     }

@@ -1,7 +1,6 @@
 //! Any tar file: every regular file in it is handed on.
 //!
-//! Torch wrote checkpoints as tar before 0.1.10 and still reads them, `.nemo` files are tars, and every tar is opened
-//! by programs that unpack what is in it.
+//! Torch wrote checkpoints as tar before 0.1.10 and still reads them, and `.nemo` files are tars.
 
 use super::{Format, Head, Recognition};
 use crate::archive::tar::{TarArchive, recognize};
@@ -34,7 +33,7 @@ impl Format for Tar {
     }
 }
 
-/// Puts what the walk finds into `seen`, all entries as members; `role` says what each of them is for, by its name.
+/// Adds all entries as members and the facts of the walk. `role` gives the role of an entry by its name.
 pub fn examine(artifact: &Artifact, observations: &mut Observations, role: impl Fn(&str) -> Role) {
     let archive = TarArchive::read(&artifact.source, &artifact.budget);
     observations.facts.extend(archive.facts);

@@ -1,7 +1,7 @@
-//! torch's distributed checkpoint files: complete torch zips, one behind the other, found by the offsets in `.metadata`.
+//! torch's distributed checkpoint files: complete torch zips in a row, found by the offsets in `.metadata`.
 //!
-//! As one zip such a file would be full of lies (many end records, every name many times). It is walked from its end: an
-//! end record tells where its own zip starts, and right before that the one before it ends.
+//! Read as one zip, such a file is full of contradictions (many end records, every name many times). It is walked from
+//! its end: an end record gives the start of its own zip, and the zip before it ends there.
 
 use super::{Format, Head, Recognition};
 use crate::fact::{Deviation, Fact};

@@ -1,5 +1,5 @@
-//! torch's stream of before 1.6: five pickles in a row (magic number, protocol, system, object, keys) and then the raw
-//! storages, each behind its count of elements. Layout: weights.md section 4.
+//! torch's stream before 1.6: five pickles in a row (magic number, protocol, system, object, keys) and then the raw
+//! storages, each after its count of elements. Layout: `torch/serialization.py`, `_legacy_load`.
 
 use super::pickle::stream;
 use super::torch_zip::{StorageId, item_size, storage_id};
@@ -99,7 +99,7 @@ fn storage_keys(artifact: &Artifact, at: u64) -> Vec<String> {
     items.kept.iter().filter_map(|key| trace.text(*key, 256)).collect()
 }
 
-/// Walks the storages and notes where each stands; gives where the last one ends.
+/// Locates the storages. Returns the offset after the last one.
 fn locate_storages(
     artifact: &Artifact,
     observations: &mut Observations,

@@ -101,7 +101,7 @@ impl Format for TorchTarPart {
                 streams(artifact, observations, at);
             }
             Some(layout) => observations.layout(|| layout),
-            // What torch would read next cannot be told: whatever stands there may be a pickle.
+            // What torch would read next is unknown; it may be a pickle.
             None => {
                 observations.unread(at, Unread::Broken("it is not laid out as torch reads it".to_owned()));
                 if at < artifact.source.len() {

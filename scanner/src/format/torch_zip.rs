@@ -1,8 +1,8 @@
 //! torch's zip checkpoints: one folder, a `data.pkl` in it, and a record of raw numbers for each storage.
 //!
-//! torch finds the folder by the first entry of the central directory and looks names up without regard to case. What
-//! `data.pkl` says of each storage is held against the record: a record of another size is what memory corruption in
-//! the loader is made of (CVE-2026-24747). Layout: `caffe2/serialize/inline_container.h`, and weights.md section 2.
+//! torch finds the folder by the first entry of the central directory and ignores case in names. The size that
+//! `data.pkl` states for each storage is compared with its record: another size corrupts the loader's memory
+//! (CVE-2026-24747). Layout: `caffe2/serialize/inline_container.h`.
 
 use super::pickle::FIRST_READING;
 use super::zip::add_members;
@@ -112,8 +112,8 @@ fn programs(entries: &[ZipEntry], root: &str, observations: &mut Observations) -
     program.is_some()
 }
 
-/// Which entries are records of storages, and are what `data.pkl` says they are; and what was heard of it on the way, with
-/// its name.
+/// Which entries are records of storages with the size that `data.pkl` states; and the stream of `data.pkl` with its
+/// name, where it was followed.
 fn records(
     artifact: &Artifact,
     observations: &mut Observations,
@@ -121,43 +121,38 @@ fn records(
     root: &str,
 ) -> (Vec<bool>, Option<(String, PickleStream)>) {
     let entries = &archive.entries;
-    // Of a cut archive the records behind the cut are missing, and of one that could not be read on: that is said already.
+    // In a cut or unreadable archive, records after the cut are missing; the cut is stated already.
     let cut = archive.unread.iter().any(|(_, why)| matches!(why, Unread::Broken(_) | Unread::Io(_)));
     let name = format!("{root}/data.pkl");
-    // Entries of one key share a place among the sizes: the last one counts.
-    let mut places: HashMap<&str, usize> = HashMap::with_capacity(entries.len());
+    // Entries with the same key share a slot among the sizes: the last one counts.
+    let mut slots: HashMap<&str, usize> = HashMap::with_capacity(entries.len());
     let mut sizes: Vec<(u64, bool)> = Vec::with_capacity(entries.len());
-    let place_of: Vec<Option<usize>> = entries
+    let slot_of: Vec<Option<usize>> = entries
         .iter()
         .map(|entry| {
-            let place = *places.entry(key(entry, root)?).or_insert(sizes.len());
-            match sizes.get_mut(place) {
+            let slot = *slots.entry(key(entry, root)?).or_insert(sizes.len());
+            match sizes.get_mut(slot) {
                 Some(size) => size.0 = entry.unpacked,
                 None => sizes.push((entry.unpacked, false)),
             }
-            Some(place)
+            Some(slot)
         })
         .collect();
     let mut judged = None;
     for entry in entries.iter().filter(|entry| entry.name.eq_ignore_ascii_case(&name)) {
         let stream = follow_data_pkl(artifact, observations, entry);
-        let alone;
+        let ids_only;
         let trace = match &stream {
             Some(stream) if has_all_ids(&stream.trace) => &stream.trace,
             _ => {
-                let opened = entry
-                    .open(&artifact.budget)
-                    .source
-                    .map(|source| read_if_small(source, MAX_DATA_PKL_IN_MEMORY_BYTES));
-                let Some(Ok(source)) = opened else { continue };
-                let source = if source.in_memory(0, 1).is_some() { source } else { Arc::new(BlockCache::new(source)) };
-                alone = pickle::persistent_ids(&source, &artifact.budget);
-                &alone
+                let Some(trace) = follow_ids(artifact, entry) else { continue };
+                ids_only = trace;
+                &ids_only
             }
         };
         for id in &trace.persistent {
             let Some(storage) = storage_id(trace, *id) else { continue };
-            let record = places.get(storage.key.as_ref()).and_then(|place| sizes.get_mut(*place));
+            let record = slots.get(storage.key.as_ref()).and_then(|slot| sizes.get_mut(*slot));
             match (record, storage.bytes) {
                 (Some((record, _)), Some(bytes)) if *record != bytes => {
                     let what =
@@ -168,17 +163,18 @@ fn records(
                     let what = format!("storage {} has no record", storage.key);
                     observations.fact(None, Fact::StructureViolation { what, deviation: Deviation::Wrong });
                 }
-                (Some((_, good)), _) => *good = true,
+                (Some((_, matches_record)), _) => *matches_record = true,
                 _ => {}
             }
         }
         judged = judged.or(stream.map(|stream| (entry.name.clone(), stream)));
     }
-    let good = |place: &Option<usize>| place.and_then(|place| sizes.get(place)).is_some_and(|(_, good)| *good);
-    (place_of.iter().map(good).collect(), judged)
+    let matches_record =
+        |slot: &Option<usize>| slot.and_then(|slot| sizes.get(slot)).is_some_and(|(_, matches_record)| *matches_record);
+    (slot_of.iter().map(matches_record).collect(), judged)
 }
 
-/// What is heard of a `data.pkl`: read once, it serves for its persistent ids and for judging.
+/// Follows a `data.pkl` that is in memory: one pass serves for its persistent ids and for judging.
 fn follow_data_pkl(artifact: &Artifact, observations: &Observations, entry: &ZipEntry) -> Option<PickleStream> {
     let member = Artifact {
         member_path: artifact.member_path.member(&entry.name),
@@ -191,8 +187,15 @@ fn follow_data_pkl(artifact: &Artifact, observations: &Observations, entry: &Zip
     Some(observations.follow(&member, 0, &FIRST_READING))
 }
 
-/// Whether the persistent ids are those that torch asks for: it knows no arrays between the opcodes, and what is not kept
-/// cannot be asked.
+/// Follows a `data.pkl` for its persistent ids only.
+fn follow_ids(artifact: &Artifact, entry: &ZipEntry) -> Option<Trace> {
+    let source = read_if_small(entry.open(&artifact.budget).source?, MAX_DATA_PKL_IN_MEMORY_BYTES).ok()?;
+    let source = if source.in_memory(0, 1).is_some() { source } else { Arc::new(BlockCache::new(source)) };
+    Some(pickle::persistent_ids(&source, &artifact.budget))
+}
+
+/// Whether the persistent ids are complete. torch knows no arrays between opcodes, and ids that were dropped from the
+/// heap are missing.
 fn has_all_ids(trace: &Trace) -> bool {
     !trace.heap.overflowed() && trace.arrays.is_empty() && trace.nested.is_empty()
 }

@@ -1,7 +1,7 @@
-//! Any zip file: everything in it is handed on, with what its walk found.
+//! Any zip file: every entry is a member.
 //!
-//! Also the files that merely end in a zip, with a program or a picture in front: Python and Java open these. What a
-//! zip is *for* (torch, Keras, numpy) other formats know.
+//! Also files that only end in a zip, after a program or a picture: Python and Java open these. Other formats know what
+//! a zip is for (torch, Keras, numpy).
 
 use super::{Format, Head, Recognition, keras};
 use crate::archive::zip::ZipArchive;
@@ -9,7 +9,7 @@ use crate::io::artifact::{Artifact, Role};
 use crate::io::budget::ScanBudget;
 use crate::io::source::read_vec;
 use crate::observe::format_info::{FormatInfo, TensorSource};
-use crate::observe::observations::{Member, MemberContent, Observations};
+use crate::observe::observations::{Member, MemberContent, Observations, RefinedFormat};
 use std::collections::HashMap;
 
 /// Any zip file.
@@ -40,12 +40,13 @@ impl Format for Zip {
 
     fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
         let mut archive = ZipArchive::read(&artifact.source, &artifact.budget);
-        observations.refined_format = add_members(&mut archive, observations, &artifact.budget, |_| Role::Unknown);
+        let special = add_members(&mut archive, observations, &artifact.budget, |_| Role::Unknown);
+        observations.refined_format = special.map(|special| RefinedFormat { general: &INFO, special });
     }
 }
 
-/// Puts what the walk found into `seen`, all entries as members; `role` says what each of them is for, by its index. Gives the
-/// more special format that its entries show it to be: the parts of that have their roles whatever `role` says.
+/// Adds all entries as members and the facts of the walk. `role` gives the role of an entry by its index; parts of a
+/// Keras model have theirs whatever it says. Returns the special format that the entries show.
 pub fn add_members(
     archive: &mut ZipArchive,
     observations: &mut Observations,
@@ -77,7 +78,7 @@ pub fn add_members(
     refined_format
 }
 
-/// Whether an end record stands where readers look for one, with a directory in front of it.
+/// Whether an end record is where readers look for one, with a directory in front of it.
 fn ends_as_zip(artifact: &Artifact) -> bool {
     // Not for the bits of a pickle or the numbers of a tensor: four bytes are there by chance in gigabytes, but not in
     // the last 64 KiB with plausible numbers behind them.

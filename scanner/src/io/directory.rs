@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use walkdir::{DirEntry, WalkDir};
 
-/// Something that stands below the given paths.
+/// An entry at or below the given paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundFile {
     /// What is opened: the place itself, or where its link leads.
@@ -25,7 +25,7 @@ pub struct FoundFile {
     pub kind: FileKind,
 }
 
-/// What stands there.
+/// The kind of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileKind {
     /// A regular file.
@@ -42,7 +42,7 @@ impl FoundFile {
     /// Opens a regular file without following a link that took its place meanwhile, and without waiting on a FIFO.
     ///
     /// # Errors
-    /// What the operating system says, or that it is no regular file any more.
+    /// As the operating system, or when it is not a regular file any more.
     pub fn open(&self) -> io::Result<File> {
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(&self.path)?;
@@ -50,7 +50,7 @@ impl FoundFile {
     }
 }
 
-/// Lists what stands at and below `paths`, sorted; never the same place twice.
+/// Lists the entries at and below `paths`, sorted and without duplicates.
 pub fn list(paths: &[PathBuf], limits: &Limits) -> Vec<FoundFile> {
     let mut listing = DirectoryWalk { found: Vec::new(), targets: HashSet::new(), limits };
     for path in paths {
@@ -183,7 +183,7 @@ pub fn boundary(root: &Path) -> PathBuf {
 /// stands there must be a regular file.
 ///
 /// # Errors
-/// When it cannot be opened or is no regular file.
+/// When it cannot be opened or is not a regular file.
 pub fn open_named(path: &Path) -> io::Result<(FileSource, String)> {
     let found = FoundFile { path: std::fs::canonicalize(path)?, shown_path: path.to_owned(), kind: FileKind::File };
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());

@@ -1,12 +1,12 @@
-//! Every bound on one page. A limit that is hit is a fact with its place, and what lies behind it counts as not read.
+//! Limits that a caller can set. A limit that is hit is a fact with its offset, and everything after it counts as not
+//! read. Bounds with fixed values are in [`super::bounds`].
 //!
-//! The defaults let every ordinary model through (the largest checkpoints seen on hubs are some 50 GB in thousands of
-//! members) while the whole scan stays under 150 MB of memory whatever the input. Only the caller sets them; nothing
-//! found inside an artifact can.
+//! With the defaults every ordinary model is read (the largest checkpoints seen on hubs are some 50 GB in thousands of
+//! members), and a scan stays under 150 MB of memory for any input. Nothing inside an artifact can change them.
 
 use std::time::Duration;
 
-/// Bounds on what is read, kept and unpacked.
+/// Limits on reading, memory and unpacking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Opcodes of one pickle stream. Pickles of 200 MB of one-byte opcodes exist in tests; 4 G is about a minute.
@@ -24,7 +24,7 @@ pub struct Limits {
     pub items: usize,
     /// Different names one pickle may import.
     pub names: usize,
-    /// Longest name (module or attribute) that is kept whole.
+    /// Longest name (module or attribute) that is kept in full.
     pub name_bytes: usize,
     /// Events (imports and calls) kept of one pickle with their place and arguments.
     pub events: usize,

@@ -1,17 +1,17 @@
-//! Where a format keeps its numbers: stated by the formats for whoever wants to read them, over the bytes that are judged.
+//! The layout of tensors: where a format stores their data. Formats state it over the bytes that are judged.
 //!
-//! A scan does not need it and does not ask for it. The loader does: it converts what was examined, and must not walk the
-//! same archive again, lest it see another one.
+//! A scan does not ask for it. The loader does: it converts the bytes that were examined, and must not parse the
+//! archive again, because a second parser could see another archive.
 
 use crate::archive::zip::ZipEntry;
 use crate::io::source::SharedSource;
 use std::collections::{BTreeMap, HashMap};
 
-/// Where the numbers of one artifact stand.
+/// Where the tensors of one artifact are stored.
 pub enum Layout {
     /// torch's zip.
     TorchZip(TorchZip),
-    /// torch's stream of before 1.6: the storages stand in the file itself.
+    /// torch's stream before 1.6: the storages are in the file itself.
     TorchLegacy {
         /// The file.
         source: SharedSource,
@@ -29,7 +29,7 @@ pub enum Layout {
     },
     /// The `tensors` of torch's tar, by their keys.
     TarTensors(HashMap<String, TarTensor>),
-    /// An array of numbers in a `.npy` file.
+    /// An array in a `.npy` file.
     Npy(NpyArray),
     /// The tensors of a safetensors file.
     Safetensors {
@@ -37,7 +37,7 @@ pub enum Layout {
         source: SharedSource,
         /// The tensors, in the order of the header.
         tensors: Vec<StoredTensor>,
-        /// What stands in `__metadata__`; `None` where that is more than is kept.
+        /// The content of `__metadata__`; `None` where it exceeds the limit.
         metadata: Option<BTreeMap<String, String>>,
     },
 }
@@ -53,15 +53,15 @@ pub struct ByteRange {
 
 /// A torch zip.
 pub struct TorchZip {
-    /// The one folder that everything stands in.
+    /// The folder of all entries.
     pub root: String,
     entries: Vec<ZipEntry>,
-    /// Whether it is a TorchScript archive: its classes are the program's own and stand for no import.
+    /// Whether it is a TorchScript archive: its classes are its own and not imports.
     pub script: bool,
 }
 
 impl TorchZip {
-    /// Of `entries`. Of equal names the first stays: torch's reader finds that one.
+    /// From `entries`. Of equal names the first is kept: torch's reader finds that one.
     pub fn new(root: String, mut entries: Vec<ZipEntry>, script: bool) -> Self {
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         entries.dedup_by(|later, first| later.name == first.name);
@@ -70,8 +70,8 @@ impl TorchZip {
 
     /// The entry of that full name.
     pub fn entry(&self, name: &str) -> Option<&ZipEntry> {
-        let place = self.entries.binary_search_by(|entry| entry.name.as_str().cmp(name)).ok()?;
-        self.entries.get(place)
+        let index = self.entries.binary_search_by(|entry| entry.name.as_str().cmp(name)).ok()?;
+        self.entries.get(index)
     }
 
     /// All entries, each name once.
@@ -83,7 +83,7 @@ impl TorchZip {
 /// A storage in torch's tar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TarStorage {
-    /// Its numbers.
+    /// Its data.
     pub range: ByteRange,
     /// Its class, as it is named there (`torch.FloatStorage`).
     pub class: String,
@@ -92,7 +92,7 @@ pub struct TarStorage {
 /// A storage in torch's tar that is a part of another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TarView {
-    /// The key of the whole.
+    /// The key of the storage that it is a part of.
     pub root: String,
     /// Where it starts, in elements.
     pub offset: u64,
@@ -117,13 +117,13 @@ pub struct TarTensor {
 pub struct NpyArray {
     /// The file or member.
     pub source: SharedSource,
-    /// The type in numpy's words (`<f4`).
+    /// The type as numpy writes it (`<f4`).
     pub descr: String,
     /// Its shape.
     pub shape: Vec<u64>,
     /// Whether the first index runs fastest.
     pub fortran: bool,
-    /// The numbers.
+    /// The data.
     pub range: ByteRange,
 }
 

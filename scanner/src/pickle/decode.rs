@@ -1,9 +1,9 @@
 //! Bytes to opcodes and arguments, under both readings that CPython's unpicklers have of a frame.
 //!
-//! *Transparent*: frames do not exist (`loads`, and files that show what is ahead). *Lossy*: an argument that crosses
-//! the end of a frame drops what was left of the frame and is taken from behind it (the C unpickler before 3.13.15 and
-//! 3.14.7, from files without `peek`; cpython gh-154848). Both agree on every stream that CPython's pickler writes.
-//! The exact rules, measured: `tests/agreement/NOTES.md`.
+//! *Transparent*: frames do not exist (`loads`, and files with `peek`). *Lossy*: an argument that crosses the end of a
+//! frame drops the rest of the frame and is taken from after it (the C unpickler before 3.13.15 and 3.14.7, from files
+//! without `peek`; cpython gh-154848). Both agree on every stream that CPython's pickler writes. The exact rules,
+//! measured: `tests/agreement/NOTES.md`.
 
 use super::opcode::Argument;
 use crate::io::source::Source;
@@ -113,7 +113,7 @@ impl<'a> OpcodeReader<'a> {
         self.buffer.first().copied().ok_or(DecodeError::End)
     }
 
-    /// Takes `n` bytes by the rule of the reading; returns where they stand.
+    /// Takes `n` bytes by the rule of the reading; returns their offset.
     #[inline]
     fn take(&mut self, n: u64) -> Result<u64, DecodeError> {
         let end = self.pos.checked_add(n).ok_or(DecodeError::Length)?;
@@ -133,7 +133,7 @@ impl<'a> OpcodeReader<'a> {
         Ok(at)
     }
 
-    /// Takes the data of bytes, which no version since 3.8 drops.
+    /// Takes the data of bytes, which no version since 3.8 drops at the end of a frame.
     fn take_bytes(&mut self, n: u64) -> Result<u64, DecodeError> {
         let at = self.pos;
         let end = at.checked_add(n).ok_or(DecodeError::Length)?;
@@ -204,15 +204,15 @@ impl<'a> OpcodeReader<'a> {
         }
     }
 
-    /// The data of an opcode whose length stands in `n` bytes before it, not as bytes but as text.
+    /// The text of an opcode whose length is in the `n` bytes before it.
     #[inline]
     pub fn sized_text(&mut self, n: u8) -> Result<(u64, u64), DecodeError> {
         let len = self.number(n)?;
         Ok((self.take(len)?, len))
     }
 
-    /// The argument of an opcode. `whole` says that its data is bytes rather than text.
-    pub fn argument(&mut self, argument: Argument, whole: bool) -> Result<DecodedArgument, DecodeError> {
+    /// The argument of an opcode. `is_bytes` says that its data is bytes and not text.
+    pub fn argument(&mut self, argument: Argument, is_bytes: bool) -> Result<DecodedArgument, DecodeError> {
         Ok(match argument {
             Argument::None => DecodedArgument::None,
             Argument::Unsigned(8) => DecodedArgument::Long(self.number(8)?),
@@ -226,7 +226,7 @@ impl<'a> OpcodeReader<'a> {
             Argument::TwoLines => DecodedArgument::Lines { first: self.line()?, second: self.line()? },
             Argument::Sized(n) => {
                 let len = self.number(n)?;
-                let at = if whole { self.take_bytes(len)? } else { self.take(len)? };
+                let at = if is_bytes { self.take_bytes(len)? } else { self.take(len)? };
                 DecodedArgument::Data { at, len }
             }
             Argument::SignedSized4 => {
@@ -283,7 +283,7 @@ impl<'a> OpcodeReader<'a> {
     }
 }
 
-/// What is odd about a frame.
+/// Anomalies of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameAnomaly {
     /// Nothing.

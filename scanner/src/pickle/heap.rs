@@ -1,5 +1,5 @@
-//! The arena of nodes. The memo and the stack hold ids, so that a later SETITEM or BUILD is seen through every alias,
-//! as in CPython. It counts its bytes: when they are used up, values become opaque and nothing else changes.
+//! The arena of nodes. The memo and the stack hold ids, so that a later SETITEM or BUILD applies to every alias, as in
+//! CPython. The heap counts its bytes: past the limit, values become opaque and nothing else changes.
 
 use super::value::{Call, ContainerKind, Items, Node, NodeId, Value};
 use crate::io::bounds::pickle::MAX_FOLLOWED_ARGUMENTS;
@@ -17,14 +17,14 @@ pub struct Heap {
     items: usize,
     overflowed: bool,
     ids_only: bool,
-    /// Lists, dicts and sets whose items a call took as they were then, and whether what is in them was noted too.
+    /// Lists, dicts and sets that were arguments of a call, and whether the containers in them were noted too.
     captured: HashMap<NodeId, bool>,
-    /// Those of them that were changed afterwards.
+    /// Those of them that were changed after the call.
     changed_after: HashSet<NodeId>,
     pending: Vec<(Value, u8)>,
 }
 
-/// A node with its size when everything in it is written out, as often as it is shared.
+/// A node and the number of values when everything in it is written out, as often as it is shared.
 #[derive(Debug)]
 struct Slot {
     node: Node,
@@ -159,7 +159,7 @@ impl Heap {
         self.push(Node::Call(Box::new(call)), expanded_len).unwrap_or(plain)
     }
 
-    /// Adds items to a container or to what a call made; `more` counts those that are no longer known.
+    /// Adds items to a container or to the result of a call; `more` counts items that were forgotten.
     pub fn extend(&mut self, id: NodeId, added: &[Value], more: u64) {
         let limit = self.items;
         if self.captured.contains_key(&id) {
@@ -207,12 +207,12 @@ impl Heap {
         matches!(value, Value::Node(id) if self.changed_after.contains(&id))
     }
 
-    /// Notes what is taken from by a call that is given `value`: a state, or a tuple of arguments or of halves of a state;
-    /// and of a list of pairs the pairs.
+    /// Notes the containers in `value`, the state or the arguments of a call, to the second level; in a list of pairs,
+    /// the pairs.
     fn capture_items(&mut self, value: Value) {
-        let mut todo = std::mem::take(&mut self.pending);
-        todo.push((value, 0));
-        while let Some((value, depth)) = todo.pop() {
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.push((value, 0));
+        while let Some((value, depth)) = pending.pop() {
             let Value::Node(id) = value else { continue };
             let Some(Node::Container { kind, items }) = self.get(id) else { continue };
             let kind = *kind;
@@ -221,20 +221,20 @@ impl Heap {
             if self.captured.get(&id).is_some_and(|gone| *gone || !through) {
                 continue;
             }
-            let most = if kind == ContainerKind::Tuple { MAX_FOLLOWED_ARGUMENTS } else { usize::MAX };
+            let max_items = if kind == ContainerKind::Tuple { MAX_FOLLOWED_ARGUMENTS } else { usize::MAX };
             if through {
-                let nodes = items.kept.iter().take(most).filter(|item| matches!(item, Value::Node(_)));
-                todo.extend(nodes.map(|item| (*item, depth + 1)));
+                let nodes = items.kept.iter().take(max_items).filter(|item| matches!(item, Value::Node(_)));
+                pending.extend(nodes.map(|item| (*item, depth + 1)));
             }
             if kind != ContainerKind::Tuple && self.reserve(VALUE_BYTES) {
                 self.captured.insert(id, through);
             }
         }
-        self.pending = todo;
+        self.pending = pending;
     }
 
-    /// Counts what a call gets once it has more than arguments: past the limit too, since that it was given something has to
-    /// be known, and no call gets it twice.
+    /// Counts the extra part of a call when it is first used: past the limit too, because it must be known that the
+    /// call got items, and it is counted once per call.
     fn charge_more(&mut self, id: NodeId) {
         if matches!(self.get(id), Some(Node::Call(call)) if !call.has_more()) {
             self.bytes = self.bytes.saturating_add(Call::MORE);

@@ -1,4 +1,4 @@
-//! The opcodes of one stream as text, for people: what `inspect --disasm` prints and what stands under a finding.
+//! The opcodes of one stream as text: for `inspect --disasm` and for excerpts in findings.
 //!
 //! It decodes and does not simulate, so it shows any stream up to its break, and holds one buffer whatever the length.
 //! All that comes from the stream is shown so that it cannot pretend to be something else: texts are quoted, control
@@ -14,10 +14,10 @@ use crate::io::source::{SharedSource, Source};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
-/// Bytes in which that many characters stand, whatever they are.
+/// Bytes that hold that many characters in any encoding.
 const HEAD: usize = MAX_LISTED_TEXT_CHARS * 4;
 
-/// Where notes stand, if the line leaves room.
+/// Column of notes, if the line leaves room.
 const COLUMN: usize = 48;
 
 /// Lists the stream at `start`, a line an opcode, with what `notes` says about the opcode at an offset. Ends at STOP, or
@@ -56,7 +56,7 @@ pub fn excerpt(source: &SharedSource, start: u64, at: u64, before: usize, after:
     let mut steps = Steps::new(source.as_ref(), start);
     let mut kept = VecDeque::new();
     // How many lines are still wanted, once the place is reached.
-    let mut wanted = None;
+    let mut excerpt_at = None;
     if at < start {
         return Vec::new();
     }
@@ -66,7 +66,7 @@ pub fn excerpt(source: &SharedSource, start: u64, at: u64, before: usize, after:
             Ok(step) => step,
             Err(end) => {
                 let mut lines = Vec::new();
-                if wanted.is_some() || at <= steps.reader.pos {
+                if excerpt_at.is_some() || at <= steps.reader.pos {
                     lines = steps.lines(&kept);
                     lines.push((from, breaks(&end)));
                 }
@@ -75,7 +75,7 @@ pub fn excerpt(source: &SharedSource, start: u64, at: u64, before: usize, after:
         };
         let (next, stopped) = (steps.reader.pos, step.row.code == op::STOP);
         kept.push_back(step);
-        wanted = match wanted {
+        excerpt_at = match excerpt_at {
             None if at < next || (stopped && at == next) => Some(after),
             None => {
                 kept.drain(..kept.len().saturating_sub(before));
@@ -83,11 +83,11 @@ pub fn excerpt(source: &SharedSource, start: u64, at: u64, before: usize, after:
             }
             Some(count) => Some(count.saturating_sub(1)),
         };
-        if stopped || wanted == Some(0) {
+        if stopped || excerpt_at == Some(0) {
             break;
         }
     }
-    if wanted.is_some() { steps.lines(&kept) } else { Vec::new() }
+    if excerpt_at.is_some() { steps.lines(&kept) } else { Vec::new() }
 }
 
 /// One opcode, decoded.
@@ -188,7 +188,7 @@ fn breaks(end: &StreamEnd) -> String {
     }
 }
 
-/// A text number in plain characters, which may stand without quotes.
+/// A text number in plain characters, which is shown without quotes.
 fn bare(line: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-._".contains(byte);
     !line.is_empty() && line.len() <= MAX_LISTED_TEXT_CHARS && line.iter().all(plain)
@@ -220,7 +220,7 @@ fn long(head: &[u8], len: u64) -> String {
     i128::from_le_bytes(wide).to_string()
 }
 
-/// Text in quotes; bytes of it that are no UTF-8 as `\xNN`.
+/// Text in quotes; bytes that are not UTF-8 as `\xNN`.
 fn quoted(head: &[u8], more: bool) -> String {
     let mut shown = Shown::open("", head);
     for chunk in head.utf8_chunks() {

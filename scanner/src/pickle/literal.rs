@@ -1,10 +1,10 @@
-//! Which texts and bytes inside a pickle may be artifacts themselves: decided on their first bytes alone, since every
-//! literal of every pickle passes here.
+//! Which texts and bytes in a pickle may be artifacts: decided on their first bytes, because every literal of every
+//! pickle passes here.
 
-/// What a literal looks like, and so how to get at what is in it.
+/// What a literal looks like, and so how its content is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LiteralKind {
-    /// The bytes as they stand.
+    /// The bytes, unchanged.
     Raw,
     /// UTF-8 text whose characters are the bytes: how protocol 2 writes bytes (`_codecs.encode(text, 'latin1')`).
     Latin1,
@@ -30,7 +30,7 @@ const MAGIC: &[&[u8]] = &[
 /// The first bytes of all that is looked for below.
 const FIRST: &[u8] = b"\x80P\x1fB\xfd\x28\x047\x93\x7f\x5dxci(}]\xe3\xc2gUH";
 
-/// What a literal that starts like this is to be looked into as. `head` holds its first 32 bytes at most.
+/// How a literal with this start is examined. `head` holds its first 32 bytes at most.
 pub fn classify(head: &[u8], text: bool) -> Option<LiteralKind> {
     // Every literal of every pickle passes here, and nearly all end here.
     if !head.first().is_some_and(|first| FIRST.contains(first)) {

@@ -9,7 +9,7 @@ use super::value::{ContainerKind, TextEncoding, Value};
 use std::collections::HashMap;
 
 const CHUNK_ENTRIES: usize = 256;
-/// Chunks below this number stand in an array; CPython's pickler numbers entries without gaps.
+/// Chunks below this number are in an array; CPython's pickler numbers entries without gaps.
 const DENSE_CHUNKS: usize = 1 << 20;
 
 #[expect(clippy::large_enum_variant, reason = "chunks stand in boxes, and nearly all are narrow")]

@@ -1,9 +1,9 @@
-//! The pickle machine: the one place where pickle opcodes are read, for the scanner and the loader alike.
+//! The pickle machine: the only place that reads pickle opcodes, for the scanner and the loader.
 //!
-//! A pickle is a program for a small stack machine. [`read`] follows that program without running anything of it: names
-//! stay names, calls become events and nodes. What a name means is not known here. The story in order: [`opcode`] is the
-//! table, [`decode`] turns bytes into opcodes, `machine` moves [`value`]s between stack, memo and heap, and what it
-//! noticed is a [`trace`].
+//! A pickle is a program for a small stack machine. [`read`] follows it without executing anything: names stay names,
+//! calls become events and nodes. The machine does not know what a name means. In order: [`opcode`] is the table,
+//! [`decode`] turns bytes into opcodes, `machine` moves [`value`]s between stack, memo and heap, and [`trace`] is the
+//! result.
 
 pub mod decode;
 pub mod heap;
@@ -27,8 +27,8 @@ pub use value::NodeId;
 use crate::io::budget::ScanBudget;
 use crate::io::source::SharedSource;
 
-/// Follows the pickle at `start`. `keep` is asked of every event, with everything known at that moment, whether it is to
-/// be kept in the trace.
+/// Follows the pickle at `start`. `keep` is called for every event with the trace so far, and says whether the event is
+/// kept.
 pub fn read(
     source: &SharedSource,
     start: u64,
@@ -41,9 +41,8 @@ pub fn read(
     machine::Machine::new(reader, trace, budget, options, keep).run()
 }
 
-/// Follows the pickle at the start of `source` for the persistent ids that it asks for, as torch writes them, and for
-/// nothing else: values that cannot be such an id are not kept, and nobody hears of imports and calls. A second look for
-/// what a first one needs to know; it judges nothing.
+/// Follows the pickle at the start of `source` only for the persistent ids that torch asks for: other values are not
+/// kept, and there are no events. It judges nothing.
 pub fn persistent_ids(source: &SharedSource, budget: &ScanBudget) -> Trace {
     let options = Options::PLAIN;
     let reader = decode::OpcodeReader::new(source.as_ref(), 0, options.reading);

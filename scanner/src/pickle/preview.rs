@@ -46,8 +46,8 @@ fn write_call(trace: &Trace, how: CallKind, callee: Value, args: Value, depth: u
         CallKind::Delete => ".__del__",
     };
     out.push_str(method);
-    let whole = matches!(how, CallKind::Reduce | CallKind::Instance | CallKind::New | CallKind::NewEx);
-    match (whole, args) {
+    let is_constructor = matches!(how, CallKind::Reduce | CallKind::Instance | CallKind::New | CallKind::NewEx);
+    match (is_constructor, args) {
         (true, Value::Node(id))
             if matches!(trace.heap.get(id), Some(Node::Container { kind: ContainerKind::Tuple, .. })) =>
         {

@@ -1,5 +1,5 @@
-//! The pickle stack: values and marks. Below the newest few thousand values of a level, older ones are only counted, so
-//! that a tuple of a hundred million numbers is followed in the memory of a few thousand.
+//! The pickle stack: values and marks. Of each level the newest values are kept and older ones only counted, so that a
+//! tuple of a hundred million numbers takes the memory of some thousands.
 
 use super::value::Value;
 use crate::io::bounds::pickle::MAX_LEVEL_VALUES;
@@ -98,7 +98,7 @@ impl Stack {
         self.slots.get(self.level().base..).unwrap_or_default()
     }
 
-    /// How many older values of this level are no longer known.
+    /// How many older values of this level were forgotten.
     pub fn forgotten(&self) -> u64 {
         self.level().forgotten
     }
@@ -121,7 +121,7 @@ impl Stack {
         if self.slots.len() > level.base {
             return self.slots.pop();
         }
-        // What was forgotten is still there, as something unknown.
+        // A forgotten value is still there, as an unknown one.
         level.forgotten = level.forgotten.checked_sub(1)?;
         Some(Value::Unknown)
     }

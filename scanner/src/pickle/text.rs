@@ -3,7 +3,7 @@
 use super::value::TextEncoding;
 use std::borrow::Cow;
 
-/// The text of a literal. `None` where it is no text in any encoding a loader uses by default.
+/// The text of a literal. `None` where no encoding that a loader uses by default decodes it.
 pub fn decode(encoding: TextEncoding, bytes: &[u8]) -> Option<String> {
     match encoding {
         TextEncoding::Utf8 => String::from_utf8(bytes.to_vec()).ok(),
@@ -22,7 +22,7 @@ pub fn decode_borrowed(encoding: TextEncoding, bytes: &[u8]) -> Option<Cow<'_, s
     }
 }
 
-/// A Python 2 `str`: UTF-8 (ASCII included) where it is, latin-1 otherwise, as loaders are told to take it.
+/// A Python 2 `str`: UTF-8 (ASCII included) where it is valid, latin-1 otherwise, as loaders are usually configured.
 fn native(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),

@@ -1,18 +1,18 @@
-//! What a pickle would do, in order: the names it asks for and the calls it makes, each with its place.
+//! The trace of a pickle: the names it imports and the calls it makes, in order and with their offsets.
 
 use super::heap::Heap;
 use super::value::{Call, CallKind, CallableId, ContainerKind, Items, Node, NodeId, Value};
 use crate::io::source::{SharedSource, read_vec};
 use std::borrow::Cow;
 
-/// A name that a stream asks for, as it stands there: before any Python 2 mapping.
+/// A name that a stream imports, before the Python 2 mapping.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Callable {
     /// The module; `None` when the stream computes it.
     pub module: Option<String>,
     /// The name, dotted from protocol 4 on; `None` when the stream computes it.
     pub name: Option<String>,
-    /// The protocol in force where it stood: below 3 the Python 2 mapping applies, from 4 on dots are walked.
+    /// The protocol in force at the import: below 3 the Python 2 mapping applies, from 4 on dots are walked.
     pub protocol: u8,
 }
 
@@ -81,7 +81,7 @@ impl StreamEnd {
         Self::Broken(why.into())
     }
 
-    /// In the words of `inspect`.
+    /// As `inspect` shows it.
     pub fn text(&self) -> String {
         match self {
             Self::Stop => "stop".to_owned(),
@@ -153,7 +153,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Keeps nothing of the values: they were judged, and nobody will ask for them again.
+    /// Drops the values: they were judged and are not needed any more.
     pub fn drop_values(&mut self) {
         self.heap.clear();
         (self.persistent, self.nested) = (Vec::new(), Vec::new());
@@ -202,7 +202,7 @@ impl Trace {
         }
     }
 
-    /// The name of a callable as `module.name`, `?` for what is computed.
+    /// The name of a callable as `module.name`, with `?` for computed parts.
     pub fn callable_name(&self, id: CallableId) -> String {
         match self.callables.get(id as usize) {
             Some(Callable { module, name, .. }) => {

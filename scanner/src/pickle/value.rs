@@ -1,4 +1,4 @@
-//! What the machine knows of a value on the stack: enough to name callables, check arguments and show previews.
+//! Values of the machine: enough to name callables, check arguments and show previews.
 //!
 //! A value is 16 bytes and owns nothing. Texts and bytes stay ranges of the source; containers and results of calls
 //! are nodes of the heap, or opaque once the heap is full.
@@ -8,7 +8,7 @@ pub type CallableId = u32;
 /// Index of a node in the heap.
 pub type NodeId = u32;
 
-/// How the bytes of a text stand in the stream.
+/// How a text is encoded in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum TextEncoding {
@@ -22,7 +22,7 @@ pub enum TextEncoding {
     Native,
 }
 
-/// What a mutable or opaque thing is.
+/// Types of containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ContainerKind {
@@ -47,7 +47,7 @@ pub enum Value {
     Bool(bool),
     /// An int that fits.
     Int(i64),
-    /// An int that does not fit: its two's complement bytes or its digits stand at that range.
+    /// An int that does not fit: the range of its two's complement bytes or its digits.
     BigInt {
         /// Offset of the first byte.
         at: u64,
@@ -80,7 +80,7 @@ pub enum Value {
     Opaque(ContainerKind),
     /// The result of a call whose arguments were not kept: an instance of that callable, or something it returned.
     Instance(CallableId),
-    /// Something the stream cannot tell: an out-of-band buffer, a registered extension, a value that was forgotten.
+    /// Unknown: an out-of-band buffer, a registered extension, a forgotten value.
     Unknown,
 }
 
@@ -105,11 +105,11 @@ pub enum CallKind {
     NewEx,
     /// `obj.__setstate__(state)`, or attributes set.
     Build,
-    /// `obj.append(x)` or `obj.extend(x)` of something that is no list.
+    /// `obj.append(x)` or `obj.extend(x)` of something that is not a list.
     Append,
-    /// `obj.add(x)` of something that is no set.
+    /// `obj.add(x)` of something that is not a set.
     Add,
-    /// `obj[key] = value` of something that is no dict.
+    /// `obj[key] = value` of something that is not a dict.
     SetItem,
     /// `hash(key)` of something that is not plain data.
     Hash,
@@ -168,9 +168,9 @@ pub struct Call {
     pub how: CallKind,
     /// What was called.
     pub callee: Value,
-    /// With what: a tuple, or whatever stood there.
+    /// Its arguments: a tuple, or another value.
     pub args: Value,
-    /// What few calls have: a checkpoint makes three calls a tensor, and none of these has more than arguments.
+    /// Only few calls have more than arguments, and a checkpoint makes three calls a tensor.
     more: Option<Box<CallExtras>>,
 }
 

@@ -1,12 +1,12 @@
 //! One 512-byte tar header, and the records that may replace what it says.
 //!
-//! Numbers are octal text or, with the top bit set, big-endian binary. The header of old programs has no magic number:
-//! only its checksum tells it from other bytes.
+//! Numbers are octal text or, with the top bit set, big-endian binary. Headers of old programs have no magic number:
+//! only the checksum identifies them.
 
 /// Length of a header and the unit of everything else.
 pub(super) const BLOCK_BYTES: usize = 512;
 
-/// A header as it stands.
+/// The fields of a header.
 #[derive(Debug, Clone)]
 pub(super) struct TarHeader {
     pub(super) name: Vec<u8>,
@@ -27,7 +27,7 @@ pub(super) struct GnuSparse {
     pub(super) more: bool,
 }
 
-/// Why a block is no header.
+/// Why a block is not a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeaderError {
     /// Nothing but zeros: the end.
@@ -36,7 +36,7 @@ pub(super) enum HeaderError {
     Cut,
     /// The checksum does not fit.
     Checksum,
-    /// A length that is no number, or is negative.
+    /// A length that is negative or not a number.
     Size,
 }
 
@@ -68,24 +68,24 @@ impl TarHeader {
     }
 }
 
-/// Whether a header's magic number stands there.
+/// Whether the magic number `ustar` is there.
 pub(super) fn has_magic(block: &[u8]) -> bool {
     block.get(257..262).is_some_and(|magic| magic == b"ustar")
 }
 
 /// The sum of all bytes, the checksum field taken as spaces; some old programs summed signed bytes.
 fn checksum_fits(block: &[u8]) -> bool {
-    let Some(told) = block.get(148..156).and_then(parse_number) else { return false };
+    let Some(stated) = block.get(148..156).and_then(parse_number) else { return false };
     let counted = block.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { b' ' } else { *byte });
     let (mut unsigned, mut signed) = (0_u64, 0_i64);
     for byte in counted {
         unsigned += u64::from(byte);
         signed += i64::from(byte.cast_signed());
     }
-    told == unsigned || i64::try_from(told) == Ok(signed)
+    stated == unsigned || i64::try_from(stated) == Ok(signed)
 }
 
-/// A number field; `None` for what is no number and for negative ones.
+/// A number field; `None` for negative numbers and other text.
 fn parse_number(field: &[u8]) -> Option<u64> {
     if let Some((first @ (0x80 | 0xff), rest)) = field.split_first() {
         let start = if *first == 0xff { return None } else { 0_u64 };

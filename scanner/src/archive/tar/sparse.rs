@@ -1,6 +1,6 @@
 //! A sparse file in a tar: some of its bytes are stored in a row, the rest are zeros.
 //!
-//! Readers see the file filled up, so that is what is handed on; nothing is filled up in memory.
+//! Readers see the file with its holes as zeros, and so does the scanner. The holes take no memory.
 
 use crate::io::source::{SharedSource, Source};
 use std::io;
@@ -38,13 +38,13 @@ impl Source for SparseSource {
 
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
         let rest = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX);
-        let wanted = rest.min(buf.len());
+        let asked = rest.min(buf.len());
         let mut done = 0;
-        while done < wanted {
+        while done < asked {
             let here = at + done as u64;
             let next = self.parts.partition_point(|(offset, length, _)| offset + length <= here);
             let part = self.parts.get(next);
-            let to = buf.get_mut(done..wanted).unwrap_or_default();
+            let to = buf.get_mut(done..asked).unwrap_or_default();
             match part {
                 Some((offset, length, stored)) if *offset <= here => {
                     let inside = here - offset;

@@ -1,8 +1,8 @@
 //! A tar file, header by header, as far as any reader might get.
 //!
-//! Readers differ in where the next header stands: whether an extended size replaces the one in the header, whether a
-//! link has data, whether anything comes after the first block of zeros or after a broken header. Where they differ,
-//! both ways are walked. Nothing is ever unpacked to disk.
+//! Readers differ on where the next header is: whether an extended size replaces the one in the header, whether a link
+//! has data, whether anything comes after the first block of zeros or after a broken header. Where they differ, the
+//! walk goes both ways. Nothing is unpacked to disk.
 
 use super::header::{
     BLOCK_BYTES, ExtendedRecords, HeaderError, TarHeader, has_magic, in_pairs, parse_decimal, sparse_pairs,
@@ -24,11 +24,11 @@ use std::sync::Arc;
 pub struct TarArchive {
     /// Regular files, in order.
     pub entries: Vec<TarEntry>,
-    /// What is odd, with the place.
+    /// Anomalies, with their offsets.
     pub facts: Vec<(Option<u64>, Fact)>,
-    /// What was not read, with the place.
+    /// Bytes that were not read, with their offsets.
     pub unread: Vec<(Option<u64>, Unread)>,
-    /// What stands behind the end and is neither zeros nor an entry.
+    /// Bytes after the end that are neither zeros nor an entry.
     pub trailing: Option<SharedSource>,
 }
 
@@ -36,7 +36,7 @@ pub struct TarArchive {
 pub struct TarEntry {
     /// Its path.
     pub name: String,
-    /// Where its header stands.
+    /// Offset of its header.
     pub header: u64,
     /// Its content.
     pub source: SharedSource,
@@ -111,7 +111,7 @@ impl TarWalk<'_> {
         self.add_fact(at, Fact::ArchiveMismatch { what: what.into(), deviation });
     }
 
-    /// Follows headers from `at` until they end or were seen before.
+    /// Follows headers from `at` until they end or were visited before.
     fn run(&mut self, mut at: u64) -> io::Result<()> {
         let mut before = PendingRecords::default();
         while self.visited.insert(at) {
@@ -337,13 +337,13 @@ impl TarWalk<'_> {
             }
             self.search_budget = self.search_budget.saturating_sub(bytes.len() as u64);
             for (turn, block) in bytes.chunks(BLOCK_BYTES).enumerate() {
-                let place = here + (turn * BLOCK_BYTES) as u64;
-                if block.iter().any(|byte| *byte != 0) && place > at {
-                    other.get_or_insert(place);
+                let start = here + (turn * BLOCK_BYTES) as u64;
+                if block.iter().any(|byte| *byte != 0) && start > at {
+                    other.get_or_insert(start);
                 }
-                if place > at && has_magic(block) && TarHeader::parse(block).is_ok() && !self.visited.contains(&place) {
-                    self.mismatch(place, "an entry stands behind the end of the archive", Deviation::Misleading);
-                    self.pending.push_back(place);
+                if start > at && has_magic(block) && TarHeader::parse(block).is_ok() && !self.visited.contains(&start) {
+                    self.mismatch(start, "an entry stands behind the end of the archive", Deviation::Misleading);
+                    self.pending.push_back(start);
                     return Ok(());
                 }
             }
@@ -361,7 +361,7 @@ impl TarWalk<'_> {
     }
 }
 
-/// The sparse map that stands as text in front of the data, and where the data starts behind it.
+/// The sparse map as text in front of the data, and the offset of the data.
 fn embedded_sparse_map(source: &SharedSource) -> io::Result<(Vec<(u64, u64)>, u64)> {
     let bytes = read_vec(&**source, 0, MAX_TAR_SPARSE_MAP_BYTES)?;
     let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');

@@ -15,11 +15,11 @@ use std::io;
 /// An end record with the directory that it names.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Directory {
-    /// Where the end record stands.
+    /// Offset of the end record.
     pub(super) end_at: u64,
     /// Behind its comment.
     pub(super) end_after: u64,
-    /// Where the zip64 record stands, if it has one.
+    /// Offset of the zip64 record, if it has one.
     pub(super) zip64_at: Option<u64>,
     /// Where its records start.
     pub(super) start: u64,
@@ -97,20 +97,20 @@ fn candidates(
     for (end, limit, zip64_at) in readings {
         let by_offset = (end.offset, 0);
         let by_size = limit.checked_sub(end.size).and_then(|start| Some((start, start.checked_sub(end.offset)?)));
-        let mut places: Vec<(u64, u64)> = by_size.into_iter().chain([by_offset]).collect();
-        places.dedup();
+        let mut candidates_at: Vec<(u64, u64)> = by_size.into_iter().chain([by_offset]).collect();
+        candidates_at.dedup();
         if end.entries > 0 {
-            places.retain(|(start, _)| {
+            candidates_at.retain(|(start, _)| {
                 read_vec(&**source, *start, 4).is_ok_and(|head| head == b"PK\x01\x02" && *start < limit)
             });
         } else {
-            places.truncate(1);
+            candidates_at.truncate(1);
         }
-        if places.len() > 1 {
+        if candidates_at.len() > 1 {
             let what = "the central directory is at another place by its offset than by its size".to_owned();
             remarks.push((at, what, Deviation::Misleading));
         }
-        found.extend(places.into_iter().map(|(start, base)| Directory {
+        found.extend(candidates_at.into_iter().map(|(start, base)| Directory {
             end_at: at,
             end_after: after,
             zip64_at,

@@ -19,7 +19,7 @@ const UNCOMPARED_FLAGS: u16 = 0x0002 | 0x0004 | 0x0008;
 const REFUSED_FLAGS: u16 = 0x0020 | 0x0040 | 0x2000;
 
 impl ZipWalk<'_> {
-    /// Compares what stands in the central directory with the local header, and looks at the entry itself.
+    /// Compares a central header with its local header, and checks the entry itself.
     pub(super) fn compare_headers(
         &mut self,
         at: u64,
@@ -86,7 +86,7 @@ impl ZipWalk<'_> {
         }
     }
 
-    /// States what is wrong with a path.
+    /// States why a path leaves its folder.
     pub(super) fn check_path(&mut self, at: u64, name: &str) {
         if let Some(what) = entry_name::escape_reason(name) {
             let fact = Fact::PathEscapes { path: name.to_owned(), what: what.to_owned() };
@@ -95,7 +95,7 @@ impl ZipWalk<'_> {
     }
 
     fn check_mode(&mut self, at: u64, name: &str, central: &CentralHeader) {
-        // The upper half is a Unix mode where a Unix or macOS writer says so; readers look at it whoever wrote it.
+        // The upper half is a Unix mode where a Unix or macOS writer says so; readers use it for any writer.
         let unix = matches!(central.made_by >> 8, 3 | 19);
         let kind = match (central.external >> 28, unix) {
             (0xa, _) => {
@@ -127,8 +127,8 @@ impl ZipWalk<'_> {
             }
             let other = match first.entry(entry_name::case_folded(&entry.name)) {
                 Entry::Occupied(other) => self.archive.entries.get(*other.get()),
-                Entry::Vacant(place) => {
-                    place.insert(index);
+                Entry::Vacant(slot) => {
+                    slot.insert(index);
                     None
                 }
             };

@@ -1,9 +1,9 @@
-//! A zip file as all of its readers see it together.
+//! Entries of a zip file, as all of its readers together see them.
 //!
-//! CPython believes the central directory, streaming readers the local headers, torch's reader neither checksums nor
-//! flags; whoever smuggles something past a scanner lets these disagree. So the walk takes the union of what any of
-//! them would find, states each disagreement, and hands every entry on. Entries are opened the forgiving way: an
-//! encryption flag on plain data stops CPython and does not stop torch, so it does not stop us.
+//! CPython trusts the central directory, streaming readers trust local headers, and torch's reader ignores checksums
+//! and flags. To hide something from a scanner, a file lets these disagree. So the walk takes the union of what any
+//! reader would find, states each disagreement, and passes every entry on. Entries are opened leniently: an encryption
+//! flag on plain data stops CPython but not torch, so it does not stop the scanner.
 
 use crate::archive::codec::Codec;
 use crate::archive::decoded::decode;
@@ -14,14 +14,14 @@ use crate::io::budget::ScanBudget;
 use crate::io::source::{FirstBytes, SharedSource, Source, Window, read_if_small};
 use std::sync::Arc;
 
-/// A zip file: its entries, what is odd about it, and what of it could not be read.
+/// A zip file: its entries, its anomalies, and bytes that could not be read.
 #[derive(Default)]
 pub struct ZipArchive {
     /// All entries that any reader would see: those of the central directory in its order, then hidden ones.
     pub entries: Vec<ZipEntry>,
-    /// What is odd, with the place.
+    /// Anomalies, with their offsets.
     pub facts: Vec<(Option<u64>, Fact)>,
-    /// What was not read, with the place.
+    /// Bytes that were not read, with their offsets.
     pub unread: Vec<(Option<u64>, Unread)>,
     /// Bytes between the entries that belong to none: prefix, suffix, gaps, comment.
     pub regions: Vec<ZipRegion>,
@@ -41,8 +41,8 @@ pub struct ZipEntry {
     pub(super) source: SharedSource,
     /// The first bytes behind its local header.
     pub(super) first_bytes: FirstBytes,
-    /// Its packed bytes, where they are in memory.
-    pub(super) kept: Option<SharedSource>,
+    /// Its packed bytes, where [`Self::load`] read them.
+    pub(super) loaded: Option<SharedSource>,
     /// Its name in the central directory, or in its local header where only that is there.
     pub name: String,
     /// Its name in the local header where that is another.
@@ -57,7 +57,7 @@ pub struct ZipEntry {
     pub packed: u64,
     /// Unpacked length.
     pub unpacked: u64,
-    /// Where its header stands: the local one, or the central one of an entry that has no local one.
+    /// Offset of its header: the local one, or the central one of an entry without a local one.
     pub header: u64,
     /// Where its packed bytes start; `None` where its local header is missing.
     pub data: Option<u64>,
@@ -65,40 +65,40 @@ pub struct ZipEntry {
     pub encrypted: bool,
     /// Whether no central directory knows it.
     pub only_local: bool,
-    /// Whether no local header stands where the central directory says.
+    /// Whether there is no local header at the offset that the central directory names.
     pub only_central: bool,
     /// Whether it is a folder.
     pub folder: bool,
 }
 
 impl ZipEntry {
-    /// The bytes of the archive that it stands in.
+    /// The bytes of the archive.
     pub fn archive(&self) -> &SharedSource {
         &self.source
     }
 
-    /// Where its content stands in the archive when it is stored plainly.
+    /// Offset and length of its content in the archive, where it is stored without compression.
     pub fn stored_range(&self) -> Option<(u64, u64)> {
         (self.method == 0 && !self.encrypted && self.packed == self.unpacked).then_some((self.data?, self.packed))
     }
 
-    /// Its content where that stands in the archive plainly and whole, with nothing read of it and no checksum compared.
+    /// Its content where it is stored without compression and complete. Nothing is read and no checksum compared.
     pub fn stored_content(&self) -> Option<SharedSource> {
         let (at, len) = self.stored_range()?;
         let content = Window::new(self.source.clone(), at, len);
         (content.len() == len).then(|| Arc::new(content.with_first_bytes(self.first_bytes)) as SharedSource)
     }
 
-    /// Reads what is stored of it now, where that is no more than `most` bytes: who opens it twice reads it once.
-    pub fn load(&mut self, most: usize) {
+    /// Reads stored content of at most `max_bytes` bytes into memory, for entries that are opened twice.
+    pub fn load(&mut self, max_bytes: usize) {
         if let Some(source) = self.stored_content() {
-            self.kept = read_if_small(source, most).ok().filter(|_| self.packed <= most as u64);
+            self.loaded = read_if_small(source, max_bytes).ok().filter(|_| self.packed <= max_bytes as u64);
         }
     }
 
-    /// Its content, where it stands in the archive plainly and was gathered.
+    /// Its content, where [`Self::load`] read it.
     pub fn loaded(&self) -> Option<SharedSource> {
-        self.kept.clone()
+        self.loaded.clone()
     }
 
     fn codec(&self) -> Result<Option<Codec>, Unread> {
@@ -130,7 +130,7 @@ impl ZipEntry {
                     opened.facts.extend(self.encrypted.then(|| self.readable_though_encrypted()));
                 }
                 Ok(_) if self.only_local => {}
-                // Nobody but torch reads it as it stands; with a checksum of 0 nobody can tell.
+                // Only torch reads it without decrypting. With a checksum of 0 nothing can be compared.
                 Ok(_) if self.encrypted => opened.unread = Some(Unread::Encrypted),
                 Ok(found) => opened.facts.push(self.checksum_differs(found)),
                 Err(unread) => opened.unread = Some(unread),
@@ -142,8 +142,8 @@ impl ZipEntry {
     fn open_packed(&self, packed: &SharedSource, codec: Codec, budget: &ScanBudget) -> OpenedEntry {
         let decoding = decode(packed, codec, budget);
         let mut opened = decoding.opened;
-        let whole = opened.unread.is_none();
-        if self.encrypted && !(whole && (decoding.crc32 == self.crc32 || self.crc32 == 0)) {
+        let is_complete = opened.unread.is_none();
+        if self.encrypted && !(is_complete && (decoding.crc32 == self.crc32 || self.crc32 == 0)) {
             return OpenedEntry { unread: Some(Unread::Encrypted), ..opened };
         }
         if self.encrypted {
@@ -153,15 +153,15 @@ impl ZipEntry {
         if self.only_local {
             return opened;
         }
-        if whole && decoding.length != self.unpacked {
+        if is_complete && decoding.length != self.unpacked {
             let what = format!("{} unpacks to {} bytes and says {}", self.name, decoding.length, self.unpacked);
             opened.facts.push(Fact::ArchiveMismatch { what, deviation: Deviation::Misleading });
         }
-        if whole && decoding.consumed < packed.len() {
+        if is_complete && decoding.consumed < packed.len() {
             let what = format!("the compressed stream of {} ends before its data does", self.name);
             opened.facts.push(Fact::TrailingData { length: packed.len() - decoding.consumed, what });
         }
-        if whole && self.crc32 != 0 && decoding.crc32 != self.crc32 {
+        if is_complete && self.crc32 != 0 && decoding.crc32 != self.crc32 {
             opened.facts.push(self.checksum_differs(decoding.crc32));
         }
         opened
@@ -187,7 +187,7 @@ impl ArchiveEntry for ZipEntry {
             return nothing(Unread::Broken("its local header is missing".into()));
         };
         let window = || Arc::new(Window::new(self.source.clone(), data, self.packed)) as SharedSource;
-        let packed = self.kept.clone().unwrap_or_else(window);
+        let packed = self.loaded.clone().unwrap_or_else(window);
         let cut = packed.len() < self.packed;
         let mut opened = match self.codec() {
             Err(why) => nothing(why),

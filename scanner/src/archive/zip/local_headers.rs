@@ -1,7 +1,7 @@
-//! The local headers of many entries, read ahead by as many threads as there are.
+//! The local headers of many entries, read ahead in parallel.
 //!
-//! A checkpoint has thousands of records, each with a header of its own between megabytes of numbers: next to nothing is
-//! to be done for each, and nearly all of the time is spent in the system. What is read does not depend on who reads it.
+//! A checkpoint has thousands of records, each with a header between megabytes of tensor data. Nearly all time is spent
+//! in system calls, so threads share them. The result does not depend on the number of threads.
 
 use super::records::{CentralHeader, LocalHeader};
 use crate::io::bounds::archive::MAX_ZIP_HEADER_BYTES;
@@ -18,18 +18,18 @@ pub(super) const PIECE_ENTRIES: usize = 128;
 pub(super) const BATCH_ENTRIES: usize = 16 << 10;
 /// Torch pads extra fields so that data starts at a multiple of 64.
 const TORCH_PADDING_BYTES: usize = 72;
-/// Lengths that stand behind an entry's data take no more. Torch writes them in front of the next header.
+/// A data descriptor takes no more. Torch writes it in front of the next header.
 pub(super) const DESCRIPTOR_BYTES: usize = 24;
 
 /// The headers of a piece, each with the last bytes before it and the first ones behind it.
 pub(super) struct LocalHeaders {
     bytes: Vec<u8>,
     ends: Vec<usize>,
-    /// Why there are no more.
+    /// Why later headers are missing.
     pub(super) error: Option<io::Error>,
 }
 
-/// How many bytes are read before a header that stands at `at`.
+/// How many bytes are read before the header at `at`.
 fn before(at: u64) -> usize {
     usize::try_from(at).unwrap_or(usize::MAX).min(DESCRIPTOR_BYTES)
 }
@@ -37,12 +37,12 @@ fn before(at: u64) -> usize {
 impl LocalHeaders {
     /// Reads the headers of all entries of a batch, piece by piece.
     pub(super) fn read_all(source: &SharedSource, batch: &[HeaderRequest<'_>]) -> Vec<Self> {
-        // With what stands before it, which may be the lengths of the entry before, and behind it, where numbers start.
-        let place = |(_, at, central): &HeaderRequest<'_>| {
+        // With the bytes before it, which may be the descriptor of the entry before, and the first bytes of its data.
+        let range = |(_, at, central): &HeaderRequest<'_>| {
             let len = DESCRIPTOR_BYTES + LocalHeader::FIXED + central.name.len() + 2 * TORCH_PADDING_BYTES;
             (at.saturating_sub(DESCRIPTOR_BYTES as u64), len as u64)
         };
-        source.prefetch(&mut batch.iter().map(place));
+        source.prefetch(&mut batch.iter().map(range));
         if batch.len() <= 2 * PIECE_ENTRIES {
             batch.chunks(PIECE_ENTRIES).map(|piece| Self::read_piece(source, piece)).collect()
         } else {
@@ -50,7 +50,7 @@ impl LocalHeaders {
         }
     }
 
-    /// What stands before a header, and the header as far as it was read; by its number in the piece and its place.
+    /// The bytes before a header, and the header as far as it was read; by its index in the piece and its offset.
     pub(super) fn get(&self, index: usize, at: u64) -> Option<(&[u8], &[u8])> {
         let start = match index.checked_sub(1) {
             Some(before) => *self.ends.get(before)?,
@@ -77,13 +77,13 @@ impl LocalHeaders {
     fn read(&mut self, source: &SharedSource, at: u64, name_len: usize, extra: &mut usize) -> io::Result<()> {
         let (start, before) = (self.bytes.len(), before(at));
         let from = at - before as u64;
-        let asked = before + LocalHeader::FIXED + name_len + *extra + FirstBytes::LEN;
-        let got = self.append(source, from, asked)?;
+        let asked_len = before + LocalHeader::FIXED + name_len + *extra + FirstBytes::LEN;
+        let got = self.append(source, from, asked_len)?;
         let length = self.bytes.get(start.saturating_add(before)..).and_then(LocalHeader::length).unwrap_or(0);
-        let whole = length.saturating_add(FirstBytes::LEN).saturating_add(before);
-        if got == asked && whole > asked && whole <= MAX_ZIP_HEADER_BYTES {
+        let complete_len = length.saturating_add(FirstBytes::LEN).saturating_add(before);
+        if got == asked_len && complete_len > asked_len && complete_len <= MAX_ZIP_HEADER_BYTES {
             self.bytes.truncate(start);
-            self.append(source, from, whole)?;
+            self.append(source, from, complete_len)?;
             *extra = length
                 .saturating_sub(LocalHeader::FIXED + name_len)
                 .max(*extra)

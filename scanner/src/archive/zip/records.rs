@@ -1,4 +1,4 @@
-//! The records of a zip file as they stand in the bytes: no opinion on whether they agree.
+//! The records of a zip file. Whether they agree is decided elsewhere.
 //!
 //! Each parser takes bytes that were read for it and gives `None` where they are not that record. Numbers that a zip64
 //! extra field replaces are replaced here, since every reader does that first.
@@ -42,7 +42,7 @@ impl CentralHeader {
     /// Length of the fixed part.
     pub(super) const FIXED: usize = 46;
 
-    /// Length of the whole record, from its fixed part.
+    /// Length of the record, from its fixed part.
     pub(super) fn length(fixed: &[u8]) -> Option<usize> {
         let signed = fixed.starts_with(b"PK\x01\x02");
         let parts = [u16_at(fixed, 28)?, u16_at(fixed, 30)?, u16_at(fixed, 32)?];
@@ -87,7 +87,7 @@ pub(super) struct LocalHeader<'a> {
     pub(super) packed: u64,
     pub(super) unpacked: u64,
     pub(super) name: &'a [u8],
-    /// Length of the whole header: the data stands behind it.
+    /// Length of the header; the data follows it.
     pub(super) length: u64,
 }
 
@@ -95,7 +95,7 @@ impl<'a> LocalHeader<'a> {
     /// Length of the fixed part.
     pub(super) const FIXED: usize = 30;
 
-    /// Length of the whole header, from its fixed part.
+    /// Length of the header, from its fixed part.
     pub(super) fn length(fixed: &[u8]) -> Option<usize> {
         let signed = fixed.starts_with(b"PK\x03\x04");
         let length = Self::FIXED + usize::from(u16_at(fixed, 26)?) + usize::from(u16_at(fixed, 28)?);
@@ -162,7 +162,7 @@ impl EndRecord {
             && (self.offset == 0xffff_ffff || self.offset == wide.offset)
     }
 
-    /// Whether any of its numbers is said to stand in the zip64 record.
+    /// Whether one of its numbers refers to the zip64 record.
     pub(super) fn needs_zip64(&self) -> bool {
         self.entries == 0xffff || self.size == 0xffff_ffff || self.offset == 0xffff_ffff
     }
@@ -175,14 +175,14 @@ impl EndRecord {
         signed.then_some(end)
     }
 
-    /// Where the zip64 locator says that the zip64 record stands.
+    /// The offset of the zip64 record, as its locator says.
     pub(super) fn parse_locator(record: &[u8]) -> Option<u64> {
         let at = u64_at(record, 8)?;
         record.starts_with(b"PK\x06\x07").then_some(at)
     }
 }
 
-/// What stands behind data whose sizes were not known when its header was written.
+/// The record after data whose sizes were unknown when its header was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DataDescriptor {
     pub(super) crc32: u32,

@@ -24,7 +24,7 @@ struct Span {
     start: u64,
     end: u64,
     entry: Option<usize>,
-    /// What stands before it, where that was read along.
+    /// The bytes before it, where they were read along.
     before: Option<[u8; DESCRIPTOR_BYTES]>,
 }
 
@@ -96,7 +96,7 @@ impl ZipWalk<'_> {
         }
         let mut first_end = None;
         for directory in directories.found {
-            // The end record of a zip that is stored inside this one is no second view.
+            // The end record of a zip that is stored inside this one belongs to that zip.
             if self.inside_entry(directory.end_at) {
                 continue;
             }
@@ -135,13 +135,13 @@ impl ZipWalk<'_> {
         }
         let known: HashSet<(u64, String)> =
             self.archive.entries.iter().map(|entry| (entry.header, entry.name.clone())).collect();
-        let wanted: Vec<HeaderRequest<'_>> = found
+        let requests: Vec<HeaderRequest<'_>> = found
             .iter()
             .map(|(at, central)| (*at, central.local.saturating_add(directory.base), central))
             .filter(|(_, at, central)| known.is_empty() || !known.contains(&(*at, entry_name::decode(&central.name))))
             .collect();
-        self.archive.entries.reserve(wanted.len());
-        self.read_entries(&wanted)?;
+        self.archive.entries.reserve(requests.len());
+        self.read_entries(&requests)?;
         let zip64 = directory.zip64_at.map(|zip64_at| (zip64_at, directory.end_at));
         let ends = [Some((directory.start, directory.after)), zip64, Some((directory.end_at, directory.end_after))];
         let spans = ends.into_iter().flatten().filter(|(start, end)| start < end);
@@ -150,8 +150,8 @@ impl ZipWalk<'_> {
         Ok(())
     }
 
-    fn read_entries(&mut self, wanted: &[HeaderRequest<'_>]) -> io::Result<()> {
-        for batch in wanted.chunks(BATCH_ENTRIES) {
+    fn read_entries(&mut self, requests: &[HeaderRequest<'_>]) -> io::Result<()> {
+        for batch in requests.chunks(BATCH_ENTRIES) {
             let all = LocalHeaders::read_all(self.source, batch);
             for (piece, headers) in batch.chunks(PIECE_ENTRIES).zip(all) {
                 for (turn, (at, header, central)) in piece.iter().enumerate() {
@@ -196,7 +196,7 @@ impl ZipWalk<'_> {
         let entry = ZipEntry {
             source: self.source.clone(),
             first_bytes: local.map(|local| FirstBytes::of(local.content_in(bytes))).unwrap_or_default(),
-            kept: None,
+            loaded: None,
             local_name,
             method: central.method,
             flags: central.flags,
@@ -223,7 +223,7 @@ impl ZipWalk<'_> {
         Ok(())
     }
 
-    /// Goes over all spans in order and looks at what is not in them.
+    /// Goes over all spans in order and checks the bytes between them.
     fn check_gaps(&mut self, has_directory: bool) -> io::Result<()> {
         self.spans.sort_by_key(|span| (span.start, span.end));
         let mut covered = 0;
@@ -247,7 +247,7 @@ impl ZipWalk<'_> {
         Ok(())
     }
 
-    /// `known` are the last bytes of it.
+    /// `known` are the last bytes of the gap.
     fn check_gap(
         &mut self,
         start: u64,
@@ -305,9 +305,9 @@ impl ZipWalk<'_> {
         }
         let (name, crc32, packed, unpacked) = (entry.name.clone(), entry.crc32, entry.packed, entry.unpacked);
         let len = usize::try_from(end - start).unwrap_or(usize::MAX);
-        let whole = known.as_ref().and_then(|known| known.get(DESCRIPTOR_BYTES.checked_sub(len)?..));
+        let descriptor_bytes = known.as_ref().and_then(|known| known.get(DESCRIPTOR_BYTES.checked_sub(len)?..));
         let read;
-        let bytes = match whole {
+        let bytes = match descriptor_bytes {
             Some(bytes) => bytes,
             None => {
                 read = read_vec(&**self.source, start, len.min(DESCRIPTOR_BYTES))?;
@@ -382,7 +382,7 @@ impl ZipWalk<'_> {
         self.archive.entries.push(ZipEntry {
             source: self.source.clone(),
             first_bytes: FirstBytes::default(),
-            kept: None,
+            loaded: None,
             local_name: None,
             method: local.method,
             flags: local.flags,

@@ -1,4 +1,4 @@
-//! joblib's arrays: raw bytes that stand in the pickle stream right behind the BUILD of their wrapper.
+//! joblib's arrays: raw bytes in the pickle stream right after the BUILD of their wrapper.
 //!
 //! `joblib.load` skips them by the wrapper's shape and dtype. Plain `pickle.load` does not, and reads them as opcodes: so
 //! both readings are followed (see [`crate::format::pickle`]). Layout: joblib `numpy_pickle.py`, `NumpyArrayWrapper`.
@@ -7,7 +7,7 @@ use crate::io::source::read_vec;
 use crate::pickle::value::{Call, ContainerKind, Items, Node, NodeId, Value};
 use crate::pickle::{Inline, Trace};
 
-/// What stands behind the BUILD of that node.
+/// What follows the BUILD of that node.
 pub fn inline(trace: &Trace, node: NodeId, at: u64) -> Inline {
     let Some(Node::Call(call)) = trace.heap.get(node) else { return Inline::None };
     let wrapper = matches!(call.callee, Value::Global(id) if is_wrapper(&trace.callable_name(id)));
@@ -56,7 +56,7 @@ fn tuple(trace: &Trace, value: Value) -> Option<&Items> {
 /// Bytes of an item of a dtype made by `numpy.dtype(text, ...)`: `Some(None)` when it holds objects.
 ///
 /// numpy takes the flags of every dtype, and the size of texts and records, from the state given by BUILD
-/// (`arraydescr_setstate`), so the text alone does not tell them.
+/// (`arraydescr_setstate`), not from the text.
 pub fn item_size(trace: &Trace, dtype: Value) -> Option<Option<u64>> {
     let call = trace.made(dtype)?;
     let text = trace.text(*tuple(trace, call.args)?.kept.first()?, 64)?;

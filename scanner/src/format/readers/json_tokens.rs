@@ -1,15 +1,15 @@
-//! JSON read token by token from a source, for as long as it lasts: no recursion, nothing kept but the text at hand.
+//! JSON as tokens from a source: no recursion, and only the current text is kept.
 //!
-//! What is read here Python reads with its own `json`, so whatever that takes must be taken: `NaN`, numbers without
-//! bounds, halves of surrogate pairs, keys that stand twice. Nothing is refused that it takes; where the structure breaks
-//! it stops as Python does, which then makes nothing of the text at all.
+//! Python reads these files with its own `json`, so everything that it accepts is accepted: `NaN`, numbers without
+//! bounds, halves of surrogate pairs, duplicate keys. Where the structure breaks, the walk ends as Python does, which
+//! then rejects the whole text.
 
 use crate::fact::Unread;
 use crate::io::bounds::format::{MAX_JSON_DEPTH, MAX_JSON_TEXT_BYTES};
 use crate::io::budget::ScanBudget;
 use crate::io::source::Source;
 
-/// What comes next, with the place where it starts.
+/// The next token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::format) enum Token {
     /// An object opens.
@@ -45,11 +45,11 @@ impl JsonText {
 /// Why the walk ended before the text did.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::format) enum WalkEnd {
-    /// Whoever listens has heard enough.
+    /// The caller stopped.
     Enough,
-    /// It is no JSON from there on.
+    /// Not JSON from that offset on.
     Broken(u64, &'static str),
-    /// UTF-16 or UTF-32, which Python tells by the zeros.
+    /// UTF-16 or UTF-32, which Python detects by zeros.
     Encoding,
     /// A bound of the scan.
     Unread(Unread),
@@ -57,7 +57,7 @@ pub(in crate::format) enum WalkEnd {
 
 const BLOCK_BYTES: usize = 64 << 10;
 
-/// Walks the whole text. `hear` gets each event with its place and says whether to go on.
+/// Walks the text to its end. `on_token` gets each token with its offset and says whether to go on.
 pub(in crate::format) fn walk(
     source: &dyn Source,
     budget: &ScanBudget,
@@ -66,21 +66,18 @@ pub(in crate::format) fn walk(
     let mut bytes = JsonBytes { source, budget, block: Vec::new(), next: 0, at: 0 };
     bytes.skip_mark()?;
     let mut open: Vec<u8> = Vec::new();
-    // What may stand here: a value, a key, or a comma and an end.
+    // What may come next: a value, a key, or a comma and an end.
     let mut expected = Expected::Value;
     loop {
         let Some(byte) = bytes.next_sign()? else {
-            let whole = open.is_empty() && expected == Expected::Next;
-            return if whole { Ok(()) } else { Err(WalkEnd::Broken(bytes.at, "it ends too early")) };
+            let is_complete = open.is_empty() && expected == Expected::Next;
+            return if is_complete { Ok(()) } else { Err(WalkEnd::Broken(bytes.at, "it ends too early")) };
         };
         let at = bytes.at - 1;
         let broken = |why| Err(WalkEnd::Broken(at, why));
         let event = match (byte, expected) {
             (b'{' | b'[', Expected::Value | Expected::First) => {
-                if open.len() >= MAX_JSON_DEPTH {
-                    let why = format!("JSON nested deeper than {MAX_JSON_DEPTH}");
-                    return Err(WalkEnd::Unread(Unread::Limit(why)));
-                }
+                check_depth(open.len())?;
                 open.push(byte);
                 expected = if byte == b'{' { Expected::FirstKey } else { Expected::First };
                 if byte == b'{' { Token::Object } else { Token::Array }
@@ -119,6 +116,13 @@ pub(in crate::format) fn walk(
             return Err(WalkEnd::Enough);
         }
     }
+}
+
+fn check_depth(depth: usize) -> Result<(), WalkEnd> {
+    if depth < MAX_JSON_DEPTH {
+        return Ok(());
+    }
+    Err(WalkEnd::Unread(Unread::Limit(format!("JSON nested deeper than {MAX_JSON_DEPTH}"))))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +172,7 @@ impl JsonBytes<'_> {
         Ok(byte)
     }
 
-    /// The mark of UTF-8 is nothing; other encodings are told by their marks or zeros, as Python does.
+    /// Skips the byte order mark of UTF-8. Other encodings are detected by their marks or zeros, as Python does.
     fn skip_mark(&mut self) -> Result<(), WalkEnd> {
         self.peek()?;
         let start = self.block.get(..self.block.len().min(4)).unwrap_or_default();
@@ -181,7 +185,7 @@ impl JsonBytes<'_> {
         Ok(())
     }
 
-    /// The next byte that is no blank.
+    /// The next byte that is not white space.
     fn next_sign(&mut self) -> Result<Option<u8>, WalkEnd> {
         loop {
             match self.take()? {
@@ -263,8 +267,8 @@ impl TextBuffer {
     }
 
     fn unit(&mut self, unit: u16) {
-        let mut whole = char::decode_utf16(self.half.into_iter().chain([unit]));
-        match whole.next() {
+        let mut decoded = char::decode_utf16(self.half.into_iter().chain([unit]));
+        match decoded.next() {
             Some(Ok(character)) => {
                 self.half = None;
                 self.push(character.encode_utf8(&mut [0; 4]).as_bytes());

@@ -1,7 +1,7 @@
 //! The header of a `.npy` file: a Python literal, read by a small grammar and never evaluated.
 //!
-//! numpy hands the text to Python's literal reader; this one knows strings, whole numbers, `True`, `False`, `None`,
-//! tuples, lists and dicts, which is all that numpy ever writes. It keeps its own stack, so depth costs no recursion.
+//! numpy passes the text to Python's literal reader. This one knows strings, whole numbers, `True`, `False`, `None`,
+//! tuples, lists and dicts, which is all that numpy writes. It keeps its own stack instead of recursing.
 
 use crate::io::bounds::format::MAX_NPY_DEPTH;
 
@@ -23,7 +23,7 @@ struct OpenContainer {
     items: Vec<PythonLiteral>,
     /// Whether a comma or colon came after the last item.
     ready: bool,
-    /// Whether a comma came at all: `(1)` is no tuple.
+    /// Whether there was a comma: `(1)` is not a tuple.
     comma: bool,
 }
 
@@ -65,31 +65,14 @@ pub(in crate::format) fn parse(text: &[u8]) -> Option<PythonLiteral> {
                 rest = after;
                 close(open)?
             }
-            b'\'' | b'"' => {
-                let end = after.iter().position(|byte| byte == first)?;
-                let (text, left) = after.split_at(end);
-                // numpy escapes nothing but what it must, and only in field names.
-                if text.contains(&b'\\') {
-                    return None;
-                }
-                rest = left.get(1..)?;
-                PythonLiteral::Text(String::from_utf8_lossy(text).into_owned())
-            }
-            b'0'..=b'9' => {
-                let end = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
-                let (digits, left) = rest.split_at(end);
-                // Python 2 wrote long integers with an L.
-                rest = left.strip_prefix(b"L").unwrap_or(left);
-                PythonLiteral::Number(std::str::from_utf8(digits).ok()?.parse().ok()?)
+            b'\'' | b'"' | b'0'..=b'9' => {
+                let (literal, left) = scalar_literal(*first, rest)?;
+                rest = left;
+                literal
             }
             _ => {
-                let words = [
-                    ("True", PythonLiteral::Bool(true)),
-                    ("False", PythonLiteral::Bool(false)),
-                    ("None", PythonLiteral::None),
-                ];
-                let (word, literal) = words.into_iter().find(|(word, _)| rest.starts_with(word.as_bytes()))?;
-                rest = rest.get(word.len()..)?;
+                let (literal, left) = word_literal(rest)?;
+                rest = left;
                 literal
             }
         };
@@ -102,6 +85,35 @@ pub(in crate::format) fn parse(text: &[u8]) -> Option<PythonLiteral> {
             None => return rest.trim_ascii().is_empty().then_some(value),
         }
     }
+}
+
+/// A text or a whole number at the start of `rest`, and what follows it.
+fn scalar_literal(first: u8, rest: &[u8]) -> Option<(PythonLiteral, &[u8])> {
+    if first.is_ascii_digit() {
+        let end = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+        let (digits, left) = rest.split_at(end);
+        let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        // Python 2 wrote long integers with an L.
+        return Some((PythonLiteral::Number(number), left.strip_prefix(b"L").unwrap_or(left)));
+    }
+    let after = rest.get(1..)?;
+    let end = after.iter().position(|byte| *byte == first)?;
+    let (text, left) = after.split_at(end);
+    // numpy escapes only quotes and backslashes, and only in field names.
+    if text.contains(&b'\\') {
+        return None;
+    }
+    Some((PythonLiteral::Text(String::from_utf8_lossy(text).into_owned()), left.get(1..)?))
+}
+
+/// `True`, `False` or `None` at the start of `rest`, and what follows it.
+fn word_literal(rest: &[u8]) -> Option<(PythonLiteral, &[u8])> {
+    let words = [
+        (&b"True"[..], PythonLiteral::Bool(true)),
+        (b"False", PythonLiteral::Bool(false)),
+        (b"None", PythonLiteral::None),
+    ];
+    words.into_iter().find_map(|(word, literal)| Some((literal, rest.strip_prefix(word)?)))
 }
 
 fn close(open: OpenContainer) -> Option<PythonLiteral> {
@@ -125,7 +137,7 @@ pub(in crate::format) struct DtypeDescr {
     pub(in crate::format) size: u64,
     /// Whether any part of it is an object.
     pub(in crate::format) object: bool,
-    /// The type in the words of safetensors, or as it stands.
+    /// The name of the type in safetensors, or numpy's text.
     pub(in crate::format) dtype: String,
     /// The type in numpy's own words (`<f4`); `structured` for records.
     pub(in crate::format) text: String,

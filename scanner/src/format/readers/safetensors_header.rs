@@ -1,7 +1,7 @@
-//! The JSON header of a safetensors file, read entry by entry from a stream and never kept as a whole.
+//! The JSON header of a safetensors file, read entry by entry from a stream.
 //!
-//! Readers disagree on a key that stands there twice: some keep the first, most the last. A JSON library that builds a
-//! map cannot see it, so the visitors here look at each key as it comes.
+//! Readers disagree on a duplicate key: some keep the first, most the last. A JSON library that builds a map hides it,
+//! so the visitors here check each key as it comes.
 
 use crate::io::bounds::format::{
     MAX_SAFETENSORS_ANOMALIES, MAX_SAFETENSORS_DIMENSIONS, MAX_SAFETENSORS_KEY_BYTES, MAX_SAFETENSORS_METADATA_BYTES,
@@ -26,13 +26,13 @@ pub(in crate::format) struct HeaderEntry {
 #[derive(Debug, Default)]
 pub(in crate::format) struct SafetensorsHeader {
     pub(in crate::format) entries: Vec<HeaderEntry>,
-    /// What stands in `__metadata__`; `None` where that is more than is kept.
+    /// The content of `__metadata__`; `None` where it exceeds the limit.
     pub(in crate::format) metadata: Option<BTreeMap<String, String>>,
-    /// Keys given twice, with where they stand.
+    /// Keys given twice.
     pub(in crate::format) duplicates: Vec<String>,
     /// Keys that no reader of the reference knows.
     pub(in crate::format) unknown: Vec<String>,
-    /// More than is kept.
+    /// The limit that was exceeded.
     pub(in crate::format) limit_hit: Option<String>,
     keys: HashSet<String>,
     key_bytes: usize,
@@ -41,11 +41,11 @@ pub(in crate::format) struct SafetensorsHeader {
 }
 
 /// Reads the header from a stream that ends with it; `Err` says where and why it is not JSON of the right form.
-pub(in crate::format) fn read(stream: impl BufRead, max_entries: usize) -> (SafetensorsHeader, Result<(), String>) {
+pub(in crate::format) fn read(stream: impl BufRead, max_entries: usize) -> (SafetensorsHeader, serde_json::Result<()>) {
     let mut header = SafetensorsHeader { max_entries, metadata: Some(BTreeMap::new()), ..SafetensorsHeader::default() };
     let mut json = serde_json::Deserializer::from_reader(TextLimiter::of(stream));
     let outcome = HeaderVisitor(&mut header).deserialize(&mut json).and_then(|()| json.end());
-    (header, outcome.map_err(|error| error.to_string()))
+    (header, outcome)
 }
 
 impl SafetensorsHeader {
@@ -66,24 +66,35 @@ impl SafetensorsHeader {
         }
     }
 
-    /// Keeps a top-level key; says whether there is room.
-    fn admit(&mut self, key: &str) -> Result<(), String> {
+    /// Keeps a top-level key.
+    fn add_key(&mut self, key: &str) -> Result<(), TooManyKeys> {
         if self.keys.contains(key) {
             Self::note(&mut self.duplicates, format!("the key {key:?}"));
             return Ok(());
         }
         self.key_bytes = self.key_bytes.saturating_add(key.len());
         if self.keys.len() >= self.max_entries || self.key_bytes > MAX_SAFETENSORS_KEY_BYTES {
-            let why = format!("more than {} tensors, or names that are too long", self.max_entries);
-            self.limit_hit = Some(why.clone());
-            return Err(why);
+            let limit = TooManyKeys { max_entries: self.max_entries };
+            self.limit_hit = Some(limit.to_string());
+            return Err(limit);
         }
         self.keys.insert(key.to_owned());
         Ok(())
     }
 }
 
-/// The whole header.
+/// More keys than the limit, or longer ones.
+struct TooManyKeys {
+    max_entries: usize,
+}
+
+impl fmt::Display for TooManyKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "more than {} tensors, or names that are too long", self.max_entries)
+    }
+}
+
+/// Visits the header.
 struct HeaderVisitor<'a>(&'a mut SafetensorsHeader);
 
 impl<'de> DeserializeSeed<'de> for HeaderVisitor<'_> {
@@ -103,7 +114,7 @@ impl<'de> Visitor<'de> for HeaderVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
-            self.0.admit(&key).map_err(A::Error::custom)?;
+            self.0.add_key(&key).map_err(A::Error::custom)?;
             if key == "__metadata__" {
                 map.next_value_seed(Metadata(self.0))?;
             } else {
@@ -198,7 +209,7 @@ impl<'de> Visitor<'de> for Tensor<'_> {
     }
 }
 
-/// A shape: a tensor of a thousand dimensions is nobody's.
+/// A shape.
 struct Shape;
 
 impl<'de> DeserializeSeed<'de> for Shape {
@@ -228,7 +239,7 @@ impl<'de> Visitor<'de> for Shape {
     }
 }
 
-/// Passes JSON on as long as no text in it is very long: the JSON library keeps a whole text at a time.
+/// Passes JSON on unless a text in it is too long: the JSON library keeps one text in memory at a time.
 struct TextLimiter<R> {
     stream: io::Bytes<R>,
     inside: bool,

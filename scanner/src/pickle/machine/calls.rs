@@ -15,7 +15,7 @@ impl Machine<'_> {
         (range.1 <= max as u64).then(|| self.reader.bytes(range.0, range.1, max))
     }
 
-    /// Two lines. Where the stream ends inside them, Python 2 takes what is there less its last byte, and asks for that.
+    /// Two lines. Where the stream ends inside them, Python 2 takes the rest without its last byte and imports that.
     pub(super) fn lines(&mut self) -> Result<DecodedArgument, StreamEnd> {
         let start = self.reader.pos;
         let end = match self.reader.argument(Argument::TwoLines, false) {
@@ -48,7 +48,7 @@ impl Machine<'_> {
         let DecodedArgument::Lines { first, second } = lines else {
             return Err(StreamEnd::broken("an import without names"));
         };
-        // Both lines as one piece, where they stand so: without a name that is empty, of which more is to be said.
+        // Both lines as one range, where they are adjacent and neither is empty; empty names are anomalies.
         let after = second.0.saturating_add(second.1);
         let piece = after.saturating_sub(first.0);
         let fits = first.0.checked_add(first.1 + 1) == Some(second.0) && piece <= RecentNames::MAX_BYTES;
@@ -138,6 +138,43 @@ impl Machine<'_> {
         Ok(self.stack.push(value)?)
     }
 
+    pub(super) fn reduce(&mut self) -> Result<(), StreamEnd> {
+        let args = self.pop()?;
+        let callee = self.pop()?;
+        if callee.is_plain() {
+            return Err(StreamEnd::broken("REDUCE calls a value that is no callable"));
+        }
+        let tuple = match args {
+            Value::Node(id) => !matches!(
+                self.trace.heap.get(id),
+                Some(Node::Container {
+                    kind: ContainerKind::List | ContainerKind::Dict | ContainerKind::Set | ContainerKind::FrozenSet,
+                    ..
+                })
+            ),
+            Value::Opaque(kind) => kind == ContainerKind::Tuple,
+            Value::Unknown | Value::Instance(_) => true,
+            _ => false,
+        };
+        if !tuple {
+            self.anomaly(true, "arguments that are no tuple: C refuses them, Python takes them apart");
+        }
+        self.call(CallKind::Reduce, callee, args, Value::None)
+    }
+
+    pub(super) fn new_object(&mut self) -> Result<(), StreamEnd> {
+        let args = self.pop()?;
+        let class = self.pop()?;
+        self.call(CallKind::New, class, args, Value::None)
+    }
+
+    pub(super) fn new_object_ex(&mut self) -> Result<(), StreamEnd> {
+        let kwargs = self.pop()?;
+        let args = self.pop()?;
+        let class = self.pop()?;
+        self.call(CallKind::NewEx, class, args, kwargs)
+    }
+
     pub(super) fn build(&mut self) -> Result<(), StreamEnd> {
         let state = self.pop()?;
         let target = self.top()?;
@@ -183,6 +220,12 @@ impl Machine<'_> {
         Ok(())
     }
 
+    pub(super) fn text_persistent(&mut self) -> Result<(), StreamEnd> {
+        let (at, len) = self.take_data()?;
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        self.persistent(Value::Text { encoding: TextEncoding::Native, len, at })
+    }
+
     pub(super) fn persistent(&mut self, id: Value) -> Result<(), StreamEnd> {
         self.trace.persistent_ids += 1;
         if self.trace.persistent.len() < self.budget.limits.events {
@@ -195,6 +238,12 @@ impl Machine<'_> {
         let code = self.int(argument)?;
         self.event(Action::Call { how: CallKind::Extension, callee: Value::Unknown, args: code });
         Ok(self.stack.push(Value::Unknown)?)
+    }
+
+    pub(super) fn pop_mark(&mut self) -> Result<(), StreamEnd> {
+        let popped = self.stack.pop_mark().ok_or_else(|| StreamEnd::broken("POP_MARK without a mark"))?;
+        popped.values.iter().for_each(|value| self.note_deletion(*value));
+        Ok(())
     }
 
     pub(super) fn pop_top(&mut self) -> Result<(), StreamEnd> {

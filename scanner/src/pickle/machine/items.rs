@@ -1,5 +1,5 @@
-//! The machine's containers: what goes into them, and the calls that hide there (items given to something that is no
-//! container, keys that are hashed).
+//! Opcodes for containers, and the calls that they hide: items given to something that is not a container, keys that
+//! are hashed.
 
 use super::Machine;
 use crate::io::bounds::pickle::{MAX_HASHED_VALUES, MAX_WATCHED_KEY_BYTES};
@@ -74,7 +74,7 @@ impl Machine<'_> {
         if !self.stack.marked() {
             return Err(StreamEnd::broken("items without a mark"));
         }
-        // No items, no look at what they would go to.
+        // Without items the target is not used.
         if self.stack.height() == 0 {
             self.stack.drop_mark();
             return Ok(());
@@ -120,9 +120,9 @@ impl Machine<'_> {
     }
 
     pub(super) fn hash(&mut self, key: Value) {
-        let mut todo = vec![key];
+        let mut pending = vec![key];
         let mut visited = 0;
-        while let Some(value) = todo.pop() {
+        while let Some(value) = pending.pop() {
             visited += 1;
             if visited > MAX_HASHED_VALUES {
                 self.event(Action::Call { how: CallKind::Hash, callee: Value::Unknown, args: Value::None });
@@ -131,7 +131,7 @@ impl Machine<'_> {
             match value {
                 Value::Node(id) => match self.trace.heap.get(id) {
                     Some(Node::Container { kind: ContainerKind::Tuple | ContainerKind::FrozenSet, items }) => {
-                        todo.extend(items.kept.iter().filter(|item| !item.is_plain()));
+                        pending.extend(items.kept.iter().filter(|item| !item.is_plain()));
                     }
                     Some(Node::Call(_)) => {
                         self.event(Action::Call { how: CallKind::Hash, callee: value, args: Value::None });
@@ -156,7 +156,7 @@ impl Machine<'_> {
         self.set(target, &[key, value], 0)
     }
 
-    /// What stands below the mark. Python 2 reaches through another mark for it.
+    /// The value below the mark. Python 2 reaches through another mark for it.
     pub(super) fn target(&mut self) -> Value {
         match self.stack.below_mark() {
             Some(target) => target,
@@ -227,13 +227,13 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Keys of pairs that are not kept are looked at here, since a state dict is judged by its keys.
+    /// Compares the keys of pairs that are not kept, because a state dict is judged by its keys.
     pub(super) fn check_unkept_keys(&mut self, pairs: &[Value], forgotten: u64) {
         if self.silent {
             return;
         }
         let mut watched = forgotten > 0;
-        // Records repeat their keys: a text that was just looked at is not read again.
+        // Records repeat their keys: a text that was compared a moment ago is not read again.
         let mut quiet_keys = std::mem::take(&mut self.checked_keys);
         for pair in pairs.chunks(2) {
             let [key, value] = pair else { break };

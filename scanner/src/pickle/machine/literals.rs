@@ -1,4 +1,4 @@
-//! The machine's literals: texts, bytes and numbers in all their notations.
+//! Opcodes for literals: texts, bytes and numbers in all notations.
 
 use super::Machine;
 use crate::io::bounds::pickle::{MAX_LITERALS, MAX_QUOTED_LINE_BYTES, MIN_LITERAL_BYTES};
@@ -16,6 +16,19 @@ impl Machine<'_> {
         })
     }
 
+    #[inline]
+    pub(super) fn push_int(&mut self, argument: Argument) -> Result<(), StreamEnd> {
+        let value = self.int(argument)?;
+        Ok(self.stack.push(value)?)
+    }
+
+    pub(super) fn bytes(&mut self) -> Result<(), StreamEnd> {
+        let (at, len) = self.take_data()?;
+        self.note_literal(at, len, false)?;
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        Ok(self.stack.push(Value::Bytes { len, at })?)
+    }
+
     pub(super) fn take_data(&mut self) -> Result<(u64, u64), StreamEnd> {
         // The texts of most pickles take no detour over the table.
         match self.code {
@@ -24,8 +37,8 @@ impl Machine<'_> {
             _ => {}
         }
         let argument = op::lookup(self.code).map_or(Argument::None, |row| row.argument);
-        let whole = matches!(self.code, op::BINBYTES | op::SHORT_BINBYTES | op::BINBYTES8 | op::BYTEARRAY8);
-        match self.reader.argument(argument, whole)? {
+        let is_bytes = matches!(self.code, op::BINBYTES | op::SHORT_BINBYTES | op::BINBYTES8 | op::BYTEARRAY8);
+        match self.reader.argument(argument, is_bytes)? {
             DecodedArgument::Data { at, len } => Ok((at, len)),
             _ => Err(StreamEnd::broken("the opcode has no data")),
         }

@@ -1,4 +1,4 @@
-//! The machine's memo, and what Python 2 makes of marks.
+//! Opcodes for the memo, and how Python 2 treats marks.
 
 use super::Machine;
 use crate::io::bounds::pickle::{MAX_MEMO_GAP, MAX_TEXT_MEMO_KEYS};
@@ -8,8 +8,9 @@ use crate::pickle::trace::StreamEnd;
 use crate::pickle::value::Value;
 
 impl Machine<'_> {
-    /// Python 2 knows no border at a mark: it takes what lies below, or the mark itself. From there on its stack and
-    /// ours differ, so ours gives unknown values rather than break: the names that follow must not be missed.
+    /// Python 2 knows no border at a mark: it takes the value below, or the mark itself. From there on its stack and
+    /// this one differ, so the machine gives unknown values instead of breaking: it must not miss the names that
+    /// follow.
     pub(super) fn become_lenient(&mut self) {
         self.lenient = true;
         self.anomaly(true, "an opcode reaches below a mark, which only Python 2 takes");

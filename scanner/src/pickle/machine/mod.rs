@@ -13,7 +13,7 @@ use crate::pickle::opcode::{self as op, Argument};
 use crate::pickle::options::Options;
 use crate::pickle::stack::{Stack, StackFull};
 use crate::pickle::trace::{Action, Anomaly, Event, StreamEnd, Trace};
-use crate::pickle::value::{Call, CallKind, CallableId, ContainerKind, Node, TextEncoding, Value};
+use crate::pickle::value::{Call, CallKind, CallableId, ContainerKind, TextEncoding, Value};
 use std::collections::HashMap;
 
 mod calls;
@@ -33,7 +33,7 @@ pub(super) struct Machine<'a> {
     checked_keys: Vec<u64>,
     pairs: Vec<Value>,
     lenient: bool,
-    /// Whether nobody listens.
+    /// Without events.
     silent: bool,
     protocol: u8,
     /// The number of opcodes at which limits are compared again.
@@ -209,18 +209,9 @@ impl<'a> Machine<'a> {
         }
         // The opcodes that make up bulky pickles come first and take no detour.
         match self.code {
-            op::BININT1 => {
-                let value = self.int(Argument::Unsigned(1))?;
-                self.stack.push(value)?;
-            }
-            op::BININT2 => {
-                let value = self.int(Argument::Unsigned(2))?;
-                self.stack.push(value)?;
-            }
-            op::BININT => {
-                let value = self.int(Argument::Signed4)?;
-                self.stack.push(value)?;
-            }
+            op::BININT1 => self.push_int(Argument::Unsigned(1))?,
+            op::BININT2 => self.push_int(Argument::Unsigned(2))?,
+            op::BININT => self.push_int(Argument::Signed4)?,
             op::BINFLOAT => {
                 let DecodedArgument::Float(value) = self.reader.argument(Argument::Float8, false)? else {
                     return Ok(false);
@@ -256,12 +247,7 @@ impl<'a> Machine<'a> {
             op::BINSTRING | op::SHORT_BINSTRING => self.text(TextEncoding::Native),
             op::UNICODE => self.text(TextEncoding::RawUnicodeEscape),
             op::STRING => self.text(TextEncoding::Quoted),
-            op::BINBYTES | op::SHORT_BINBYTES | op::BINBYTES8 | op::BYTEARRAY8 => {
-                let (at, len) = self.take_data()?;
-                self.note_literal(at, len, false)?;
-                let len = u32::try_from(len).unwrap_or(u32::MAX);
-                Ok(self.stack.push(Value::Bytes { len, at })?)
-            }
+            op::BINBYTES | op::SHORT_BINBYTES | op::BINBYTES8 | op::BYTEARRAY8 => self.bytes(),
             op::LONG1 | op::LONG4 => self.long(),
             op::INT | op::LONG => self.text_int(),
             op::FLOAT => self.text_float(),
@@ -285,50 +271,12 @@ impl<'a> Machine<'a> {
             }
             op::INST => self.inst(),
             op::STACK_GLOBAL => self.stack_global(),
-            op::REDUCE => {
-                let args = self.pop()?;
-                let callee = self.pop()?;
-                if callee.is_plain() {
-                    return Err(StreamEnd::broken("REDUCE calls a value that is no callable"));
-                }
-                let tuple = match args {
-                    Value::Node(id) => !matches!(
-                        self.trace.heap.get(id),
-                        Some(Node::Container {
-                            kind: ContainerKind::List
-                                | ContainerKind::Dict
-                                | ContainerKind::Set
-                                | ContainerKind::FrozenSet,
-                            ..
-                        })
-                    ),
-                    Value::Opaque(kind) => kind == ContainerKind::Tuple,
-                    Value::Unknown | Value::Instance(_) => true,
-                    _ => false,
-                };
-                if !tuple {
-                    self.anomaly(true, "arguments that are no tuple: C refuses them, Python takes them apart");
-                }
-                self.call(CallKind::Reduce, callee, args, Value::None)
-            }
-            op::NEWOBJ => {
-                let args = self.pop()?;
-                let class = self.pop()?;
-                self.call(CallKind::New, class, args, Value::None)
-            }
-            op::NEWOBJ_EX => {
-                let kwargs = self.pop()?;
-                let args = self.pop()?;
-                let class = self.pop()?;
-                self.call(CallKind::NewEx, class, args, kwargs)
-            }
+            op::REDUCE => self.reduce(),
+            op::NEWOBJ => self.new_object(),
+            op::NEWOBJ_EX => self.new_object_ex(),
             op::OBJ => self.obj(),
             op::BUILD => self.build(),
-            op::PERSID => {
-                let (at, len) = self.take_data()?;
-                let len = u32::try_from(len).unwrap_or(u32::MAX);
-                self.persistent(Value::Text { encoding: TextEncoding::Native, len, at })
-            }
+            op::PERSID => self.text_persistent(),
             op::BINPERSID => {
                 let id = self.pop()?;
                 self.persistent(id)
@@ -337,12 +285,7 @@ impl<'a> Machine<'a> {
             op::EXT2 => self.extension(Argument::Unsigned(2)),
             op::EXT4 => self.extension(Argument::Signed4),
             op::POP => self.pop_top(),
-            op::POP_MARK => {
-                let popped =
-                    self.stack.pop_mark().ok_or_else(|| StreamEnd::Broken("POP_MARK without a mark".to_owned()))?;
-                popped.values.iter().for_each(|value| self.note_deletion(*value));
-                Ok(())
-            }
+            op::POP_MARK => self.pop_mark(),
             op::DUP => {
                 let value = self.top()?;
                 Ok(self.stack.push(value)?)
