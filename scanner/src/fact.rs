@@ -18,7 +18,7 @@ pub enum Fact {
         /// What it would do.
         what: String,
     },
-    /// A reference to something that is not inside the artifact.
+    /// A reference to something outside the artifact.
     ExternalReference {
         /// What is referred to.
         target: String,
@@ -31,7 +31,7 @@ pub enum Fact {
         claimed: String,
         /// What the bytes are.
         found: String,
-        /// Whether what was found acts when loaded.
+        /// Whether the found format acts when it is loaded.
         deviation: Deviation,
     },
     /// Several formats claim the same bytes, so that different programs would load different things.
@@ -106,7 +106,7 @@ pub enum Unread {
     Limit(String),
     /// Encrypted.
     Encrypted,
-    /// A compression method or format that is known but not read.
+    /// A known compression method or format without a reader.
     Unsupported(String),
     /// The operating system refused.
     Io(String),

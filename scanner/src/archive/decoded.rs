@@ -1,8 +1,8 @@
-//! Unpacking within bounds: whatever a stream unpacks to, memory stays small.
+//! Unpacking in bounded memory, whatever the stream unpacks to.
 //!
-//! One pass counts, checks ratio and size, and keeps small contents. Of a large one nothing is kept: it becomes a
-//! source that unpacks again where it is read, from the start when a reader steps back behind its window. Readers go
-//! through their bytes in order, so that is rare; how often it may happen is bounded.
+//! One pass counts the bytes, checks ratio and size, and keeps small content in memory. Large content becomes a source
+//! that unpacks again on each read, from the start when a reader steps back behind its window. Readers go forward
+//! nearly always, and the number of restarts is limited.
 
 use super::OpenedEntry;
 use super::codec::{Codec, StreamDecoder};
@@ -68,7 +68,7 @@ impl RestartableDecoder for CodecDecoder {
     }
 }
 
-/// Bytes that are unpacked at once.
+/// Bytes unpacked at once.
 const BLOCK_BYTES: usize = 64 << 10;
 
 /// Unpacks `packed` once, within the bounds of `budget`.
@@ -133,7 +133,7 @@ fn unread_reason(name: &str, error: &io::Error) -> Unread {
     }
 }
 
-/// A large content that is unpacked where it is read.
+/// Large content, unpacked on each read.
 pub struct DecodedSource {
     packed: Arc<dyn RestartableDecoder>,
     len: u64,

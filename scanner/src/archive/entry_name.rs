@@ -69,9 +69,9 @@ pub(in crate::archive) fn normalized(name: &str) -> String {
     plain
 }
 
-/// The plain name without regard to letter case: the same for names that are one to some reader.
+/// The normalized name without letter case: equal for names that are one to some reader.
 pub(in crate::archive) fn case_folded(name: &str) -> Cow<'_, str> {
-    // Thousands of records have a name that is so already: small letters and digits in parts that neither are empty nor
+    // Thousands of records have a folded name already: small letters and digits, in parts that are not empty and do not
     // end in a dot.
     let mut before = b'/';
     let folded = name.bytes().all(|byte| {

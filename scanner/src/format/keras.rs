@@ -228,7 +228,7 @@ impl FieldValue {
 #[derive(Default)]
 struct Object {
     at: u64,
-    /// The key that was read last.
+    /// The key read last.
     key: Option<JsonText>,
     fields: [FieldValue; FIELDS.len()],
 }

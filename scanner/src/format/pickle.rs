@@ -196,7 +196,7 @@ pub fn streams(artifact: &Artifact, observations: &mut Observations, start: u64)
     }
 }
 
-/// The reading that is tried first.
+/// The first reading of each stream.
 pub const FIRST_READING: Options<'static> = Options { inline: Some(&joblib_array::inline), ..Options::PLAIN };
 
 /// Follows one stream under every reading there is of it; returns where it ends.
@@ -261,7 +261,7 @@ fn literals(artifact: &Artifact, observations: &mut Observations, index: usize) 
     }
 }
 
-/// Where the next stream could start: a PROTO opcode that a stream follows, within the bytes that are searched.
+/// Where the next stream could start: a PROTO opcode that a stream follows, within the bytes searched.
 fn resync(artifact: &Artifact, from: u64) -> Option<u64> {
     let end = artifact.source.len().min(from.saturating_add(artifact.budget.limits.resync_bytes));
     let mut at = from;

@@ -1,4 +1,4 @@
-//! 7z archives: every file in them is handed on.
+//! 7z archives: every file in them is a member.
 //!
 //! Malicious checkpoints were uploaded as 7z because `torch.load` does not read it and scanners did not either, while
 //! the program that came with them did.

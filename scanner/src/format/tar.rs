@@ -1,4 +1,4 @@
-//! Any tar file: every regular file in it is handed on.
+//! Any tar file: every regular file in it is a member.
 //!
 //! Torch wrote checkpoints as tar before 0.1.10 and still reads them, and `.nemo` files are tars.
 

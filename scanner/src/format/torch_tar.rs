@@ -1,8 +1,9 @@
 //! torch's tar of before 0.1.10: `storages`, `tensors` and `pickle` beside each other.
 //!
-//! The first two are small pickles with raw numbers between them, so that as plain pickles they would break. torch still
-//! reads them, by full unpickling only, and some servers come here when the safe way refuses. Every pickle in them is
-//! judged, and the numbers are skipped by the very counts that torch goes by. Layout: weights.md section 5.
+//! The first two are small pickles with raw numbers between them, so plain pickle readers break on them. torch still
+//! reads them, by full unpickling only, and some servers fall back to it when the safe loader refuses. Every pickle in
+//! them is judged, and numbers are skipped by the counts that torch uses. Layout: `torch/serialization.py`,
+//! `legacy_load`.
 
 use super::pickle::{stream, streams};
 use super::torch_zip::item_size;

@@ -194,8 +194,7 @@ fn follow_ids(artifact: &Artifact, entry: &ZipEntry) -> Option<Trace> {
     Some(pickle::persistent_ids(&source, &artifact.budget))
 }
 
-/// Whether the persistent ids are complete. torch knows no arrays between opcodes, and ids that were dropped from the
-/// heap are missing.
+/// Whether the persistent ids are complete: torch knows no arrays between opcodes, and a full heap drops ids.
 fn has_all_ids(trace: &Trace) -> bool {
     !trace.heap.overflowed() && trace.arrays.is_empty() && trace.nested.is_empty()
 }
@@ -218,7 +217,7 @@ pub fn storage_id(trace: &Trace, id: Value) -> Option<StorageId<'_>> {
         return None;
     }
     let Value::Global(class) = class else { return None };
-    // As `module.name` ends: a name that is computed is none of torch's.
+    // The end of `module.name`; computed names are not torch's.
     let class = trace.callables.get(class as usize).and_then(|callable| callable.name.as_deref()).unwrap_or("?");
     let key = trace.short_text(key, 256)?;
     let Value::Int(count @ 0..) = count else { return None };

@@ -1,10 +1,10 @@
-//! SHA-256 as lower-case hexadecimal digits: of sources, of readers, and of bytes that are put together.
+//! SHA-256 as lower-case hexadecimal digits: of sources, of readers, and of bytes put together.
 
 use crate::io::source::Source;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read};
 
-/// Bytes that are read at once.
+/// Bytes read at once.
 const BLOCK_BYTES: usize = 256 << 10;
 
 /// A SHA-256 that is being computed.

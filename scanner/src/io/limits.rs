@@ -11,13 +11,13 @@ use std::time::Duration;
 pub struct Limits {
     /// Opcodes of one pickle stream. Pickles of 200 MB of one-byte opcodes exist in tests; 4 G is about a minute.
     pub opcodes: u64,
-    /// Values on the pickle stack that are kept apart; runs of plain values past that are only counted.
+    /// Values on the pickle stack kept apart; runs of plain values past that are only counted.
     pub stack: usize,
     /// Marks on the pickle stack. A mark is a nesting level: CPython's own pickler stops at some thousands.
     pub marks: usize,
     /// Bytes of the pickle memo. Some 2 to 8 bytes an entry.
     pub memo_bytes: usize,
-    /// Bytes of the values that are kept of one pickle; past that, values are judged when met and not kept. A checkpoint takes
+    /// Bytes of the values kept of one pickle; past that, values are judged when met and not kept. A checkpoint takes
     /// some 760 a tensor: these are 50,000 of them.
     pub heap_bytes: usize,
     /// Items kept of one list, tuple, set or dict (pairs count as two).
@@ -30,7 +30,7 @@ pub struct Limits {
     pub events: usize,
     /// Pickle streams in a row in one file.
     pub streams: usize,
-    /// Bytes after the last stream that are searched for another one.
+    /// Bytes after the last stream searched for another one.
     pub resync_bytes: u64,
     /// How deep artifacts may be nested (archives in archives, pickles in pickles).
     pub depth: usize,

@@ -48,7 +48,7 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// Wraps an open regular file. `read` counts the bytes that are read from it.
+    /// Wraps an open regular file. `read` counts the bytes read from it.
     ///
     /// # Errors
     /// When the operating system does not give the length.
@@ -190,7 +190,7 @@ impl Window {
         Self { inner, start, len, known: FirstBytes::default() }
     }
 
-    /// The same range, with first bytes that were read already.
+    /// The same range, with first bytes read already.
     #[must_use]
     pub fn with_first_bytes(self, known: FirstBytes) -> Self {
         Self { known, ..self }
@@ -231,7 +231,7 @@ impl Source for Window {
     }
 }
 
-/// A cache of the last blocks and the first one, for a source that is read in order with many short reads back. A
+/// A cache of the last blocks and the first one, for a source read in order with many short reads back. A
 /// pickle of megabytes has hundreds of thousands of short texts, and a file may hold thousands of short pickles.
 pub struct BlockCache {
     inner: SharedSource,

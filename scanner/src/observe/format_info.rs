@@ -21,7 +21,7 @@ pub struct FormatInfo {
     pub acts_when_loaded: bool,
     /// Whether it holds other files.
     pub container: Container,
-    /// Whether it only names a file that is stored elsewhere.
+    /// Whether it only names a file stored elsewhere.
     pub is_pointer: bool,
     /// The library that files of this format are made for.
     pub library: Library,

@@ -1,6 +1,6 @@
-//! The layout of tensors: where a format stores their data. Formats state it over the bytes that are judged.
+//! The layout of tensors: where a format stores their data. Formats state it over the bytes judged.
 //!
-//! A scan does not ask for it. The loader does: it converts the bytes that were examined, and must not parse the
+//! A scan does not ask for it. The loader does: it converts the bytes examined, and must not parse the
 //! archive again, because a second parser could see another archive.
 
 use crate::archive::zip::ZipEntry;

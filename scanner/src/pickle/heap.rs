@@ -48,7 +48,7 @@ impl Heap {
         Self { ids_only: true, ..self }
     }
 
-    /// Bytes of all that is kept.
+    /// Bytes of all kept.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -159,7 +159,7 @@ impl Heap {
         self.push(Node::Call(Box::new(call)), expanded_len).unwrap_or(plain)
     }
 
-    /// Adds items to a container or to the result of a call; `more` counts items that were forgotten.
+    /// Adds items to a container or to the result of a call; `more` counts items forgotten.
     pub fn extend(&mut self, id: NodeId, added: &[Value], more: u64) {
         let limit = self.items;
         if self.captured.contains_key(&id) {

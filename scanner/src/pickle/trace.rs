@@ -126,11 +126,11 @@ pub struct Trace {
     pub end: StreamEnd,
     /// The different names it asks for, in order.
     pub callables: Vec<Callable>,
-    /// Imports and calls that were kept, in order.
+    /// Imports and calls kept, in order.
     pub events: Vec<Event>,
     /// Events that were not kept.
     pub dropped_events: u64,
-    /// The values that were kept.
+    /// The values kept.
     pub heap: Heap,
     /// What the load returns.
     pub root: Option<Value>,

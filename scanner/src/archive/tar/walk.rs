@@ -80,7 +80,7 @@ struct TarWalk<'a> {
     archive: TarArchive,
     /// Places where some reader finds the next header.
     pending: VecDeque<u64>,
-    /// Headers that were read: two views often meet again.
+    /// Offsets of headers read before: two views often meet again.
     visited: HashSet<u64>,
     names: HashSet<String>,
     global: ExtendedRecords,
@@ -305,7 +305,7 @@ impl TarWalk<'_> {
         }
     }
 
-    /// The headers end or break at `at`: looks whether there is more behind.
+    /// Headers end or break at `at`: searches for more after it.
     fn search_after_end(&mut self, at: u64, why: HeaderError) -> io::Result<()> {
         let len = self.source.len();
         match why {

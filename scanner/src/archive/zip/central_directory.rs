@@ -1,8 +1,8 @@
 //! Every central directory that some reader of a zip file would find.
 //!
-//! Readers search the end record backwards from the end of the file, but they differ in what they accept: a comment
-//! that does not reach the end, a zip64 record in front of it, an offset that is off because of a prefix. Where two of
-//! them could land on different directories, all are read.
+//! Readers search the end record backwards from the end of the file. They differ on a comment that does not reach the
+//! end, a zip64 record in front of it, and an offset shifted by a prefix. Where two readers could find different
+//! directories, all are read.
 
 use super::records::{CentralHeader, EndRecord};
 use crate::fact::{Deviation, Unread};

@@ -1,8 +1,8 @@
-//! What the two headers of a zip entry say against each other, and its name against those of the others.
+//! Compares the two headers of each zip entry, and the names of all entries.
 //!
-//! Honest writers differ a lot: lengths and checksum left out where a data descriptor follows (torch, streams), checksums
-//! left out altogether (torch on request), extra fields that differ. None of that is stated. What is left leads one
-//! reader to another name, method or length than the next.
+//! Honest writers differ a lot: lengths and checksum left out where a data descriptor follows (torch, streams),
+//! checksums left out altogether (torch on request), other extra fields. These differences are not stated. Other
+//! differences lead readers to different names, methods or lengths.
 
 use super::entry::ZipEntry;
 use super::records::{CentralHeader, LocalHeader};
@@ -111,7 +111,7 @@ impl ZipWalk<'_> {
         self.add_fact(at, Deviation::Wrong, Fact::SpecialFile { kind });
     }
 
-    /// Looks for entries that are one name to some reader.
+    /// States entries with names that are one to some reader.
     pub(super) fn compare_names(&mut self) {
         // Only torch looks names up without regard to case; npz files with `W.npy` and `w.npy` are honest.
         let torch = self.archive.entries.iter().any(|entry| entry.name.ends_with("/data.pkl"));

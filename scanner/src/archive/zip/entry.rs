@@ -116,7 +116,7 @@ impl ZipEntry {
     }
 
     fn open_stored(&self, packed: SharedSource, budget: &ScanBudget) -> OpenedEntry {
-        // What is read for its checksum is looked at next: one read serves both.
+        // The content is examined next: one read serves for the checksum too.
         let packed = match read_if_small(packed, MAX_ZIP_CHECKED_BYTES as usize) {
             Ok(packed) => packed,
             Err(error) => {

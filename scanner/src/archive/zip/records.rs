@@ -1,7 +1,7 @@
 //! The records of a zip file. Whether they agree is decided elsewhere.
 //!
-//! Each parser takes bytes that were read for it and gives `None` where they are not that record. Numbers that a zip64
-//! extra field replaces are replaced here, since every reader does that first.
+//! Each parser returns `None` where the bytes are not its record. Numbers in a zip64 extra field replace the narrow
+//! ones here, as in every reader.
 
 /// Little-endian number at `at`, if it is there.
 fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
@@ -34,7 +34,7 @@ pub(super) struct CentralHeader {
     pub(super) name: Vec<u8>,
     /// The name that a Unicode path field puts in place of the other.
     pub(super) unicode_name: Option<Vec<u8>>,
-    /// A number says that zip64 has it, and zip64 does not.
+    /// A number refers to the zip64 field, and the field is missing.
     pub(super) zip64_missing: bool,
 }
 
@@ -211,7 +211,7 @@ impl DataDescriptor {
     }
 }
 
-/// The zip64 extra field: the wide forms of those numbers that are all ones, in a fixed order.
+/// The zip64 extra field: wide forms of the numbers with all bits set, in a fixed order.
 struct Zip64<'a> {
     rest: &'a [u8],
     lacking: bool,

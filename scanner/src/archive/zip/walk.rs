@@ -16,10 +16,10 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
-/// Bytes of a gap that are looked at together.
+/// Bytes of a gap that are examined together.
 const BLOCK_BYTES: usize = 64 << 10;
 
-/// A part of the file that is accounted for.
+/// A range of the file with a known meaning.
 struct Span {
     start: u64,
     end: u64,
@@ -28,7 +28,7 @@ struct Span {
     before: Option<[u8; DESCRIPTOR_BYTES]>,
 }
 
-/// The walk and what it has found.
+/// The state of the walk.
 pub(super) struct ZipWalk<'a> {
     pub(super) source: &'a SharedSource,
     pub(super) budget: &'a ScanBudget,
@@ -96,7 +96,7 @@ impl ZipWalk<'_> {
         }
         let mut first_end = None;
         for directory in directories.found {
-            // The end record of a zip that is stored inside this one belongs to that zip.
+            // The end record of a zip stored inside this one belongs to that zip.
             if self.inside_entry(directory.end_at) {
                 continue;
             }

@@ -27,7 +27,7 @@ fn length(trace: &Trace, call: &Call, at: u64) -> Option<Inline> {
     if !state.complete() {
         return None;
     }
-    // The last of equal keys counts, as in Python: the first one would let a file choose what we skip.
+    // The last of equal keys counts, as in Python. Otherwise a file could choose the length of the skipped bytes.
     let get = |key: &str| {
         let named = |pair: &&[Value]| matches!(pair, [name, _] if trace.text(*name, 64).as_deref() == Some(key));
         state.kept.chunks(2).rev().find(named).and_then(|pair| pair.get(1).copied())

@@ -32,7 +32,7 @@ pub(in crate::format) struct SafetensorsHeader {
     pub(in crate::format) duplicates: Vec<String>,
     /// Keys that no reader of the reference knows.
     pub(in crate::format) unknown: Vec<String>,
-    /// The limit that was exceeded.
+    /// The limit exceeded.
     pub(in crate::format) limit_hit: Option<String>,
     keys: HashSet<String>,
     key_bytes: usize,

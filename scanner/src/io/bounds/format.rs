@@ -3,10 +3,10 @@
 /// A pickle stream of so many valid opcodes is a pickle, whatever comes after them.
 pub const MAX_PROBED_OPCODES: u64 = (1 << 16) - 1;
 
-/// Values that are kept of a stream while it is recognized.
+/// Values kept of a stream while it is recognized.
 pub const MAX_PROBED_HEAP_BYTES: usize = 1 << 20;
 
-/// Memo entries that are kept of a stream while it is recognized.
+/// Memo entries kept of a stream while it is recognized.
 pub const MAX_PROBED_MEMO_BYTES: usize = 1 << 20;
 
 /// Places after a pickle at which another one is looked for. Each costs a probe.
@@ -45,13 +45,13 @@ pub const MAX_SAFETENSORS_HEADER_BYTES: u64 = 100_000_000;
 /// Longer safetensors headers are reported as unusual. The largest seen on hubs are under 2 MiB.
 pub const MAX_USUAL_SAFETENSORS_HEADER_BYTES: u64 = 10 << 20;
 
-/// Bytes of tensor names that are kept of one safetensors header, and of metadata keys.
+/// Bytes of tensor names kept of one safetensors header, and of metadata keys.
 pub const MAX_SAFETENSORS_KEY_BYTES: usize = 16 << 20;
 
-/// Bytes of metadata that are kept of one safetensors header.
+/// Bytes of metadata kept of one safetensors header.
 pub const MAX_SAFETENSORS_METADATA_BYTES: usize = 16 << 20;
 
-/// Duplicate and unknown keys that are kept of one safetensors header, each.
+/// Duplicate and unknown keys kept of one safetensors header, each.
 pub const MAX_SAFETENSORS_ANOMALIES: usize = 100;
 
 /// Dimensions of a tensor in a safetensors header; frameworks have at most 64.
@@ -60,12 +60,12 @@ pub const MAX_SAFETENSORS_DIMENSIONS: usize = 1000;
 /// One text of a safetensors header. Metadata of training runs comes in texts of a few MiB.
 pub const MAX_SAFETENSORS_TEXT_BYTES: usize = 8 << 20;
 
-/// Bytes that are kept of one text of a JSON configuration: many times the longest name.
+/// Bytes kept of one text of a JSON configuration: many times the longest name.
 pub const MAX_JSON_TEXT_BYTES: usize = 1024;
 
 /// Nesting of a JSON configuration. Keras builds objects by recursion, which Python ends at a thousand; a model of models
 /// has some dozens.
 pub const MAX_JSON_DEPTH: usize = 4_000;
 
-/// Bytes of names that are kept of one Keras configuration.
+/// Bytes of names kept of one Keras configuration.
 pub const MAX_KERAS_NAME_BYTES: usize = 8 << 20;

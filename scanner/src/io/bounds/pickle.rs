@@ -1,9 +1,9 @@
 //! Bounds of the pickle machine, and of what is shown of a pickle.
 
-/// Anomalies that are kept of one stream.
+/// Anomalies kept of one stream.
 pub const MAX_ANOMALIES: usize = 1000;
 
-/// Literals of one stream that are examined as artifacts of their own.
+/// Literals of one stream examined as artifacts of their own.
 pub const MAX_LITERALS: usize = 10_000;
 
 /// Shorter literals cannot hold a pickle that calls something.
@@ -18,16 +18,16 @@ pub const MAX_TEXT_MEMO_KEYS: usize = 10_000;
 /// A memo index further than this behind all others is an anomaly: some Pythons allocate a table of that length.
 pub const MAX_MEMO_GAP: u64 = 1_000_000;
 
-/// Values in one key that are followed to what is hashed.
+/// Values in one key followed to what is hashed.
 pub const MAX_HASHED_VALUES: usize = 256;
 
-/// Longest key of a dict that is compared with the watched ones: the longest has 32 characters, as escapes ten times more.
+/// Longest key of a dict compared with the watched ones: the longest has 32 characters, as escapes ten times more.
 pub const MAX_WATCHED_KEY_BYTES: u32 = 400;
 
-/// Arguments of one call that are followed for containers which change later. No constructor takes more.
+/// Arguments of one call followed for containers which change later. No constructor takes more.
 pub const MAX_FOLLOWED_ARGUMENTS: usize = 16;
 
-/// Values of one level of the stack that are kept when older ones are forgotten.
+/// Values of one level of the stack kept when older ones are forgotten.
 pub const MAX_LEVEL_VALUES: usize = 1 << 17;
 
 /// Length of a preview: one line of a report.
@@ -48,5 +48,5 @@ pub const MAX_LISTED_TEXT_CHARS: usize = 80;
 /// Characters of one note in a listing.
 pub const MAX_LISTED_NOTE_CHARS: usize = 200;
 
-/// Opcodes that are decoded for one excerpt: some tenths of a second.
+/// Opcodes decoded for one excerpt: some tenths of a second.
 pub const MAX_EXCERPT_OPCODES: usize = 4_000_000;

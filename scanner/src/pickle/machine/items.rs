@@ -233,7 +233,7 @@ impl Machine<'_> {
             return;
         }
         let mut watched = forgotten > 0;
-        // Records repeat their keys: a text that was compared a moment ago is not read again.
+        // Records repeat their keys: a text compared a moment ago is not read again.
         let mut quiet_keys = std::mem::take(&mut self.checked_keys);
         for pair in pairs.chunks(2) {
             let [key, value] = pair else { break };

@@ -2,7 +2,7 @@
 
 use crate::pickle::value::CallableId;
 
-/// The last pairs of lines that were imported, as they are written in the stream. A checkpoint names the same three
+/// The last pairs of lines imported, as they are written in the stream. A checkpoint names the same three
 /// callables for every tensor. Reset when the protocol changes, because a name then means another thing.
 #[derive(Default)]
 pub(super) struct RecentNames {
