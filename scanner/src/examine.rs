@@ -6,7 +6,6 @@
 use crate::archive::OpenedEntry;
 use crate::fact::{Fact, Unread};
 use crate::format::all as formats;
-use crate::format::claims::{acts, claiming_formats, name_disagreement, name_format, polyglot, promised_format};
 use crate::format::{Format, Head};
 use crate::io::artifact::{Artifact, Role};
 use crate::io::bounds::scan::{MAX_ARTIFACT_IN_MEMORY_BYTES, MAX_HEAD_BYTES, MAX_TENSOR_HEAD_BYTES};
@@ -18,6 +17,7 @@ use crate::judge::rule::state_keys::is_watched_key;
 use crate::observe::format_info::TensorSource;
 use crate::observe::layout::Layout;
 use crate::observe::observations::{Member, MemberContent, Observations, PickleStream, Retain, Tensor};
+use crate::recognize::{acts, claiming_formats, name_disagreement, name_format, polyglot, promised_format};
 use rayon::prelude::*;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

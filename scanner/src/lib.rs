@@ -10,6 +10,7 @@ mod io;
 mod judge;
 mod observe;
 mod pickle;
+mod recognize;
 
 pub use api::inspect::{Error, disassemble, inspect};
 pub use api::not_followed::link_that_leaves;

@@ -4,7 +4,6 @@
 //! [`all`], fixtures, and `modelscan formats --format markdown > docs/formats.md`.
 
 pub mod all;
-pub(crate) mod claims;
 pub mod compressed;
 pub mod executable;
 pub mod keras;

@@ -1,8 +1,8 @@
 //! Which formats claim an artifact, which of them names it, and what its own name promises.
 
-use super::all::FORMATS;
-use super::{Format, Head, Recognition};
 use crate::fact::{Deviation, Fact};
+use crate::format::all::FORMATS;
+use crate::format::{Format, Head, Recognition};
 use crate::observe::format_info::FormatInfo;
 use crate::observe::observations::RefinedFormat;
 
