@@ -30,7 +30,7 @@ pub struct Options<'a> {
     pub inline: Option<&'a InlineReader>,
     /// Which reading of frames.
     pub reading: Reading,
-    /// The trace ends with [`super::End::Limit`] after this many opcodes, whatever [`crate::Limits::opcodes`] says.
+    /// The trace ends with [`super::StreamEnd::Limit`] after this many opcodes, whatever [`crate::Limits::opcodes`] says.
     pub max_opcodes: u64,
     /// Which keys of a dict must be reported even when its items are no longer kept: an event `SetItem` of unknown values.
     pub is_watched_key: fn(&str) -> bool,
