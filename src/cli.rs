@@ -2,6 +2,7 @@
 
 pub(crate) mod baseline;
 pub(crate) mod convert;
+pub(crate) mod formats;
 pub(crate) mod guard;
 pub(crate) mod kserve_init;
 pub(crate) mod lock;
@@ -31,6 +32,7 @@ pub(crate) enum Verb {
     Inspect(InspectArgs),
     Convert(Box<convert::ConvertArgs>),
     Rule(RuleArgs),
+    Formats(formats::FormatsArgs),
     Baseline(Box<baseline::BaselineArgs>),
     Lock(lock::LockArgs),
     Guard(Box<guard::GuardArgs>),

@@ -14,7 +14,9 @@ mod render;
 mod terminal;
 
 use cli::{Asked, Verb};
-use commands::{Stop, baseline, convert, drop_in, guard, inspect, kserve_init, lock, pages, rule, run, scan, schema};
+use commands::{
+    Stop, baseline, convert, drop_in, formats, guard, inspect, kserve_init, lock, pages, rule, run, scan, schema,
+};
 use exit::Exit;
 use std::process::ExitCode;
 
@@ -50,6 +52,7 @@ fn dispatch(asked: Asked) -> Result<Exit, Stop> {
         Asked::Verb(Verb::Inspect(args)) => inspect::run(&args),
         Asked::Verb(Verb::Convert(args)) => convert::run(&args),
         Asked::Verb(Verb::Rule(args)) => rule::run(&args),
+        Asked::Verb(Verb::Formats(args)) => formats::run(&args),
         Asked::Verb(Verb::Baseline(args)) => baseline::run(&args),
         Asked::Verb(Verb::Lock(args)) => lock::run(&args),
         Asked::Verb(Verb::Guard(args)) => guard::run(&args),

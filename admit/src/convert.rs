@@ -7,6 +7,8 @@
 use crate::stage::Staged;
 use loader::convert::{ConvertOptions, plan, result_name};
 use loader::{Error, LoadOptions, WriteOptions};
+use scanner::formats::{self, TensorStore};
+use scanner::internal::format::{safetensors, sharded_index};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -59,7 +61,8 @@ pub fn convert(
 }
 
 fn is_torch(file: &Staged) -> bool {
-    matches!(file.format.as_str(), "torch-zip" | "torch-legacy" | "torch-tar")
+    let source = formats::by_id(&file.format).and_then(|info| info.tensors);
+    matches!(source, Some(TensorStore::TorchZip | TensorStore::TorchLegacy | TensorStore::TorchTar))
 }
 
 fn join(folder: &str, name: &str) -> String {
@@ -110,7 +113,7 @@ impl Work<'_> {
             fs::remove_file(&path).map_err(|error| Error::Io { path, error })?;
         }
         staged.retain(|file| !sources.contains(&file.path));
-        let format = |name: &str| if name.ends_with(".json") { "sharded-index" } else { "safetensors" };
+        let format = |name: &str| if name.ends_with(".json") { sharded_index::INFO.id } else { safetensors::INFO.id };
         staged.extend(results.iter().map(|name| Staged { path: name.clone(), format: format(name).to_owned() }));
         staged.sort_by(|one, other| one.path.cmp(&other.path));
         self.done.replaced.push((head.to_owned(), results.join(", ")));

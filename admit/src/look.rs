@@ -7,7 +7,8 @@ use crate::hash;
 use scanner::Limits;
 use scanner::Severity;
 use scanner::Verdict;
-use scanner::report::ArtifactReport;
+use scanner::formats::{self, Container};
+use scanner::report::{ArtifactReport, EMPTY_FORMAT};
 use scanner::scan_open::OpenInput;
 use scanner::source::FileSource;
 use std::collections::BTreeSet;
@@ -137,7 +138,7 @@ fn standing(report: &ArtifactReport, program: bool, plain: bool) -> Standing {
         Standing::Dangerous
     } else if fails {
         Standing::Unproven
-    } else if report.is_incomplete() && report.format != "empty" {
+    } else if report.is_incomplete() && report.format != EMPTY_FORMAT {
         Standing::Unread
     } else if report.verdict == Verdict::Unproven {
         Standing::Unproven
@@ -162,13 +163,16 @@ fn is_program(path: &str) -> bool {
 
 /// Whether it is an archive that is no file of arrays or pickles by its name: those are known member by member.
 fn is_bare_archive(format: &str, path: &str) -> bool {
-    const ARCHIVES: [&str; 10] = ["zip", "tar", "7z", "gzip", "bzip2", "xz", "lzma", "zlib", "lz4", "zstd"];
     const NAMES: [&str; 4] = [".npz", ".joblib", ".pkl", ".pickle"];
     const PACKED: [&str; 7] = [".gz", ".bz2", ".xz", ".lzma", ".z", ".lz4", ".zst"];
     let name = path.to_ascii_lowercase();
     let name = PACKED.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
-    // Whatever it is called: of its configuration all is known, of what Keras does with its assets and weights nothing.
-    format == "keras" || ARCHIVES.contains(&format) && !NAMES.iter().any(|ending| name.ends_with(ending))
+    match formats::by_id(format).map(|info| info.container) {
+        Some(Container::Generic) => !NAMES.iter().any(|ending| name.ends_with(ending)),
+        // Under any name: the configuration of a Keras model is judged, its assets and weights are not.
+        Some(Container::Model) => true,
+        Some(Container::No) | None => false,
+    }
 }
 
 /// Whether a file of no known format is text, or data by its name: tokenizers, pictures, sounds. A model of a format that is

@@ -7,7 +7,7 @@
 
 use rustix::fs::{Mode, OFlags, open, openat};
 use scanner::Limits;
-use scanner::directory::{Kind, boundary, kind};
+use scanner::directory::{FileKind, boundary, kind};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -141,9 +141,9 @@ impl Folder {
             }
             Ok(found) if found.is_dir() => todo.push((target, depth + 1)),
             Ok(found) => match kind(found) {
-                Kind::File => listing.file(path.strip_prefix(&self.path).unwrap_or(path), place.to_owned()),
-                Kind::Special(what) => listing.problem(shown, format!("a {what}; it was not opened")),
-                Kind::Escapes(_) | Kind::Error(_) => listing.problem(shown, "no file".to_owned()),
+                FileKind::File => listing.file(path.strip_prefix(&self.path).unwrap_or(path), place.to_owned()),
+                FileKind::Special(what) => listing.problem(shown, format!("a {what}; it was not opened")),
+                FileKind::Escapes(_) | FileKind::Error(_) => listing.problem(shown, "no file".to_owned()),
             },
             Err(error) => listing.problem(shown, error.to_string()),
         }

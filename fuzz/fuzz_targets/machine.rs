@@ -8,7 +8,7 @@ use scanner::internal::pickle::{Options, Reading, listing, read};
 fuzz_target!(|bytes: &[u8]| {
     let source = source(bytes);
     for reading in [Reading::Transparent, Reading::Lossy] {
-        let trace = read(&source, 0, &Options { inline: None, reading }, &budget(), &mut |_, _| true);
+        let trace = read(&source, 0, &Options { reading, ..Options::PLAIN }, &budget(), &mut |_, _| true);
         let end = bytes.len() as u64;
         assert!(trace.length <= end, "{} bytes read of {end}", trace.length);
         assert!(trace.events.iter().all(|event| event.at < end));

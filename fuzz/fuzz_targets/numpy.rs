@@ -6,15 +6,15 @@ use modelscan_fuzz::artifact;
 use scanner::internal::format::Format;
 use scanner::internal::format::numpy::Numpy;
 use scanner::internal::judge::decide::pickle_calls::CallDecider;
-use scanner::internal::observe::observations::{Content, Retain, Observations};
+use scanner::internal::observe::observations::{MemberContent, Observations, Retain};
 
 fuzz_target!(|bytes: &[u8]| {
     let look = |bytes: &[u8]| {
-        let mut observations = Observations::new(CallDecider::listen, Retain::default());
+        let mut observations = Observations::new(CallDecider::listen, |_| false, Retain::default());
         Numpy.examine(&artifact(bytes, "input.npy"), &mut observations);
         assert!(observations.tensors.len() <= 1);
         for member in &observations.members {
-            assert!(matches!(&member.content, Content::Source(source) if source.len() <= bytes.len() as u64));
+            assert!(matches!(&member.content, MemberContent::Source(source) if source.len() <= bytes.len() as u64));
         }
     };
     look(bytes);

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use modelscan_fuzz::{limits, source, budget};
-use scanner::internal::archive::Entry;
+use scanner::internal::archive::ArchiveEntry;
 use scanner::internal::archive::zip::ZipArchive;
 use scanner::source::read_vec;
 

@@ -6,11 +6,12 @@ use crate::open::with_loader_limits;
 use crate::values::walk::walk;
 use scanner::Limits;
 use scanner::directory::open_named;
+use scanner::formats::TensorStore;
 use scanner::internal::examine::examine;
-use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::observe::layout::Layout;
 use scanner::internal::observe::observations::{Retain, Tensor};
-use scanner::internal::pickle::{End, Trace};
+use scanner::internal::pickle::{StreamEnd, Trace};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -45,18 +46,18 @@ pub fn list(path: &Path, limits: &Limits) -> io::Result<Listing> {
     let keep = Retain { events: false, layout: true };
     let examined = examine(Arc::new(file), &name, &ScanBudget::start(Arc::new(limits)), keep).artifacts;
     let Some(root) = examined.first() else { return Ok(Listing::default()) };
-    let pickle = match (root.format, &root.layout) {
-        (Some("torch-zip"), Some(Layout::TorchZip(zip))) => {
+    let pickle = match (root.tensor_store(), &root.layout) {
+        (Some(TensorStore::TorchZip), Some(Layout::TorchZip(zip))) => {
             let name = format!("{}/data.pkl", zip.root);
             let member = examined
                 .iter()
                 .find(|examined| examined.member_path.path().is_some_and(|p| p.eq_ignore_ascii_case(&name)));
             member.and_then(|examined| examined.pickles.first())
         }
-        (Some("torch-zip"), _) => None,
+        (Some(TensorStore::TorchZip), _) => None,
         // The first three pickles are magic number, protocol version and system information.
-        (Some("torch-legacy"), _) => root.pickles.get(3),
-        (Some("pickle"), _) => root.pickles.first(),
+        (Some(TensorStore::TorchLegacy), _) => root.pickles.get(3),
+        (Some(TensorStore::Pickle), _) => root.pickles.first(),
         _ => {
             let complete = examined.iter().all(|examined| examined.unread.is_empty());
             return Ok(Listing {
@@ -78,5 +79,5 @@ pub fn list_trace(trace: &Trace) -> Listing {
         }
     });
     let Ok(names) = names else { return Listing::default() };
-    Listing { tensors, complete: names.incomplete_reason.is_none() && trace.end == End::Stop }
+    Listing { tensors, complete: names.incomplete_reason.is_none() && trace.end == StreamEnd::Stop }
 }

@@ -6,28 +6,12 @@
 mod property;
 
 use fixtures::Corpus;
+use fixtures::random::SplitMix64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 /// Longer seeds make the same mistakes, only later.
 const LONGEST: usize = 32 << 10;
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % (end.max(1) as u64)).unwrap()
-    }
-}
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
@@ -61,7 +45,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
 const EDGES: [u64; 8] = [0, 1, 0x7f, 0xff, 0x7fff_ffff, 0xffff_ffff, i64::MAX as u64, u64::MAX];
 
 /// A few small changes: large ones end before a tensor is found.
-fn mutate(random: &mut Random, seeds: &[(String, Vec<u8>)]) -> (String, Vec<u8>) {
+fn mutate(random: &mut SplitMix64, seeds: &[(String, Vec<u8>)]) -> (String, Vec<u8>) {
     let (name, bytes) = &seeds[random.below(seeds.len())];
     let mut bytes = bytes.clone();
     for _ in 0..=random.below(2) {
@@ -104,7 +88,7 @@ fn what_is_opened_was_cleared_and_is_whole() {
     };
     let whole: usize = seeds.iter().map(|(name, bytes)| check(name, bytes)).sum();
     assert!(whole > 50, "{whole} of {} seeds are opened as they are", seeds.len());
-    let mut random = Random(number("MODELSCAN_TOTALITY_SEED", 1));
+    let mut random = SplitMix64::new(number("MODELSCAN_TOTALITY_SEED", 1));
     let cases = number("MODELSCAN_TOTALITY_CASES", 3_000);
     let opened: usize = (0..cases).map(|_| mutate(&mut random, &seeds)).map(|(name, bytes)| check(&name, &bytes)).sum();
     assert!(opened as u64 > cases / 20, "{opened} of {cases} are opened: the mutations are too coarse");

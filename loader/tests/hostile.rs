@@ -1,8 +1,8 @@
 //! Listings of pickles that no library writes: cycles, exponential sharing, invalid shapes.
 
 use scanner::Limits;
-use scanner::internal::io::artifact::ScanBudget;
-use scanner::internal::pickle::{self, Options, Reading, Trace};
+use scanner::internal::io::budget::ScanBudget;
+use scanner::internal::pickle::{self, Options, Trace};
 use scanner::source::{Memory, SharedSource};
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +11,7 @@ fn follow(assembly: &str) -> Trace {
     let bytes = fixtures::assemble(assembly).expect("the assembly is right");
     let source: SharedSource = Arc::new(Memory::new(bytes));
     let budget = ScanBudget::start(Arc::new(Limits { items: 1_000_000, heap_bytes: 256 << 20, ..Limits::default() }));
-    pickle::read(&source, 0, &Options { inline: None, reading: Reading::Transparent }, &budget, &mut |_, _| false)
+    pickle::read(&source, 0, &Options::PLAIN, &budget, &mut |_, _| false)
 }
 
 /// A tensor of that shape, as torch writes it.

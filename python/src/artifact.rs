@@ -46,7 +46,7 @@ impl Source for PyBytesSource {
         Ok(count)
     }
 
-    fn known(&self, at: u64, len: usize) -> Option<&[u8]> {
+    fn in_memory(&self, at: u64, len: usize) -> Option<&[u8]> {
         let at = usize::try_from(at).ok()?;
         self.0.get(at..at.checked_add(len)?)
     }

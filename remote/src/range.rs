@@ -146,7 +146,7 @@ impl Source for RangeSource {
         Ok(count)
     }
 
-    fn announce(&self, ranges: &mut dyn Iterator<Item = (u64, u64)>) {
+    fn prefetch(&self, ranges: &mut dyn Iterator<Item = (u64, u64)>) {
         let wanted = self.missing(ranges);
         if wanted.len() < 2 {
             return;

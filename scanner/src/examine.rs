@@ -1,23 +1,25 @@
-//! From the bytes of a file to everything that is to be seen in it: a worklist, no recursion, wave by wave in parallel.
+//! Examines a file and everything nested in it: a worklist without recursion, wave by wave, each wave in parallel.
 //!
-//! Each wave looks at all artifacts that the wave before it found. What a wave yields is put together in order, and the
-//! budgets of the file are counted there, so that one thread or many come to the same result.
+//! A wave examines the members that the wave before it found. Results are put together in order, and limits of the whole
+//! file are compared there, so that one thread and many give the same result.
 
-use crate::archive::Opened;
-use crate::format::all::FORMATS;
-use crate::format::{Format, Head, Recognition};
-use crate::io::artifact::{Artifact, Role, ScanBudget};
+use crate::archive::OpenedEntry;
+use crate::fact::Unread;
+use crate::format::{Format, Head};
+use crate::io::artifact::{Artifact, Role};
+use crate::io::bounds::scan::{MAX_ARTIFACT_IN_MEMORY_BYTES, MAX_HEAD_BYTES, MAX_TENSOR_HEAD_BYTES};
+use crate::io::budget::ScanBudget;
 use crate::io::member_path::MemberPath;
-use crate::io::source::{SharedSource, gathered, read_vec};
+use crate::io::source::{SharedSource, read_if_small, read_vec};
 use crate::judge::decide::pickle_calls::CallDecider;
+use crate::judge::decide::state_keys::is_watched_key;
 pub use crate::observe::examined::{Examination, ExaminedArtifact};
-use crate::observe::fact::{Deviation, Fact, Unread};
-use crate::observe::observations::{Content, Member, NUMBERS, Observations, PickleStream, Retain};
+use crate::observe::format_info::FormatInfo;
+use crate::observe::observations::{Member, MemberContent, Observations, PickleStream, Retain};
+use crate::recognize::{acts, claiming_formats, name_disagreement, name_format, polyglot, promised_format};
 use rayon::prelude::*;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// Artifacts up to this size are read in one piece.
-const GATHERED: usize = 2 << 20;
 
 /// Examines a file.
 pub fn examine(source: SharedSource, name: &str, budget: &ScanBudget, keep: Retain) -> Examination {
@@ -29,7 +31,7 @@ pub fn examine(source: SharedSource, name: &str, budget: &ScanBudget, keep: Reta
         role: Role::Unknown,
         budget: budget.clone(),
     };
-    let mut done = vec![look(&root, keep, None)];
+    let mut done = vec![examine_artifact(&root, keep, None)];
     let (mut unpacked, mut members, mut heap) = (0u64, 0usize, 0usize);
     let mut parents = 0..done.len();
     for depth in 1.. {
@@ -44,40 +46,29 @@ pub fn examine(source: SharedSource, name: &str, budget: &ScanBudget, keep: Reta
             break;
         }
         members += count;
-        let stop = if depth > budget.limits.depth {
-            Some("nesting of artifacts")
-        } else if members > budget.limits.members {
-            Some("nested artifacts of one file")
-        } else if unpacked > budget.limits.unpacked_bytes {
-            Some("bytes unpacked from one file")
-        } else if budget.expired() {
-            Some("time for one file")
-        } else {
-            None
-        };
-        if let (Some(what), Some(root)) = (stop, done.first_mut()) {
+        if let (Some(limit), Some(root)) = (limit_hit(depth, members, unpacked, budget), done.first_mut()) {
             let first = wave.first().map_or_else(String::new, |(member_path, _)| format!(" from {member_path} on"));
-            root.unread.push((None, Unread::Limit(format!("{what}: {count} members{first}"))));
+            root.unread.push((None, Unread::Limit(format!("{limit}: {count} members{first}"))));
             break;
         }
         let from = done.len();
         let mut wave = wave.into_iter();
+        // With layouts, traces hold many values until their limit is compared, so fewer members are examined at a time.
+        let batch_size = if keep.layout { rayon::current_num_threads() * 4 } else { usize::MAX };
         loop {
-            // What values are to be kept is decided in order, and only so many pieces have theirs until then.
-            let most = if keep.layout { rayon::current_num_threads() * 4 } else { usize::MAX };
-            let piece: Vec<_> = wave.by_ref().take(most).collect();
-            if piece.is_empty() {
+            let batch: Vec<_> = wave.by_ref().take(batch_size).collect();
+            if batch.is_empty() {
                 break;
             }
-            let results: Vec<ExaminedArtifact> = piece
+            let results: Vec<ExaminedArtifact> = batch
                 .into_par_iter()
-                .map(|(member_path, member)| open(member_path, member, depth, budget, keep))
+                .map(|(member_path, member)| open_member(member_path, member, depth, budget, keep))
                 .collect();
             for mut examined in results {
                 unpacked += examined.unpacked;
-                examined.forget_over(&mut heap, budget.limits.heap_bytes);
-                // Raw numbers of which nothing is to be said are not kept: a checkpoint has thousands of them.
-                if keep.events || examined.matters() {
+                examined.drop_values_over(&mut heap, budget.limits.heap_bytes);
+                // Records of tensor data without observations are not kept: a checkpoint has thousands of them.
+                if keep.events || examined.is_noteworthy() {
                     done.push(examined);
                 }
             }
@@ -87,17 +78,38 @@ pub fn examine(source: SharedSource, name: &str, budget: &ScanBudget, keep: Reta
     Examination { artifacts: done }
 }
 
-fn open(member_path: MemberPath, member: Member, depth: usize, budget: &ScanBudget, keep: Retain) -> ExaminedArtifact {
+/// The limit of the whole file that the next wave would exceed.
+fn limit_hit(depth: usize, members: usize, unpacked: u64, budget: &ScanBudget) -> Option<&'static str> {
+    if depth > budget.limits.depth {
+        Some("nesting of artifacts")
+    } else if members > budget.limits.members {
+        Some("nested artifacts of one file")
+    } else if unpacked > budget.limits.unpacked_bytes {
+        Some("bytes unpacked from one file")
+    } else if budget.expired() {
+        Some("time for one file")
+    } else {
+        None
+    }
+}
+
+fn open_member(
+    member_path: MemberPath,
+    member: Member,
+    depth: usize,
+    budget: &ScanBudget,
+    keep: Retain,
+) -> ExaminedArtifact {
     let (opened, unpacked) = match member.content {
-        Content::Source(source) => (Opened { source: Some(source), facts: Vec::new(), unread: None }, false),
-        Content::Entry(entry) => (entry.open(budget), true),
+        MemberContent::Source(source) => (OpenedEntry { source: Some(source), facts: Vec::new(), unread: None }, false),
+        MemberContent::Entry(entry) => (entry.open(budget), true),
     };
     let mut examined = match opened.source {
         Some(source) => {
             let size = source.len();
             let artifact =
                 Artifact { name: member.name, source, depth, role: member.role, budget: budget.clone(), member_path };
-            let mut examined = look(&artifact, keep, member.stream);
+            let mut examined = examine_artifact(&artifact, keep, member.stream);
             examined.unpacked = if unpacked { size } else { 0 };
             examined
         }
@@ -108,42 +120,33 @@ fn open(member_path: MemberPath, member: Member, depth: usize, budget: &ScanBudg
     examined
 }
 
-/// Whether it is a pickle that a loader would take tensors from: the file itself, what is compressed in it, the `data.pkl` of
-/// a checkpoint or the `pickle` of its old form.
+/// Whether a loader may read tensors from this pickle: the file itself, its compressed content, the `data.pkl` of a
+/// checkpoint or the `pickle` of torch's tar.
 fn holds_weights(artifact: &Artifact) -> bool {
     let name = artifact.name.rsplit('/').next().unwrap_or_default();
     let compressed = artifact.depth == 1 && name.starts_with('(');
     artifact.depth == 0 || compressed || name.eq_ignore_ascii_case("data.pkl") || name == "pickle"
 }
 
-/// Looks at one artifact with every format that claims it. `heard` is the pickle at its start, where it was followed already.
-fn look(artifact: &Artifact, keep: Retain, stream: Option<PickleStream>) -> ExaminedArtifact {
+/// Examines one artifact with every format that claims it. `stream` is the pickle at its start, where it was followed
+/// already.
+fn examine_artifact(artifact: &Artifact, keep: Retain, stream: Option<PickleStream>) -> ExaminedArtifact {
     let mut examined = ExaminedArtifact::empty(artifact.member_path.clone(), artifact.source.len());
-    // A checkpoint has thousands of records of raw numbers: their first bytes tell that they are no artifact. What else
-    // is small is read at once.
-    let (length, most) = if artifact.role == Role::TensorData { (NUMBERS, 0) } else { (4096, GATHERED) };
-    let source = match gathered(artifact.source.clone(), most) {
-        Ok(source) => source,
+    let (artifact, head) = match read_head(artifact) {
+        Ok(read) => read,
         Err(error) => {
             examined.unread.push((None, Unread::Io(error.to_string())));
             return examined;
         }
     };
-    let artifact = &Artifact { source, ..artifact.clone() };
-    let head = match read_vec(artifact.source.as_ref(), 0, length) {
-        Ok(head) => head,
-        Err(error) => {
-            examined.unread.push((None, Unread::Io(error.to_string())));
-            return examined;
-        }
-    };
-    if artifact.role == Role::TensorData && crate::pickle::literal::look(&head, false).is_none() {
+    let artifact = &artifact;
+    if artifact.role == Role::TensorData && crate::pickle::literal::classify(&head, false).is_none() {
         return examined;
     }
-    let mut observations = Observations::new(CallDecider::listen, keep).having(stream);
-    // A panic is a bug of ours; it must not take the other files' answers along, nor pass as clean.
+    let mut observations = Observations::new(CallDecider::listen, is_watched_key, keep).with_stream(stream);
+    // A panic is a bug of the scanner. It must not lose the answers for other files, nor pass as clean.
     let run = catch_unwind(AssertUnwindSafe(|| {
-        let formats = claim(&Head { start: &head, artifact });
+        let formats = claiming_formats(&Head { start: &head, artifact });
         if let Some(fact) = polyglot(&formats) {
             observations.fact(None, fact);
         }
@@ -151,34 +154,13 @@ fn look(artifact: &Artifact, keep: Retain, stream: Option<PickleStream>) -> Exam
         formats
     }));
     match run {
-        Ok(formats) => {
-            let special = |id: &'static str| observations.refined_format.filter(|_| id == "zip").unwrap_or(id);
-            examined.format = formats.first().map(|format| special(format.id()));
-            let acts = formats.iter().any(|format| format.acts()) || observations.refined_format.is_some();
-            if artifact.role == Role::Unknown
-                && let Some(fact) = disagreement(&artifact.name, examined.format, acts)
-            {
-                observations.fact(None, fact);
-            }
-            // A name that promises a format is a broken file of that format, not an unknown one.
-            let promised = [(".safetensors", "safetensors"), (".npy", "numpy"), (".keras", "keras")];
-            let promised = promised.iter().find(|(extension, _)| artifact.name.ends_with(extension));
-            if let (None, Some((extension, format)), Role::Unknown, 1..) =
-                (examined.format, promised, artifact.role, examined.size)
-            {
-                examined.format = Some(format);
-                observations.unread(
-                    None,
-                    Unread::Broken(format!("the name ends in {extension}, the content is nothing of the kind")),
-                );
-            }
-        }
+        Ok(formats) => examined.set_format(format_of(artifact, &formats, &mut observations)),
         Err(_) => {
             observations.unread(None, Unread::Broken("the scanner itself failed here; please report it".to_owned()))
         }
     }
     if !(keep.events || keep.layout && holds_weights(artifact)) {
-        observations.pickles.iter_mut().for_each(|stream| stream.trace.forget());
+        observations.pickles.iter_mut().for_each(|stream| stream.trace.drop_values());
     }
     examined.facts = observations.facts;
     examined.unread = observations.unread;
@@ -190,43 +172,41 @@ fn look(artifact: &Artifact, keep: Retain, stream: Option<PickleStream>) -> Exam
     examined
 }
 
-fn claim(head: &Head<'_>) -> Vec<&'static dyn Format> {
-    let claims: Vec<(&dyn Format, Recognition)> =
-        FORMATS.iter().map(|format| (*format, format.recognize(head))).collect();
-    let by = |wanted: Recognition| claims.iter().filter(move |claim| claim.1 == wanted).map(|claim| claim.0);
-    let certain: Vec<&dyn Format> = by(Recognition::Certain).collect();
-    // A zip that is found from its end stands beside whatever the start is: a pickle before it is a polyglot.
-    let formats: Vec<&dyn Format> = if certain.is_empty() {
-        by(Recognition::Possible).take(1).collect()
-    } else {
-        let behind = by(Recognition::Possible).filter(|format| format.id() == "zip");
-        certain.into_iter().chain(behind).collect()
+/// The artifact, in memory where it is small, and its first bytes. Of tensor data only a few bytes are read.
+fn read_head(artifact: &Artifact) -> io::Result<(Artifact, Vec<u8>)> {
+    let (head_bytes, in_memory_bytes) = match artifact.role {
+        Role::TensorData => (MAX_TENSOR_HEAD_BYTES, 0),
+        Role::Unknown
+        | Role::TarStorages
+        | Role::TarTensors
+        | Role::KerasConfig
+        | Role::KerasWeights
+        | Role::Literal => (MAX_HEAD_BYTES, MAX_ARTIFACT_IN_MEMORY_BYTES),
     };
-    let replaced: Vec<&str> = formats.iter().filter_map(|format| format.instead_of()).collect();
-    formats.into_iter().filter(|format| !replaced.contains(&format.id())).collect()
+    let source = read_if_small(artifact.source.clone(), in_memory_bytes)?;
+    let head = read_vec(source.as_ref(), 0, head_bytes)?;
+    Ok((Artifact { source, ..artifact.clone() }, head))
 }
 
-fn polyglot(formats: &[&'static dyn Format]) -> Option<Fact> {
-    let acting = formats.iter().filter(|format| format.acts()).count();
-    (acting > 0 && formats.len() > 1)
-        .then(|| Fact::Polyglot { formats: formats.iter().map(|format| format.id()).collect() })
-}
-
-/// A name that promises data, over bytes that act when loaded.
-fn disagreement(name: &str, format: Option<&'static str>, acts: bool) -> Option<Fact> {
-    let extension = name.rsplit_once('.')?.1.to_ascii_lowercase();
-    let format = format?;
-    let claimed = match extension.as_str() {
-        "safetensors" if format != "safetensors" && format != "lfs-pointer" => "safetensors",
-        "keras" if format != "keras" && format != "lfs-pointer" => "a Keras model",
-        "npy" if format != "numpy" && format != "lfs-pointer" => "npy",
-        "gguf" | "onnx" | "json" | "txt" | "md" | "yaml" | "yml" | "csv" | "toml" | "h5" | "png" | "jpg" | "tflite"
-            if acts || format == "executable" =>
-        {
-            "a format that does not act when it is loaded"
-        }
-        _ => return None,
-    };
-    let deviation = if acts { Deviation::Misleading } else { Deviation::Wrong };
-    Some(Fact::NameDisagrees { claimed: claimed.to_owned(), found: format.to_owned(), deviation })
+/// The format that names the artifact. States where its file name promises another one.
+fn format_of(
+    artifact: &Artifact,
+    formats: &[&'static dyn Format],
+    observations: &mut Observations,
+) -> Option<&'static FormatInfo> {
+    let found = name_format(formats, observations.refined_format);
+    if artifact.role != Role::Unknown {
+        return found;
+    }
+    let acts = acts(formats) || observations.refined_format.is_some();
+    if let Some(fact) = found.and_then(|found| name_disagreement(&artifact.name, found, acts)) {
+        observations.fact(None, fact);
+    }
+    // A name that promises a format is a broken file of that format, not an unknown one.
+    if let (None, Some((info, extension)), 1..) = (found, promised_format(&artifact.name), artifact.source.len()) {
+        let why = format!("the name ends in .{extension}, the content is nothing of the kind");
+        observations.unread(None, Unread::Broken(why));
+        return Some(info);
+    }
+    found
 }

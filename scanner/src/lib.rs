@@ -5,20 +5,23 @@ mod api;
 mod archive;
 mod error;
 mod examine;
+pub(crate) mod fact;
 pub mod finding;
 mod format;
 mod io;
 mod judge;
 mod observe;
 mod pickle;
+mod recognize;
 
 pub use api::inspect::{disassemble, inspect};
 pub use api::scan::{Progress, ScanOptions, scan};
 pub use api::unopened::report_escaping_link;
 pub use api::{clearance, providers, scan_open};
-pub use archive::directory;
 pub use error::Error;
 pub use finding::{Finding, Severity, Verdict};
+pub use format::all as formats;
+pub use io::directory;
 pub use io::limits::Limits;
 pub use io::{hash, source};
 pub use judge::rule::{RuleInfo, rules};
@@ -34,6 +37,9 @@ pub mod internal {
     }
     pub mod examine {
         pub use crate::examine::*;
+    }
+    pub mod fact {
+        pub use crate::fact::*;
     }
     pub mod format {
         pub use crate::format::*;

@@ -1,12 +1,12 @@
-//! How much is kept of the values of pickles: of a scan nothing, for the loader what it may ask for, and all of it within
+//! CallKind much is kept of the values of pickles: of a scan nothing, for the loader what it may ask for, and all of it within
 //! one bound for a file.
 #![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
 use scanner::Limits;
 use scanner::internal::examine::{Examination, examine};
-use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::observe::observations::Retain;
-use scanner::internal::pickle::{self, Options, Reading};
+use scanner::internal::pickle::{self, Options};
 use scanner::source::{Memory, SharedSource};
 use std::io::Write;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ fn a_list_whose_items_are_set_is_not_known() {
     let bytes = b"\x80\x02](K\x01K\x02eK\x00K\x09s.".to_vec();
     let source: SharedSource = Arc::new(Memory::new(bytes));
     let budget = ScanBudget::start(Arc::new(Limits::default()));
-    let options = Options { inline: None, reading: Reading::Transparent };
+    let options = Options::PLAIN;
     let trace = pickle::read(&source, 0, &options, &budget, &mut |_, _| true);
     let (_, items) = trace.container(trace.root.unwrap()).unwrap();
     assert!(!items.complete(), "Python has [9, 2] there: {:?}", items.kept);

@@ -1,11 +1,11 @@
 //! Second opinions of well-kept libraries on files that real libraries wrote: where they can read a file, so can we, and the same.
 
 use scanner::Limits;
-use scanner::internal::archive::Entry;
+use scanner::internal::archive::ArchiveEntry;
 use scanner::internal::archive::zip::ZipArchive;
-use scanner::internal::io::artifact::ScanBudget;
-use scanner::internal::pickle::trace::End;
-use scanner::internal::pickle::{self, Options, Reading};
+use scanner::internal::io::budget::ScanBudget;
+use scanner::internal::pickle::trace::StreamEnd;
+use scanner::internal::pickle::{self, Options};
 use scanner::source::{Memory, SharedSource, read_vec};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ fn the_zip_crate_finds_the_same_entries_with_the_same_bytes() {
 #[test]
 fn what_serde_pickle_decodes_we_follow_to_its_end() {
     let budget = ScanBudget::start(Arc::new(Limits::default()));
-    let options = Options { inline: None, reading: Reading::Transparent };
+    let options = Options::PLAIN;
     let mut compared = 0;
     for path in files("stdlib", &["pkl", "pickle"]) {
         let bytes = std::fs::read(&path).expect("a fixture can be read");
@@ -60,9 +60,9 @@ fn what_serde_pickle_decodes_we_follow_to_its_end() {
         let length = bytes.len() as u64;
         let source: SharedSource = Arc::new(Memory::new(bytes));
         let trace = pickle::read(&source, 0, &options, &budget, &mut |_, _| true);
-        assert_eq!(trace.end, End::Stop, "{}", path.display());
+        assert_eq!(trace.end, StreamEnd::Stop, "{}", path.display());
         assert_eq!(trace.length, length, "{}", path.display());
-        assert!(trace.oddities.is_empty(), "{}: {:?}", path.display(), trace.oddities);
+        assert!(trace.anomalies.is_empty(), "{}: {:?}", path.display(), trace.anomalies);
         compared += 1;
     }
     assert!(compared > 20, "{compared} pickles were compared");

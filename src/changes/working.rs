@@ -53,7 +53,7 @@ fn unchanged(git: &Git, rows: &[Row]) -> Vec<bool> {
 
 /// Whether the file is the object whose pointer HEAD has.
 fn is_the_object(git: &Git, row: &Row) -> Option<bool> {
-    let blob = git.blob(row.old.as_deref()?, lfs_pointer::MAX as u64).ok()?;
+    let blob = git.blob(row.old.as_deref()?, lfs_pointer::MAX_POINTER_BYTES as u64).ok()?;
     let pointer = Pointer::read(&Memory::new(blob)).ok()??;
     let (file, _) = open_named(&git.top().join(&row.path)).ok()?;
     let alike = file.len() == pointer.size;

@@ -66,7 +66,8 @@ fn write(args: &LockArgs, folder: &Folder, place: &Path, limits: &Limits) -> Res
     }
     let mut seen = lock::see(folder, limits, Some(&itself(place)));
     // The hash of a pointer says nothing of what it points to.
-    let pointers = seen.files.iter().filter(|(locked, _)| locked.format == "lfs-pointer");
+    let is_pointer = |id: &str| scanner::formats::by_id(id).is_some_and(|info| info.is_pointer);
+    let pointers = seen.files.iter().filter(|(locked, _)| is_pointer(&locked.format));
     let pointers: Vec<Problem> = pointers
         .map(|(locked, _)| Problem {
             path: locked.path.clone(),

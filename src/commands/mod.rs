@@ -4,6 +4,7 @@ pub(crate) mod baseline;
 pub(crate) mod convert;
 pub(crate) mod drop_in;
 pub(crate) mod elsewhere;
+pub(crate) mod formats;
 pub(crate) mod guard;
 mod guard_folder;
 pub(crate) mod inspect;

@@ -46,12 +46,12 @@ fn property(name: &str, value: &str) -> Value {
 
 fn component((index, artifact): (usize, &ArtifactReport)) -> Value {
     // A pointer is no model: its own hash would pass for the model's.
-    let model = !artifact.is_unknown() && !matches!(artifact.format, "lfs-pointer" | "empty" | "special-file");
+    let model = artifact.format_info().is_some_and(|info| !info.is_pointer);
     let mut entry = Map::new();
     entry.insert("type".to_owned(), json!(if model { "machine-learning-model" } else { "file" }));
     entry.insert("bom-ref".to_owned(), json!(reference(index)));
     entry.insert("name".to_owned(), json!(artifact.path));
-    if let Some(hash) = artifact.sha256.as_ref().filter(|_| artifact.format != "lfs-pointer") {
+    if let Some(hash) = artifact.sha256.as_ref().filter(|_| !artifact.is_pointer()) {
         entry.insert("hashes".to_owned(), json!([{"alg": "SHA-256", "content": hash}]));
     }
     if model {

@@ -6,6 +6,7 @@ pub(crate) mod conversion;
 mod cyclonedx;
 pub(crate) mod drop_in;
 pub(crate) mod escape;
+pub(crate) mod formats;
 mod github;
 mod html;
 pub(crate) mod inspection;

@@ -42,7 +42,7 @@ pub(super) fn encode(path: &str, out: &mut String) {
 
 /// The line to point at: a pointer of Git LFS is text, and its second line changes with the object.
 pub(super) fn line(artifact: &ArtifactReport) -> u64 {
-    if artifact.format == "lfs-pointer" || artifact.lfs.is_some() { 2 } else { 1 }
+    if artifact.is_pointer() || artifact.lfs.is_some() { 2 } else { 1 }
 }
 
 /// What is not known of Git LFS objects that were scanned.

@@ -242,6 +242,18 @@ fn the_rules_page_is_up_to_date() {
 }
 
 #[test]
+fn the_table_of_formats_is_fresh() {
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/formats.md");
+    let output = modelscan(Path::new("/"), &["formats", "--format", "markdown"]).output().unwrap();
+    assert!(output.status.success());
+    let made = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        fs::read_to_string(table).unwrap() == made,
+        "run: cargo run -- formats --format markdown > docs/formats.md"
+    );
+}
+
+#[test]
 fn one_thread_and_many_print_the_same_bytes() {
     let dir = fresh("cli-threads");
     for index in 0..50 {

@@ -5,9 +5,10 @@
 //! `MODELSCAN_TOTALITY_CASES` make other and longer runs.
 
 use fixtures::Corpus;
+use fixtures::random::SplitMix64;
 use scanner::Limits;
 use scanner::internal::examine::examine;
-use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::judge::verdict::judge_artifact;
 use scanner::internal::observe::observations::Retain;
 use scanner::source::Memory;
@@ -20,31 +21,6 @@ use std::time::{Duration, Instant};
 
 /// Longer seeds make the same mistakes, only later.
 const LONGEST: usize = 32 << 10;
-
-/// SplitMix64: small, and good enough to pick places in files.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % (end.max(1) as u64)).unwrap()
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
-
-    fn bytes(&mut self, length: usize) -> Vec<u8> {
-        (0..length).map(|_| self.next().to_le_bytes()[0]).collect()
-    }
-}
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
@@ -92,7 +68,7 @@ const EDGES: [u64; 12] = [
 ];
 
 /// One to eight changes of one kind each, at random places.
-fn mutate(random: &mut Random, seeds: &[(String, Vec<u8>)]) -> (String, Vec<u8>) {
+fn mutate(random: &mut SplitMix64, seeds: &[(String, Vec<u8>)]) -> (String, Vec<u8>) {
     let (name, bytes) = random.pick(seeds);
     let mut bytes = bytes.clone();
     for _ in 0..=random.below(8) {
@@ -194,7 +170,7 @@ fn every_input_is_answered_within_bounds_and_twice_the_same() {
     let seeds = seeds();
     assert!(seeds.len() > 300, "only {} seeds", seeds.len());
     let limits = Arc::new(low());
-    let mut random = Random(number("MODELSCAN_TOTALITY_SEED", 1));
+    let mut random = SplitMix64::new(number("MODELSCAN_TOTALITY_SEED", 1));
     for case in 0..number("MODELSCAN_TOTALITY_CASES", 2_500) {
         if case % 10 == 0 {
             let length = random.below(4096);
@@ -232,7 +208,7 @@ fn scan(folder: &Path, flags: &[&str]) -> Output {
 fn one_thread_and_four_write_the_same_report() {
     let seeds = seeds();
     let folder = Folder::new("threads");
-    let mut random = Random(number("MODELSCAN_TOTALITY_SEED", 2));
+    let mut random = SplitMix64::new(number("MODELSCAN_TOTALITY_SEED", 2));
     for case in 0..400 {
         let (name, bytes) = mutate(&mut random, &seeds);
         let name = name.replace('/', "-");

@@ -4,7 +4,7 @@
 
 use crate::bounds::MAX_DECODED_TEXT_BYTES;
 use scanner::internal::pickle::text;
-use scanner::internal::pickle::value::Encoding;
+use scanner::internal::pickle::value::TextEncoding;
 use scanner::source::{Memory, SharedSource, Source, read_vec};
 use std::io;
 use std::sync::Arc;
@@ -51,18 +51,25 @@ impl From<io::Error> for TextError {
 ///
 /// # Errors
 /// When the text is not latin-1, too long or unreadable.
-pub(crate) fn decode(source: &SharedSource, at: u64, len: u32, encoding: Encoding) -> Result<SharedSource, TextError> {
+pub(crate) fn decode(
+    source: &SharedSource,
+    at: u64,
+    len: u32,
+    encoding: TextEncoding,
+) -> Result<SharedSource, TextError> {
     match encoding {
-        Encoding::Utf8 => Ok(Arc::new(Latin1Source::new(source.clone(), at, len.into())?)),
-        Encoding::Native | Encoding::Quoted | Encoding::RawUnicodeEscape if len > MAX_DECODED_TEXT_BYTES => {
+        TextEncoding::Utf8 => Ok(Arc::new(Latin1Source::new(source.clone(), at, len.into())?)),
+        TextEncoding::Native | TextEncoding::Quoted | TextEncoding::RawUnicodeEscape
+            if len > MAX_DECODED_TEXT_BYTES =>
+        {
             Err(TextError::TooLong { len })
         }
-        Encoding::Native => Ok(Arc::new(Memory::new(read_vec(source.as_ref(), at, len as usize)?))),
-        Encoding::Quoted => {
+        TextEncoding::Native => Ok(Arc::new(Memory::new(read_vec(source.as_ref(), at, len as usize)?))),
+        TextEncoding::Quoted => {
             let line = read_vec(source.as_ref(), at, len as usize)?;
             Ok(Arc::new(Memory::new(text::unquote(&line).ok_or(TextError::NotLatin1)?)))
         }
-        Encoding::RawUnicodeEscape => {
+        TextEncoding::RawUnicodeEscape => {
             let line = read_vec(source.as_ref(), at, len as usize)?;
             let text = text::decode(encoding, &line).ok_or(TextError::NotLatin1)?;
             let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
@@ -156,7 +163,7 @@ mod tests {
         let padded = [b"pickle", text.as_bytes(), b"more"].concat();
         let source: SharedSource = Arc::new(Memory::new(padded));
         let len = u32::try_from(text.len()).expect("short");
-        let bytes = decode(&source, 6, len, Encoding::Utf8).map_err(io::Error::other)?;
+        let bytes = decode(&source, 6, len, TextEncoding::Utf8).map_err(io::Error::other)?;
         read_vec(bytes.as_ref(), 0, usize::MAX)
     }
 
@@ -173,7 +180,7 @@ mod tests {
         let bytes: Vec<u8> = (0..50_000u32).map(|index| (index * 11 % 256) as u8).collect();
         let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
         let source: SharedSource = Arc::new(Memory::new(text.into_bytes()));
-        let decoded = super::decode(&source, 0, u32::try_from(source.len()).expect("short"), Encoding::Utf8);
+        let decoded = super::decode(&source, 0, u32::try_from(source.len()).expect("short"), TextEncoding::Utf8);
         let decoded = decoded.expect("it is latin-1");
         for at in [0, 1, 16_383, 16_384, 30_000, 49_999] {
             let found = read_vec(decoded.as_ref(), at as u64, 20_000).expect("it reads");

@@ -1,9 +1,9 @@
 //! Records of a torch zip: a range of the file where the record is stored, else a source that unpacks it.
 
 use crate::bytes::record::Record;
-use scanner::internal::archive::Entry;
+use scanner::internal::archive::ArchiveEntry;
 use scanner::internal::archive::zip::ZipEntry;
-use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::observe::layout::TorchZip;
 use scanner::source::{SharedSource, Source, read_vec};
 use std::io;

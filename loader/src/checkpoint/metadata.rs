@@ -6,7 +6,7 @@ use crate::bytes::dtype::Dtype;
 use crate::error::MetadataError;
 use crate::values::trace_ext::{field, qualified_name, sequence, shape};
 use scanner::internal::pickle::Trace;
-use scanner::internal::pickle::value::{Items, Kind, Value};
+use scanner::internal::pickle::value::{ContainerKind, Items, Value};
 use std::collections::HashMap;
 
 const METADATA_MODULE: &str = "torch.distributed.checkpoint.metadata";
@@ -106,7 +106,7 @@ fn object_state(trace: &Trace, value: Value, class: &str) -> Option<Value> {
 }
 
 fn pairs(trace: &Trace, dict: Value) -> Result<impl Iterator<Item = [Value; 2]>, MetadataError> {
-    let dict = trace.container(dict).filter(|(kind, _)| *kind == Kind::Dict);
+    let dict = trace.container(dict).filter(|(kind, _)| *kind == ContainerKind::Dict);
     let items: Option<&Items> = dict.map(|(_, items)| items).filter(|items| items.complete());
     let pairs = items.ok_or(MetadataError::Table)?.kept.chunks_exact(2);
     Ok(pairs.filter_map(|pair| <[Value; 2]>::try_from(pair).ok()))

@@ -15,11 +15,12 @@ use crate::plan::reason::Reason;
 use crate::plan::storage::{StorageLocation, StorageResolver};
 use scanner::Limits;
 use scanner::clearance::Examined;
+use scanner::formats::TensorStore;
 use scanner::internal::examine::ExaminedArtifact;
-use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::observe::fact::{Deviation, Fact};
-use scanner::internal::observe::layout::{Layout, Npy, Placed};
-use scanner::internal::pickle::{End, Trace};
+use scanner::internal::observe::layout::{Layout, NpyArray, StoredTensor};
+use scanner::internal::pickle::{StreamEnd, Trace};
 use scanner::source::SharedSource;
 use std::collections::HashMap;
 use std::path::Path;
@@ -52,27 +53,27 @@ impl<'a> Contents<'a> {
     pub(crate) fn drafts(&self, path: &Path, selection: &TensorSelection<'_>) -> Drafts {
         let mut drafts = Drafts { framework: "pt", ..Drafts::default() };
         let Some(root) = self.artifacts.first() else { return drafts };
-        match root.format {
-            Some("torch-zip") => self.torch_zip(None, selection, &mut drafts),
-            Some("torch-legacy") => self.torch_legacy(root, selection, &mut drafts),
-            Some("torch-tar") => self.torch_tar(selection, &mut drafts),
-            Some("pickle") => self.pickle(root, 0, selection, &mut drafts),
-            Some("numpy") => {
+        match root.tensor_store() {
+            Some(TensorStore::TorchZip) => self.torch_zip(None, selection, &mut drafts),
+            Some(TensorStore::TorchLegacy) => self.torch_legacy(root, selection, &mut drafts),
+            Some(TensorStore::TorchTar) => self.torch_tar(selection, &mut drafts),
+            Some(TensorStore::Pickle) => self.pickle(root, 0, selection, &mut drafts),
+            Some(TensorStore::Npy) => {
                 let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
                 self.npy(root, name, selection, &mut drafts);
             }
-            Some("zip") => self.npz(selection, &mut drafts),
-            Some("safetensors") => self.safetensors(root, &mut drafts),
-            Some("torch-distcp") => {
+            Some(TensorStore::Npz) => self.npz(selection, &mut drafts),
+            Some(TensorStore::Safetensors) => self.safetensors(root, &mut drafts),
+            Some(TensorStore::TorchDistcp) => {
                 drafts.refuse("", FileError::DistributedPart);
             }
-            Some("gzip" | "zlib" | "bzip2" | "xz" | "lzma" | "zstd" | "lz4" | "joblib-zf") => {
+            Some(TensorStore::Compressed) => {
                 self.compressed(path, selection, &mut drafts);
             }
-            other => drafts.refuse("", FileError::Format(other)),
+            None => drafts.refuse("", FileError::Format(root.format)),
         }
         // In pickles, the walk selects the root.
-        let named = matches!(root.format, Some("numpy" | "zip" | "safetensors"));
+        let named = matches!(root.tensor_store(), Some(TensorStore::Npy | TensorStore::Npz | TensorStore::Safetensors));
         if let Some(path) = selection.root.filter(|_| named) {
             drafts.select_root(path);
         }
@@ -118,7 +119,7 @@ impl<'a> Contents<'a> {
     pub(crate) fn zip_at(&self, offset: u64, length: u64) -> Result<StorageResolver<'a>, FileError> {
         let path = format!("(item at {offset})");
         let path = match self.artifact(None) {
-            Some(root) if root.format == Some("torch-zip") && offset == 0 => None,
+            Some(root) if root.tensor_store() == Some(TensorStore::TorchZip) && offset == 0 => None,
             _ => Some(path.as_str()),
         };
         if self.artifact(path).ok_or(FileError::NoZipAt { offset })?.size != length {
@@ -196,14 +197,14 @@ impl<'a> Contents<'a> {
     }
 
     fn compressed(&self, path: &Path, selection: &TensorSelection<'_>, drafts: &mut Drafts) {
-        let inner = self.artifacts.get(1).filter(|examined| matches!(examined.format, Some("pickle" | "numpy")));
+        let inner = self.artifacts.get(1).and_then(|examined| Some((examined, examined.tensor_store()?)));
         match inner {
-            Some(examined) if examined.format == Some("pickle") => self.pickle(examined, 0, selection, drafts),
-            Some(examined) => {
+            Some((examined, TensorStore::Pickle)) => self.pickle(examined, 0, selection, drafts),
+            Some((examined, TensorStore::Npy)) => {
                 let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
                 self.npy(examined, name, selection, drafts);
             }
-            None => drafts.refuse("", FileError::CompressedContent),
+            _ => drafts.refuse("", FileError::CompressedContent),
         }
     }
 
@@ -216,7 +217,7 @@ impl<'a> Contents<'a> {
         let mut any = false;
         for examined in members {
             let name = examined.member_path.path().unwrap_or_default();
-            if examined.format == Some("numpy") {
+            if examined.tensor_store() == Some(TensorStore::Npy) {
                 any = true;
                 self.npy(examined, name.strip_suffix(".npy").unwrap_or(name).to_owned(), selection, drafts);
             } else {
@@ -262,7 +263,7 @@ impl<'a> Contents<'a> {
             Some(metadata) => drafts.metadata.clone_from(metadata),
             None => drafts.leave_out("__metadata__", LeftOutReason::LongMetadata),
         }
-        for Placed { name, dtype, shape, range } in tensors {
+        for StoredTensor { name, dtype, shape, range } in tensors {
             let record = Record::new(source.clone(), range.at, range.len);
             let (Some(dtype), Some(mut record)) = (Dtype::from_name(dtype), record) else {
                 drafts.refuse(name.as_str(), FileError::Dtype { name: dtype.clone() });
@@ -312,13 +313,13 @@ fn misleading_mismatch(fact: &Fact) -> Option<&str> {
 fn complete_trace(examined: &ExaminedArtifact, index: usize) -> Result<&Trace, FileError> {
     let trace = examined.pickles.get(index).map(|stream| &stream.trace).ok_or(FileError::NoTrace)?;
     match &trace.end {
-        End::Stop => Ok(trace),
+        StreamEnd::Stop => Ok(trace),
         other => Err(FileError::TraceEnd { end: other.text() }),
     }
 }
 
 /// The elements of an `.npy` file. The type is `None` for text, dates and records.
-fn array(npy: &Npy, member: Option<&str>) -> Result<(Option<Dtype>, TensorSource), Reason> {
+fn array(npy: &NpyArray, member: Option<&str>) -> Result<(Option<Dtype>, TensorSource), Reason> {
     let mut record = Record::new(npy.source.clone(), npy.range.at, npy.range.len).ok_or(FileError::CutOff)?;
     record.member = member.map(Arc::from);
     record.file_offset = member.is_none().then_some(npy.range.at);

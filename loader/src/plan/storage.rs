@@ -14,11 +14,11 @@ use crate::plan::storage_error::{LiteralError, StorageError};
 use crate::plan::storage_keys::ambiguous_keys;
 use crate::values::tensor::{MemoryOrder, StorageView, TensorData, TensorDescription};
 use crate::values::trace_ext::{import, qualified_name, sequence};
-use scanner::internal::format::torch_zip::{item_size, storage};
-use scanner::internal::io::artifact::ScanBudget;
-use scanner::internal::observe::layout::{Range, TarStorage, TarTensor, TarView, TorchZip};
+use scanner::internal::format::torch_zip::{item_size, storage_id};
+use scanner::internal::io::budget::ScanBudget;
+use scanner::internal::observe::layout::{ByteRange, TarStorage, TarTensor, TarView, TorchZip};
 use scanner::internal::pickle::Trace;
-use scanner::internal::pickle::trace::Inlined;
+use scanner::internal::pickle::trace::InlineArray;
 use scanner::internal::pickle::value::{NodeId, Value};
 use scanner::source::SharedSource;
 use std::borrow::Cow;
@@ -39,7 +39,7 @@ pub(crate) enum StorageLocation<'a> {
         /// The file.
         source: &'a SharedSource,
         /// Ranges of the file by key.
-        storages: &'a HashMap<String, Range>,
+        storages: &'a HashMap<String, ByteRange>,
     },
     /// In the other two members of a torch tar.
     Tar {
@@ -71,7 +71,7 @@ pub(crate) struct StorageResolver<'a> {
     /// Keys that the pickle declares in different ways; computed for the first storage.
     ambiguous: Option<HashSet<Cow<'a, str>>>,
     /// Arrays between the opcodes; indexed for the first array.
-    arrays: Option<HashMap<NodeId, &'a Inlined>>,
+    arrays: Option<HashMap<NodeId, &'a InlineArray>>,
 }
 
 /// A tensor and its bytes.
@@ -183,7 +183,7 @@ impl<'a> StorageResolver<'a> {
     fn storage_range(&mut self, storage_value: Value, dtype: Dtype) -> Result<StorageRange, StorageError> {
         let trace = self.trace;
         let id = trace.made(storage_value).ok_or(StorageError::Undeclared)?.args;
-        let declared = storage(trace, id).ok_or(StorageError::UnknownId)?;
+        let declared = storage_id(trace, id).ok_or(StorageError::UnknownId)?;
         let bytes = declared.bytes.ok_or(StorageError::UnknownClass)?;
         let items = trace.tuple(id).map_or(&[][..], |items| &items.kept);
         let (module, class) = items.get(1).and_then(|class| import(trace, *class)).unwrap_or_default();
@@ -192,7 +192,7 @@ impl<'a> StorageResolver<'a> {
         }
         let view = items.get(5).copied().unwrap_or(Value::None);
         let ambiguous = self.ambiguous.get_or_insert_with(|| ambiguous_keys(trace));
-        let view_key = sequence(trace, view).and_then(|view| trace.shown(*view.first()?, MAX_KEY_BYTES));
+        let view_key = sequence(trace, view).and_then(|view| trace.short_text(*view.first()?, MAX_KEY_BYTES));
         let mut keys = [Some(&declared.key), view_key.as_ref()].into_iter().flatten();
         if let Some(key) = keys.find(|key| ambiguous.contains(*key)) {
             return Err(StorageError::Ambiguous { key: key.clone().into_owned() });
@@ -241,7 +241,7 @@ impl<'a> StorageResolver<'a> {
                 }
             }
             StorageLocation::Legacy { source, storages } => {
-                let Range { at, len } = *storages.get(key.as_ref()).ok_or_else(missing)?;
+                let ByteRange { at, len } = *storages.get(key.as_ref()).ok_or_else(missing)?;
                 let mut record = Record::new(SharedSource::clone(source), at, len).ok_or_else(missing)?;
                 record.member.clone_from(&self.member);
                 record.file_offset = self.is_outermost.then_some(at);
@@ -271,7 +271,7 @@ impl<'a> StorageResolver<'a> {
         let storage = storages.get(root).ok_or_else(missing)?;
         let class = storage.class.rsplit('.').next();
         let dtype = class.and_then(Dtype::from_storage_class).ok_or(StorageError::UnknownTarClass)?;
-        let Range { at, len } = storage.range;
+        let ByteRange { at, len } = storage.range;
         let out_of_bounds = || StorageError::ViewOutOfBounds { key: root.clone() };
         let (first_element, limit) = match view {
             Some(view) => {

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-/// How a persistent id declares a storage: its class, the key of the storage that it is a view of, and the element count of
+/// CallKind a persistent id declares a storage: its class, the key of the storage that it is a view of, and the element count of
 /// the storage with offset and count of the view.
 type Declaration<'a> = (Option<(&'a str, &'a str)>, Option<Cow<'a, str>>, [Value; 3]);
 
@@ -43,10 +43,11 @@ fn declaration(trace: &Trace, id: Value, is_view: bool) -> Option<(Cow<'_, str>,
     let class = import(trace, *class);
     if is_view {
         let [view_key, offset, size] = sequence(trace, *more.first()?)? else { return None };
-        let root = trace.shown(*key, MAX_KEY_BYTES);
-        return Some((trace.shown(*view_key, MAX_KEY_BYTES)?, (class, root, [*count, *offset, *size])));
+        let root = trace.short_text(*key, MAX_KEY_BYTES);
+        return Some((trace.short_text(*view_key, MAX_KEY_BYTES)?, (class, root, [*count, *offset, *size])));
     }
     // Some versions of torch write one key for empty storages of all types.
     let is_empty = *count == Value::Int(0);
-    (!is_empty).then(|| Some((trace.shown(*key, MAX_KEY_BYTES)?, (class, None, [*count, Value::None, Value::None]))))?
+    (!is_empty)
+        .then(|| Some((trace.short_text(*key, MAX_KEY_BYTES)?, (class, None, [*count, Value::None, Value::None]))))?
 }

@@ -43,7 +43,7 @@ pub(crate) fn dedup_keys(trace: &Trace, pairs: impl IntoIterator<Item = [Value; 
 fn key_identity(trace: &Trace, key: Value) -> Option<KeyIdentity<'_>> {
     Some(match key {
         Value::Text { at, len, .. } => {
-            trace.shown(key, MAX_KEY_BYTES).map_or(KeyIdentity::Range(at, len), KeyIdentity::Text)
+            trace.short_text(key, MAX_KEY_BYTES).map_or(KeyIdentity::Range(at, len), KeyIdentity::Text)
         }
         Value::Bytes { at, len } | Value::BigInt { at, len } => KeyIdentity::Range(at, len),
         Value::Int(key) => KeyIdentity::Integer(key),

@@ -9,7 +9,7 @@ use crate::values::tensor::TensorDescription;
 use crate::values::value_kind::ValueKind;
 use crate::values::walk::{Exclusion, FoundTensor, PathPart, Walk};
 use scanner::internal::pickle::preview;
-use scanner::internal::pickle::value::{Kind, Node, Value};
+use scanner::internal::pickle::value::{ContainerKind, Node, Value};
 use std::borrow::Cow;
 
 /// The name of the only tensor of a file, where no key leads to it.
@@ -95,7 +95,7 @@ impl Walk<'_> {
     fn flat(&self) -> bool {
         let Some(Value::Node(root)) = self.trace.root else { return false };
         let dict = match self.trace.heap.get(root) {
-            Some(Node::Container { kind, .. }) => *kind == Kind::Dict,
+            Some(Node::Container { kind, .. }) => *kind == ContainerKind::Dict,
             Some(Node::Call(call)) => match call.callee {
                 Value::Global(id) | Value::Instance(id) => self.trace.callable_name(id) == "collections.OrderedDict",
                 _ => false,
@@ -222,6 +222,6 @@ impl Walk<'_> {
     }
 
     fn key_text(&self, key: Value) -> Cow<'_, str> {
-        self.trace.shown(key, MAX_NAME_PART_BYTES).unwrap_or_else(|| preview::value(self.trace, key).into())
+        self.trace.short_text(key, MAX_NAME_PART_BYTES).unwrap_or_else(|| preview::value(self.trace, key).into())
     }
 }

@@ -5,7 +5,7 @@ use crate::bytes::dtype::Dtype;
 use crate::values::constructed::Constructed;
 use crate::values::tensor::{Component, MemoryOrder, TensorData, TensorDescription};
 use crate::values::trace_ext::{field, import, sequence, shape};
-use scanner::internal::format::joblib;
+use scanner::internal::format::readers::joblib_array;
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, NodeId, Value};
 
@@ -51,7 +51,7 @@ enum ArrayData {
 
 fn array(trace: &Trace, size: Value, dtype: Value, fortran: bool, data: ArrayData) -> Option<Constructed> {
     let descr = dtype_descr(trace, dtype)?;
-    let Some(element_size) = joblib::item_size(trace, dtype)? else {
+    let Some(element_size) = joblib_array::item_size(trace, dtype)? else {
         // Objects: a list of any values. Those of joblib are in a pickle of their own.
         return Some(match data {
             ArrayData::Literal(data) => Constructed::Argument(data),

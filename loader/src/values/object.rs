@@ -10,7 +10,7 @@ use crate::values::value_kind::ValueKind;
 use crate::values::walk::{Exclusion, PathPart, Walk, key_part};
 use scanner::internal::judge::effect::{Effect, lookup};
 use scanner::internal::pickle::Trace;
-use scanner::internal::pickle::value::{Call, How, Items, Kind, Value};
+use scanner::internal::pickle::value::{Call, CallKind, ContainerKind, Items, Value};
 use std::collections::HashSet;
 
 /// Functions that make an object of a class and a base. The class is their first argument.
@@ -20,7 +20,7 @@ impl Walk<'_> {
     /// Visits a persistent id: a tensor of a torch tar, whose key is a number (`"200"`), or a storage without a tensor. Returns
     /// whether the call is a persistent id.
     pub(crate) fn persistent_object(&mut self, id: u32, made: &Call) -> bool {
-        if made.how != How::Persistent {
+        if made.how != CallKind::Persistent {
             return false;
         }
         let key = match made.args {
@@ -45,17 +45,17 @@ impl Walk<'_> {
     /// Visits an object of any class: its constructor arguments, its items and its state.
     pub(crate) fn object(&mut self, id: u32, class: &str, made: &Call) {
         // In an unproven file, an unknown callable may change or drop its arguments: tensors that reach it are excluded.
-        let known = self.proven || matches!(made.how, How::New | How::NewEx) || self.is_inert(made.callee);
+        let known = self.proven || matches!(made.how, CallKind::New | CallKind::NewEx) || self.is_inert(made.callee);
         let unknown =
             || Exclusion::UnknownCallable(if class.is_empty() { "a computed callable".into() } else { class.into() });
         match self.trace.container(made.args) {
-            Some((Kind::Tuple, args)) => {
+            Some((ContainerKind::Tuple, args)) => {
                 self.require_complete(args);
                 match class {
                     // Pickles of Python 2 give the pairs to the constructor.
-                    "collections.OrderedDict" if made.how != How::New => return self.ordered_dict(id, args, made),
+                    "collections.OrderedDict" if made.how != CallKind::New => return self.ordered_dict(id, args, made),
                     // The arguments of a named tuple are its fields.
-                    _ if made.how == How::New => self.sequence_items(id, args),
+                    _ if made.how == CallKind::New => self.sequence_items(id, args),
                     // Class, base and the argument of the base: for a dict or list, all its items.
                     _ if RECONSTRUCTORS.contains(&class) => {
                         for value in args
@@ -112,7 +112,7 @@ impl Walk<'_> {
         // The state is `__dict__`, or a pair of `__dict__` and the values of `__slots__`.
         let halves = sequence(trace, state).map_or_else(|| vec![state], <[Value]>::to_vec);
         for half in halves.into_iter().filter(|half| *half != Value::None) {
-            let Some((Kind::Dict, items)) = trace.container(half) else {
+            let Some((ContainerKind::Dict, items)) = trace.container(half) else {
                 self.incomplete_reason = Some(IncompleteReason::UnknownAttributes);
                 continue;
             };
@@ -144,12 +144,15 @@ impl Walk<'_> {
             self.require_unchanged(*listed);
             sequence(trace, *listed).unwrap_or_default().iter().for_each(|pair| self.require_unchanged(*pair));
             match trace.container(*listed) {
-                Some((Kind::Dict, listed)) => pairs.extend(key_value_pairs(listed).filter(|_| listed.complete())),
+                Some((ContainerKind::Dict, listed)) => {
+                    pairs.extend(key_value_pairs(listed).filter(|_| listed.complete()))
+                }
                 Some((_, listed)) => pairs.extend(listed.kept.iter().map_while(of_pair)),
                 None => {}
             }
             let given = trace.container(*listed).map(|(kind, listed)| (kind, listed.total));
-            if given.map(|(kind, total)| if kind == Kind::Dict { total / 2 } else { total }) != Some(pairs.len() as u64)
+            if given.map(|(kind, total)| if kind == ContainerKind::Dict { total / 2 } else { total })
+                != Some(pairs.len() as u64)
             {
                 self.incomplete_reason = Some(IncompleteReason::OrderedDictArguments);
             }
@@ -173,7 +176,7 @@ impl Walk<'_> {
         let trace = self.trace;
         self.require_unchanged(state);
         match trace.container(state) {
-            Some((Kind::Dict, items)) => match module_dicts(trace, state) {
+            Some((ContainerKind::Dict, items)) => match module_dicts(trace, state) {
                 Some([parameters, buffers, modules]) => {
                     self.push(Some(id), PathPart::Transparent, parameters);
                     self.buffers(id, buffers, non_persistent_buffers(trace, state));
@@ -189,11 +192,11 @@ impl Walk<'_> {
                 None => self.dict_items(id, items),
             },
             // A pair of `__dict__` and the values of `__slots__`.
-            Some((Kind::Tuple, items)) if items.kept.len() == 2 => {
+            Some((ContainerKind::Tuple, items)) if items.kept.len() == 2 => {
                 for (index, half) in items.kept.iter().enumerate() {
                     self.require_unchanged(*half);
                     match trace.container(*half) {
-                        Some((Kind::Dict, items)) => self.dict_items(id, items),
+                        Some((ContainerKind::Dict, items)) => self.dict_items(id, items),
                         _ if *half == Value::None => {}
                         _ => {
                             self.push(Some(id), PathPart::Index(index), *half);
@@ -201,8 +204,8 @@ impl Walk<'_> {
                     }
                 }
             }
-            Some((Kind::Tuple | Kind::List, items)) => self.sequence_items(id, items),
-            Some((Kind::Set | Kind::FrozenSet, _)) => {}
+            Some((ContainerKind::Tuple | ContainerKind::List, items)) => self.sequence_items(id, items),
+            Some((ContainerKind::Set | ContainerKind::FrozenSet, _)) => {}
             None => {
                 self.push(Some(id), PathPart::Transparent, state);
             }
@@ -211,7 +214,7 @@ impl Walk<'_> {
 
     /// Records that tensors may be missing, if a container got items after an object was made of it.
     fn require_unchanged(&mut self, value: Value) {
-        if self.trace.heap.changed_late(value) {
+        if self.trace.heap.changed_after_capture(value) {
             self.incomplete_reason = Some(IncompleteReason::ContainerModified);
         }
     }
@@ -219,7 +222,7 @@ impl Walk<'_> {
     fn buffers(&mut self, id: u32, buffers: Value, skipped: HashSet<String>) {
         let trace = self.trace;
         let pairs = match (trace.container(buffers), trace.made(buffers)) {
-            (Some((Kind::Dict, items)), _) => items,
+            (Some((ContainerKind::Dict, items)), _) => items,
             (_, Some(made)) if !skipped.is_empty() => made.items(),
             _ => {
                 self.push(Some(id), PathPart::Transparent, buffers);

@@ -5,7 +5,7 @@ use crate::values::constructed::Constructed;
 use crate::values::tensor::{Component, InvalidTensor, StorageView, TensorData, TensorDescription};
 use crate::values::trace_ext::{field, import, key_value_pairs, sequence, shape};
 use scanner::internal::pickle::Trace;
-use scanner::internal::pickle::value::{Call, How, Kind, Value};
+use scanner::internal::pickle::value::{Call, CallKind, ContainerKind, Value};
 
 /// The result of a call of torch; `None` for functions that do not make tensors and for arguments that torch does not write.
 pub(crate) fn construct(trace: &Trace, function: Value, args: Value) -> Option<Constructed> {
@@ -70,8 +70,8 @@ fn storage_view(trace: &Trace, args: &[Value], dtype: Option<Dtype>, metadata: O
 /// Whether the conj bit and the neg bit are set; `None` where the metadata has anything else.
 fn conj_and_neg(trace: &Trace, metadata: Option<Value>) -> Option<[bool; 2]> {
     let Some(metadata) = metadata.filter(|metadata| *metadata != Value::None) else { return Some([false; 2]) };
-    let (Kind::Dict, items) = trace.container(metadata)? else { return None };
-    if trace.heap.changed_late(metadata) {
+    let (ContainerKind::Dict, items) = trace.container(metadata)? else { return None };
+    if trace.heap.changed_after_capture(metadata) {
         return None;
     }
     let known = key_value_pairs(items).all(|[key, value]| {
@@ -126,7 +126,7 @@ fn unsigned(value: Value) -> Option<u64> {
 
 /// The element type of a storage. Its persistent id is `("storage", class, key, location, count)`.
 fn storage_dtype(trace: &Trace, storage: Value) -> Option<Dtype> {
-    let call = trace.made(storage).filter(|call| call.how == How::Persistent)?;
+    let call = trace.made(storage).filter(|call| call.how == CallKind::Persistent)?;
     let (_, class) = import(trace, *sequence(trace, call.args)?.get(1)?)?;
     Dtype::from_storage_class(class.rsplit('.').next()?)
 }

@@ -2,12 +2,12 @@
 
 use crate::bounds::MAX_KEY_BYTES;
 use scanner::internal::pickle::Trace;
-use scanner::internal::pickle::value::{Items, Kind, Value};
+use scanner::internal::pickle::value::{ContainerKind, Items, Value};
 
 /// The items of a tuple or list; `None` unless the scan kept all of them.
 pub(crate) fn sequence(trace: &Trace, value: Value) -> Option<&[Value]> {
     match trace.container(value)? {
-        (Kind::Tuple | Kind::List, items) if items.complete() => Some(&items.kept),
+        (ContainerKind::Tuple | ContainerKind::List, items) if items.complete() => Some(&items.kept),
         _ => None,
     }
 }
@@ -27,7 +27,7 @@ pub(crate) fn import(trace: &Trace, value: Value) -> Option<(&str, &str)> {
 
 /// The value of a text key in a dict. Of several equal keys the last one counts, as in Python.
 pub(crate) fn field(trace: &Trace, dict: Value, name: &str) -> Option<Value> {
-    let (Kind::Dict, items) = trace.container(dict)? else { return None };
+    let (ContainerKind::Dict, items) = trace.container(dict)? else { return None };
     let mut pairs = items.kept.chunks_exact(2).rev();
     pairs.find_map(|pair| match pair {
         [key, value] if trace.text(*key, MAX_KEY_BYTES).as_deref() == Some(name) => Some(*value),

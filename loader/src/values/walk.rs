@@ -14,9 +14,9 @@ use crate::values::trace_ext::{import, key_value_pairs, qualified_name};
 use crate::values::value_kind::ValueKind;
 use crate::values::{numpy, torch};
 use scanner::internal::pickle::Trace;
-use scanner::internal::pickle::value::{Call, Items, Kind, NodeId, Value};
+use scanner::internal::pickle::value::{Call, ContainerKind, Items, NodeId, Value};
 
-/// How a value is reached from its parent.
+/// CallKind a value is reached from its parent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum PathPart {
     /// Without a name: from a parameter to its tensor, from a module to its state.
@@ -165,7 +165,7 @@ impl Walk<'_> {
         let id = u32::try_from(self.steps.len()).ok()?;
         let mut state_dict = inherited.and_then(|step| step.state_dict);
         if let (None, Some(parent), Some(step)) = (state_dict, parent, inherited)
-            && matches!(step.part, PathPart::Key(key) if self.trace.shown(key, MAX_KEY_BYTES).as_deref() == Some("state_dict"))
+            && matches!(step.part, PathPart::Key(key) if self.trace.short_text(key, MAX_KEY_BYTES).as_deref() == Some("state_dict"))
         {
             state_dict = Some(parent);
         }
@@ -225,9 +225,9 @@ impl Walk<'_> {
         let trace = self.trace;
         if let Some((kind, items)) = trace.container(step.value) {
             match kind {
-                Kind::Dict => self.dict_items(id, items),
-                Kind::List | Kind::Tuple => self.sequence_items(id, items),
-                Kind::Set | Kind::FrozenSet => self.set_items(id, items),
+                ContainerKind::Dict => self.dict_items(id, items),
+                ContainerKind::List | ContainerKind::Tuple => self.sequence_items(id, items),
+                ContainerKind::Set | ContainerKind::FrozenSet => self.set_items(id, items),
             }
         } else if let (Some(made), Value::Node(node)) = (trace.made(step.value), step.value) {
             self.constructed(id, node, made);
@@ -362,7 +362,8 @@ impl Walk<'_> {
 /// Whether a tensor gets other elements after it was made: by items, or by the state `(storage, offset, size, stride)` of
 /// `Tensor.__setstate__`. A state of three flags changes no element. Arrays get all elements by one state.
 fn is_modified(trace: &Trace, made: &Call) -> bool {
-    let flags = |state: &Value| matches!(trace.container(*state), Some((Kind::Tuple, items)) if items.total == 3);
+    let flags =
+        |state: &Value| matches!(trace.container(*state), Some((ContainerKind::Tuple, items)) if items.total == 3);
     let torch = |module: &str| module == "torch" || module.starts_with("torch.");
     let array = import(trace, made.callee).is_none_or(|(module, _)| !torch(module));
     made.items().total > 0 || if array { made.states().len() > 1 } else { !made.states().iter().all(flags) }

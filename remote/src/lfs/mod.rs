@@ -10,7 +10,7 @@ use crate::client::{Ask, Client};
 use crate::open;
 use batch::{Action, MOST};
 use repository::Repository;
-use scanner::directory::{Found, Kind};
+use scanner::directory::{FileKind, FoundFile};
 use scanner::internal::format::lfs_pointer::Pointer;
 use scanner::providers::{FetchedInput, LocalFile};
 use scanner::report::{Integrity, LfsReport};
@@ -171,7 +171,7 @@ impl Objects {
 
     /// Opens an object of the local store.
     fn local(&self, place: &Path, pointer: &Pointer, read: &Arc<AtomicU64>) -> Result<FetchedInput, String> {
-        let found = Found { path: place.to_owned(), shown_path: place.to_owned(), kind: Kind::File };
+        let found = FoundFile { path: place.to_owned(), shown_path: place.to_owned(), kind: FileKind::File };
         let source = match LocalFile::open(&found, read.clone()) {
             Ok(source) => source,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

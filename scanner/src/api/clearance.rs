@@ -3,11 +3,11 @@
 //! A loader reads through the proof: the same descriptor, the same traces that were judged. The policy of the user does not apply
 //! here: it silences findings and makes no file clean.
 
-use crate::archive::directory::open_named;
 use crate::error::Error;
 use crate::examine::examine;
 use crate::finding::Verdict;
-use crate::io::artifact::ScanBudget;
+use crate::io::budget::ScanBudget;
+use crate::io::directory::open_named;
 use crate::io::limits::Limits;
 use crate::io::source::{FileSource, SharedSource, Stamp};
 use crate::judge::report::ArtifactReport;

@@ -1,11 +1,11 @@
 //! The content of a file without a verdict: members, pickles with their imports and calls, tensors. And a listing of opcodes with
 //! the findings beside them.
 
-use crate::archive::directory;
 use crate::error::Error;
 use crate::examine::examine;
 use crate::finding::RawFinding;
-use crate::io::artifact::ScanBudget;
+use crate::io::budget::ScanBudget;
+use crate::io::directory;
 use crate::io::limits::Limits;
 use crate::judge::report::{
     CallReport, ImportReport, InspectReport, MemberReport, NotRead, PickleReport, UNKNOWN_FORMAT,
@@ -110,7 +110,7 @@ fn pickle(trace: &Trace, member: Option<&str>) -> PickleReport {
             }),
         }
     }
-    if trace.dropped > 0 {
+    if trace.dropped_events > 0 {
         // Events beyond the limit are dropped, so each name is listed once more.
         imports.extend(trace.callables.iter().map(|callable| ImportReport {
             module: callable.module.clone(),

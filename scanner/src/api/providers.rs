@@ -1,10 +1,10 @@
 //! Inputs of a scan. A provider opens inputs that are not files of this machine: addresses, and the objects of Git LFS pointers.
 //! The scanner has no network; the caller brings such bytes as a source that can say whether it read them correctly.
 
-use crate::archive::directory::Found;
 use crate::error::Error;
 use crate::format::lfs_pointer::Pointer;
 use crate::io::bounds::judge::MAX_CLOCK_STEP;
+use crate::io::directory::FoundFile;
 use crate::io::source::{FileSource, Memory, Source, Stamp, read_vec};
 use crate::judge::report::LfsReport;
 use std::io;
@@ -78,7 +78,7 @@ impl LocalFile {
     ///
     /// # Errors
     /// Those of the operating system.
-    pub fn open(found: &Found, read: Arc<AtomicU64>) -> io::Result<Self> {
+    pub fn open(found: &FoundFile, read: Arc<AtomicU64>) -> io::Result<Self> {
         let file = FileSource::new(found.open()?, read)?;
         let stamp = file.stamp()?;
         let settled = SystemTime::now().checked_sub(MAX_CLOCK_STEP).is_some_and(|then| stamp.changed() < then);
@@ -139,8 +139,8 @@ impl Source for BufferedFile {
         self.bytes.read_at(at, buf)
     }
 
-    fn known(&self, at: u64, len: usize) -> Option<&[u8]> {
-        self.bytes.known(at, len)
+    fn in_memory(&self, at: u64, len: usize) -> Option<&[u8]> {
+        self.bytes.in_memory(at, len)
     }
 }
 

@@ -2,13 +2,13 @@
 
 use crate::api::providers::{BufferedFile, FetchedInput, InputProvider, LocalFile};
 use crate::api::unopened;
-use crate::archive::directory::{self, Found, Kind};
 use crate::error::Error;
 use crate::examine::examine;
-use crate::format::Format;
-use crate::format::lfs_pointer::{self, LfsPointer, Pointer};
-use crate::io::artifact::ScanBudget;
+use crate::fact::{Fact, Unread};
+use crate::format::lfs_pointer::{self, Pointer};
 use crate::io::bounds::judge::{MAX_HASHED_FILE_BYTES, MAX_ONE_THREAD_BYTES};
+use crate::io::budget::ScanBudget;
+use crate::io::directory::{self, FileKind, FoundFile};
 use crate::io::hash;
 use crate::io::limits::Limits;
 use crate::io::source::Source;
@@ -17,7 +17,6 @@ use crate::judge::report::{ArtifactReport, Integrity, LfsReport, NotRead, Report
 use crate::judge::verdict::judge_artifact;
 use crate::judge::verdict_cache::{CacheKey, VerdictCache};
 use crate::observe::examined::Examination;
-use crate::observe::fact::{Fact, Unread};
 use crate::observe::observations::Retain;
 use rayon::prelude::*;
 use std::io;
@@ -96,7 +95,7 @@ pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
     Report::new(artifacts, errors, scan.bytes_read.load(Ordering::Relaxed))
 }
 
-fn size(found: &Found) -> u64 {
+fn size(found: &FoundFile) -> u64 {
     std::fs::metadata(&found.path).map_or(0, |meta| meta.len())
 }
 
@@ -112,12 +111,12 @@ fn in_pool<T: Send>(jobs: usize, use_current_thread: bool, work: impl FnOnce() -
 /// An input of a scan.
 enum ScanInput {
     /// A file of this machine.
-    Local(Found),
+    Local(FoundFile),
     /// An input of the provider.
     Remote {
         /// Its index in [`InputProvider::inputs`].
         index: usize,
-        /// How reports call it.
+        /// CallKind reports call it.
         shown: String,
     },
 }
@@ -132,14 +131,15 @@ struct Scan<'a> {
 impl Scan<'_> {
     /// The Git LFS pointers whose objects have no cached verdict. The scan of such a file reads the pointer again and uses what
     /// it reads then.
-    fn unknown_pointers<'f>(&self, found: &'f [Found]) -> Vec<(&'f Path, Pointer)> {
-        let short = |found: &&Found| found.kind == Kind::File && size(found) < lfs_pointer::MAX as u64;
-        let read = |found: &'f Found| {
+    fn unknown_pointers<'f>(&self, found: &'f [FoundFile]) -> Vec<(&'f Path, Pointer)> {
+        let short =
+            |found: &&FoundFile| found.kind == FileKind::File && size(found) < lfs_pointer::MAX_POINTER_BYTES as u64;
+        let read = |found: &'f FoundFile| {
             let file = LocalFile::open(found, Arc::default()).ok()?;
             Some((found, Pointer::read(&file).ok()??))
         };
         let unknown =
-            |(found, pointer): &(&Found, Pointer)| self.cached_object(pointer, &file_name(found), "").is_none();
+            |(found, pointer): &(&FoundFile, Pointer)| self.cached_object(pointer, &file_name(found), "").is_none();
         let pointers = found.iter().filter(short).filter_map(read).filter(unknown);
         pointers.map(|(found, pointer)| (found.path.as_path(), pointer)).collect()
     }
@@ -165,22 +165,22 @@ impl Scan<'_> {
         self.scan_source(&provider.open(index, &self.bytes_read)?, shown)
     }
 
-    fn scan_local(&self, found: &Found, path: &str) -> Result<ArtifactReport, Error> {
+    fn scan_local(&self, found: &FoundFile, path: &str) -> Result<ArtifactReport, Error> {
         match &found.kind {
-            Kind::Error(reason) => {
+            FileKind::Error(reason) => {
                 return Err(Error::NotListed { path: found.path.clone(), reason: reason.clone() });
             }
-            Kind::Special(kind) => return Ok(unopened::report(path, Fact::SpecialFile { kind }, &self.limits)),
-            Kind::Escapes(target) => {
+            FileKind::Special(kind) => return Ok(unopened::report(path, Fact::SpecialFile { kind }, &self.limits)),
+            FileKind::Escapes(target) => {
                 let fact = unopened::escaping_link("folder that is scanned", target);
                 return Ok(unopened::report(path, fact, &self.limits));
             }
-            Kind::File => {}
+            FileKind::File => {}
         }
         let file = self.open_local(found).map_err(Error::io(&found.path))?;
         let report = self.scan_source(&file, path)?;
         match self.options.input_provider {
-            Some(provider) if report.format == LfsPointer.id() && provider.resolves_pointers() => {
+            Some(provider) if report.is_pointer() && provider.resolves_pointers() => {
                 self.scan_object(provider, found, file, report)
             }
             _ => Ok(report),
@@ -192,7 +192,7 @@ impl Scan<'_> {
     fn scan_object(
         &self,
         provider: &dyn InputProvider,
-        found: &Found,
+        found: &FoundFile,
         file: FetchedInput,
         mut report: ArtifactReport,
     ) -> Result<ArtifactReport, Error> {
@@ -212,7 +212,7 @@ impl Scan<'_> {
     }
 
     /// Opens a file. With a verdict cache, a small file is read and hashed: that takes less time than a scan.
-    fn open_local(&self, found: &Found) -> io::Result<FetchedInput> {
+    fn open_local(&self, found: &FoundFile) -> io::Result<FetchedInput> {
         let file = LocalFile::open(found, self.bytes_read.clone())?;
         let name = file_name(found);
         if self.options.verdict_cache.is_none() || file.len() > MAX_HASHED_FILE_BYTES {
@@ -295,6 +295,6 @@ fn verified(lfs: &LfsReport, sha256: Option<&str>, path: &str) -> Result<LfsRepo
     }
 }
 
-fn file_name(found: &Found) -> String {
+fn file_name(found: &FoundFile) -> String {
     found.shown_path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }

@@ -4,15 +4,15 @@
 //! Each scan has its own threads, which end with it. A server forks, and the threads of a pool do not survive a fork.
 
 use crate::examine::examine;
-use crate::io::artifact::ScanBudget;
+use crate::fact::Unread;
 use crate::io::bounds::judge::{MAX_ONE_THREAD_BYTES, MAX_OPEN_FILE_THREADS};
+use crate::io::budget::ScanBudget;
 use crate::io::hash;
 use crate::io::limits::Limits;
 use crate::io::source::{FileSource, SharedSource, Window};
 use crate::judge::report::ArtifactReport;
 use crate::judge::verdict::judge_artifact;
 use crate::observe::examined::Examination;
-use crate::observe::fact::Unread;
 use crate::observe::observations::Retain;
 use crate::pickle::trace::Trace;
 use std::collections::BTreeSet;

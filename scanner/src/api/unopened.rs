@@ -2,12 +2,12 @@
 //! followed; links that come with a change under review are not.
 
 use crate::examine::examine;
-use crate::io::artifact::ScanBudget;
+use crate::fact::{Fact, Unread};
+use crate::io::budget::ScanBudget;
 use crate::io::limits::Limits;
 use crate::io::source::Memory;
-use crate::judge::report::ArtifactReport;
+use crate::judge::report::{ArtifactReport, SPECIAL_FILE_FORMAT};
 use crate::judge::verdict::judge_artifact;
-use crate::observe::fact::{Fact, Unread};
 use crate::observe::observations::Retain;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(crate) fn report(path: &str, fact: Fact, limits: &Limits) -> ArtifactReport 
     let budget = ScanBudget::start(Arc::new(limits.clone()));
     let mut examination = examine(Arc::new(Memory::new(Vec::new())), "", &budget, Retain::default());
     if let Some(root) = examination.artifacts.first_mut() {
-        root.format = Some("special-file");
+        root.format = Some(SPECIAL_FILE_FORMAT);
         root.facts.push((None, fact));
         root.unread.push((None, Unread::Unsupported("it was not opened".to_owned())));
     }

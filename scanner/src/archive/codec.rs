@@ -1,9 +1,10 @@
-//! Compression methods as one kind of reader: packed bytes with random access in, unpacked bytes in order out.
+//! Compression methods behind one kind of reader: packed bytes with random access in, unpacked bytes in order out.
 //!
-//! Every decoder stops where its stream stops, and the position it reached in the packed bytes is known exactly: what
-//! stands behind it is either the next stream (gzip, bzip2, xz, zstd and lz4 files are streams in a row) or bytes that
-//! no reader looks at. Decoders that would ask for more memory than allowed are refused before they allocate.
+//! Every decoder stops where its stream stops, and its position in the packed bytes is then exact. After it comes the
+//! next stream (gzip, bzip2, xz, zstd and lz4 files are streams in a row), or bytes that readers ignore. Decoders that
+//! need more memory than the limit are refused before they allocate.
 
+use crate::io::bounds::archive::MAX_STREAMS_IN_A_ROW;
 use crate::io::source::{SharedSource, read_vec};
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
@@ -51,7 +52,7 @@ impl Codec {
     }
 
     /// How many decoders of this kind may live side by side without weighing on memory.
-    pub(super) fn parallel(self) -> usize {
+    pub(super) fn max_decoders(self) -> usize {
         match self {
             Self::Deflate | Self::Deflate64 | Self::Zlib | Self::Gzip => 3,
             Self::Bzip2 | Self::ZipLzma(_) | Self::LzmaAlone | Self::Xz | Self::Zstd | Self::Lz4 => 1,
@@ -59,7 +60,7 @@ impl Codec {
     }
 
     /// Whether another stream of this kind starts with `head`; `None` for methods that have but one stream.
-    fn continues(self, head: &[u8]) -> Option<bool> {
+    fn is_next_stream(self, head: &[u8]) -> Option<bool> {
         match self {
             Self::Gzip => Some(head.starts_with(b"\x1f\x8b")),
             Self::Bzip2 => Some(head.starts_with(b"BZh")),
@@ -70,33 +71,30 @@ impl Codec {
         }
     }
 
-    /// Whether frames of foreign data may stand between the streams.
-    fn skips(self) -> bool {
+    /// Whether frames of other data may be between the streams.
+    fn has_skippable_frames(self) -> bool {
         matches!(self, Self::Zstd | Self::Lz4)
     }
 }
 
 /// The unpacked bytes in order; `memory` bounds dictionaries and windows.
 pub fn reader(packed: SharedSource, codec: Codec, memory: u64) -> impl Read + Send {
-    Unpacker::new(packed, codec, memory)
+    StreamDecoder::new(packed, codec, memory)
 }
 
-/// Streams in a row: a state for each is cheap, but not free.
-const MAX_STREAMS: u64 = 100_000;
-
 /// Unpacks one stream, or all the streams in a row.
-pub(super) struct Unpacker {
+pub(super) struct StreamDecoder {
     codec: Codec,
     packed: SharedSource,
     position: Arc<AtomicU64>,
-    current: Option<Box<dyn Stream>>,
+    current: Option<Box<dyn SingleStream>>,
     streams: u64,
     /// Where the current stream started.
     started: u64,
     memory: u64,
 }
 
-impl Unpacker {
+impl StreamDecoder {
     /// Starts at the first packed byte; `memory` bounds dictionaries and windows.
     pub(super) fn new(packed: SharedSource, codec: Codec, memory: u64) -> Self {
         Self { codec, packed, position: Arc::default(), current: None, streams: 0, started: 0, memory }
@@ -107,24 +105,24 @@ impl Unpacker {
         self.position.load(Ordering::Relaxed)
     }
 
-    fn open(&mut self) -> io::Result<Option<Box<dyn Stream>>> {
+    fn open(&mut self) -> io::Result<Option<Box<dyn SingleStream>>> {
         if self.streams > 0 && !self.find_next()? {
             return Ok(None);
         }
-        if self.streams == 0 && self.codec.skips() {
+        if self.streams == 0 && self.codec.has_skippable_frames() {
             self.skip_frames()?;
         }
         self.streams += 1;
-        if self.streams > MAX_STREAMS {
-            return Err(io::Error::other(format!("more than {MAX_STREAMS} streams in a row")));
+        if self.streams > MAX_STREAMS_IN_A_ROW {
+            return Err(io::Error::other(format!("more than {MAX_STREAMS_IN_A_ROW} streams in a row")));
         }
         self.started = self.consumed();
-        let packed = Packed::new(self.packed.clone(), self.position.clone());
-        start(packed, self.codec, self.memory).map(Some)
+        let packed = PackedReader::new(self.packed.clone(), self.position.clone());
+        open_stream(packed, self.codec, self.memory).map(Some)
     }
 
     fn find_next(&mut self) -> io::Result<bool> {
-        if self.codec.skips() {
+        if self.codec.has_skippable_frames() {
             self.skip_frames()?;
         }
         let start = self.consumed();
@@ -141,7 +139,7 @@ impl Unpacker {
             }
         }
         let head = read_vec(&*self.packed, at, 6)?;
-        let found = self.codec.continues(&head).unwrap_or(false);
+        let found = self.codec.is_next_stream(&head).unwrap_or(false);
         if found || (head.is_empty() && at > start) {
             self.position.store(at, Ordering::Relaxed);
         }
@@ -182,7 +180,7 @@ impl Unpacker {
     }
 }
 
-impl Read for Unpacker {
+impl Read for StreamDecoder {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if buf.is_empty() {
             return Ok(0);
@@ -207,39 +205,39 @@ impl Read for Unpacker {
 }
 
 /// A decoder that can say how much it read ahead.
-trait Stream: Read + Send {
+trait SingleStream: Read + Send {
     fn unused(self: Box<Self>) -> u64;
 }
 
 /// A decoder that reads nothing ahead.
-struct Exact<R>(R);
+struct WithoutReadAhead<R>(R);
 
-impl<R: Read> Read for Exact<R> {
+impl<R: Read> Read for WithoutReadAhead<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.0.read(buf)
     }
 }
 
-impl<R: Read + Send> Stream for Exact<R> {
+impl<R: Read + Send> SingleStream for WithoutReadAhead<R> {
     fn unused(self: Box<Self>) -> u64 {
         0
     }
 }
 
-impl Stream for lzma_rust2::LzmaReader<Packed> {
+impl SingleStream for lzma_rust2::LzmaReader<PackedReader> {
     fn unused(self: Box<Self>) -> u64 {
         self.into_parts().1.len() as u64
     }
 }
 
-fn start(mut packed: Packed, codec: Codec, memory: u64) -> io::Result<Box<dyn Stream>> {
+fn open_stream(mut packed: PackedReader, codec: Codec, memory: u64) -> io::Result<Box<dyn SingleStream>> {
     let kibibytes = u32::try_from(memory >> 10).unwrap_or(u32::MAX);
     Ok(match codec {
-        Codec::Deflate => Box::new(Exact(Inflate::new(packed, false))),
-        Codec::Zlib => Box::new(Exact(Inflate::new(packed, true))),
-        Codec::Deflate64 => Box::new(Exact(deflate64::Deflate64Decoder::with_buffer(packed))),
-        Codec::Gzip => Box::new(Exact(flate2::bufread::GzDecoder::new(packed))),
-        Codec::Bzip2 => Box::new(Exact(bzip2::bufread::BzDecoder::new(packed))),
+        Codec::Deflate => Box::new(WithoutReadAhead(Inflate::new(packed, false))),
+        Codec::Zlib => Box::new(WithoutReadAhead(Inflate::new(packed, true))),
+        Codec::Deflate64 => Box::new(WithoutReadAhead(deflate64::Deflate64Decoder::with_buffer(packed))),
+        Codec::Gzip => Box::new(WithoutReadAhead(flate2::bufread::GzDecoder::new(packed))),
+        Codec::Bzip2 => Box::new(WithoutReadAhead(bzip2::bufread::BzDecoder::new(packed))),
         Codec::LzmaAlone => {
             let mut reader = lzma_rust2::LzmaReader::new_mem_limit(packed, kibibytes, None)?;
             reader.set_defer_errors(true);
@@ -254,25 +252,25 @@ fn start(mut packed: Packed, codec: Codec, memory: u64) -> io::Result<Box<dyn St
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "lzma properties are not five bytes"));
             }
             if u64::from(dictionary) > memory {
-                return Err(too_much("the lzma dictionary", u64::from(dictionary)));
+                return Err(too_large("the lzma dictionary", u64::from(dictionary)));
             }
             let length = length.unwrap_or(u64::MAX);
             let mut reader = lzma_rust2::LzmaReader::new_with_props(packed, length, properties, dictionary, None)?;
             reader.set_defer_errors(true);
             Box::new(reader)
         }
-        Codec::Xz => Box::new(Exact(lzma_rust2::XzReader::new_mem_limit(packed, false, kibibytes))),
-        Codec::Zstd => Box::new(Exact(
+        Codec::Xz => Box::new(WithoutReadAhead(lzma_rust2::XzReader::new_mem_limit(packed, false, kibibytes))),
+        Codec::Zstd => Box::new(WithoutReadAhead(
             ruzstd::decoding::StreamingDecoder::new_with_max_window_size(packed, memory).map_err(|error| {
                 let text = error.to_string();
                 if text.to_ascii_lowercase().contains("window") {
-                    too_much("the zstd window", 0)
+                    too_large("the zstd window", 0)
                 } else {
                     invalid(text)
                 }
             })?,
         )),
-        Codec::Lz4 => Box::new(Exact(lz4_flex::frame::FrameDecoder::new(packed))),
+        Codec::Lz4 => Box::new(WithoutReadAhead(lz4_flex::frame::FrameDecoder::new(packed))),
     })
 }
 
@@ -280,7 +278,7 @@ fn invalid(text: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
-fn too_much(what: &str, bytes: u64) -> io::Error {
+fn too_large(what: &str, bytes: u64) -> io::Error {
     let text =
         if bytes == 0 { format!("{what} is too large") } else { format!("{what} of {bytes} bytes is too large") };
     io::Error::new(io::ErrorKind::OutOfMemory, text)
@@ -289,13 +287,13 @@ fn too_much(what: &str, bytes: u64) -> io::Error {
 /// Deflate, raw or with the zlib header. Ends only where the stream ends: flate2's own readers take the end of the
 /// packed bytes for it.
 struct Inflate {
-    packed: Packed,
+    packed: PackedReader,
     state: flate2::Decompress,
     ended: bool,
 }
 
 impl Inflate {
-    fn new(packed: Packed, header: bool) -> Self {
+    fn new(packed: PackedReader, header: bool) -> Self {
         Self { packed, state: flate2::Decompress::new(header), ended: false }
     }
 }
@@ -323,7 +321,7 @@ impl Read for Inflate {
 }
 
 /// The packed bytes as a buffered reader whose position is shared with the one who asks how far it got.
-pub(super) struct Packed {
+pub(super) struct PackedReader {
     source: SharedSource,
     position: Arc<AtomicU64>,
     buffer: Vec<u8>,
@@ -331,7 +329,7 @@ pub(super) struct Packed {
     to: usize,
 }
 
-impl Packed {
+impl PackedReader {
     const BLOCK: usize = 32 << 10;
 
     fn new(source: SharedSource, position: Arc<AtomicU64>) -> Self {
@@ -339,7 +337,7 @@ impl Packed {
     }
 }
 
-impl BufRead for Packed {
+impl BufRead for PackedReader {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.from >= self.to {
             let at = self.position.load(Ordering::Relaxed);
@@ -358,7 +356,7 @@ impl BufRead for Packed {
     }
 }
 
-impl Read for Packed {
+impl Read for PackedReader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let available = self.fill_buf()?;
         let count = available.len().min(buf.len());

@@ -1,21 +1,22 @@
-//! Unpacking within bounds: whatever a stream unpacks to, memory stays small.
+//! Unpacking in bounded memory, whatever the stream unpacks to.
 //!
-//! One pass counts, checks ratio and size, and keeps small contents. Of a large one nothing is kept: it becomes a
-//! source that unpacks again where it is read, from the start when a reader steps back behind its window. Readers go
-//! through their bytes in order, so that is rare; how often it may happen is bounded.
+//! One pass counts the bytes, checks ratio and size, and keeps small content in memory. Large content becomes a source
+//! that unpacks again on each read, from the start when a reader steps back behind its window. Readers go forward
+//! nearly always, and the number of restarts is limited.
 
-use super::Opened;
-use super::codec::{Codec, Unpacker};
-use crate::io::artifact::ScanBudget;
+use super::OpenedEntry;
+use super::codec::{Codec, StreamDecoder};
+use crate::fact::{Fact, Unread};
+use crate::io::bounds::archive::{MAX_DECODER_RESTARTS, MAX_LOOKBACK_BYTES};
+use crate::io::budget::ScanBudget;
 use crate::io::source::{Memory, SharedSource, Source};
-use crate::observe::fact::{Fact, Unread};
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 
 /// What one pass over a packed stream says.
-pub struct Decoding {
+pub struct DecodePass {
     /// The content as far as it unpacks, with bombs and breaks.
-    pub opened: Opened,
+    pub opened: OpenedEntry,
     /// How many bytes it unpacks to, as far as was read.
     pub length: u64,
     /// CRC-32 over these.
@@ -25,67 +26,63 @@ pub struct Decoding {
 }
 
 /// Something that unpacks, from the start, as often as needed.
-pub trait Restart: Send + Sync {
+pub trait RestartableDecoder: Send + Sync {
     /// Starts at the first byte.
-    fn start(&self) -> Box<dyn Unpacking>;
+    fn start(&self) -> Box<dyn DecodeStream>;
     /// The name of the method in messages.
     fn name(&self) -> &'static str;
     /// How many of these may live side by side without weighing on memory.
-    fn parallel(&self) -> usize;
+    fn max_cursors(&self) -> usize;
 }
 
 /// Unpacked bytes in order.
-pub trait Unpacking: Read + Send {
+pub trait DecodeStream: Read + Send {
     /// How many packed bytes it took so far.
     fn consumed(&self) -> u64;
 }
 
-impl Unpacking for Unpacker {
+impl DecodeStream for StreamDecoder {
     fn consumed(&self) -> u64 {
         Self::consumed(self)
     }
 }
 
 /// A packed stream of one codec.
-struct Packed {
+struct CodecDecoder {
     source: SharedSource,
     codec: Codec,
     memory: u64,
 }
 
-impl Restart for Packed {
-    fn start(&self) -> Box<dyn Unpacking> {
-        Box::new(Unpacker::new(self.source.clone(), self.codec, self.memory))
+impl RestartableDecoder for CodecDecoder {
+    fn start(&self) -> Box<dyn DecodeStream> {
+        Box::new(StreamDecoder::new(self.source.clone(), self.codec, self.memory))
     }
 
     fn name(&self) -> &'static str {
         self.codec.name()
     }
 
-    fn parallel(&self) -> usize {
-        self.codec.parallel()
+    fn max_cursors(&self) -> usize {
+        self.codec.max_decoders()
     }
 }
 
-/// Bytes that are unpacked at once.
-const BLOCK: usize = 64 << 10;
-/// Bytes that a large content keeps behind the position of its decoder.
-const WINDOW: usize = 256 << 10;
-/// How often a large content may be unpacked again from the start.
-const RESTARTS: u32 = 256;
+/// Bytes unpacked at once.
+const BLOCK_BYTES: usize = 64 << 10;
 
 /// Unpacks `packed` once, within the bounds of `budget`.
-pub fn decode(packed: &SharedSource, codec: Codec, budget: &ScanBudget) -> Decoding {
+pub fn decode(packed: &SharedSource, codec: Codec, budget: &ScanBudget) -> DecodePass {
     let memory = budget.limits.decoder_memory;
-    decode_with(Arc::new(Packed { source: packed.clone(), codec, memory }), budget)
+    decode_with(Arc::new(CodecDecoder { source: packed.clone(), codec, memory }), budget)
 }
 
 /// Unpacks once, within the bounds of `budget`.
-pub fn decode_with(packed: Arc<dyn Restart>, budget: &ScanBudget) -> Decoding {
+pub fn decode_with(packed: Arc<dyn RestartableDecoder>, budget: &ScanBudget) -> DecodePass {
     let limits = &budget.limits;
     let mut unpacker = packed.start();
     let mut kept = Some(Vec::new());
-    let mut block = vec![0; BLOCK];
+    let mut block = vec![0; BLOCK_BYTES];
     let mut crc32 = crc32fast::Hasher::new();
     let mut length: u64 = 0;
     let mut facts = Vec::new();
@@ -97,7 +94,7 @@ pub fn decode_with(packed: Arc<dyn Restart>, budget: &ScanBudget) -> Decoding {
             Ok(0) => break None,
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => break Some(refusal(packed.name(), &error)),
+            Err(error) => break Some(unread_reason(packed.name(), &error)),
         };
         let bytes = block.get(..count).unwrap_or_default();
         crc32.update(bytes);
@@ -120,14 +117,14 @@ pub fn decode_with(packed: Arc<dyn Restart>, budget: &ScanBudget) -> Decoding {
     };
     let source: SharedSource = match kept {
         Some(bytes) => Arc::new(Memory::new(bytes)),
-        None => Arc::new(Decoded::new(packed, length, budget.clone())),
+        None => Arc::new(DecodedSource::new(packed, length, budget.clone())),
     };
     let source = (length > 0 || unread.is_none()).then_some(source);
-    let opened = Opened { source, facts, unread };
-    Decoding { opened, length, crc32: crc32.finalize(), consumed: unpacker.consumed() }
+    let opened = OpenedEntry { source, facts, unread };
+    DecodePass { opened, length, crc32: crc32.finalize(), consumed: unpacker.consumed() }
 }
 
-fn refusal(name: &str, error: &io::Error) -> Unread {
+fn unread_reason(name: &str, error: &io::Error) -> Unread {
     let text = format!("{name}: {error}");
     match error.kind() {
         io::ErrorKind::OutOfMemory => Unread::Limit(text),
@@ -136,53 +133,53 @@ fn refusal(name: &str, error: &io::Error) -> Unread {
     }
 }
 
-/// A large content that is unpacked where it is read.
-pub struct Decoded {
-    packed: Arc<dyn Restart>,
+/// Large content, unpacked on each read.
+pub struct DecodedSource {
+    packed: Arc<dyn RestartableDecoder>,
     len: u64,
     budget: ScanBudget,
-    state: Mutex<State>,
+    state: Mutex<CursorPool>,
 }
 
 #[derive(Default)]
-struct State {
-    cursors: Vec<Cursor>,
+struct CursorPool {
+    cursors: Vec<DecoderCursor>,
     restarts: u32,
     clock: u64,
 }
 
 /// A decoder on its way through the content, and the last bytes it gave.
-struct Cursor {
-    unpacker: Box<dyn Unpacking>,
-    /// The last bytes before `next`; at most twice [`WINDOW`], so that it is cut only now and then.
+struct DecoderCursor {
+    unpacker: Box<dyn DecodeStream>,
+    /// The last bytes before `next`; at most twice [`MAX_LOOKBACK_BYTES`], so that it is cut only now and then.
     tail: Vec<u8>,
     next: u64,
     used: u64,
 }
 
-impl Decoded {
-    fn new(packed: Arc<dyn Restart>, len: u64, budget: ScanBudget) -> Self {
+impl DecodedSource {
+    fn new(packed: Arc<dyn RestartableDecoder>, len: u64, budget: ScanBudget) -> Self {
         Self { packed, len, budget, state: Mutex::default() }
     }
 
     /// The cursor that reaches `at` with the least work: the furthest of those that have not passed it.
-    fn seek<'a>(&self, state: &'a mut State, at: u64) -> io::Result<&'a mut Cursor> {
+    fn seek<'a>(&self, state: &'a mut CursorPool, at: u64) -> io::Result<&'a mut DecoderCursor> {
         state.clock += 1;
-        let reach = |cursor: &Cursor| (cursor.first() <= at).then_some(cursor.next);
+        let reach = |cursor: &DecoderCursor| (cursor.first() <= at).then_some(cursor.next);
         let best = (0..state.cursors.len()).filter_map(|id| reach(state.cursors.get(id)?).map(|next| (next, id))).max();
         let id = match best {
             Some((_, id)) => id,
             None => {
-                if state.restarts >= RESTARTS {
+                if state.restarts >= MAX_DECODER_RESTARTS {
                     return Err(io::Error::other("unpacked again too often"));
                 }
                 state.restarts += 1;
-                if state.cursors.len() >= self.packed.parallel() {
+                if state.cursors.len() >= self.packed.max_cursors() {
                     let oldest = (0..state.cursors.len()).min_by_key(|id| state.cursors.get(*id).map(|c| c.used));
                     state.cursors.swap_remove(oldest.unwrap_or(0));
                 }
                 let unpacker = self.packed.start();
-                state.cursors.push(Cursor { unpacker, tail: Vec::new(), next: 0, used: 0 });
+                state.cursors.push(DecoderCursor { unpacker, tail: Vec::new(), next: 0, used: 0 });
                 state.cursors.len() - 1
             }
         };
@@ -193,7 +190,7 @@ impl Decoded {
     }
 }
 
-impl Cursor {
+impl DecoderCursor {
     fn first(&self) -> u64 {
         self.next - self.tail.len() as u64
     }
@@ -201,11 +198,11 @@ impl Cursor {
     /// Unpacks one more block; false at the end.
     fn advance(&mut self) -> io::Result<bool> {
         let old = self.tail.len();
-        if old > WINDOW {
-            self.tail.drain(..old - WINDOW);
+        if old > MAX_LOOKBACK_BYTES {
+            self.tail.drain(..old - MAX_LOOKBACK_BYTES);
         }
         let old = self.tail.len();
-        self.tail.resize(old + BLOCK, 0);
+        self.tail.resize(old + BLOCK_BYTES, 0);
         let outcome = loop {
             match self.unpacker.read(self.tail.get_mut(old..).unwrap_or_default()) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -231,19 +228,19 @@ impl Cursor {
     }
 }
 
-impl Source for Decoded {
+impl Source for DecodedSource {
     fn len(&self) -> u64 {
         self.len
     }
 
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
         let rest = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX);
-        let wanted = rest.min(buf.len());
+        let asked = rest.min(buf.len());
         let mut state = self.state.lock().map_err(|_| io::Error::other("a reader of the same bytes failed"))?;
         let mut done = 0;
-        while done < wanted {
+        while done < asked {
             let cursor = self.seek(&mut state, at + done as u64)?;
-            let count = cursor.copy(at + done as u64, buf.get_mut(done..wanted).unwrap_or_default());
+            let count = cursor.copy(at + done as u64, buf.get_mut(done..asked).unwrap_or_default());
             done += count;
             if count > 0 {
                 continue;
@@ -286,7 +283,7 @@ mod tests {
         encoder.finish().expect("memory takes it")
     }
 
-    fn decode_gzip(bytes: Vec<u8>) -> Decoding {
+    fn decode_gzip(bytes: Vec<u8>) -> DecodePass {
         let packed: SharedSource = Arc::new(Memory::new(bytes));
         decode(&packed, Codec::Gzip, &budget())
     }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 /// The name as text: UTF-8 where it is that, else every byte a character, so that no two names become one.
-pub(super) fn text(bytes: &[u8]) -> String {
+pub(in crate::archive) fn decode(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
         Err(_) => bytes.iter().copied().map(char::from).collect(),
@@ -14,8 +14,8 @@ pub(super) fn text(bytes: &[u8]) -> String {
 }
 
 /// What the name would do that no plain relative path does.
-pub(super) fn escape(name: &str) -> Option<&'static str> {
-    if ordinary(name) {
+pub(in crate::archive) fn escape_reason(name: &str) -> Option<&'static str> {
+    if is_ordinary(name) {
         return None;
     }
     if name.starts_with(['/', '\\']) {
@@ -34,9 +34,9 @@ pub(super) fn escape(name: &str) -> Option<&'static str> {
     name.chars().any(char::is_control).then_some("holds control characters")
 }
 
-/// Whether it is what nearly all names are: parts of letters, digits and a few signs that start with a letter, digit or
-/// underscore and are no devices. Thousands of records have such names.
-fn ordinary(name: &str) -> bool {
+/// Whether all parts of a name are letters, digits, `_`, `-` and `.`, start with a letter, digit or underscore, and are
+/// not devices. Thousands of records have such names, so this is the fast path.
+fn is_ordinary(name: &str) -> bool {
     name.split('/').all(|part| {
         let start = part.bytes().next().unwrap_or(b'.');
         (start.is_ascii_alphanumeric() || start == b'_')
@@ -58,20 +58,20 @@ fn is_device(part: &str) -> bool {
 
 /// The name as the least exact reader sees it, but for letter case: `\` divides, a NUL ends, dots and spaces at the
 /// end of a part go.
-pub(super) fn plain(name: &str) -> String {
+pub(in crate::archive) fn normalized(name: &str) -> String {
     let name = name.split('\0').next().unwrap_or_default().replace('\\', "/");
     let parts = name.split('/').filter(|part| !part.is_empty() && *part != ".");
     let mut plain = parts.map(|part| part.trim_end_matches(['.', ' '])).collect::<Vec<_>>().join("/");
-    // A folder and a file of one name are two things to nobody, but honest writers list folders with the slash.
+    // A folder and a file of one name are the same path to all readers, but honest writers list folders with the slash.
     if name.ends_with('/') {
         plain.push('/');
     }
     plain
 }
 
-/// The plain name without regard to letter case: the same for names that are one to some reader.
-pub(super) fn folded(name: &str) -> Cow<'_, str> {
-    // Thousands of records have a name that is so already: small letters and digits in parts that neither are empty nor
+/// The normalized name without letter case: equal for names that are one to some reader.
+pub(in crate::archive) fn case_folded(name: &str) -> Cow<'_, str> {
+    // Thousands of records have a folded name already: small letters and digits, in parts that are not empty and do not
     // end in a dot.
     let mut before = b'/';
     let folded = name.bytes().all(|byte| {
@@ -83,7 +83,7 @@ pub(super) fn folded(name: &str) -> Cow<'_, str> {
         before = byte;
         fits
     });
-    if folded && before != b'/' && before != b'.' { name.into() } else { plain(name).to_lowercase().into() }
+    if folded && before != b'/' && before != b'.' { name.into() } else { normalized(name).to_lowercase().into() }
 }
 
 #[cfg(test)]
@@ -95,28 +95,30 @@ mod tests {
         for name in
             ["/etc/passwd", "\\x", "C:x", "a/../../b", "a\\..\\b", ".. /x", "aux", "a/COM1.txt", "a\nb", "nul\0"]
         {
-            assert!(escape(name).is_some(), "{name:?}");
+            assert!(escape_reason(name).is_some(), "{name:?}");
         }
         for name in ["archive/data.pkl", "a..b", "...", "auxiliary", "com0", "a/.data/serialization_id", "com10"] {
-            assert_eq!(escape(name), None, "{name:?}");
+            assert_eq!(escape_reason(name), None, "{name:?}");
         }
         for name in
             ["con", "CON.txt", "a/prn", "Aux", "nul.x", "LPT9", "conin$", "a/CONOUT$", "/a", "..", "a/..", "a ", "C:x"]
         {
-            assert!(!ordinary(name), "{name:?}");
+            assert!(!is_ordinary(name), "{name:?}");
         }
-        assert!(ordinary("archive/data/17") && ordinary("a/console.txt") && !ordinary("") && !ordinary("a//b"));
+        assert!(
+            is_ordinary("archive/data/17") && is_ordinary("a/console.txt") && !is_ordinary("") && !is_ordinary("a//b")
+        );
     }
 
     #[test]
     fn names_that_some_reader_takes_for_one_are_one() {
         for name in ["a/data.pkl.", "a\\data.pkl", "a//data.pkl", "./a/data.pkl", "a/data.pkl\0.txt", "a/data.pkl "] {
-            assert_eq!(plain(name), "a/data.pkl", "{name:?}");
+            assert_eq!(normalized(name), "a/data.pkl", "{name:?}");
         }
         for name in [
             "a/b", "A/b", "a/.b", "a/b.", "a.", "a/b/", "/a", "a./b", "a.b/c", "a//b", "", ".", "a_/b", "..", "\u{130}",
         ] {
-            assert_eq!(folded(name), plain(name).to_lowercase(), "{name:?}");
+            assert_eq!(case_folded(name), normalized(name).to_lowercase(), "{name:?}");
         }
     }
 }

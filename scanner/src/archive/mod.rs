@@ -1,43 +1,31 @@
-//! Containers: what is inside, entry by entry, without writing anything anywhere.
+//! Archives: their entries and their anomalies. Nothing is written to disk.
 //!
-//! A container states its own oddities as facts and hands its entries on; it never decides what an entry is.
+//! An archive states its anomalies as facts. Formats decide what an entry is.
 
-use crate::io::artifact::ScanBudget;
+use crate::fact::{Fact, Unread};
+use crate::io::budget::ScanBudget;
 use crate::io::source::SharedSource;
-use crate::observe::fact::{Fact, Unread};
 
 /// An entry that is opened (unpacked, if need be) only when its turn comes.
-pub trait Entry: Send + Sync {
-    /// Gives the content, with what was noticed on the way (a checksum that does not fit, a bomb).
-    ///
-    /// # Errors
-    /// Why the content cannot be had; what could be unpacked before that is in [`Opened::source`] when there is any.
-    fn open(&self, budget: &ScanBudget) -> Opened;
+pub trait ArchiveEntry: Send + Sync {
+    /// Opens the content, and states a wrong checksum or a decompression bomb. [`OpenedEntry::unread`] says why content
+    /// is missing; [`OpenedEntry::source`] then holds the part that could be unpacked.
+    fn open(&self, budget: &ScanBudget) -> OpenedEntry;
 }
 
-/// What came of opening an entry.
-pub struct Opened {
-    /// The content, as far as it could be had.
+/// The result of opening an entry.
+pub struct OpenedEntry {
+    /// The content, as far as it could be read.
     pub source: Option<SharedSource>,
     /// What was noticed on the way.
     pub facts: Vec<Fact>,
-    /// Why it is not whole, if it is not.
+    /// Why the content is not complete.
     pub unread: Option<Unread>,
 }
 
 pub mod codec;
 pub mod decoded;
-pub mod directory;
 mod entry_name;
-pub mod sevenz;
+pub mod seven_zip;
 pub mod tar;
-mod tar_header;
-mod tar_sparse;
 pub mod zip;
-mod zip_compare;
-mod zip_directory;
-mod zip_headers;
-mod zip_record;
-#[cfg(test)]
-mod zip_tests;
-mod zip_walk;

@@ -1,15 +1,17 @@
-//! Single compressed streams: unwrapped, and the content handed on as the one member.
+//! Single compressed streams: the unpacked content is their one member.
 //!
-//! joblib writes pickles through all of these, model hubs and R use gzip. What stands behind the stream is no part of
-//! it for any reader, and therefore a place to hide: it is stated, and looked at.
+//! joblib writes pickles through all of these; model hubs and R use gzip. Readers ignore bytes after the stream, so
+//! that is a place to hide something: the bytes are stated and examined.
 
 use super::{Format, Head, Recognition};
-use crate::archive::Opened;
+use crate::archive::OpenedEntry;
 use crate::archive::codec::Codec;
 use crate::archive::decoded::decode;
+use crate::fact::Fact;
 use crate::io::artifact::{Artifact, Role};
+use crate::io::bounds::format::MAX_SKIPPABLE_FRAMES;
 use crate::io::source::{SharedSource, Window, read_vec};
-use crate::observe::fact::Fact;
+use crate::observe::format_info::{Container, FormatInfo, Library, TensorStore};
 use crate::observe::observations::Observations;
 use std::io::Read;
 use std::sync::Arc;
@@ -32,12 +34,12 @@ pub struct Lz4;
 pub struct JoblibZf;
 
 /// Unwraps one stream that starts at `at`.
-fn unwrap(artifact: &Artifact, at: u64, codec: Codec, name: &str, observations: &mut Observations) -> Option<u64> {
+fn add_content(artifact: &Artifact, at: u64, codec: Codec, name: &str, observations: &mut Observations) -> Option<u64> {
     let rest = artifact.source.len().saturating_sub(at);
     let packed: SharedSource = Arc::new(Window::new(artifact.source.clone(), at, rest));
     let decoding = decode(&packed, codec, &artifact.budget);
-    let Opened { source, facts, unread } = decoding.opened;
-    let whole = unread.is_none();
+    let OpenedEntry { source, facts, unread } = decoding.opened;
+    let is_complete = unread.is_none();
     observations.facts.extend(facts.into_iter().map(|fact| (None, fact)));
     observations.unread.extend(unread.map(|why| (Some(at), why)));
     if let Some(source) = source {
@@ -45,18 +47,18 @@ fn unwrap(artifact: &Artifact, at: u64, codec: Codec, name: &str, observations: 
     }
     let end = at.saturating_add(decoding.consumed);
     let length = artifact.source.len().saturating_sub(end);
-    if whole && length > 0 {
+    if is_complete && length > 0 {
         observations.fact(end, Fact::TrailingData { length, what: format!("bytes behind the {name} stream") });
         observations.member("(trailing)", Arc::new(Window::new(artifact.source.clone(), end, length)), Role::Unknown);
     }
-    whole.then_some(decoding.length)
+    is_complete.then_some(decoding.length)
 }
 
 macro_rules! stream {
-    ($type:ty, $id:literal, $codec:expr, $recognize:expr) => {
+    ($type:ty, $info:ident, $codec:expr, $recognize:expr) => {
         impl Format for $type {
-            fn id(&self) -> &'static str {
-                $id
+            fn info(&self) -> &'static FormatInfo {
+                &$info
             }
 
             fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -65,38 +67,64 @@ macro_rules! stream {
             }
 
             fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
-                unwrap(artifact, 0, $codec, $id, observations);
+                add_content(artifact, 0, $codec, $info.id, observations);
             }
         }
     };
 }
 
+const fn stream_info(id: &'static str, name: &'static str, extensions: &'static [&'static str]) -> FormatInfo {
+    FormatInfo {
+        id,
+        name,
+        extensions,
+        tensors: Some(TensorStore::Compressed),
+        read: "what is compressed, and bytes behind it",
+        judged: "what is compressed",
+        converted: "a pickle or .npy in it",
+        ..FormatInfo::ARCHIVE
+    }
+}
+
+static GZIP: FormatInfo = stream_info("gzip", "gzip stream", &["gz"]);
+static BZIP2: FormatInfo = stream_info("bzip2", "bzip2 stream", &["bz2"]);
+static XZ: FormatInfo = stream_info("xz", "xz stream", &["xz"]);
+static LZMA: FormatInfo = stream_info("lzma", "lzma stream", &["lzma"]);
+static ZLIB: FormatInfo = stream_info("zlib", "zlib stream", &["z"]);
+static ZSTD: FormatInfo = stream_info("zstd", "Zstandard stream", &["zst"]);
+static LZ4: FormatInfo = stream_info("lz4", "lz4 stream", &["lz4"]);
+/// Only joblib reads it, and always as a pickle: that makes it no archive.
+static JOBLIB_ZF: FormatInfo = FormatInfo {
+    container: Container::No,
+    library: Library::Pickle,
+    ..stream_info("joblib-zf", "joblib before 0.10 (ZF, then zlib)", &["joblib", "pkl"])
+};
+
 fn certain(is: bool) -> Recognition {
     if is { Recognition::Certain } else { Recognition::No }
 }
 
-stream!(Gzip, "gzip", Codec::Gzip, |head| certain(head.start.starts_with(b"\x1f\x8b\x08")));
-stream!(Bzip2, "bzip2", Codec::Bzip2, |head| certain(matches!(
+stream!(Gzip, GZIP, Codec::Gzip, |head| certain(head.start.starts_with(b"\x1f\x8b\x08")));
+stream!(Bzip2, BZIP2, Codec::Bzip2, |head| certain(matches!(
     head.start,
     [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..]
         | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, 0x50, 0x90, ..]
 )));
-stream!(Xz, "xz", Codec::Xz, |head| certain(head.start.starts_with(b"\xfd7zXZ\0")));
-stream!(Lzma, "lzma", Codec::LzmaAlone, recognize_lzma);
-stream!(Zlib, "zlib", Codec::Zlib, recognize_zlib);
-stream!(Zstd, "zstd", Codec::Zstd, |head| certain(starts_frame(head.start, b"\x28\xb5\x2f\xfd", head)));
-stream!(Lz4, "lz4", Codec::Lz4, |head| certain(
+stream!(Xz, XZ, Codec::Xz, |head| certain(head.start.starts_with(b"\xfd7zXZ\0")));
+stream!(Lzma, LZMA, Codec::LzmaAlone, recognize_lzma);
+stream!(Zlib, ZLIB, Codec::Zlib, recognize_zlib);
+stream!(Zstd, ZSTD, Codec::Zstd, |head| certain(starts_frame(head.start, b"\x28\xb5\x2f\xfd", head)));
+stream!(Lz4, LZ4, Codec::Lz4, |head| certain(
     starts_frame(head.start, b"\x04\x22\x4d\x18", head) || head.start.starts_with(b"\x02\x21\x4c\x18")
 ));
 
-/// Whether a frame with this magic number stands at the start, or behind skippable frames.
+/// Whether a frame with this magic number is at the start, or after skippable frames.
 fn starts_frame(start: &[u8], magic: &[u8], head: &Head<'_>) -> bool {
     if start.starts_with(magic) {
         return true;
     }
     let mut at: u64 = 0;
-    // A chain of skippable frames that is longer than this is nobody's file.
-    for _ in 0..64 {
+    for _ in 0..MAX_SKIPPABLE_FRAMES {
         let Ok(frame) = read_vec(&*head.artifact.source, at, 8) else { return false };
         let [0x50..=0x5f, 0x2a, 0x4d, 0x18, a, b, c, d] = *frame.as_slice() else { return frame.starts_with(magic) };
         at = at.saturating_add(8).saturating_add(u64::from(u32::from_le_bytes([a, b, c, d])));
@@ -122,7 +150,7 @@ fn recognize_lzma(head: &Head<'_>) -> Recognition {
     }
 }
 
-/// Two bytes that are divisible by 31 are no magic number: the start has to unpack too.
+/// Two bytes that are divisible by 31 are not a magic number, so the start has to unpack too.
 fn recognize_zlib(head: &Head<'_>) -> Recognition {
     let &[method, flags, ..] = head.start else { return Recognition::No };
     let header = u16::from_be_bytes([method, flags]);
@@ -144,8 +172,8 @@ fn decodes(head: &Head<'_>, codec: Codec) -> bool {
 }
 
 impl Format for JoblibZf {
-    fn id(&self) -> &'static str {
-        "joblib-zf"
+    fn info(&self) -> &'static FormatInfo {
+        &JOBLIB_ZF
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -153,13 +181,13 @@ impl Format for JoblibZf {
     }
 
     fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
-        let Some((at, told)) = read_vec(&*artifact.source, 0, 22).ok().and_then(|start| zf_start(&start)) else {
+        let Some((at, stated)) = read_vec(&*artifact.source, 0, 22).ok().and_then(|start| zf_start(&start)) else {
             return;
         };
-        let found = unwrap(artifact, at, Codec::Zlib, "zlib", observations);
-        if let Some(found) = found.filter(|found| *found != told) {
-            let what = format!("the header announces {told} bytes and {found} are there");
-            observations.fact(0, Fact::StructureViolation { what, deviation: crate::observe::fact::Deviation::Wrong });
+        let found = add_content(artifact, at, Codec::Zlib, "zlib", observations);
+        if let Some(found) = found.filter(|found| *found != stated) {
+            let what = format!("the header announces {stated} bytes and {found} are there");
+            observations.fact(0, Fact::StructureViolation { what, deviation: crate::fact::Deviation::Wrong });
         }
     }
 }

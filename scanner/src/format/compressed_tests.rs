@@ -1,12 +1,12 @@
 //! One small content in every wrapping, as Python's libraries and the usual tools write it.
 
 use super::*;
-use crate::io::artifact::ScanBudget;
+use crate::fact::Unread;
+use crate::io::budget::ScanBudget;
 use crate::io::limits::Limits;
 use crate::io::member_path::MemberPath;
 use crate::io::source::Memory;
-use crate::observe::fact::Unread;
-use crate::observe::observations::Content;
+use crate::observe::observations::MemberContent;
 
 const CONTENT: &[u8] = b"content content content\n";
 const GZIP: &[u8] =
@@ -46,7 +46,7 @@ fn examine(format: &dyn Format, bytes: &[u8]) -> Observations {
 
 fn content(observations: &Observations, index: usize) -> Vec<u8> {
     match observations.members.get(index).map(|member| &member.content) {
-        Some(Content::Source(source)) => read_vec(&**source, 0, 4096).expect("memory reads"),
+        Some(MemberContent::Source(source)) => read_vec(&**source, 0, 4096).expect("memory reads"),
         _ => Vec::new(),
     }
 }
@@ -58,20 +58,20 @@ fn recognized(format: &dyn Format, bytes: &[u8]) -> Recognition {
 #[test]
 fn each_stream_is_recognized_by_its_own_format_and_unwrapped() {
     for (format, bytes) in FORMATS {
-        assert_eq!(recognized(format, bytes), Recognition::Certain, "{}", format.id());
+        assert_eq!(recognized(format, bytes), Recognition::Certain, "{}", format.info().id);
         for (other, _) in FORMATS {
-            let alone = other.id() == format.id() || recognized(other, bytes) == Recognition::No;
-            assert!(alone, "{} is taken for {}", format.id(), other.id());
+            let alone = other.info().id == format.info().id || recognized(other, bytes) == Recognition::No;
+            assert!(alone, "{} is taken for {}", format.info().id, other.info().id);
         }
         let observations = examine(format, bytes);
         assert!(
             observations.facts.is_empty() && observations.unread.is_empty(),
             "{}: {:?} {:?}",
-            format.id(),
+            format.info().id,
             observations.facts,
             observations.unread
         );
-        assert_eq!(content(&observations, 0), CONTENT, "{}", format.id());
+        assert_eq!(content(&observations, 0), CONTENT, "{}", format.info().id);
         assert_eq!(observations.members.len(), 1);
     }
 }
@@ -86,8 +86,8 @@ fn bytes_behind_a_stream_are_stated_and_handed_on() {
             continue;
         }
         let stated = matches!(observations.facts.as_slice(), [(Some(_), Fact::TrailingData { length: 4, .. })]);
-        assert!(stated, "{}: {:?} {:?}", format.id(), observations.facts, observations.unread);
-        assert_eq!(content(&observations, 1), b"\x80\x02N.", "{}", format.id());
+        assert!(stated, "{}: {:?} {:?}", format.info().id, observations.facts, observations.unread);
+        assert_eq!(content(&observations, 1), b"\x80\x02N.", "{}", format.info().id);
     }
 }
 
@@ -95,10 +95,10 @@ fn bytes_behind_a_stream_are_stated_and_handed_on() {
 fn streams_in_a_row_are_one_content() {
     let twice = [CONTENT, CONTENT].concat();
     for (format, bytes) in FORMATS {
-        if matches!(format.id(), "gzip" | "bzip2" | "xz" | "zstd") || bytes == LZ4 {
+        if matches!(format.info().id, "gzip" | "bzip2" | "xz" | "zstd") || bytes == LZ4 {
             let observations = examine(format, &[bytes, bytes].concat());
-            assert_eq!(content(&observations, 0), twice, "{}", format.id());
-            assert!(observations.facts.is_empty() && observations.unread.is_empty(), "{}", format.id());
+            assert_eq!(content(&observations, 0), twice, "{}", format.info().id);
+            assert!(observations.facts.is_empty() && observations.unread.is_empty(), "{}", format.info().id);
         }
     }
     let skipped = [b"\x50\x2a\x4d\x18\x03\0\0\0xyz".as_slice(), ZSTD].concat();
@@ -120,7 +120,7 @@ fn a_cut_stream_is_not_read_to_its_end_and_says_so() {
             assert!(
                 told || whole || bytes == ZF || bytes == LZ4_LEGACY,
                 "{} cut at {cut}: {:?}",
-                format.id(),
+                format.info().id,
                 observations.unread
             );
         }
@@ -158,7 +158,7 @@ fn numbers_are_no_streams() {
     let samples: [&[u8]; 4] = [&[0; 64], b"\x78\x9cthis is not deflated", b"]\0\0\x80\0 and so on", &[0xff; 64]];
     for bytes in samples {
         for (format, _) in FORMATS {
-            assert_eq!(recognized(format, bytes), Recognition::No, "{} {bytes:?}", format.id());
+            assert_eq!(recognized(format, bytes), Recognition::No, "{} {bytes:?}", format.info().id);
         }
     }
 }

@@ -1,20 +1,32 @@
-//! Machine code and scripts as whole members.
+//! Machine code and scripts as files or members.
 //!
-//! A model file has no use for a program. Four bytes are no proof in gigabytes of numbers, so each header is checked as
+//! A model file needs no program. In gigabytes of tensor data four bytes prove nothing, so each header is checked as
 //! far as the system that would run it does.
 
 use super::{Format, Head, Recognition};
+use crate::fact::Fact;
 use crate::io::artifact::Artifact;
 use crate::io::source::{Source, read_vec};
-use crate::observe::fact::Fact;
+use crate::observe::format_info::FormatInfo;
 use crate::observe::observations::Observations;
 
 /// Programs.
 pub struct Executable;
 
+/// Programs.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "executable",
+    name: "program: ELF, PE, Mach-O, Java class, WebAssembly, script",
+    acts_when_loaded: true,
+    read: "the header",
+    judged: "a program in a model is dangerous",
+    is_provable: false,
+    ..FormatInfo::DATA
+};
+
 impl Format for Executable {
-    fn id(&self) -> &'static str {
-        "executable"
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -26,10 +38,6 @@ impl Format for Executable {
         if let Some(kind) = kind(&start, &*artifact.source) {
             observations.fact(0, Fact::Executable { kind });
         }
-    }
-
-    fn acts(&self) -> bool {
-        true
     }
 }
 
@@ -51,8 +59,8 @@ fn kind(start: &[u8], source: &dyn Source) -> Option<&'static str> {
 
 /// The old header points to the new one.
 fn is_pe(start: &[u8], source: &dyn Source) -> bool {
-    let place = start.get(0x3c..0x40).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
-    place.is_some_and(|place| read_vec(source, place.into(), 4).is_ok_and(|head| head == b"PE\0\0"))
+    let offset = start.get(0x3c..0x40).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
+    offset.is_some_and(|offset| read_vec(source, offset.into(), 4).is_ok_and(|head| head == b"PE\0\0"))
 }
 
 /// Processors that Mach-O knows, without the bits for width.
@@ -61,7 +69,7 @@ fn is_cpu(bytes: &[u8], read: fn([u8; 4]) -> u32) -> bool {
     matches!(cpu, Some(1 | 6 | 7 | 8 | 10 | 11 | 12 | 13 | 14 | 15 | 16 | 18))
 }
 
-/// An absolute path, and no bytes that no text has.
+/// An absolute path, in printable characters only.
 fn is_interpreter(rest: &[u8]) -> bool {
     let mut lines = rest.split(|byte| *byte == b'\n');
     let line = lines.next().unwrap_or_default();
@@ -81,10 +89,10 @@ mod tests {
         kind(bytes, &Memory::new(bytes))
     }
 
-    fn pe(place: u8, head: &[u8]) -> Vec<u8> {
+    fn pe(offset: u8, head: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0; 0x80];
         bytes[..2].copy_from_slice(b"MZ");
-        bytes[0x3c] = place;
+        bytes[0x3c] = offset;
         bytes[0x40..0x40 + head.len()].copy_from_slice(head);
         bytes
     }

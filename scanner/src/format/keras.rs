@@ -1,24 +1,54 @@
 //! Keras models: a zip with a `config.json` that names, object by object, what the loader looks up and calls.
 //!
-//! Keras takes `class_name` and `module` from any depth of the configuration, so every object in it counts, wherever it stands
-//! and whether the model would use it. That a zip is such a model its directory tells, which is read anyway: [`parts`] is
-//! asked where the entries of a zip are handed on, and gives some of them a role. Names in the configuration are facts; what
-//! they mean rules know. The weights are HDF5, which nobody here reads, so such a model is never clean.
+//! Keras takes `class_name` and `module` from any depth of the configuration, so every object in it counts, whether or
+//! not the model would use it. [`model_parts`] recognizes such a zip by its entries and gives some of them a role.
+//! Names in the configuration are facts; rules know what they mean. The weights are HDF5, which is not read, so a model
+//! with weights is never clean.
 
-use super::json_walk::{self, Event, Stop, Text};
+use super::readers::json_tokens::{self, JsonText, Token, WalkEnd};
 use super::{Format, Head, Recognition};
-use crate::archive::Entry;
+use crate::archive::ArchiveEntry;
 use crate::archive::zip::{ZipArchive, ZipEntry};
-use crate::io::artifact::{Artifact, Role, ScanBudget};
-use crate::observe::fact::{Deviation, Fact, Unread};
+use crate::fact::{Deviation, Fact, Unread};
+use crate::io::artifact::{Artifact, Role};
+use crate::io::bounds::format::MAX_KERAS_NAME_BYTES;
+use crate::io::budget::ScanBudget;
+use crate::observe::format_info::{Container, FormatInfo, Library};
 use crate::observe::observations::Observations;
 use std::collections::HashSet;
 
-/// What reports call such a model.
-pub const ID: &str = "keras";
+/// A Keras model. It is recognized by the entries of a zip ([`model_parts`]), never by its first bytes.
+pub struct KerasModel;
 
-/// The parts of a Keras model among the entries of a zip, by their index; `None` where the zip is no such model.
-pub fn parts(archive: &ZipArchive, budget: &ScanBudget) -> Option<Vec<(usize, Role)>> {
+/// Keras models.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "keras",
+    name: "Keras model (zip)",
+    extensions: &["keras"],
+    promised_as: Some("a Keras model"),
+    acts_when_loaded: true,
+    container: Container::Model,
+    library: Library::Keras,
+    read: "every entry but HDF5 weights",
+    judged: "every class and function that the configuration names",
+    is_provable: false,
+    ..FormatInfo::DATA
+};
+
+impl Format for KerasModel {
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
+    }
+
+    fn recognize(&self, _: &Head<'_>) -> Recognition {
+        Recognition::No
+    }
+
+    fn examine(&self, _: &Artifact, _: &mut Observations) {}
+}
+
+/// The parts of a Keras model among the entries of a zip, by index; `None` where the zip is not a Keras model.
+pub fn model_parts(archive: &ZipArchive, budget: &ScanBudget) -> Option<Vec<(usize, Role)>> {
     let entries = || archive.entries.iter().enumerate();
     let configs: Vec<(usize, &ZipEntry)> = entries().filter(|(_, entry)| is(entry, "config.json")).collect();
     let weights = || entries().any(|(_, entry)| is(entry, "model.weights.h5") || is(entry, "model.weights.npz"));
@@ -37,8 +67,8 @@ fn names(entry: &ZipEntry) -> impl Iterator<Item = &str> {
     names.map(|name| name.split('\0').next().unwrap_or_default())
 }
 
-fn is(entry: &ZipEntry, wanted: &str) -> bool {
-    names(entry).any(|name| name.eq_ignore_ascii_case(wanted))
+fn is(entry: &ZipEntry, expected: &str) -> bool {
+    names(entry).any(|name| name.eq_ignore_ascii_case(expected))
 }
 
 fn ends(name: &str, ending: &str) -> bool {
@@ -48,23 +78,36 @@ fn ends(name: &str, ending: &str) -> bool {
         .is_some_and(|end| end.eq_ignore_ascii_case(ending))
 }
 
-/// Whether a configuration names a class, or nobody here can tell. What breaks Python does not take for JSON either.
+/// Whether a configuration names a class, or cannot be read to its end. Python rejects broken JSON too, so that is not
+/// a configuration.
 fn may_name(entry: &ZipEntry, budget: &ScanBudget) -> bool {
     let Some(source) = entry.open(budget).source else { return false };
-    let walked = json_walk::walk(
+    let walked = json_tokens::walk(
         source.as_ref(),
         budget,
-        &mut |_, event| !matches!(event, Event::Key(key) if key.is("class_name")),
+        &mut |_, event| !matches!(event, Token::Key(key) if key.is("class_name")),
     );
-    !matches!(walked, Ok(()) | Err(Stop::Broken(..)))
+    !matches!(walked, Ok(()) | Err(WalkEnd::Broken(..)))
 }
 
 /// The weights of a Keras model.
 pub struct KerasWeights;
 
+/// The weights of a Keras model.
+pub static WEIGHTS: FormatInfo = FormatInfo {
+    id: "keras-weights",
+    name: "weights of a Keras model (HDF5 in a Keras zip)",
+    extensions: &["h5"],
+    library: Library::Keras,
+    read: "no",
+    judged: "no",
+    is_provable: false,
+    ..FormatInfo::DATA
+};
+
 impl Format for KerasWeights {
-    fn id(&self) -> &'static str {
-        "keras-weights"
+    fn info(&self) -> &'static FormatInfo {
+        &WEIGHTS
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -80,9 +123,19 @@ impl Format for KerasWeights {
 /// The configuration of a Keras model, in the model or for itself (`Model.to_json`, an unpacked model).
 pub struct KerasConfig;
 
+/// The configuration of a Keras model.
+pub static CONFIG: FormatInfo = FormatInfo {
+    id: "keras-config",
+    name: "configuration of a Keras model (JSON)",
+    extensions: &["json"],
+    library: Library::Keras,
+    judged: "every class and function it names, paths and addresses",
+    ..FormatInfo::DATA
+};
+
 impl Format for KerasConfig {
-    fn id(&self) -> &'static str {
-        "keras-config"
+    fn info(&self) -> &'static FormatInfo {
+        &CONFIG
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -102,27 +155,28 @@ impl Format for KerasConfig {
 
     fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
         let limits = &artifact.budget.limits;
-        let most = (limits.names, limits.findings);
-        let mut names = Names { observations, open: Vec::new(), said: HashSet::new(), bytes: 0, odd: 0, most };
+        let max = (limits.names, limits.findings);
+        let mut names =
+            NameCollector { observations, open: Vec::new(), reported: HashSet::new(), bytes: 0, anomalies: 0, max };
         let walked =
-            json_walk::walk(artifact.source.as_ref(), &artifact.budget, &mut |at, event| names.hear(at, event));
+            json_tokens::walk(artifact.source.as_ref(), &artifact.budget, &mut |at, event| names.on_token(at, event));
         let violation = |what: &str, deviation| Fact::StructureViolation { what: what.to_owned(), deviation };
         match walked {
             Ok(()) => {}
-            Err(Stop::Broken(at, why)) => {
+            Err(WalkEnd::Broken(at, why)) => {
                 observations.unread(at, Unread::Broken(format!("the configuration is no JSON: {why}")));
             }
-            Err(Stop::Encoding) => {
+            Err(WalkEnd::Encoding) => {
                 let what = "the configuration is UTF-16 or UTF-32, which Keras reads and other readers do not";
                 observations.fact(None, violation(what, Deviation::Misleading));
                 observations.unread(None, Unread::Unsupported("JSON in UTF-16 or UTF-32".to_owned()));
             }
-            Err(Stop::Unread(Unread::Io(why))) => observations.unread(None, Unread::Io(why)),
+            Err(WalkEnd::Unread(Unread::Io(why))) => observations.unread(None, Unread::Io(why)),
             Err(why) => {
                 let what = "the configuration is longer or deeper, or names more, than any that Keras writes";
                 observations.fact(None, violation(what, Deviation::Wrong));
                 let names = || Unread::Limit("names in a configuration".to_owned());
-                observations.unread(None, if let Stop::Unread(why) = why { why } else { names() });
+                observations.unread(None, if let WalkEnd::Unread(why) = why { why } else { names() });
             }
         }
     }
@@ -146,20 +200,21 @@ const FIELDS: [(&str, Field); 5] = [
     ("spec_name", Field::Spec),
 ];
 
-/// Keys whose text is a path or an address that somebody opens: the vocabulary of lookups, and what harmful functions take.
+/// Keys whose text is a path or an address that a loader opens: the vocabulary of lookups, and arguments of harmful
+/// functions.
 const PATHS: [&str; 9] =
     ["vocabulary", "idf_weights", "filepath", "file_path", "filename", "path", "origin", "url", "directory"];
 
-/// What stands under a key.
+/// The value of a key.
 #[derive(Debug, Default)]
-enum Value {
+enum FieldValue {
     #[default]
     Absent,
-    Text(Text),
+    Text(JsonText),
     Other,
 }
 
-impl Value {
+impl FieldValue {
     /// A text that is not empty.
     fn text(&self) -> Option<&str> {
         match self {
@@ -173,93 +228,90 @@ impl Value {
 #[derive(Default)]
 struct Object {
     at: u64,
-    /// The key that was read last.
-    key: Option<Text>,
-    fields: [Value; FIELDS.len()],
+    /// The key read last.
+    key: Option<JsonText>,
+    fields: [FieldValue; FIELDS.len()],
 }
 
 impl Object {
-    fn value(&self, field: Field) -> &Value {
-        let place = FIELDS.iter().position(|(_, known)| *known == field);
-        place.and_then(|place| self.fields.get(place)).unwrap_or(&Value::Absent)
+    fn value(&self, field: Field) -> &FieldValue {
+        let index = FIELDS.iter().position(|(_, known)| *known == field);
+        index.and_then(|index| self.fields.get(index)).unwrap_or(&FieldValue::Absent)
     }
 }
 
 /// Collects the names.
-struct Names<'a> {
+struct NameCollector<'a> {
     observations: &'a mut Observations,
     /// What is open: objects, and arrays as `None`.
     open: Vec<Option<Box<Object>>>,
-    said: HashSet<(Option<String>, String, Option<String>)>,
+    reported: HashSet<(Option<String>, String, Option<String>)>,
     /// Their bytes.
     bytes: usize,
     /// Facts beside the names.
-    odd: usize,
+    anomalies: usize,
     /// How many names and how many other facts are kept.
-    most: (usize, usize),
+    max: (usize, usize),
 }
 
-/// Bytes of names that are kept.
-const NAME_BYTES: usize = 8 << 20;
-
-impl Names<'_> {
-    fn hear(&mut self, at: u64, event: Event) -> bool {
+impl NameCollector<'_> {
+    fn on_token(&mut self, at: u64, event: Token) -> bool {
         match event {
-            Event::Object => {
-                self.value(at, Value::Other);
+            Token::Object => {
+                self.value(at, FieldValue::Other);
                 self.open.push(Some(Box::new(Object { at, ..Object::default() })));
             }
-            Event::Array => {
-                self.value(at, Value::Other);
+            Token::Array => {
+                self.value(at, FieldValue::Other);
                 self.open.push(None);
             }
-            Event::Key(key) => {
+            Token::Key(key) => {
                 if let Some(Some(object)) = self.open.last_mut() {
                     object.key = Some(key);
                 }
             }
-            Event::Text(text) => self.value(at, Value::Text(text)),
-            Event::Word => self.value(at, Value::Other),
-            Event::End => {
+            Token::Text(text) => self.value(at, FieldValue::Text(text)),
+            Token::Word => self.value(at, FieldValue::Other),
+            Token::End => {
                 if let Some(Some(object)) = self.open.pop() {
                     self.object(&object);
                 }
             }
         }
-        self.said.len() <= self.most.0 && self.bytes <= NAME_BYTES
+        self.reported.len() <= self.max.0 && self.bytes <= MAX_KERAS_NAME_BYTES
     }
 
-    /// As many as anybody will be shown; each of them alone says that the model is not clean.
-    fn odd(&mut self, at: u64, fact: Fact) {
-        if self.odd < self.most.1 {
-            self.odd += 1;
+    /// At most as many as reports show. One of them is enough for a model not to be clean.
+    fn add_anomaly(&mut self, at: u64, fact: Fact) {
+        if self.anomalies < self.max.1 {
+            self.anomalies += 1;
             self.observations.fact(at, fact);
         }
     }
 
-    /// A value, which belongs to the last key if it stands in an object.
-    fn value(&mut self, at: u64, value: Value) {
+    /// Adds a value to the last key, inside an object.
+    fn value(&mut self, at: u64, value: FieldValue) {
         let Some(Some(object)) = self.open.last_mut() else { return };
         let Some(key) = object.key.take() else { return };
         let refers = value.text().filter(|text| PATHS.iter().any(|path| key.is(path)) || text.contains("://"));
         let target = refers.map(str::to_owned);
-        let field = FIELDS.iter().position(|(name, _)| key.is(name)).and_then(|place| object.fields.get_mut(place));
-        let twice = field.is_some_and(|field| !matches!(std::mem::replace(field, value), Value::Absent));
+        let field = FIELDS.iter().position(|(name, _)| key.is(name)).and_then(|index| object.fields.get_mut(index));
+        let twice = field.is_some_and(|field| !matches!(std::mem::replace(field, value), FieldValue::Absent));
         if let Some(target) = target {
             let what = format!("the configuration refers to a file or an address by its {}", key.start);
-            self.odd(at, Fact::ExternalReference { target, what });
+            self.add_anomaly(at, Fact::ExternalReference { target, what });
         }
         if twice {
             let what =
                 format!("the key {} stands twice in one object: Keras takes the last, others the first", key.start);
-            self.odd(at, Fact::StructureViolation { what, deviation: Deviation::Misleading });
+            self.add_anomaly(at, Fact::StructureViolation { what, deviation: Deviation::Misleading });
         }
     }
 
-    /// An object that was read whole: what it names, as Keras 2 and 3 look it up.
+    /// States the name in a complete object, as Keras 2 and 3 look it up.
     fn object(&mut self, object: &Object) {
         let class = match object.value(Field::Class) {
-            Value::Absent => return,
+            FieldValue::Absent => return,
             class => class.text(),
         };
         let named = match class {
@@ -269,13 +321,13 @@ impl Names<'_> {
         };
         let Some(name) = named.text() else {
             let what = "an object whose class or function has no name".to_owned();
-            return self.odd(object.at, Fact::StructureViolation { what, deviation: Deviation::Wrong });
+            return self.add_anomaly(object.at, Fact::StructureViolation { what, deviation: Deviation::Wrong });
         };
         let of = |field| object.value(field).text().map(str::to_owned);
         let (module, registered) = (of(Field::Module), of(Field::Registered));
-        let said = (module, name.to_owned(), registered);
-        if self.said.insert(said.clone()) {
-            let (module, name, registered) = said;
+        let name_key = (module, name.to_owned(), registered);
+        if self.reported.insert(name_key.clone()) {
+            let (module, name, registered) = name_key;
             let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
             self.bytes += name.len() + length(&module) + length(&registered);
             self.observations.fact(object.at, Fact::Configured { module, name, registered });

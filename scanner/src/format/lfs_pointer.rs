@@ -1,11 +1,12 @@
-//! Git LFS pointers: the few lines of text that stand for a large file that was not fetched.
+//! Git LFS pointers: a few lines of text in the place of a large file that was not fetched.
 //!
-//! A scan of the pointer says nothing about the model, and must not look as if it did.
+//! A scan of the pointer says nothing about the model, so it is always unread.
 
 use super::{Format, Head, Recognition};
+use crate::fact::Unread;
 use crate::io::artifact::Artifact;
 use crate::io::source::{Source, read_vec};
-use crate::observe::fact::Unread;
+use crate::observe::format_info::FormatInfo;
 use crate::observe::observations::Observations;
 use std::io;
 
@@ -13,7 +14,7 @@ use std::io;
 pub struct LfsPointer;
 
 /// Pointers are shorter than this by their specification.
-pub const MAX: usize = 1024;
+pub const MAX_POINTER_BYTES: usize = 1024;
 
 /// What a pointer says of its object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,25 +31,36 @@ impl Pointer {
     /// # Errors
     /// As [`Source::read_at`].
     pub fn read(source: &dyn Source) -> io::Result<Option<Self>> {
-        if source.len() >= MAX as u64 {
+        if source.len() >= MAX_POINTER_BYTES as u64 {
             return Ok(None);
         }
-        Ok(parse(&read_vec(source, 0, MAX)?).map(|(oid, size)| Self { oid: oid.to_ascii_lowercase(), size }))
+        Ok(parse(&read_vec(source, 0, MAX_POINTER_BYTES)?)
+            .map(|(oid, size)| Self { oid: oid.to_ascii_lowercase(), size }))
     }
 }
 
+/// Git LFS pointers.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "lfs-pointer",
+    name: "Git LFS pointer",
+    is_pointer: true,
+    judged: "no: the model is elsewhere (--lfs-from, --lfs-download)",
+    is_provable: false,
+    ..FormatInfo::DATA
+};
+
 impl Format for LfsPointer {
-    fn id(&self) -> &'static str {
-        "lfs-pointer"
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
-        let short = head.artifact.source.len() < MAX as u64;
+        let short = head.artifact.source.len() < MAX_POINTER_BYTES as u64;
         if short && parse(head.start).is_some() { Recognition::Certain } else { Recognition::No }
     }
 
     fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
-        let text = read_vec(&*artifact.source, 0, MAX).unwrap_or_default();
+        let text = read_vec(&*artifact.source, 0, MAX_POINTER_BYTES).unwrap_or_default();
         if let Some((oid, size)) = parse(&text) {
             observations.unread(0, Unread::LfsPointer { oid, size });
         }

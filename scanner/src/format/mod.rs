@@ -1,17 +1,28 @@
-//! Formats: recognized by content, each looking at the bytes the way its readers do.
+//! Formats: recognized by content, each examined as its readers read it.
+//!
+//! Each file states what is fixed about its format in a [`FormatInfo`]. Adding a format means a file here, its line in
+//! [`all`], fixtures, and `modelscan formats --format markdown > docs/formats.md`.
 
+pub mod all;
 pub mod compressed;
 pub mod executable;
+pub mod keras;
 pub mod lfs_pointer;
-mod npy_header;
 pub mod numpy;
+pub mod pickle;
+pub mod readers;
 pub mod safetensors;
-mod safetensors_header;
-pub mod sevenzip;
+pub mod seven_zip;
+pub mod sharded_index;
 pub mod tar;
+pub mod torch_distcp;
+pub mod torch_legacy;
+pub mod torch_tar;
+pub mod torch_zip;
 pub mod zip;
 
 use crate::io::artifact::Artifact;
+use crate::observe::format_info::FormatInfo;
 use crate::observe::observations::Observations;
 
 /// How sure a format is that the bytes are its own.
@@ -19,7 +30,7 @@ use crate::observe::observations::Observations;
 pub enum Recognition {
     /// Not this format.
     No,
-    /// A reader of this format might accept the bytes; it looks too, but does not give the artifact its name.
+    /// A reader of this format might accept the bytes. It names the artifact only where no format is certain.
     Possible,
     /// It is this format.
     Certain,
@@ -27,7 +38,7 @@ pub enum Recognition {
 
 /// The first bytes of an artifact, read once for all formats.
 pub struct Head<'a> {
-    /// Up to 4,096 bytes from the start.
+    /// At most [`MAX_HEAD_BYTES`](crate::io::bounds::scan::MAX_HEAD_BYTES) bytes from the start.
     pub start: &'a [u8],
     /// The artifact.
     pub artifact: &'a Artifact,
@@ -35,33 +46,12 @@ pub struct Head<'a> {
 
 /// A file format.
 pub trait Format: Sync {
-    /// Its name in reports (`torch-zip`, `pickle`): the name of its file.
-    fn id(&self) -> &'static str;
+    /// Its description.
+    fn info(&self) -> &'static FormatInfo;
 
     /// Whether the bytes are of this format.
     fn recognize(&self, head: &Head<'_>) -> Recognition;
 
-    /// States everything that is to be seen in them.
+    /// Adds everything that is observed in the bytes.
     fn examine(&self, artifact: &Artifact, observations: &mut Observations);
-
-    /// The more general format whose part this one takes where both claim the bytes.
-    fn instead_of(&self) -> Option<&'static str> {
-        None
-    }
-
-    /// Whether loading this format may run what the file says. Two such formats over the same bytes are a polyglot.
-    fn acts(&self) -> bool {
-        false
-    }
 }
-
-pub mod all;
-pub mod joblib;
-mod json_walk;
-pub mod keras;
-pub mod pickle;
-pub mod sharded_index;
-pub mod torch_distcp;
-pub mod torch_legacy;
-pub mod torch_tar;
-pub mod torch_zip;

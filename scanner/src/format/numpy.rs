@@ -1,14 +1,16 @@
 //! `.npy` files: one array, numbers or objects.
 //!
-//! An array of objects is a pickle behind a header, whatever its name says; `numpy.load(allow_pickle=True)` runs it. An
-//! array of numbers is exactly as long as its header says, so what is behind it was put there for somebody else.
+//! An array of objects is a pickle after a header, whatever its name; `numpy.load(allow_pickle=True)` runs it. An array
+//! of numbers is exactly as long as its header says; bytes after it are for another reader.
 
-use super::npy_header::{Descr, Literal, describe, dimensions, parse, product};
+use super::readers::npy_header::{DtypeDescr, PythonLiteral, describe, dimensions, parse, product};
 use super::{Format, Head, Recognition};
+use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
+use crate::io::bounds::format::MAX_NPY_HEADER_BYTES;
 use crate::io::source::{Window, read_vec};
-use crate::observe::fact::{Deviation, Fact, Unread};
-use crate::observe::layout::{Layout, Npy, Range};
+use crate::observe::format_info::{FormatInfo, Library, TensorStore};
+use crate::observe::layout::{ByteRange, Layout, NpyArray};
 use crate::observe::observations::{Observations, Tensor};
 use std::sync::Arc;
 
@@ -16,12 +18,24 @@ use std::sync::Arc;
 pub struct Numpy;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// Headers are some hundred bytes; of structured types with very many fields, some thousand.
-const MAX_HEADER: u64 = 64 << 10;
+
+/// `.npy` files.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "numpy",
+    name: "numpy array (.npy)",
+    extensions: &["npy"],
+    promised_as: Some("npy"),
+    library: Library::Numpy,
+    tensors: Some(TensorStore::Npy),
+    read: "the header; of arrays of objects all",
+    judged: "header and length; the pickle of an array of objects",
+    converted: "yes",
+    ..FormatInfo::DATA
+};
 
 impl Format for Numpy {
-    fn id(&self) -> &'static str {
-        "numpy"
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -29,11 +43,11 @@ impl Format for Numpy {
     }
 
     fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
-        let Some((text_at, length)) = place(artifact) else {
+        let Some((text_at, length)) = header_range(artifact) else {
             return observations.unread(0, Unread::Broken("the header is cut or of an unknown version".into()));
         };
         let data = text_at.saturating_add(length);
-        if length > MAX_HEADER.min(artifact.budget.limits.header_bytes) {
+        if length > MAX_NPY_HEADER_BYTES.min(artifact.budget.limits.header_bytes) {
             return observations.unread(text_at, Unread::Limit(format!("a header of {length} bytes")));
         }
         let text = read_vec(&*artifact.source, text_at, usize::try_from(length).unwrap_or(0)).unwrap_or_default();
@@ -42,18 +56,18 @@ impl Format for Numpy {
         }
         let Some((descr, shape, fortran)) = header(&text, text_at, observations) else {
             observations.unread(text_at, Unread::Broken("the header is not understood".into()));
-            // What it stands before may be anything.
-            return hand_on(artifact, "(data)", data, observations);
+            // The data after it may be anything.
+            return add_rest(artifact, "(data)", data, observations);
         };
         if descr.object {
             observations.fact(text_at, Fact::ObjectArray);
-            return hand_on(artifact, "(objects)", data, observations);
+            return add_rest(artifact, "(objects)", data, observations);
         }
         compare_length(artifact, data, &descr, &shape, observations);
         let len = artifact.source.len().saturating_sub(data);
         observations.layout(|| {
-            let (source, range) = (artifact.source.clone(), Range { at: data, len });
-            Layout::Npy(Npy { source, descr: descr.text.clone(), shape: shape.clone(), fortran, range })
+            let (source, range) = (artifact.source.clone(), ByteRange { at: data, len });
+            Layout::Npy(NpyArray { source, descr: descr.text.clone(), shape: shape.clone(), fortran, range })
         });
         let name = artifact.name.rsplit('/').next().unwrap_or_default();
         let name = name.strip_suffix(".npy").unwrap_or(name).to_owned();
@@ -61,8 +75,8 @@ impl Format for Numpy {
     }
 }
 
-/// Where the text of the header stands and how long it is.
-fn place(artifact: &Artifact) -> Option<(u64, u64)> {
+/// Offset and length of the header's text.
+fn header_range(artifact: &Artifact) -> Option<(u64, u64)> {
     let start = read_vec(&*artifact.source, 0, 12).ok()?;
     match start.get(6..)? {
         [1, _, low, high, ..] => Some((10, u16::from_le_bytes([*low, *high]).into())),
@@ -72,29 +86,29 @@ fn place(artifact: &Artifact) -> Option<(u64, u64)> {
 }
 
 /// Type, shape, and whether the first index runs fastest; states what numpy would refuse.
-fn header(text: &[u8], at: u64, observations: &mut Observations) -> Option<(Descr, Vec<u64>, bool)> {
-    let Literal::Dict(pairs) = parse(text)? else { return None };
-    let mut odd =
+fn header(text: &[u8], at: u64, observations: &mut Observations) -> Option<(DtypeDescr, Vec<u64>, bool)> {
+    let PythonLiteral::Dict(pairs) = parse(text)? else { return None };
+    let mut violation =
         |what: &str, deviation| observations.fact(at, Fact::StructureViolation { what: what.to_owned(), deviation });
-    // Of a key that stands there twice, the last one counts in Python.
-    let of = |wanted: &str| {
-        let named = |pair: &&(Literal, Literal)| pair.0 == Literal::Text(wanted.into());
+    // Of a key given twice, the last one counts in Python.
+    let of = |key: &str| {
+        let named = |pair: &&(PythonLiteral, PythonLiteral)| pair.0 == PythonLiteral::Text(key.into());
         pairs.iter().rev().find(named).map(|(_, value)| value)
     };
     let (descr, shape, order) = (of("descr")?, of("shape")?, of("fortran_order")?);
     if pairs.len() > 3 {
-        let known = ["descr", "shape", "fortran_order"].map(|key| Literal::Text(key.into()));
+        let known = ["descr", "shape", "fortran_order"].map(|key| PythonLiteral::Text(key.into()));
         let foreign = pairs.iter().any(|(key, _)| !known.contains(key));
         let deviation = if foreign { Deviation::Wrong } else { Deviation::Misleading };
-        odd("the header has other keys than the three, or one of them twice", deviation);
+        violation("the header has other keys than the three, or one of them twice", deviation);
     }
-    if !matches!(order, Literal::Bool(_)) || !matches!(shape, Literal::Row(_)) {
-        odd("order or shape is of another type", Deviation::Wrong);
+    if !matches!(order, PythonLiteral::Bool(_)) || !matches!(shape, PythonLiteral::Sequence(_)) {
+        violation("order or shape is of another type", Deviation::Wrong);
     }
-    Some((describe(descr)?, dimensions(shape)?, *order == Literal::Bool(true)))
+    Some((describe(descr)?, dimensions(shape)?, *order == PythonLiteral::Bool(true)))
 }
 
-fn compare_length(artifact: &Artifact, data: u64, descr: &Descr, shape: &[u64], observations: &mut Observations) {
+fn compare_length(artifact: &Artifact, data: u64, descr: &DtypeDescr, shape: &[u64], observations: &mut Observations) {
     let there = artifact.source.len().saturating_sub(data);
     match product(shape).and_then(|items| items.checked_mul(descr.size)) {
         Some(length) if length == there => {}
@@ -102,17 +116,17 @@ fn compare_length(artifact: &Artifact, data: u64, descr: &Descr, shape: &[u64], 
             let end = data + length;
             let what = "bytes behind the array".to_owned();
             observations.fact(end, Fact::TrailingData { length: there - length, what });
-            hand_on(artifact, "(trailing)", end, observations);
+            add_rest(artifact, "(trailing)", end, observations);
         }
         found => {
             let length = found.map_or_else(|| "more than 2^64".to_owned(), |length| length.to_string());
             observations.unread(data, Unread::Broken(format!("the array has {length} bytes and {there} are there")));
-            hand_on(artifact, "(data)", data, observations);
+            add_rest(artifact, "(data)", data, observations);
         }
     }
 }
 
-fn hand_on(artifact: &Artifact, name: &str, at: u64, observations: &mut Observations) {
+fn add_rest(artifact: &Artifact, name: &str, at: u64, observations: &mut Observations) {
     let length = artifact.source.len().saturating_sub(at);
     if length > 0 {
         observations.member(name, Arc::new(Window::new(artifact.source.clone(), at, length)), Role::Unknown);
@@ -122,7 +136,7 @@ fn hand_on(artifact: &Artifact, name: &str, at: u64, observations: &mut Observat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::artifact::ScanBudget;
+    use crate::io::budget::ScanBudget;
     use crate::io::limits::Limits;
     use crate::io::member_path::MemberPath;
     use crate::io::source::Memory;

@@ -1,15 +1,17 @@
-//! safetensors: the one format that holds nothing but numbers, if it is held to that.
+//! safetensors: a format that holds only numbers, where it is checked.
 //!
-//! A length, a JSON header, the bytes of the tensors. Everything is checked that the reference checks, and what readers
-//! may differ on besides: keys that stand there twice, holes and tails that no tensor covers. With a sound header there
-//! is nothing in the file that could act.
+//! A length, a JSON header, the bytes of the tensors. All checks of the reference are made, and further ones on points
+//! where readers differ: duplicate keys, holes and tails that no tensor covers. With a sound header nothing in the file
+//! can act.
 
-use super::safetensors_header::{Entry, Header, read};
+use super::readers::safetensors_header::{HeaderEntry, SafetensorsHeader, read};
 use super::{Format, Head, Recognition};
+use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
+use crate::io::bounds::format::{MAX_SAFETENSORS_HEADER_BYTES, MAX_USUAL_SAFETENSORS_HEADER_BYTES};
 use crate::io::source::{SharedSource, Window, read_vec};
-use crate::observe::fact::{Deviation, Fact, Unread};
-use crate::observe::layout::{Layout, Placed, Range};
+use crate::observe::format_info::{FormatInfo, TensorStore};
+use crate::observe::layout::{ByteRange, Layout, StoredTensor};
 use crate::observe::observations::{Observations, Tensor};
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read};
@@ -18,20 +20,28 @@ use std::sync::Arc;
 /// safetensors files.
 pub struct Safetensors;
 
-/// Headers over this are unheard of.
-const LARGE: u64 = 10 << 20;
-/// What the reference takes at most, whatever the limits of the scan are.
-const MAX_HEADER: u64 = 100_000_000;
+/// safetensors files.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "safetensors",
+    name: "safetensors",
+    extensions: &["safetensors"],
+    promised_as: Some("safetensors"),
+    tensors: Some(TensorStore::Safetensors),
+    read: "the header; bytes that no tensor covers",
+    judged: "keys, types, shapes, that tensors cover the data exactly",
+    converted: "rewritten",
+    ..FormatInfo::DATA
+};
 
 impl Format for Safetensors {
-    fn id(&self) -> &'static str {
-        "safetensors"
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
         let Some((length, text)) = head.start.split_first_chunk() else { return Recognition::No };
         let length = u64::from_le_bytes(*length);
-        if !(2..=MAX_HEADER).contains(&length) {
+        if !(2..=MAX_SAFETENSORS_HEADER_BYTES).contains(&length) {
             return Recognition::No;
         }
         let json = text.trim_ascii_start();
@@ -54,25 +64,25 @@ impl Format for Safetensors {
             return observations
                 .unread(8, Unread::Broken(format!("a header of {length} bytes is announced and not there")));
         }
-        if length > artifact.budget.limits.header_bytes.min(MAX_HEADER) {
+        if length > artifact.budget.limits.header_bytes.min(MAX_SAFETENSORS_HEADER_BYTES) {
             return observations.unread(8, Unread::Limit(format!("a header of {length} bytes")));
         }
-        if length > LARGE {
+        if length > MAX_USUAL_SAFETENSORS_HEADER_BYTES {
             violates(observations, 0, format!("the header has {length} bytes"), Deviation::Unusual);
         }
         if first != b"{" {
             violates(observations, 8, "the header does not start with a brace".into(), Deviation::Wrong);
         }
-        let stream = Cursor { source: source.clone(), at: 8, end: length + 8 };
+        let stream = HeaderStream { source: source.clone(), at: 8, end: length + 8 };
         let (header, outcome) = read(BufReader::with_capacity(64 << 10, stream), artifact.budget.limits.entries);
-        say(&header, observations);
+        report_keys(&header, observations);
         let data = length + 8;
         if let Err(why) = outcome {
-            let why = header.over.map_or(Unread::Broken(format!("the header: {why}")), Unread::Limit);
+            let why = header.limit_hit.map_or(Unread::Broken(format!("the header: {why}")), Unread::Limit);
             observations.unread(8, why);
-            return hand_on(source, "(data)", data, source.len(), observations);
+            return add_range(source, "(data)", data, source.len(), observations);
         }
-        check(header.entries, header.metadata, source, data, observations);
+        check_tensors(header.entries, header.metadata, source, data, observations);
     }
 }
 
@@ -80,8 +90,8 @@ fn violates(observations: &mut Observations, at: u64, what: String, deviation: D
     observations.fact(at, Fact::StructureViolation { what, deviation });
 }
 
-/// States what is odd about keys.
-fn say(header: &Header, observations: &mut Observations) {
+/// States duplicate and unknown keys.
+fn report_keys(header: &SafetensorsHeader, observations: &mut Observations) {
     for key in &header.duplicates {
         violates(
             observations,
@@ -96,15 +106,31 @@ fn say(header: &Header, observations: &mut Observations) {
 }
 
 /// Checks sizes and that the tensors cover the data exactly.
-fn check(
-    mut entries: Vec<Entry>,
+fn check_tensors(
+    mut entries: Vec<HeaderEntry>,
     metadata: Option<BTreeMap<String, String>>,
     source: &SharedSource,
     data: u64,
     observations: &mut Observations,
 ) {
-    for entry in &entries {
-        if let Some(what) = wrong(entry) {
+    check_entries(&entries, observations);
+    check_coverage(&entries, source, data, observations);
+    observations.layout(|| {
+        let placed = |entry: &HeaderEntry| {
+            let HeaderEntry { name, dtype, shape, start, end } = entry.clone();
+            let range = ByteRange { at: data.saturating_add(start), len: end.saturating_sub(start) };
+            StoredTensor { name, dtype, shape, range }
+        };
+        Layout::Safetensors { source: source.clone(), tensors: entries.iter().map(placed).collect(), metadata }
+    });
+    let tensors = entries.drain(..).map(|HeaderEntry { name, dtype, shape, .. }| Tensor { name, dtype, shape });
+    observations.tensors.extend(tensors);
+}
+
+/// Checks each tensor alone: its size and its name.
+fn check_entries(entries: &[HeaderEntry], observations: &mut Observations) {
+    for entry in entries {
+        if let Some(what) = entry_violation(entry) {
             violates(observations, 8, format!("{:?}: {what}", entry.name), Deviation::Misleading);
         }
         if entry.name.chars().any(char::is_control) {
@@ -119,6 +145,10 @@ fn check(
             );
         }
     }
+}
+
+/// Checks that the tensors cover the data once and wholly.
+fn check_coverage(entries: &[HeaderEntry], source: &SharedSource, data: u64, observations: &mut Observations) {
     let (length, mut covered) = (source.len().saturating_sub(data), 0);
     let mut order: Vec<(u64, u64, &str)> = entries.iter().map(|e| (e.start, e.end, e.name.as_str())).collect();
     order.sort_unstable();
@@ -144,40 +174,30 @@ fn check(
     for (start, end) in holes.into_iter().filter(|(start, end)| start < end) {
         let at = data + start;
         violates(observations, at, format!("{} bytes belong to no tensor", end - start), Deviation::Wrong);
-        hand_on(source, &format!("(hole at {at})"), at, data + end, observations);
+        add_range(source, &format!("(hole at {at})"), at, data + end, observations);
     }
     if covered < length {
         let what = "bytes behind the last tensor".to_owned();
         observations.fact(data + covered, Fact::TrailingData { length: length - covered, what });
-        hand_on(source, "(trailing)", data + covered, source.len(), observations);
+        add_range(source, "(trailing)", data + covered, source.len(), observations);
     }
-    observations.layout(|| {
-        let placed = |entry: &Entry| {
-            let Entry { name, dtype, shape, start, end } = entry.clone();
-            let range = Range { at: data.saturating_add(start), len: end.saturating_sub(start) };
-            Placed { name, dtype, shape, range }
-        };
-        Layout::Safetensors { source: source.clone(), tensors: entries.iter().map(placed).collect(), metadata }
-    });
-    let tensors = entries.drain(..).map(|Entry { name, dtype, shape, .. }| Tensor { name, dtype, shape });
-    observations.tensors.extend(tensors);
 }
 
-/// What is wrong with a tensor by itself.
-fn wrong(entry: &Entry) -> Option<String> {
-    let Some(bits) = bits(&entry.dtype) else { return Some(format!("the type {:?} is unknown", entry.dtype)) };
+/// What is wrong with a tensor alone.
+fn entry_violation(entry: &HeaderEntry) -> Option<String> {
+    let Some(bits) = dtype_bits(&entry.dtype) else { return Some(format!("the type {:?} is unknown", entry.dtype)) };
     let total = entry.shape.iter().try_fold(bits, |product, length| product.checked_mul(*length));
-    let told = entry.end.checked_sub(entry.start).and_then(|bytes| bytes.checked_mul(8));
-    match (told, total) {
+    let stated = entry.end.checked_sub(entry.start).and_then(|bytes| bytes.checked_mul(8));
+    match (stated, total) {
         (None, _) => Some("it ends before it starts".into()),
         (_, None) => Some("its shape has more than 2^64 bits".into()),
-        (Some(told), Some(total)) if told != total => Some("its shape does not give its length".into()),
+        (Some(stated), Some(total)) if stated != total => Some("its shape does not give its length".into()),
         _ => None,
     }
 }
 
 /// Bits of one number, of the types that the reference knows.
-fn bits(dtype: &str) -> Option<u64> {
+fn dtype_bits(dtype: &str) -> Option<u64> {
     Some(match dtype {
         "F4" => 4,
         "F6_E2M3" | "F6_E3M2" => 6,
@@ -189,24 +209,24 @@ fn bits(dtype: &str) -> Option<u64> {
     })
 }
 
-fn hand_on(source: &SharedSource, name: &str, from: u64, to: u64, observations: &mut Observations) {
+fn add_range(source: &SharedSource, name: &str, from: u64, to: u64, observations: &mut Observations) {
     if from < to {
         observations.member(name, Arc::new(Window::new(source.clone(), from, to - from)), Role::Unknown);
     }
 }
 
 /// The header as a stream.
-struct Cursor {
+struct HeaderStream {
     source: SharedSource,
     at: u64,
     end: u64,
 }
 
-impl Read for Cursor {
+impl Read for HeaderStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let rest = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let wanted = rest.min(buf.len());
-        let count = self.source.read_at(self.at, buf.get_mut(..wanted).unwrap_or_default())?;
+        let asked = rest.min(buf.len());
+        let count = self.source.read_at(self.at, buf.get_mut(..asked).unwrap_or_default())?;
         self.at += count as u64;
         Ok(count)
     }

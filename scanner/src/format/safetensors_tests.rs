@@ -1,7 +1,7 @@
 //! Headers built by hand, each next to what the reference says of it.
 
 use super::*;
-use crate::io::artifact::ScanBudget;
+use crate::io::budget::ScanBudget;
 use crate::io::limits::Limits;
 use crate::io::member_path::MemberPath;
 use crate::io::source::Memory;
@@ -95,8 +95,8 @@ fn bytes_of_no_tensor_are_handed_on() {
         .members
         .iter()
         .map(|member| match &member.content {
-            crate::observe::observations::Content::Source(source) => source.len(),
-            crate::observe::observations::Content::Entry(_) => 0,
+            crate::observe::observations::MemberContent::Source(source) => source.len(),
+            crate::observe::observations::MemberContent::Entry(_) => 0,
         })
         .collect();
     assert_eq!(lengths, [2, 3]);

@@ -1,18 +1,29 @@
 //! The index of a sharded checkpoint: which file holds which tensor. Its values are paths that a loader opens.
 
 use super::{Format, Head, Recognition};
+use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::Artifact;
 use crate::io::source::read_vec;
-use crate::observe::fact::{Deviation, Fact, Unread};
+use crate::observe::format_info::FormatInfo;
 use crate::observe::observations::Observations;
 use std::collections::BTreeSet;
 
 /// `pytorch_model.bin.index.json`, `model.safetensors.index.json`.
 pub struct ShardedIndex;
 
+/// The index of a sharded checkpoint.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "sharded-index",
+    name: "index of a sharded checkpoint (JSON)",
+    extensions: &["index.json"],
+    judged: "whether the files it names are beside it",
+    converted: "with its folder",
+    ..FormatInfo::DATA
+};
+
 impl Format for ShardedIndex {
-    fn id(&self) -> &'static str {
-        "sharded-index"
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {

@@ -1,19 +1,23 @@
-//! Any tar file: every regular file in it is handed on.
+//! Any tar file: every regular file in it is a member.
 //!
-//! Torch wrote checkpoints as tar before 0.1.10 and still reads them, `.nemo` files are tars, and every tar is opened
-//! by programs that unpack what is in it.
+//! Torch wrote checkpoints as tar before 0.1.10 and still reads them, and `.nemo` files are tars.
 
 use super::{Format, Head, Recognition};
 use crate::archive::tar::{TarArchive, recognize};
 use crate::io::artifact::{Artifact, Role};
+use crate::observe::format_info::FormatInfo;
 use crate::observe::observations::Observations;
 
 /// Any tar file.
 pub struct Tar;
 
+/// Any tar file.
+pub static INFO: FormatInfo =
+    FormatInfo { id: "tar", name: "tar archive", extensions: &["tar", "nemo"], ..FormatInfo::ARCHIVE };
+
 impl Format for Tar {
-    fn id(&self) -> &'static str {
-        "tar"
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -29,7 +33,7 @@ impl Format for Tar {
     }
 }
 
-/// Puts what the walk finds into `seen`, all entries as members; `role` says what each of them is for, by its name.
+/// Adds all entries as members and the facts of the walk. `role` gives the role of an entry by its name.
 pub fn examine(artifact: &Artifact, observations: &mut Observations, role: impl Fn(&str) -> Role) {
     let archive = TarArchive::read(&artifact.source, &artifact.budget);
     observations.facts.extend(archive.facts);

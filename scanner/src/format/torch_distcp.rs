@@ -1,32 +1,40 @@
-//! torch's distributed checkpoint files: complete torch zips, one behind the other, found by the offsets in `.metadata`.
+//! torch's distributed checkpoint files: complete torch zips in a row, found by the offsets in `.metadata`.
 //!
-//! As one zip such a file would be full of lies (many end records, every name many times). It is walked from its end: an
-//! end record tells where its own zip starts, and right before that the one before it ends.
+//! Read as one zip, such a file is full of contradictions (many end records, every name many times). It is walked from
+//! its end: an end record gives the start of its own zip, and the zip before it ends there.
 
 use super::{Format, Head, Recognition};
+use crate::fact::{Deviation, Fact};
 use crate::io::artifact::{Artifact, Role};
+use crate::io::bounds::format::MAX_DISTCP_ZIPS;
 use crate::io::source::{Source, Window, read_vec};
-use crate::observe::fact::{Deviation, Fact};
+use crate::observe::format_info::{FormatInfo, Library, TensorStore};
 use crate::observe::observations::Observations;
 use std::sync::Arc;
 
 const END_RECORD: u64 = 22;
-const MOST: usize = 100_000;
 
 /// Zips in a row.
 pub struct TorchDistcp;
 
+/// A file of a distributed checkpoint.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "torch-distcp",
+    name: "file of a torch distributed checkpoint: zips in a row",
+    extensions: &["distcp"],
+    refines: Some(&super::torch_zip::INFO),
+    acts_when_loaded: true,
+    library: Library::Torch,
+    tensors: Some(TensorStore::TorchDistcp),
+    read: "each zip in it",
+    judged: "each zip as a torch checkpoint",
+    converted: "with its folder",
+    ..FormatInfo::DATA
+};
+
 impl Format for TorchDistcp {
-    fn id(&self) -> &'static str {
-        "torch-distcp"
-    }
-
-    fn instead_of(&self) -> Option<&'static str> {
-        Some("torch-zip")
-    }
-
-    fn acts(&self) -> bool {
-        true
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -54,7 +62,7 @@ fn zips(source: &dyn Source) -> Option<Vec<(u64, u64)>> {
     let mut end = source.len();
     while end > 0 {
         let start = start_of(source, end)?;
-        if found.len() >= MOST || read_vec(source, start, 4).ok()? != b"PK\x03\x04" {
+        if found.len() >= MAX_DISTCP_ZIPS || read_vec(source, start, 4).ok()? != b"PK\x03\x04" {
             return None;
         }
         found.push((start, end));

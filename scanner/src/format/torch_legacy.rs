@@ -1,17 +1,20 @@
-//! torch's stream of before 1.6: five pickles in a row (magic number, protocol, system, object, keys) and then the raw
-//! storages, each behind its count of elements. Layout: weights.md section 4.
+//! torch's stream before 1.6: five pickles in a row (magic number, protocol, system, object, keys) and then the raw
+//! storages, each after its count of elements. Layout: `torch/serialization.py`, `_legacy_load`.
 
 use super::pickle::stream;
-use super::torch_zip::{Storage, item_size, storage};
+use super::torch_zip::{StorageId, item_size, storage_id};
 use super::{Format, Head, Recognition};
-use crate::io::artifact::{Artifact, ScanBudget};
+use crate::fact::{Deviation, Fact, Unread};
+use crate::io::artifact::Artifact;
+use crate::io::bounds::format::MAX_LEGACY_STORAGES;
+use crate::io::budget::ScanBudget;
 use crate::io::source::read_vec;
-use crate::observe::fact::{Deviation, Fact, Unread};
-use crate::observe::layout::{Layout, Range};
+use crate::observe::format_info::{FormatInfo, Library, TensorStore};
+use crate::observe::layout::{ByteRange, Layout};
 use crate::observe::observations::Observations;
-use crate::pickle::trace::End;
+use crate::pickle::trace::StreamEnd;
 use crate::pickle::value::Value;
-use crate::pickle::{self, Options, Reading};
+use crate::pickle::{self, Options};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -22,17 +25,24 @@ const DIGITS: &[u8] = b"L119547037146038801333356L\n";
 /// torch legacy stream.
 pub struct TorchLegacy;
 
+/// torch's stream of before 1.6.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "torch-legacy",
+    name: "torch checkpoint before 1.6 (pickles in a row)",
+    extensions: &["pt", "pth", "bin", "ckpt"],
+    refines: Some(&super::pickle::INFO),
+    acts_when_loaded: true,
+    library: Library::Torch,
+    tensors: Some(TensorStore::TorchLegacy),
+    read: "all of it but the numbers of tensors",
+    judged: "imports and calls of every pickle, counts of storages",
+    converted: "yes",
+    ..FormatInfo::DATA
+};
+
 impl Format for TorchLegacy {
-    fn id(&self) -> &'static str {
-        "torch-legacy"
-    }
-
-    fn instead_of(&self) -> Option<&'static str> {
-        Some("pickle")
-    }
-
-    fn acts(&self) -> bool {
-        true
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -48,21 +58,21 @@ impl Format for TorchLegacy {
         for _ in 0..5 {
             keys_at = at;
             at = stream(artifact, observations, at);
-            if observations.pickles.last().is_none_or(|stream| stream.trace.end != End::Stop) {
+            if observations.pickles.last().is_none_or(|stream| stream.trace.end != StreamEnd::Stop) {
                 return;
             }
         }
         let mut sizes: HashMap<String, (u64, u64)> = HashMap::new();
         for stream in &observations.pickles {
             for id in &stream.trace.persistent {
-                if let Some(Storage { key, bytes: Some(bytes), .. }) = storage(&stream.trace, *id) {
+                if let Some(StorageId { key, bytes: Some(bytes), .. }) = storage_id(&stream.trace, *id) {
                     let item = class_size(&stream.trace, *id).unwrap_or(1);
                     sizes.insert(key.into_owned(), (bytes, item));
                 }
             }
         }
         let mut storages = HashMap::new();
-        let end = numbers(artifact, observations, keys(artifact, keys_at), &sizes, at, &mut storages);
+        let end = locate_storages(artifact, observations, storage_keys(artifact, keys_at), &sizes, at, &mut storages);
         observations.layout(|| Layout::TorchLegacy { source: artifact.source.clone(), storages });
         if let Some(end) = end
             && end < artifact.source.len()
@@ -79,24 +89,24 @@ fn class_size(trace: &pickle::Trace, id: Value) -> Option<u64> {
 }
 
 /// The keys in the order of their storages: read again with room for all of them.
-fn keys(artifact: &Artifact, at: u64) -> Vec<String> {
+fn storage_keys(artifact: &Artifact, at: u64) -> Vec<String> {
     let mut limits = (*artifact.budget.limits).clone();
-    limits.items = 1_000_000;
+    limits.items = MAX_LEGACY_STORAGES;
     let budget = ScanBudget::start(Arc::new(limits));
-    let options = Options { inline: None, reading: Reading::Transparent };
+    let options = Options::PLAIN;
     let trace = pickle::read(&artifact.source, at, &options, &budget, &mut |_, _| false);
     let Some((_, items)) = trace.root.and_then(|root| trace.container(root)) else { return Vec::new() };
     items.kept.iter().filter_map(|key| trace.text(*key, 256)).collect()
 }
 
-/// Walks the storages and notes where each stands; gives where the last one ends.
-fn numbers(
+/// Locates the storages. Returns the offset after the last one.
+fn locate_storages(
     artifact: &Artifact,
     observations: &mut Observations,
     keys: Vec<String>,
     sizes: &HashMap<String, (u64, u64)>,
     start: u64,
-    storages: &mut HashMap<String, Range>,
+    storages: &mut HashMap<String, ByteRange>,
 ) -> Option<u64> {
     let mut at = start;
     for key in keys {
@@ -120,7 +130,7 @@ fn numbers(
             observations.unread(at, Unread::Broken(format!("storage {key} is cut off")));
             return None;
         }
-        storages.insert(key, Range { at: at - bytes, len: *bytes });
+        storages.insert(key, ByteRange { at: at - bytes, len: *bytes });
     }
     Some(at)
 }

@@ -1,19 +1,22 @@
 //! torch's tar of before 0.1.10: `storages`, `tensors` and `pickle` beside each other.
 //!
-//! The first two are small pickles with raw numbers between them, so that as plain pickles they would break. torch still
-//! reads them, by full unpickling only, and some servers come here when the safe way refuses. Every pickle in them is
-//! judged, and the numbers are skipped by the very counts that torch goes by. Layout: weights.md section 5.
+//! The first two are small pickles with raw numbers between them, so plain pickle readers break on them. torch still
+//! reads them, by full unpickling only, and some servers fall back to it when the safe loader refuses. Every pickle in
+//! them is judged, and numbers are skipped by the counts that torch uses. Layout: `torch/serialization.py`,
+//! `legacy_load`.
 
 use super::pickle::{stream, streams};
 use super::torch_zip::item_size;
 use super::{Format, Head, Recognition};
 use crate::archive::tar::{TarArchive, recognize};
+use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
+use crate::io::bounds::format::MAX_TORCH_DIMENSIONS;
 use crate::io::source::read_vec;
-use crate::observe::fact::{Deviation, Fact, Unread};
-use crate::observe::layout::{Layout, Range, TarStorage, TarTensor, TarView};
+use crate::observe::format_info::{FormatInfo, Library, TensorStore};
+use crate::observe::layout::{ByteRange, Layout, TarStorage, TarTensor, TarView};
 use crate::observe::observations::Observations;
-use crate::pickle::trace::{End, Trace};
+use crate::pickle::trace::{StreamEnd, Trace};
 use crate::pickle::value::Value;
 use std::collections::HashMap;
 
@@ -22,20 +25,24 @@ pub struct TorchTar;
 /// Its `storages` and `tensors`.
 pub struct TorchTarPart;
 
-/// Dimensions of a tensor: torch has at most 64.
-const DIMENSIONS: u64 = 64;
+/// torch's tar of before 0.1.10.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "torch-tar",
+    name: "torch checkpoint before 0.1.10 (tar)",
+    extensions: &["pt", "pth"],
+    refines: Some(&super::tar::INFO),
+    acts_when_loaded: true,
+    library: Library::Torch,
+    tensors: Some(TensorStore::TorchTar),
+    read: "every entry; of tensors the sizes",
+    judged: "imports and calls of every pickle, sizes of storages",
+    converted: "yes",
+    ..FormatInfo::DATA
+};
 
 impl Format for TorchTar {
-    fn id(&self) -> &'static str {
-        "torch-tar"
-    }
-
-    fn instead_of(&self) -> Option<&'static str> {
-        Some("tar")
-    }
-
-    fn acts(&self) -> bool {
-        true
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -43,12 +50,12 @@ impl Format for TorchTar {
             return Recognition::No;
         }
         let archive = TarArchive::read(&head.artifact.source, &head.artifact.budget);
-        let has = |name: &str| archive.entries.iter().any(|entry| plain(&entry.name) == name);
+        let has = |name: &str| archive.entries.iter().any(|entry| without_dot(&entry.name) == name);
         if has("storages") && has("tensors") && has("pickle") { Recognition::Certain } else { Recognition::No }
     }
 
     fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
-        super::tar::examine(artifact, observations, |name| match plain(name) {
+        super::tar::examine(artifact, observations, |name| match without_dot(name) {
             "storages" => Role::TarStorages,
             "tensors" => Role::TarTensors,
             _ => Role::Unknown,
@@ -56,17 +63,25 @@ impl Format for TorchTar {
     }
 }
 
-fn plain(name: &str) -> &str {
+fn without_dot(name: &str) -> &str {
     name.strip_prefix("./").unwrap_or(name)
 }
 
-impl Format for TorchTarPart {
-    fn id(&self) -> &'static str {
-        "torch-tar-part"
-    }
+/// The `storages` and `tensors` of torch's tar.
+pub static PART: FormatInfo = FormatInfo {
+    id: "torch-tar-part",
+    name: "storages or tensors of a torch tar",
+    acts_when_loaded: true,
+    library: Library::Torch,
+    read: "all of it but the numbers of tensors",
+    judged: "imports and calls of every pickle",
+    converted: "with its tar",
+    ..FormatInfo::DATA
+};
 
-    fn acts(&self) -> bool {
-        true
+impl Format for TorchTarPart {
+    fn info(&self) -> &'static FormatInfo {
+        &PART
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -75,7 +90,7 @@ impl Format for TorchTarPart {
     }
 
     fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
-        let mut walk = Walk { artifact, observations, at: 0 };
+        let mut walk = PartWalk { artifact, observations, at: 0 };
         let outcome = match artifact.role {
             Role::TarStorages => walk.storages(),
             _ => walk.tensors(),
@@ -87,7 +102,7 @@ impl Format for TorchTarPart {
                 streams(artifact, observations, at);
             }
             Some(layout) => observations.layout(|| layout),
-            // What torch would read next cannot be told: whatever stands there may be a pickle.
+            // What torch would read next is unknown; it may be a pickle.
             None => {
                 observations.unread(at, Unread::Broken("it is not laid out as torch reads it".to_owned()));
                 if at < artifact.source.len() {
@@ -98,13 +113,13 @@ impl Format for TorchTarPart {
     }
 }
 
-struct Walk<'a> {
+struct PartWalk<'a> {
     artifact: &'a Artifact,
     observations: &'a mut Observations,
     at: u64,
 }
 
-impl Walk<'_> {
+impl PartWalk<'_> {
     /// Judges the next pickle and asks something of it.
     fn next<T>(&mut self, ask: impl FnOnce(&Trace) -> Option<T>) -> Option<T> {
         let index = self.observations.pickles.len();
@@ -113,7 +128,7 @@ impl Walk<'_> {
         }
         self.at = stream(self.artifact, self.observations, self.at);
         let trace = &self.observations.pickles.get(index)?.trace;
-        if trace.end == End::Stop { ask(trace) } else { None }
+        if trace.end == StreamEnd::Stop { ask(trace) } else { None }
     }
 
     fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -150,7 +165,7 @@ impl Walk<'_> {
             })?;
             let size = item_size(class.rsplit('.').next()?)?;
             let len = self.number()?.checked_mul(size)?;
-            let range = Range { at: self.at, len };
+            let range = ByteRange { at: self.at, len };
             let end = self.at.checked_add(len).filter(|end| *end <= self.artifact.source.len());
             if end.is_none() {
                 self.observations.unread(self.at, Unread::Broken(format!("storage {key} is cut off")));
@@ -182,7 +197,8 @@ impl Walk<'_> {
                 let [key, storage, _] = trace.tuple(trace.root?)?.exactly()?;
                 Some((text(trace, key)?, text(trace, storage)?))
             })?;
-            let dimensions = u64::try_from(i32::from_le_bytes(self.bytes()?)).ok().filter(|n| *n <= DIMENSIONS)?;
+            let dimensions =
+                u64::try_from(i32::from_le_bytes(self.bytes()?)).ok().filter(|n| *n <= MAX_TORCH_DIMENSIONS)?;
             self.bytes::<4>()?;
             let (shape, stride) = (self.numbers(dimensions)?, self.numbers(dimensions)?);
             let offset = self.number()?;

@@ -1,17 +1,19 @@
 //! torch's zip checkpoints: one folder, a `data.pkl` in it, and a record of raw numbers for each storage.
 //!
-//! torch finds the folder by the first entry of the central directory and looks names up without regard to case. What
-//! `data.pkl` says of each storage is held against the record: a record of another size is what memory corruption in
-//! the loader is made of (CVE-2026-24747). Layout: `caffe2/serialize/inline_container.h`, and weights.md section 2.
+//! torch finds the folder by the first entry of the central directory and ignores case in names. The size that
+//! `data.pkl` states for each storage is compared with its record: another size corrupts the loader's memory
+//! (CVE-2026-24747). Layout: `caffe2/serialize/inline_container.h`.
 
-use super::pickle::FIRST;
-use super::zip::hand_on;
+use super::pickle::FIRST_READING;
+use super::zip::add_members;
 use super::{Format, Head, Recognition};
-use crate::archive::Entry;
+use crate::archive::ArchiveEntry;
 use crate::archive::zip::{ZipArchive, ZipEntry};
+use crate::fact::{Deviation, Fact, Unread};
 use crate::io::artifact::{Artifact, Role};
-use crate::io::source::{Recent, gathered, read_vec};
-use crate::observe::fact::{Deviation, Fact, Unread};
+use crate::io::bounds::format::MAX_DATA_PKL_IN_MEMORY_BYTES;
+use crate::io::source::{BlockCache, read_if_small, read_vec};
+use crate::observe::format_info::{FormatInfo, Library, TensorStore};
 use crate::observe::layout::{self, Layout};
 use crate::observe::observations::{Observations, PickleStream};
 use crate::pickle::value::Value;
@@ -20,23 +22,27 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// A `data.pkl` up to this size is read in one piece: those of a hundred thousand tensors.
-const GATHERED: usize = 16 << 20;
-
 /// torch zip.
 pub struct TorchZip;
 
+/// torch's zip checkpoints.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "torch-zip",
+    name: "torch checkpoint, TorchScript archive (zip)",
+    extensions: &["pt", "pth", "bin", "ckpt"],
+    refines: Some(&super::zip::INFO),
+    acts_when_loaded: true,
+    library: Library::Torch,
+    tensors: Some(TensorStore::TorchZip),
+    read: "every entry; of tensor records the first bytes",
+    judged: "imports and calls of every pickle, sizes of storages, where readers of the zip disagree",
+    converted: "yes",
+    ..FormatInfo::DATA
+};
+
 impl Format for TorchZip {
-    fn id(&self) -> &'static str {
-        "torch-zip"
-    }
-
-    fn instead_of(&self) -> Option<&'static str> {
-        Some("zip")
-    }
-
-    fn acts(&self) -> bool {
-        true
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -56,7 +62,7 @@ impl Format for TorchZip {
         let name = format!("{root}/data.pkl");
         if let Some(entry) = archive.entries.iter_mut().find(|entry| entry.name.eq_ignore_ascii_case(&name)) {
             // What is followed for the sizes of the records is judged when its turn comes.
-            entry.gather(GATHERED);
+            entry.load(MAX_DATA_PKL_IN_MEMORY_BYTES);
         }
         let (records, stream) = records(artifact, observations, &archive, &root);
         let script = programs(&archive.entries, &root, observations);
@@ -68,8 +74,8 @@ impl Format for TorchZip {
         }
         let number = |index: usize| records.get(index).copied().unwrap_or(false);
         let role = |index| if number(index) { Role::TensorData } else { Role::Unknown };
-        if let Some(other) = hand_on(&mut archive, observations, &artifact.budget, role) {
-            observations.fact(None, Fact::Polyglot { formats: vec![self.id(), other] });
+        if let Some(other) = add_members(&mut archive, observations, &artifact.budget, role) {
+            observations.fact(None, Fact::Polyglot { formats: vec![INFO.id, other.id] });
         }
         if let Some((name, stream)) = stream
             && let Some(member) = observations.members.iter_mut().find(|member| member.name == name)
@@ -106,8 +112,8 @@ fn programs(entries: &[ZipEntry], root: &str, observations: &mut Observations) -
     program.is_some()
 }
 
-/// Which entries are records of storages, and are what `data.pkl` says they are; and what was heard of it on the way, with
-/// its name.
+/// Which entries are records of storages with the size that `data.pkl` states; and the stream of `data.pkl` with its
+/// name, where it was followed.
 fn records(
     artifact: &Artifact,
     observations: &mut Observations,
@@ -115,40 +121,38 @@ fn records(
     root: &str,
 ) -> (Vec<bool>, Option<(String, PickleStream)>) {
     let entries = &archive.entries;
-    // Of a cut archive the records behind the cut are missing, and of one that could not be read on: that is said already.
+    // In a cut or unreadable archive, records after the cut are missing; the cut is stated already.
     let cut = archive.unread.iter().any(|(_, why)| matches!(why, Unread::Broken(_) | Unread::Io(_)));
     let name = format!("{root}/data.pkl");
-    // Entries of one key share a place among the sizes: the last one counts.
-    let mut places: HashMap<&str, usize> = HashMap::with_capacity(entries.len());
+    // Entries with the same key share a slot among the sizes: the last one counts.
+    let mut slots: HashMap<&str, usize> = HashMap::with_capacity(entries.len());
     let mut sizes: Vec<(u64, bool)> = Vec::with_capacity(entries.len());
-    let place_of: Vec<Option<usize>> = entries
+    let slot_of: Vec<Option<usize>> = entries
         .iter()
         .map(|entry| {
-            let place = *places.entry(key(entry, root)?).or_insert(sizes.len());
-            match sizes.get_mut(place) {
+            let slot = *slots.entry(key(entry, root)?).or_insert(sizes.len());
+            match sizes.get_mut(slot) {
                 Some(size) => size.0 = entry.unpacked,
                 None => sizes.push((entry.unpacked, false)),
             }
-            Some(place)
+            Some(slot)
         })
         .collect();
     let mut judged = None;
     for entry in entries.iter().filter(|entry| entry.name.eq_ignore_ascii_case(&name)) {
-        let stream = followed(artifact, observations, entry);
-        let alone;
+        let stream = follow_data_pkl(artifact, observations, entry);
+        let ids_only;
         let trace = match &stream {
-            Some(stream) if tells_all(&stream.trace) => &stream.trace,
+            Some(stream) if has_all_ids(&stream.trace) => &stream.trace,
             _ => {
-                let opened = entry.open(&artifact.budget).source.map(|source| gathered(source, GATHERED));
-                let Some(Ok(source)) = opened else { continue };
-                let source = if source.known(0, 1).is_some() { source } else { Arc::new(Recent::new(source)) };
-                alone = pickle::persistent_ids(&source, &artifact.budget);
-                &alone
+                let Some(trace) = follow_ids(artifact, entry) else { continue };
+                ids_only = trace;
+                &ids_only
             }
         };
         for id in &trace.persistent {
-            let Some(storage) = storage(trace, *id) else { continue };
-            let record = places.get(storage.key.as_ref()).and_then(|place| sizes.get_mut(*place));
+            let Some(storage) = storage_id(trace, *id) else { continue };
+            let record = slots.get(storage.key.as_ref()).and_then(|slot| sizes.get_mut(*slot));
             match (record, storage.bytes) {
                 (Some((record, _)), Some(bytes)) if *record != bytes => {
                     let what =
@@ -159,37 +163,44 @@ fn records(
                     let what = format!("storage {} has no record", storage.key);
                     observations.fact(None, Fact::StructureViolation { what, deviation: Deviation::Wrong });
                 }
-                (Some((_, good)), _) => *good = true,
+                (Some((_, matches_record)), _) => *matches_record = true,
                 _ => {}
             }
         }
         judged = judged.or(stream.map(|stream| (entry.name.clone(), stream)));
     }
-    let good = |place: &Option<usize>| place.and_then(|place| sizes.get(place)).is_some_and(|(_, good)| *good);
-    (place_of.iter().map(good).collect(), judged)
+    let matches_record =
+        |slot: &Option<usize>| slot.and_then(|slot| sizes.get(slot)).is_some_and(|(_, matches_record)| *matches_record);
+    (slot_of.iter().map(matches_record).collect(), judged)
 }
 
-/// What is heard of a `data.pkl`: read once, it serves for its persistent ids and for judging.
-fn followed(artifact: &Artifact, observations: &Observations, entry: &ZipEntry) -> Option<PickleStream> {
+/// Follows a `data.pkl` that is in memory: one pass serves for its persistent ids and for judging.
+fn follow_data_pkl(artifact: &Artifact, observations: &Observations, entry: &ZipEntry) -> Option<PickleStream> {
     let member = Artifact {
         member_path: artifact.member_path.member(&entry.name),
         name: entry.name.clone(),
-        source: entry.kept()?,
+        source: entry.loaded()?,
         depth: artifact.depth + 1,
         role: Role::Unknown,
         budget: artifact.budget.clone(),
     };
-    Some(observations.follow(&member, 0, &FIRST))
+    Some(observations.follow(&member, 0, &FIRST_READING))
 }
 
-/// Whether the persistent ids are those that torch asks for: it knows no arrays between the opcodes, and what is not kept
-/// cannot be asked.
-fn tells_all(trace: &Trace) -> bool {
+/// Follows a `data.pkl` for its persistent ids only.
+fn follow_ids(artifact: &Artifact, entry: &ZipEntry) -> Option<Trace> {
+    let source = read_if_small(entry.open(&artifact.budget).source?, MAX_DATA_PKL_IN_MEMORY_BYTES).ok()?;
+    let source = if source.in_memory(0, 1).is_some() { source } else { Arc::new(BlockCache::new(source)) };
+    Some(pickle::persistent_ids(&source, &artifact.budget))
+}
+
+/// Whether the persistent ids are complete: torch knows no arrays between opcodes, and a full heap drops ids.
+fn has_all_ids(trace: &Trace) -> bool {
     !trace.heap.overflowed() && trace.arrays.is_empty() && trace.nested.is_empty()
 }
 
 /// A storage as a persistent id names it.
-pub struct Storage<'a> {
+pub struct StorageId<'a> {
     /// Its key.
     pub key: Cow<'a, str>,
     /// Its size, where the class is one of torch's.
@@ -199,19 +210,19 @@ pub struct Storage<'a> {
 }
 
 /// Reads a persistent id as torch writes it.
-pub fn storage(trace: &Trace, id: Value) -> Option<Storage<'_>> {
+pub fn storage_id(trace: &Trace, id: Value) -> Option<StorageId<'_>> {
     let items = trace.tuple(id)?;
     let [kind, class, key, location, count] = items.kept.get(..5)?.try_into().ok()?;
-    if trace.shown(kind, 16).as_deref() != Some("storage") {
+    if trace.short_text(kind, 16).as_deref() != Some("storage") {
         return None;
     }
     let Value::Global(class) = class else { return None };
-    // As `module.name` ends: a name that is computed is none of torch's.
+    // The end of `module.name`; computed names are not torch's.
     let class = trace.callables.get(class as usize).and_then(|callable| callable.name.as_deref()).unwrap_or("?");
-    let key = trace.shown(key, 256)?;
+    let key = trace.short_text(key, 256)?;
     let Value::Int(count @ 0..) = count else { return None };
     let bytes = item_size(class.rsplit('.').next()?).and_then(|size| count.unsigned_abs().checked_mul(size));
-    Some(Storage { key, bytes, meta: trace.shown(location, 16).as_deref() == Some("meta") })
+    Some(StorageId { key, bytes, meta: trace.short_text(location, 16).as_deref() == Some("meta") })
 }
 
 /// Bytes of what a storage class counts.

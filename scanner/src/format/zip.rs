@@ -1,21 +1,34 @@
-//! Any zip file: everything in it is handed on, with what its walk found.
+//! Any zip file: every entry is a member.
 //!
-//! Also the files that merely end in a zip, with a program or a picture in front: Python and Java open these. What a
-//! zip is *for* (torch, Keras, numpy) other formats know.
+//! Also files that only end in a zip, after a program or a picture: Python and Java open these. Other formats know what
+//! a zip is for (torch, Keras, numpy).
 
 use super::{Format, Head, Recognition, keras};
 use crate::archive::zip::ZipArchive;
-use crate::io::artifact::{Artifact, Role, ScanBudget};
+use crate::io::artifact::{Artifact, Role};
+use crate::io::budget::ScanBudget;
 use crate::io::source::read_vec;
-use crate::observe::observations::{Content, Member, Observations};
+use crate::observe::format_info::{FormatInfo, TensorStore};
+use crate::observe::observations::{Member, MemberContent, Observations, RefinedFormat};
 use std::collections::HashMap;
 
 /// Any zip file.
 pub struct Zip;
 
+/// Any zip file.
+pub static INFO: FormatInfo = FormatInfo {
+    id: "zip",
+    name: "zip archive, .npz",
+    extensions: &["zip", "npz"],
+    is_found_from_end: true,
+    tensors: Some(TensorStore::Npz),
+    converted: "arrays of a .npz",
+    ..FormatInfo::ARCHIVE
+};
+
 impl Format for Zip {
-    fn id(&self) -> &'static str {
-        "zip"
+    fn info(&self) -> &'static FormatInfo {
+        &INFO
     }
 
     fn recognize(&self, head: &Head<'_>) -> Recognition {
@@ -27,20 +40,21 @@ impl Format for Zip {
 
     fn examine(&self, artifact: &Artifact, observations: &mut Observations) {
         let mut archive = ZipArchive::read(&artifact.source, &artifact.budget);
-        observations.refined_format = hand_on(&mut archive, observations, &artifact.budget, |_| Role::Unknown);
+        let special = add_members(&mut archive, observations, &artifact.budget, |_| Role::Unknown);
+        observations.refined_format = special.map(|special| RefinedFormat { general: &INFO, special });
     }
 }
 
-/// Puts what the walk found into `seen`, all entries as members; `role` says what each of them is for, by its index. Gives the
-/// more special format that its entries show it to be: the parts of that have their roles whatever `role` says.
-pub fn hand_on(
+/// Adds all entries as members and the facts of the walk. `role` gives the role of an entry by its index; parts of a
+/// Keras model have theirs whatever it says. Returns the special format that the entries show.
+pub fn add_members(
     archive: &mut ZipArchive,
     observations: &mut Observations,
     budget: &ScanBudget,
     role: impl Fn(usize) -> Role,
-) -> Option<&'static str> {
-    let parts = keras::parts(archive, budget);
-    let refined_format = parts.as_ref().map(|_| keras::ID);
+) -> Option<&'static FormatInfo> {
+    let parts = keras::model_parts(archive, budget);
+    let refined_format = parts.as_ref().map(|_| &keras::INFO);
     let parts: HashMap<usize, Role> = parts.into_iter().flatten().collect();
     observations.facts.append(&mut archive.facts);
     observations.unread.append(&mut archive.unread);
@@ -50,10 +64,10 @@ pub fn hand_on(
         }
         let role = parts.get(&index).copied().unwrap_or_else(|| role(index));
         // Thousands of tensors make gigabytes: reading them for a checksum that torch ignores is not worth it.
-        match entry.unchecked().filter(|_| role == Role::TensorData) {
-            Some(numbers) => observations.numbers(&entry.name, numbers),
+        match entry.stored_content().filter(|_| role == Role::TensorData) {
+            Some(numbers) => observations.tensor_data(&entry.name, numbers),
             None => {
-                let content = Content::Entry(Box::new(entry.clone()));
+                let content = MemberContent::Entry(Box::new(entry.clone()));
                 observations.members.push(Member { name: entry.name.clone(), content, role, stream: None });
             }
         }
@@ -64,7 +78,7 @@ pub fn hand_on(
     refined_format
 }
 
-/// Whether an end record stands where readers look for one, with a directory in front of it.
+/// Whether an end record is where readers look for one, with a directory in front of it.
 fn ends_as_zip(artifact: &Artifact) -> bool {
     // Not for the bits of a pickle or the numbers of a tensor: four bytes are there by chance in gigabytes, but not in
     // the last 64 KiB with plausible numbers behind them.

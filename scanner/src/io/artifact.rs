@@ -1,35 +1,33 @@
-//! One thing to look at: some bytes, where they stand, and what is already known about their part in a larger whole.
+//! An artifact: bytes to examine, their path, and what is known of their role in the file.
 
-use crate::io::limits::Limits;
+use crate::io::budget::ScanBudget;
 use crate::io::member_path::MemberPath;
 use crate::io::source::SharedSource;
-use std::sync::Arc;
-use std::time::Instant;
 
 /// A file, a member of an archive, a decoded stream or a literal inside a pickle.
 #[derive(Clone)]
 pub struct Artifact {
-    /// Where it stands inside the file.
+    /// Its path inside the file.
     pub member_path: MemberPath,
-    /// The name by which a loader would know it: file name or member path. A hint, never a verdict.
+    /// The name that a loader would use: file name or member path. A hint, never a verdict.
     pub name: String,
     /// The bytes.
     pub source: SharedSource,
     /// How deep it is nested; 0 for the file itself.
     pub depth: usize,
-    /// What the whole around it says it is.
+    /// Its role in the artifact around it.
     pub role: Role,
-    /// The bounds and the clock of the whole file.
+    /// The limits and the deadline of the file.
     pub budget: ScanBudget,
 }
 
-/// What the artifact around a member says the member is for.
+/// What a member is for, according to the artifact around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Role {
-    /// Nothing is known: every format that could read it looks at it.
+    /// Unknown: every format that recognizes it examines it.
     #[default]
     Unknown,
-    /// Raw numbers of a tensor: a pickle by chance is no news there, a real header is.
+    /// Raw tensor data. Bytes that look like a pickle are chance there; a real header is not.
     TensorData,
     /// The `storages` of torch's tar: small pickles with raw numbers between them.
     TarStorages,
@@ -37,29 +35,8 @@ pub enum Role {
     TarTensors,
     /// The configuration of a Keras model.
     KerasConfig,
-    /// The weights of a Keras model, which it reads as HDF5 whatever they look like.
+    /// The weights of a Keras model, which Keras reads as HDF5 whatever the bytes are.
     KerasWeights,
-    /// A literal inside a pickle: looked into only where it clearly is something.
+    /// A literal inside a pickle: examined only where it clearly is of some format.
     Literal,
-}
-
-/// The bounds of a scan and when this file's time is up.
-#[derive(Debug, Clone)]
-pub struct ScanBudget {
-    /// All bounds.
-    pub limits: Arc<Limits>,
-    deadline: Option<Instant>,
-}
-
-impl ScanBudget {
-    /// Starts the clock of one file.
-    pub fn start(limits: Arc<Limits>) -> Self {
-        let deadline = Instant::now().checked_add(limits.time);
-        Self { limits, deadline }
-    }
-
-    /// Whether the time for this file is up. Cheap enough for every few thousand steps of a loop, not for each.
-    pub fn expired(&self) -> bool {
-        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
-    }
 }

@@ -1,36 +1,36 @@
-//! Every bound on one page. A limit that is hit is a fact with its place, and what lies behind it counts as not read.
+//! Limits that a caller can set. A limit that is hit is a fact with its offset, and everything after it counts as not
+//! read. Bounds with fixed values are in [`super::bounds`].
 //!
-//! The defaults let every ordinary model through (the largest checkpoints seen on hubs are some 50 GB in thousands of
-//! members) while the whole scan stays under 150 MB of memory whatever the input. Only the caller sets them; nothing
-//! found inside an artifact can.
+//! With the defaults every ordinary model is read (the largest checkpoints seen on hubs are some 50 GB in thousands of
+//! members), and a scan stays under 150 MB of memory for any input. Nothing inside an artifact can change them.
 
 use std::time::Duration;
 
-/// Bounds on what is read, kept and unpacked.
+/// Limits on reading, memory and unpacking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Opcodes of one pickle stream. Pickles of 200 MB of one-byte opcodes exist in tests; 4 G is about a minute.
     pub opcodes: u64,
-    /// Values on the pickle stack that are kept apart; runs of plain values past that are only counted.
+    /// Values on the pickle stack kept apart; runs of plain values past that are only counted.
     pub stack: usize,
     /// Marks on the pickle stack. A mark is a nesting level: CPython's own pickler stops at some thousands.
     pub marks: usize,
     /// Bytes of the pickle memo. Some 2 to 8 bytes an entry.
     pub memo_bytes: usize,
-    /// Bytes of the values that are kept of one pickle; past that, values are judged when met and not kept. A checkpoint takes
+    /// Bytes of the values kept of one pickle; past that, values are judged when met and not kept. A checkpoint takes
     /// some 760 a tensor: these are 50,000 of them.
     pub heap_bytes: usize,
     /// Items kept of one list, tuple, set or dict (pairs count as two).
     pub items: usize,
     /// Different names one pickle may import.
     pub names: usize,
-    /// Longest name (module or attribute) that is kept whole.
+    /// Longest name (module or attribute) that is kept in full.
     pub name_bytes: usize,
     /// Events (imports and calls) kept of one pickle with their place and arguments.
     pub events: usize,
     /// Pickle streams in a row in one file.
     pub streams: usize,
-    /// Bytes after the last stream that are searched for another one.
+    /// Bytes after the last stream searched for another one.
     pub resync_bytes: u64,
     /// How deep artifacts may be nested (archives in archives, pickles in pickles).
     pub depth: usize,

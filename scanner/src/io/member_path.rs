@@ -1,4 +1,4 @@
-//! Where something stands: the file, and the way into it through nested containers.
+//! The path of an artifact inside a file, through nested containers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ impl MemberPath {
         Self(None)
     }
 
-    /// A member of what stands here.
+    /// The path of a member.
     #[must_use]
     pub fn member(&self, name: &str) -> Self {
         Self(Some(match &self.0 {
@@ -27,7 +27,7 @@ impl MemberPath {
         self.0.as_deref()
     }
 
-    /// The last name on the way: the member's own.
+    /// The last name of the path: the member's own.
     pub fn last(&self) -> Option<&str> {
         self.path().map(|path| path.rsplit_once("::").map_or(path, |(_, last)| last))
     }

@@ -2,6 +2,8 @@
 
 pub mod artifact;
 pub(crate) mod bounds;
+pub mod budget;
+pub mod directory;
 pub mod hash;
 pub mod limits;
 pub mod member_path;

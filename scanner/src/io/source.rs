@@ -1,8 +1,8 @@
-//! Bytes with random access: what every reader here reads from.
+//! Bytes with random access: all readers of this crate read from a [`Source`].
 //!
-//! A file is opened once and read with `pread`, never mapped: a file that another process truncates must give a
-//! short read, not a signal. Everything nested (a zip member, a decoded stream, a bytes literal inside a pickle) is
-//! again a `Source`, so the readers above do not know how deep they stand.
+//! A file is opened once and read with `pread`, never mapped: when another process truncates it, that must give a short
+//! read and not a signal. Everything nested (a zip member, a decoded stream, a bytes literal in a pickle) is again a
+//! `Source`.
 
 use std::fs::File;
 use std::io;
@@ -19,24 +19,24 @@ pub trait Source: Send + Sync {
     /// Reads at `at` into `buf`; returns how many bytes were read. Fewer than asked for only at the end.
     ///
     /// # Errors
-    /// What the operating system or the decoder underneath says.
+    /// As the operating system or the decoder.
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Those `len` bytes at `at`, where they are in memory anyway: what would be a read for a few bytes is none.
-    fn known(&self, _at: u64, _len: usize) -> Option<&[u8]> {
+    /// The `len` bytes at `at` where they are in memory already, so that no read is needed.
+    fn in_memory(&self, _at: u64, _len: usize) -> Option<&[u8]> {
         None
     }
 
-    /// Says that these ranges (place and length) will be read soon. Where each read is a journey, many are made at once.
-    fn announce(&self, _ranges: &mut dyn Iterator<Item = (u64, u64)>) {}
+    /// Announces ranges (offset and length) that will be read soon. Sources with slow reads fetch many at once.
+    fn prefetch(&self, _ranges: &mut dyn Iterator<Item = (u64, u64)>) {}
 
-    /// Whether there is nothing in it.
+    /// Whether the length is 0.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// A source shared between an artifact and what is nested in it.
+/// A source that an artifact and its members share.
 pub type SharedSource = Arc<dyn Source>;
 
 /// A file on disk, opened once; counts what was read from it.
@@ -48,16 +48,16 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// Wraps an open regular file. `read` counts the bytes that are read from it.
+    /// Wraps an open regular file. `read` counts the bytes read from it.
     ///
     /// # Errors
-    /// When the length of the file cannot be had.
+    /// When the operating system does not give the length.
     pub fn new(file: File, read: Arc<AtomicU64>) -> io::Result<Self> {
         let len = file.metadata()?.len();
         Ok(Self { file, len, read })
     }
 
-    /// What tells this file, as it is now, from another one and from itself at another time.
+    /// The identity and the times of the file: differ for another file and after a change.
     ///
     /// # Errors
     /// When the operating system does not say.
@@ -67,13 +67,13 @@ impl FileSource {
         Ok(Stamp { device: meta.dev(), inode: meta.ino(), len: meta.len(), times })
     }
 
-    /// The open file, for those who read it in a way that the operating system knows (a mapping, shared extents).
+    /// The open file, for mappings and shared extents.
     pub fn file(&self) -> &File {
         &self.file
     }
 }
 
-/// A file at one time: two equal stamps are the same bytes, unless somebody sets the clock back.
+/// A file at one time. Equal stamps mean the same bytes, unless the clock was set back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     device: u64,
@@ -139,7 +139,7 @@ impl Source for Memory {
         Ok(count)
     }
 
-    fn known(&self, at: u64, len: usize) -> Option<&[u8]> {
+    fn in_memory(&self, at: u64, len: usize) -> Option<&[u8]> {
         part(&self.0, at, len)
     }
 }
@@ -149,15 +149,15 @@ fn part(bytes: &[u8], at: u64, len: usize) -> Option<&[u8]> {
     bytes.get(at..at.checked_add(len)?)
 }
 
-/// Up to 32 first bytes of something, read along with what stands before it. Of a record of raw numbers no more is looked
-/// at, so that one read serves both.
+/// Up to 32 first bytes of an entry, read along with its header. Of tensor data no more is examined, so one read serves
+/// both. It saves a system call for each record of a checkpoint.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Start {
+pub struct FirstBytes {
     bytes: [u8; Self::LEN],
     len: usize,
 }
 
-impl Start {
+impl FirstBytes {
     /// How many bytes are kept.
     pub const LEN: usize = 32;
 
@@ -179,7 +179,7 @@ pub struct Window {
     inner: SharedSource,
     start: u64,
     len: u64,
-    known: Start,
+    known: FirstBytes,
 }
 
 impl Window {
@@ -187,12 +187,12 @@ impl Window {
     pub fn new(inner: SharedSource, start: u64, len: u64) -> Self {
         let start = start.min(inner.len());
         let len = len.min(inner.len() - start);
-        Self { inner, start, len, known: Start::default() }
+        Self { inner, start, len, known: FirstBytes::default() }
     }
 
-    /// The same range, of which the first bytes were read already.
+    /// The same range, with first bytes read already.
     #[must_use]
-    pub fn starting(self, known: Start) -> Self {
+    pub fn with_first_bytes(self, known: FirstBytes) -> Self {
         Self { known, ..self }
     }
 }
@@ -216,24 +216,24 @@ impl Source for Window {
         self.inner.read_at(self.start.saturating_add(at), buf)
     }
 
-    fn known(&self, at: u64, len: usize) -> Option<&[u8]> {
+    fn in_memory(&self, at: u64, len: usize) -> Option<&[u8]> {
         let inside = at.checked_add(len as u64).is_some_and(|end| end <= self.len);
-        let known = part(self.known.get(), at, len).or_else(|| self.inner.known(self.start.checked_add(at)?, len));
+        let known = part(self.known.get(), at, len).or_else(|| self.inner.in_memory(self.start.checked_add(at)?, len));
         known.filter(|_| inside)
     }
 
-    fn announce(&self, ranges: &mut dyn Iterator<Item = (u64, u64)>) {
-        let place = |(at, len): (u64, u64)| {
+    fn prefetch(&self, ranges: &mut dyn Iterator<Item = (u64, u64)>) {
+        let shifted = |(at, len): (u64, u64)| {
             let at = at.min(self.len);
             (self.start.saturating_add(at), len.min(self.len - at))
         };
-        self.inner.announce(&mut ranges.map(place));
+        self.inner.prefetch(&mut ranges.map(shifted));
     }
 }
 
-/// A source that is read in order with many small looks back: remembers the blocks that were read last, and the first
-/// one. A pickle of megabytes has hundreds of thousands of short texts, and a file may hold thousands of short pickles.
-pub struct Recent {
+/// A cache of the last blocks and the first one, for a source read in order with many short reads back. A
+/// pickle of megabytes has hundreds of thousands of short texts, and a file may hold thousands of short pickles.
+pub struct BlockCache {
     inner: SharedSource,
     /// The block at the start, the last one, and the one before; `None` once nothing is remembered any more.
     blocks: Mutex<Option<[Block; 3]>>,
@@ -245,7 +245,7 @@ struct Block {
     bytes: Vec<u8>,
 }
 
-impl Recent {
+impl BlockCache {
     const BLOCK: usize = 64 << 10;
 
     /// Nothing is remembered yet.
@@ -253,19 +253,19 @@ impl Recent {
         Self { inner, blocks: Mutex::new(Some(Default::default())) }
     }
 
-    /// Remembers nothing from now on: what was read stays reachable for long, and there may be many of it.
+    /// Drops the cache and stops caching, for sources that stay reachable for long.
     pub fn forget(&self) {
         *self.blocks.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
-impl Source for Recent {
+impl Source for BlockCache {
     fn len(&self) -> u64 {
         self.inner.len()
     }
 
-    fn announce(&self, ranges: &mut dyn Iterator<Item = (u64, u64)>) {
-        self.inner.announce(ranges);
+    fn prefetch(&self, ranges: &mut dyn Iterator<Item = (u64, u64)>) {
+        self.inner.prefetch(ranges);
     }
 
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
@@ -297,7 +297,7 @@ impl Source for Recent {
         if let (Some(to), Some(from)) = (buf.get_mut(..count), block.bytes.get(..count)) {
             to.copy_from_slice(from);
         }
-        // A long read is not kept: blocks are small, and so are the looks back.
+        // A long read is not cached: blocks are small, and so are the reads back.
         if got > Self::BLOCK {
             *block = Block::default();
         }
@@ -305,16 +305,16 @@ impl Source for Recent {
     }
 }
 
-/// The same bytes, held in memory when they are no more than `most`: what is small is read once, in one piece.
+/// The same bytes, in memory where they are at most `max_bytes`: small sources are read once.
 ///
 /// # Errors
 /// As [`Source::read_at`].
-pub fn gathered(source: SharedSource, most: usize) -> io::Result<SharedSource> {
-    let known = usize::try_from(source.len()).is_ok_and(|len| source.known(0, len).is_some());
-    if known || source.len() > most as u64 {
+pub fn read_if_small(source: SharedSource, max_bytes: usize) -> io::Result<SharedSource> {
+    let known = usize::try_from(source.len()).is_ok_and(|len| source.in_memory(0, len).is_some());
+    if known || source.len() > max_bytes as u64 {
         return Ok(source);
     }
-    let bytes = read_vec(source.as_ref(), 0, most)?;
+    let bytes = read_vec(source.as_ref(), 0, max_bytes)?;
     Ok(if bytes.len() as u64 == source.len() { Arc::new(Memory::new(bytes)) } else { source })
 }
 
@@ -347,11 +347,11 @@ mod tests {
     fn what_is_known_of_a_window_is_what_it_would_read() {
         let inner: SharedSource = Arc::new(Memory::new(*b"0123456789"));
         let window = Window::new(inner, 7, 3);
-        assert_eq!(window.known(1, 2), Some(&b"89"[..]));
-        assert_eq!(window.known(1, 3), None);
-        assert_eq!(window.known(u64::MAX, 1), None);
-        let window = window.starting(Start::of(b"7890123"));
-        assert_eq!((window.known(0, 3), window.known(0, 4)), (Some(&b"789"[..]), None));
+        assert_eq!(window.in_memory(1, 2), Some(&b"89"[..]));
+        assert_eq!(window.in_memory(1, 3), None);
+        assert_eq!(window.in_memory(u64::MAX, 1), None);
+        let window = window.with_first_bytes(FirstBytes::of(b"7890123"));
+        assert_eq!((window.in_memory(0, 3), window.in_memory(0, 4)), (Some(&b"789"[..]), None));
         assert_eq!(read_vec(&window, 2, 9).expect("memory reads"), b"9");
     }
 
@@ -362,7 +362,7 @@ mod tests {
         std::fs::write(file.path(), &bytes).expect("it is written");
         let inner =
             FileSource::new(File::open(file.path()).expect("it is there"), read.clone()).expect("it has a length");
-        let recent = Recent::new(Arc::new(inner));
+        let recent = BlockCache::new(Arc::new(inner));
         let places =
             [(0, 10), (5, 65_531), (65_530, 20), (70_000, 7), (1, 1), (299_990, 100), (70_001, 3), (400_000, 4)];
         for (at, len) in places.into_iter().chain([(10, 100_000), (0, 4)]) {

@@ -4,6 +4,7 @@
 //! not depend on the number of threads.
 
 pub use crate::finding::Verdict;
+pub use crate::format::all::{self as formats, FormatInfo};
 
 use crate::finding::Finding;
 use crate::observe::observations::Tensor;
@@ -11,6 +12,12 @@ use serde::Serialize;
 
 /// The format of a file that no format claims.
 pub const UNKNOWN_FORMAT: &str = "unknown";
+
+/// The format of a file without bytes.
+pub const EMPTY_FORMAT: &str = "empty";
+
+/// The format of a socket, FIFO or device.
+pub const SPECIAL_FILE_FORMAT: &str = "special-file";
 
 /// The report of a scan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -87,11 +94,11 @@ pub struct LfsReport {
     pub oid: String,
     /// The size in the pointer, in bytes.
     pub size: u64,
-    /// How the bytes were compared with the pointer.
+    /// CallKind the bytes were compared with the pointer.
     pub integrity: Integrity,
 }
 
-/// How an object was compared with its pointer.
+/// CallKind an object was compared with its pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Integrity {
@@ -137,6 +144,16 @@ pub struct ScanError {
 }
 
 impl ArtifactReport {
+    /// The description of its format. `None` where no format claims the file, and for empty and special files.
+    pub fn format_info(&self) -> Option<&'static FormatInfo> {
+        formats::by_id(self.format)
+    }
+
+    /// Whether it only names a file that is stored elsewhere (a Git LFS pointer).
+    pub fn is_pointer(&self) -> bool {
+        self.format_info().is_some_and(|info| info.is_pointer)
+    }
+
     /// Whether no format claims the file: it is named in the report and fails nothing.
     pub fn is_unknown(&self) -> bool {
         self.verdict == Verdict::NotScanned && self.format == UNKNOWN_FORMAT
@@ -248,7 +265,7 @@ pub struct PickleReport {
     pub member: Option<String>,
     /// Where it starts.
     pub start: u64,
-    /// How many bytes it takes.
+    /// CallKind many bytes it takes.
     pub length: u64,
     /// The highest protocol it declares or needs.
     pub protocol: u8,
@@ -258,7 +275,7 @@ pub struct PickleReport {
     pub imports: Vec<ImportReport>,
     /// Every call it would make.
     pub calls: Vec<CallReport>,
-    /// How many persistent ids it asks for.
+    /// CallKind many persistent ids it asks for.
     pub persistent_ids: u64,
 }
 

@@ -4,7 +4,7 @@ use crate::finding::{Finding, Line, RawFinding, Verdict, fingerprint};
 use crate::io::bounds::judge::{MAX_EXCERPTS, MAX_OPCODES_AFTER, MAX_OPCODES_BEFORE};
 use crate::io::limits::Limits;
 use crate::judge::decide::facts;
-use crate::judge::report::{ArtifactReport, NotRead, UNKNOWN_FORMAT};
+use crate::judge::report::{ArtifactReport, EMPTY_FORMAT, NotRead, UNKNOWN_FORMAT};
 use crate::judge::rule::rules;
 use crate::observe::examined::{Examination, ExaminedArtifact};
 use crate::pickle::listing;
@@ -34,10 +34,10 @@ pub fn judge_artifact(examination: &Examination, path: &str, limits: &Limits) ->
             reason: why.to_string(),
         }));
     }
-    let format = root.and_then(|root| root.format).unwrap_or(if size == 0 { "empty" } else { UNKNOWN_FORMAT });
+    let format = root.and_then(|root| root.format).unwrap_or(if size == 0 { EMPTY_FORMAT } else { UNKNOWN_FORMAT });
     let worst = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Clean);
     let mut verdict = worst;
-    if matches!(format, UNKNOWN_FORMAT | "empty") && worst <= Verdict::NotScanned {
+    if matches!(format, UNKNOWN_FORMAT | EMPTY_FORMAT) && worst <= Verdict::NotScanned {
         let reason = if size == 0 { "an empty file" } else { "not a format that is known" };
         if not_read.is_empty() {
             not_read.push(NotRead { member: None, offset: None, reason: reason.to_owned() });

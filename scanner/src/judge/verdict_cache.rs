@@ -6,11 +6,11 @@
 //! user alone; the checksum finds damage, not forgery. A file with any defect counts as absent.
 
 use crate::finding::{Finding, Line, Severity, Verdict, fingerprint};
-use crate::format::all::FORMATS;
+use crate::format::all as formats;
 use crate::io::bounds::judge::MAX_CACHED_REPORT_BYTES;
 use crate::io::hash::hex;
 use crate::io::limits::Limits;
-use crate::judge::report::{ArtifactReport, UNKNOWN_FORMAT};
+use crate::judge::report::ArtifactReport;
 use crate::judge::rule::rules;
 use crate::judge::ruleset_id::ruleset_id;
 use serde::{Deserialize, Serialize};
@@ -220,7 +220,7 @@ fn new_file(path: &Path) -> io::Result<File> {
 
 /// The format of that id. A file without a format was not scanned and is not cached.
 fn known_format(id: &str) -> Option<&'static str> {
-    FORMATS.iter().map(|format| format.id()).find(|known| *known == id && id != UNKNOWN_FORMAT)
+    formats::by_id(id).map(|info| info.id)
 }
 
 #[cfg(test)]

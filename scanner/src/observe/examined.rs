@@ -1,7 +1,8 @@
 //! The result of an examination: every artifact in a file, with what was seen in it.
 
+use crate::fact::{Fact, Unread};
 use crate::io::member_path::MemberPath;
-use crate::observe::fact::{Fact, Unread};
+use crate::observe::format_info::{FormatInfo, TensorStore};
 use crate::observe::layout::Layout;
 use crate::observe::observations::{Member, PickleStream, Tensor};
 
@@ -13,6 +14,7 @@ pub struct ExaminedArtifact {
     pub size: u64,
     /// The id of its format, if any claims it.
     pub format: Option<&'static str>,
+    tensor_store: Option<TensorStore>,
     /// Facts, with the byte offset where there is one.
     pub facts: Vec<(Option<u64>, Fact)>,
     /// What was not read, with the byte offset where there is one.
@@ -38,18 +40,29 @@ pub struct Examination {
 }
 
 impl ExaminedArtifact {
+    /// Where its tensors are read from, if its format has any.
+    pub fn tensor_store(&self) -> Option<TensorStore> {
+        self.tensor_store
+    }
+
+    /// States the format that names it.
+    pub(crate) fn set_format(&mut self, format: Option<&'static FormatInfo>) {
+        self.format = format.map(|format| format.id);
+        self.tensor_store = format.and_then(|format| format.tensors);
+    }
+
     /// Keeps the values of its pickles while `heap`, the bytes of all values of the file, is at most `limit`.
-    pub(crate) fn forget_over(&mut self, heap: &mut usize, limit: usize) {
+    pub(crate) fn drop_values_over(&mut self, heap: &mut usize, limit: usize) {
         for stream in &mut self.pickles {
             *heap = heap.saturating_add(stream.trace.heap.bytes());
             if *heap > limit {
-                stream.trace.forget();
+                stream.trace.drop_values();
             }
         }
     }
 
     /// Whether anything was seen in it.
-    pub(crate) fn matters(&self) -> bool {
+    pub(crate) fn is_noteworthy(&self) -> bool {
         let nothing = self.facts.is_empty() && self.unread.is_empty() && self.pickles.is_empty();
         !(nothing && self.members.is_empty() && self.skipped == 0 && self.layout.is_none())
     }
@@ -59,6 +72,7 @@ impl ExaminedArtifact {
             member_path,
             size,
             format: None,
+            tensor_store: None,
             facts: Vec::new(),
             unread: Vec::new(),
             pickles: Vec::new(),

@@ -1,22 +1,22 @@
-//! Where a format keeps its numbers: stated by the formats for whoever wants to read them, over the bytes that are judged.
+//! The layout of tensors: where a format stores their data. Formats state it over the bytes judged.
 //!
-//! A scan does not need it and does not ask for it. The loader does: it converts what was examined, and must not walk the
-//! same archive again, lest it see another one.
+//! A scan does not ask for it. The loader does: it converts the bytes examined, and must not parse the
+//! archive again, because a second parser could see another archive.
 
 use crate::archive::zip::ZipEntry;
 use crate::io::source::SharedSource;
 use std::collections::{BTreeMap, HashMap};
 
-/// Where the numbers of one artifact stand.
+/// Where the tensors of one artifact are stored.
 pub enum Layout {
     /// torch's zip.
     TorchZip(TorchZip),
-    /// torch's stream of before 1.6: the storages stand in the file itself.
+    /// torch's stream before 1.6: the storages are in the file itself.
     TorchLegacy {
         /// The file.
         source: SharedSource,
         /// The storages by their keys.
-        storages: HashMap<String, Range>,
+        storages: HashMap<String, ByteRange>,
     },
     /// The `storages` of torch's tar.
     TarStorages {
@@ -29,22 +29,22 @@ pub enum Layout {
     },
     /// The `tensors` of torch's tar, by their keys.
     TarTensors(HashMap<String, TarTensor>),
-    /// An array of numbers in a `.npy` file.
-    Npy(Npy),
+    /// An array in a `.npy` file.
+    Npy(NpyArray),
     /// The tensors of a safetensors file.
     Safetensors {
         /// The file.
         source: SharedSource,
         /// The tensors, in the order of the header.
-        tensors: Vec<Placed>,
-        /// What stands in `__metadata__`; `None` where that is more than is kept.
+        tensors: Vec<StoredTensor>,
+        /// The content of `__metadata__`; `None` where it exceeds the limit.
         metadata: Option<BTreeMap<String, String>>,
     },
 }
 
 /// A range of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Range {
+pub struct ByteRange {
     /// Offset of the first byte.
     pub at: u64,
     /// How many bytes.
@@ -53,15 +53,15 @@ pub struct Range {
 
 /// A torch zip.
 pub struct TorchZip {
-    /// The one folder that everything stands in.
+    /// The folder of all entries.
     pub root: String,
     entries: Vec<ZipEntry>,
-    /// Whether it is a TorchScript archive: its classes are the program's own and stand for no import.
+    /// Whether it is a TorchScript archive: its classes are its own and not imports.
     pub script: bool,
 }
 
 impl TorchZip {
-    /// Of `entries`. Of equal names the first stays: torch's reader finds that one.
+    /// From `entries`. Of equal names the first is kept: torch's reader finds that one.
     pub fn new(root: String, mut entries: Vec<ZipEntry>, script: bool) -> Self {
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         entries.dedup_by(|later, first| later.name == first.name);
@@ -70,8 +70,8 @@ impl TorchZip {
 
     /// The entry of that full name.
     pub fn entry(&self, name: &str) -> Option<&ZipEntry> {
-        let place = self.entries.binary_search_by(|entry| entry.name.as_str().cmp(name)).ok()?;
-        self.entries.get(place)
+        let index = self.entries.binary_search_by(|entry| entry.name.as_str().cmp(name)).ok()?;
+        self.entries.get(index)
     }
 
     /// All entries, each name once.
@@ -83,8 +83,8 @@ impl TorchZip {
 /// A storage in torch's tar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TarStorage {
-    /// Its numbers.
-    pub range: Range,
+    /// Its data.
+    pub range: ByteRange,
     /// Its class, as it is named there (`torch.FloatStorage`).
     pub class: String,
 }
@@ -92,7 +92,7 @@ pub struct TarStorage {
 /// A storage in torch's tar that is a part of another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TarView {
-    /// The key of the whole.
+    /// The key of the storage that it is a part of.
     pub root: String,
     /// Where it starts, in elements.
     pub offset: u64,
@@ -114,22 +114,22 @@ pub struct TarTensor {
 }
 
 /// An array of numbers behind its header.
-pub struct Npy {
+pub struct NpyArray {
     /// The file or member.
     pub source: SharedSource,
-    /// The type in numpy's words (`<f4`).
+    /// The type as numpy writes it (`<f4`).
     pub descr: String,
     /// Its shape.
     pub shape: Vec<u64>,
     /// Whether the first index runs fastest.
     pub fortran: bool,
-    /// The numbers.
-    pub range: Range,
+    /// The data.
+    pub range: ByteRange,
 }
 
 /// A tensor of a safetensors file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Placed {
+pub struct StoredTensor {
     /// Its name.
     pub name: String,
     /// Its type.
@@ -137,5 +137,5 @@ pub struct Placed {
     /// Its shape.
     pub shape: Vec<u64>,
     /// Its bytes.
-    pub range: Range,
+    pub range: ByteRange,
 }

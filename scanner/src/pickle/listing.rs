@@ -1,31 +1,23 @@
-//! The opcodes of one stream as text, for people: what `inspect --disasm` prints and what stands under a finding.
+//! The opcodes of one stream as text: for `inspect --disasm` and for excerpts in findings.
 //!
 //! It decodes and does not simulate, so it shows any stream up to its break, and holds one buffer whatever the length.
 //! All that comes from the stream is shown so that it cannot pretend to be something else: texts are quoted, control
 //! characters and those that turn the reading direction are written as escapes, and no argument fills the screen.
 
-use super::decode::{Arg, Reader, Reading};
+use super::decode::{DecodedArgument, OpcodeReader, Reading};
 use super::opcode::{self as op, OPCODES, Opcode};
 use super::text;
-use super::trace::End;
-use super::value::Encoding;
+use super::trace::StreamEnd;
+use super::value::TextEncoding;
+use crate::io::bounds::pickle::{MAX_EXCERPT_OPCODES, MAX_LISTED_NOTE_CHARS, MAX_LISTED_TEXT_CHARS};
 use crate::io::source::{SharedSource, Source};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
-/// Longest text that is shown of one argument, in characters.
-const WIDTH: usize = 80;
+/// Bytes that hold that many characters in any encoding.
+const HEAD: usize = MAX_LISTED_TEXT_CHARS * 4;
 
-/// Bytes in which that many characters stand, whatever they are.
-const HEAD: usize = WIDTH * 4;
-
-/// Longest note.
-const NOTE: usize = 200;
-
-/// Opcodes that are decoded for one excerpt: some tenths of a second.
-const MOST: usize = 4_000_000;
-
-/// Where notes stand, if the line leaves room.
+/// Column of notes, if the line leaves room.
 const COLUMN: usize = 48;
 
 /// Lists the stream at `start`, a line an opcode, with what `notes` says about the opcode at an offset. Ends at STOP, or
@@ -49,7 +41,7 @@ pub fn list(
         let line = format!("{at:#06x} {text}");
         match notes(at) {
             None => writeln!(out, "{line}")?,
-            Some(note) => writeln!(out, "{line:COLUMN$}  # {}", escaped(&note, NOTE))?,
+            Some(note) => writeln!(out, "{line:COLUMN$}  # {}", escaped(&note, MAX_LISTED_NOTE_CHARS))?,
         }
         if last {
             return Ok(steps.reader.pos.min(source.len()));
@@ -64,17 +56,17 @@ pub fn excerpt(source: &SharedSource, start: u64, at: u64, before: usize, after:
     let mut steps = Steps::new(source.as_ref(), start);
     let mut kept = VecDeque::new();
     // How many lines are still wanted, once the place is reached.
-    let mut wanted = None;
+    let mut excerpt_at = None;
     if at < start {
         return Vec::new();
     }
-    for _ in 0..MOST {
+    for _ in 0..MAX_EXCERPT_OPCODES {
         let from = steps.reader.pos;
         let step = match steps.next() {
             Ok(step) => step,
             Err(end) => {
                 let mut lines = Vec::new();
-                if wanted.is_some() || at <= steps.reader.pos {
+                if excerpt_at.is_some() || at <= steps.reader.pos {
                     lines = steps.lines(&kept);
                     lines.push((from, breaks(&end)));
                 }
@@ -83,7 +75,7 @@ pub fn excerpt(source: &SharedSource, start: u64, at: u64, before: usize, after:
         };
         let (next, stopped) = (steps.reader.pos, step.row.code == op::STOP);
         kept.push_back(step);
-        wanted = match wanted {
+        excerpt_at = match excerpt_at {
             None if at < next || (stopped && at == next) => Some(after),
             None => {
                 kept.drain(..kept.len().saturating_sub(before));
@@ -91,11 +83,11 @@ pub fn excerpt(source: &SharedSource, start: u64, at: u64, before: usize, after:
             }
             Some(count) => Some(count.saturating_sub(1)),
         };
-        if stopped || wanted == Some(0) {
+        if stopped || excerpt_at == Some(0) {
             break;
         }
     }
-    if wanted.is_some() { steps.lines(&kept) } else { Vec::new() }
+    if excerpt_at.is_some() { steps.lines(&kept) } else { Vec::new() }
 }
 
 /// One opcode, decoded.
@@ -103,12 +95,12 @@ pub fn excerpt(source: &SharedSource, start: u64, at: u64, before: usize, after:
 struct Step {
     at: u64,
     row: &'static Opcode,
-    arg: Arg,
+    arg: DecodedArgument,
 }
 
 /// The opcodes of a stream in order. Frames do not exist for it: the other reading has its own findings.
 struct Steps<'a> {
-    reader: Reader<'a>,
+    reader: OpcodeReader<'a>,
     rows: [Option<&'static Opcode>; 256],
 }
 
@@ -120,17 +112,17 @@ impl<'a> Steps<'a> {
                 *slot = Some(row);
             }
         }
-        Self { reader: Reader::new(source, start, Reading::Transparent), rows }
+        Self { reader: OpcodeReader::new(source, start, Reading::Transparent), rows }
     }
 
-    fn next(&mut self) -> Result<Step, End> {
+    fn next(&mut self) -> Result<Step, StreamEnd> {
         let at = self.reader.pos;
         let code = self.reader.opcode()?;
         let row = self.rows.get(usize::from(code)).copied().flatten();
-        let row = row.ok_or_else(|| End::Broken(format!("byte 0x{code:02x} is no opcode")))?;
+        let row = row.ok_or_else(|| StreamEnd::Broken(format!("byte 0x{code:02x} is no opcode")))?;
         // Text and bytes differ in the other reading only.
         let arg = self.reader.argument(row.argument, false)?;
-        if let (op::FRAME, Arg::Long(size)) = (code, arg) {
+        if let (op::FRAME, DecodedArgument::Long(size)) = (code, arg) {
             self.reader.frame(size)?;
         }
         Ok(Step { at, row, arg })
@@ -143,12 +135,12 @@ impl<'a> Steps<'a> {
     /// The opcode and its argument as Python would write it.
     fn text(&mut self, step: &Step) -> String {
         let argument = match step.arg {
-            Arg::None => return step.row.name.to_owned(),
-            Arg::Int(value) => value.to_string(),
-            Arg::Long(value) => value.to_string(),
-            Arg::Float(value) => float(value),
-            Arg::Data { at, len } => self.data(step.row.code, at, len),
-            Arg::Lines { first, second } => {
+            DecodedArgument::None => return step.row.name.to_owned(),
+            DecodedArgument::Int(value) => value.to_string(),
+            DecodedArgument::Long(value) => value.to_string(),
+            DecodedArgument::Float(value) => float(value),
+            DecodedArgument::Data { at, len } => self.data(step.row.code, at, len),
+            DecodedArgument::Lines { first, second } => {
                 let [module, name] = [first, second].map(|(at, len)| {
                     let head = self.reader.bytes(at, len, HEAD);
                     quoted(&head, longer(len, &head))
@@ -176,7 +168,7 @@ impl<'a> Steps<'a> {
                 Some(inner) => quoted(&inner, false),
                 None => quoted(&head, false),
             },
-            op::UNICODE if !more => match text::decode(Encoding::RawUnicodeEscape, &head) {
+            op::UNICODE if !more => match text::decode(TextEncoding::RawUnicodeEscape, &head) {
                 Some(inner) => quoted(inner.as_bytes(), false),
                 None => quoted(&head, false),
             },
@@ -189,17 +181,17 @@ fn longer(len: u64, head: &[u8]) -> bool {
     len > head.len() as u64
 }
 
-fn breaks(end: &End) -> String {
+fn breaks(end: &StreamEnd) -> String {
     match end {
-        End::Io(why) => format!("-- cannot be read: {}", escaped(why, NOTE)),
+        StreamEnd::Io(why) => format!("-- cannot be read: {}", escaped(why, MAX_LISTED_NOTE_CHARS)),
         end => format!("-- breaks: {}", end.text()),
     }
 }
 
-/// A text number in plain characters, which may stand without quotes.
+/// A text number in plain characters, which is shown without quotes.
 fn bare(line: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-._".contains(byte);
-    !line.is_empty() && line.len() <= WIDTH && line.iter().all(plain)
+    !line.is_empty() && line.len() <= MAX_LISTED_TEXT_CHARS && line.iter().all(plain)
 }
 
 /// A float as `repr` writes it.
@@ -228,7 +220,7 @@ fn long(head: &[u8], len: u64) -> String {
     i128::from_le_bytes(wide).to_string()
 }
 
-/// Text in quotes; bytes of it that are no UTF-8 as `\xNN`.
+/// Text in quotes; bytes that are not UTF-8 as `\xNN`.
 fn quoted(head: &[u8], more: bool) -> String {
     let mut shown = Shown::open("", head);
     for chunk in head.utf8_chunks() {
@@ -267,7 +259,7 @@ impl Shown {
     fn open(prefix: &str, content: &[u8]) -> Self {
         let double = content.contains(&b'\'') && !content.contains(&b'"');
         let quote = if double { '"' } else { '\'' };
-        Self { out: format!("{prefix}{quote}"), left: WIDTH, quote: Some(quote), cut: false }
+        Self { out: format!("{prefix}{quote}"), left: MAX_LISTED_TEXT_CHARS, quote: Some(quote), cut: false }
     }
 
     fn push(&mut self, c: char) {
@@ -384,9 +376,9 @@ mod tests {
         let line = only(&[&[0x8c, u8::try_from(text.len()).unwrap_or(0)], text.as_bytes()].concat());
         assert_eq!(line, "0x0000 SHORT_BINUNICODE '\\x1b[2J\\u202e\\U000e0041\\x9bé'");
         let long = only(&[b"X\x10\x27\0\0".as_slice(), "ü".repeat(5000).as_bytes()].concat());
-        assert_eq!(long, format!("0x0000 BINUNICODE '{}'...", "ü".repeat(WIDTH)));
+        assert_eq!(long, format!("0x0000 BINUNICODE '{}'...", "ü".repeat(MAX_LISTED_TEXT_CHARS)));
         let bytes = only(&[b"B\x10\x27\0\0".as_slice(), &[0xfe; 10_000]].concat());
-        assert_eq!(bytes, format!("0x0000 BINBYTES b'{}'...", "\\xfe".repeat(WIDTH / 4)));
+        assert_eq!(bytes, format!("0x0000 BINBYTES b'{}'...", "\\xfe".repeat(MAX_LISTED_TEXT_CHARS / 4)));
     }
 
     #[test]
@@ -461,9 +453,9 @@ mod tests {
 
     #[test]
     fn an_excerpt_far_behind_the_start_is_given_up() {
-        let mut stream = vec![b'N'; MOST + 1];
+        let mut stream = vec![b'N'; MAX_EXCERPT_OPCODES + 1];
         stream.push(b'.');
-        let near = MOST as u64 - 1;
+        let near = MAX_EXCERPT_OPCODES as u64 - 1;
         assert_eq!(excerpt(&source(&stream), 0, near, 0, 5), [(near, "NONE".to_owned())]);
         assert_eq!(excerpt(&source(&stream), 0, near + 1, 1, 1), []);
     }

@@ -1,10 +1,10 @@
-//! Which texts and bytes inside a pickle may be artifacts themselves: decided on their first bytes alone, since every
-//! literal of every pickle passes here.
+//! Which texts and bytes in a pickle may be artifacts: decided on their first bytes, because every literal of every
+//! pickle passes here.
 
-/// What a literal looks like, and so how to get at what is in it.
+/// What a literal looks like, and so how its content is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
-    /// The bytes as they stand.
+pub enum LiteralKind {
+    /// The bytes, unchanged.
     Raw,
     /// UTF-8 text whose characters are the bytes: how protocol 2 writes bytes (`_codecs.encode(text, 'latin1')`).
     Latin1,
@@ -13,9 +13,6 @@ pub enum Look {
     /// A marshalled code object.
     Code,
 }
-
-/// Shorter literals hold nothing that could act.
-pub const SHORTEST: u32 = 16;
 
 const MAGIC: &[&[u8]] = &[
     b"PK\x03\x04",
@@ -33,8 +30,8 @@ const MAGIC: &[&[u8]] = &[
 /// The first bytes of all that is looked for below.
 const FIRST: &[u8] = b"\x80P\x1fB\xfd\x28\x047\x93\x7f\x5dxci(}]\xe3\xc2gUH";
 
-/// What a literal that starts like this is to be looked into as. `head` holds its first 32 bytes at most.
-pub fn look(head: &[u8], text: bool) -> Option<Look> {
+/// How a literal with this start is examined. `head` holds its first 32 bytes at most.
+pub fn classify(head: &[u8], text: bool) -> Option<LiteralKind> {
     // Every literal of every pickle passes here, and nearly all end here.
     if !head.first().is_some_and(|first| FIRST.contains(first)) {
         return None;
@@ -43,28 +40,28 @@ pub fn look(head: &[u8], text: bool) -> Option<Look> {
         && *protocol <= 5
         && super::opcode::lookup(*next).is_some()
     {
-        return Some(Look::Raw);
+        return Some(LiteralKind::Raw);
     }
     if MAGIC.iter().any(|magic| head.starts_with(magic)) || zlib(head) || text_pickle(head) {
-        return Some(Look::Raw);
+        return Some(LiteralKind::Raw);
     }
     if code(head) {
-        return Some(Look::Code);
+        return Some(LiteralKind::Code);
     }
     if text {
         if let [0xc2, 0x80, protocol, ..] = head
             && *protocol <= 5
         {
-            return Some(Look::Latin1);
+            return Some(LiteralKind::Latin1);
         }
         if head.starts_with(b"\x1f\xc2\x8b") || head.starts_with(b"\xc2\x93NUMPY") || head.starts_with(b"x\xc2\x9c") {
-            return Some(Look::Latin1);
+            return Some(LiteralKind::Latin1);
         }
     }
     // Base64 of 80 0[2-5], PK\3\4 and gzip.
     let base64 = [&b"gA"[..], b"UEsDB", b"H4sI"].iter().any(|start| head.starts_with(start));
     let alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=_-\n\r".contains(byte);
-    (base64 && head.len() >= 24 && head.iter().all(alphabet)).then_some(Look::Base64)
+    (base64 && head.len() >= 24 && head.iter().all(alphabet)).then_some(LiteralKind::Base64)
 }
 
 fn zlib(head: &[u8]) -> bool {
@@ -141,12 +138,12 @@ mod tests {
 
     #[test]
     fn nested_artifacts_are_noticed_and_numbers_are_not() {
-        assert_eq!(look(b"\x80\x04\x95\0\0\0\0\0\0\0\0cos\n", false), Some(Look::Raw));
-        assert_eq!(look("\u{80}\u{2}cos\nsystem\nxxxx".as_bytes(), true), Some(Look::Latin1));
-        assert_eq!(look(b"cos\nsystem\n(S'id'\ntR.", true), Some(Look::Raw));
-        assert_eq!(look(b"convolution.weight\n", true), None);
-        assert_eq!(look(b"gASVIAAAAAAAAACMBXBvc2l4lIwG", true), Some(Look::Base64));
-        assert_eq!(look(&[0xe3, 0, 0, 0, 0xe4, 0, 0, 0, 0xe5, 0, 0, 0], false), None);
+        assert_eq!(classify(b"\x80\x04\x95\0\0\0\0\0\0\0\0cos\n", false), Some(LiteralKind::Raw));
+        assert_eq!(classify("\u{80}\u{2}cos\nsystem\nxxxx".as_bytes(), true), Some(LiteralKind::Latin1));
+        assert_eq!(classify(b"cos\nsystem\n(S'id'\ntR.", true), Some(LiteralKind::Raw));
+        assert_eq!(classify(b"convolution.weight\n", true), None);
+        assert_eq!(classify(b"gASVIAAAAAAAAACMBXBvc2l4lIwG", true), Some(LiteralKind::Base64));
+        assert_eq!(classify(&[0xe3, 0, 0, 0, 0xe4, 0, 0, 0, 0xe5, 0, 0, 0], false), None);
         assert_eq!(unbase64(b"gASV"), [0x80, 4, 0x95]);
     }
 }

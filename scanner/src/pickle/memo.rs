@@ -5,24 +5,24 @@
 //! 255 bytes within 64 KiB of its chunk's first one), and whole values otherwise. The index is only a key: a huge one
 //! allocates one chunk, not an array (CPython grew an array, catalogue 1.5 row 20).
 
-use super::value::{Encoding, Kind, Value};
+use super::value::{ContainerKind, TextEncoding, Value};
 use std::collections::HashMap;
 
-const CHUNK: usize = 256;
-/// Chunks below this number stand in an array; CPython's pickler numbers entries without gaps.
-const DENSE: usize = 1 << 20;
+const CHUNK_ENTRIES: usize = 256;
+/// Chunks below this number are in an array; CPython's pickler numbers entries without gaps.
+const DENSE_CHUNKS: usize = 1 << 20;
 
 #[expect(clippy::large_enum_variant, reason = "chunks stand in boxes, and nearly all are narrow")]
-enum Chunk {
-    Narrow { base: u64, slots: [u32; CHUNK] },
-    Wide(Box<[Option<Value>; CHUNK]>),
+enum MemoChunk {
+    Narrow { base: u64, slots: [u32; CHUNK_ENTRIES] },
+    Wide(Box<[Option<Value>; CHUNK_ENTRIES]>),
 }
 
 /// The memo of one stream.
 #[derive(Default)]
 pub struct Memo {
-    dense: Vec<Option<Box<Chunk>>>,
-    sparse: HashMap<u64, Box<Chunk>>,
+    dense: Vec<Option<Box<MemoChunk>>>,
+    sparse: HashMap<u64, Box<MemoChunk>>,
     entries: u64,
     bytes: usize,
     limit: usize,
@@ -45,8 +45,8 @@ fn pack(value: Value, base: u64) -> Option<u32> {
         (len < 1 << 8).then_some(tag | len << 4 | delta << 12)
     };
     match value {
-        Value::Text { encoding: Encoding::Utf8, len, at } => range(TEXT, at, len),
-        Value::Text { encoding: Encoding::Native, len, at } => range(NATIVE, at, len),
+        Value::Text { encoding: TextEncoding::Utf8, len, at } => range(TEXT, at, len),
+        Value::Text { encoding: TextEncoding::Native, len, at } => range(NATIVE, at, len),
         Value::Bytes { len, at } => range(BYTES, at, len),
         Value::Node(id) => small(NODE, id),
         Value::Opaque(kind) => small(OPAQUE, kind as u32),
@@ -61,16 +61,16 @@ fn unpack(slot: u32, base: u64) -> Option<Value> {
     let number = slot >> 4;
     let (len, at) = ((slot >> 4) & 0xff, base.wrapping_add(u64::from(slot >> 12)));
     Some(match slot & 0xf {
-        TEXT => Value::Text { encoding: Encoding::Utf8, len, at },
-        NATIVE => Value::Text { encoding: Encoding::Native, len, at },
+        TEXT => Value::Text { encoding: TextEncoding::Utf8, len, at },
+        NATIVE => Value::Text { encoding: TextEncoding::Native, len, at },
         BYTES => Value::Bytes { len, at },
         NODE => Value::Node(number),
         OPAQUE => Value::Opaque(match number {
-            0 => Kind::Tuple,
-            1 => Kind::List,
-            2 => Kind::Dict,
-            3 => Kind::Set,
-            _ => Kind::FrozenSet,
+            0 => ContainerKind::Tuple,
+            1 => ContainerKind::List,
+            2 => ContainerKind::Dict,
+            3 => ContainerKind::Set,
+            _ => ContainerKind::FrozenSet,
         }),
         GLOBAL => Value::Global(number),
         INSTANCE => Value::Instance(number),
@@ -79,7 +79,7 @@ fn unpack(slot: u32, base: u64) -> Option<Value> {
     })
 }
 
-fn place(value: Value) -> Option<u64> {
+fn source_offset(value: Value) -> Option<u64> {
     match value {
         Value::Text { at, .. } | Value::Bytes { at, .. } => Some(at),
         _ => None,
@@ -99,34 +99,34 @@ impl Memo {
 
     /// The value at an index.
     pub fn get(&self, index: u64) -> Option<Value> {
-        let slot = (index % CHUNK as u64) as usize;
-        match self.chunk(index / CHUNK as u64)? {
-            Chunk::Narrow { base, slots } => unpack(*slots.get(slot)?, *base),
-            Chunk::Wide(values) => *values.get(slot)?,
+        let slot = (index % CHUNK_ENTRIES as u64) as usize;
+        match self.chunk(index / CHUNK_ENTRIES as u64)? {
+            MemoChunk::Narrow { base, slots } => unpack(*slots.get(slot)?, *base),
+            MemoChunk::Wide(values) => *values.get(slot)?,
         }
     }
 
-    fn chunk(&self, key: u64) -> Option<&Chunk> {
-        match usize::try_from(key).ok().filter(|key| *key < DENSE) {
+    fn chunk(&self, key: u64) -> Option<&MemoChunk> {
+        match usize::try_from(key).ok().filter(|key| *key < DENSE_CHUNKS) {
             Some(key) => self.dense.get(key)?.as_deref(),
             None => self.sparse.get(&key).map(Box::as_ref),
         }
     }
 
     /// Makes room for a chunk.
-    fn make(&mut self, key: u64) -> Result<(), Full> {
+    fn allocate(&mut self, key: u64) -> Result<(), MemoFull> {
         if self.chunk(key).is_some() {
             return Ok(());
         }
-        self.bytes += size_of::<Chunk>() + 32;
-        let dense = usize::try_from(key).ok().filter(|key| *key < DENSE);
+        self.bytes += size_of::<MemoChunk>() + 32;
+        let dense = usize::try_from(key).ok().filter(|key| *key < DENSE_CHUNKS);
         if let Some(missing) = dense.map(|key| (key + 1).saturating_sub(self.dense.len())) {
-            self.bytes += missing * size_of::<Option<Box<Chunk>>>();
+            self.bytes += missing * size_of::<Option<Box<MemoChunk>>>();
         }
         if self.bytes > self.limit {
-            return Err(Full);
+            return Err(MemoFull);
         }
-        let chunk = Box::new(Chunk::Narrow { base: u64::MAX, slots: [0; CHUNK] });
+        let chunk = Box::new(MemoChunk::Narrow { base: u64::MAX, slots: [0; CHUNK_ENTRIES] });
         if let Some(key) = dense {
             if key >= self.dense.len() {
                 self.dense.resize_with(key + 1, || None);
@@ -141,19 +141,19 @@ impl Memo {
     }
 
     /// Sets the value at an index. `Err` when the memo is full; `Ok(true)` when an entry was overwritten.
-    pub fn put(&mut self, index: u64, value: Value) -> Result<bool, Full> {
-        let key = index / CHUNK as u64;
-        let slot = (index % CHUNK as u64) as usize;
-        self.make(key)?;
-        let chunk = match usize::try_from(key).ok().filter(|key| *key < DENSE) {
+    pub fn put(&mut self, index: u64, value: Value) -> Result<bool, MemoFull> {
+        let key = index / CHUNK_ENTRIES as u64;
+        let slot = (index % CHUNK_ENTRIES as u64) as usize;
+        self.allocate(key)?;
+        let chunk = match usize::try_from(key).ok().filter(|key| *key < DENSE_CHUNKS) {
             Some(key) => self.dense.get_mut(key).and_then(Option::as_mut),
             None => self.sparse.get_mut(&key),
         };
-        let Some(chunk) = chunk else { return Err(Full) };
-        if let Chunk::Narrow { base, slots } = chunk.as_mut() {
+        let Some(chunk) = chunk else { return Err(MemoFull) };
+        if let MemoChunk::Narrow { base, slots } = chunk.as_mut() {
             // The first text of a chunk sets its base.
             if *base == u64::MAX {
-                *base = place(value).unwrap_or(u64::MAX);
+                *base = source_offset(value).unwrap_or(u64::MAX);
             }
             match (pack(value, *base), slots.get_mut(slot)) {
                 (Some(packed), Some(to)) => {
@@ -162,20 +162,20 @@ impl Memo {
                     return Ok(before != 0);
                 }
                 _ => {
-                    self.bytes += CHUNK * size_of::<Option<Value>>();
+                    self.bytes += CHUNK_ENTRIES * size_of::<Option<Value>>();
                     if self.bytes > self.limit {
-                        return Err(Full);
+                        return Err(MemoFull);
                     }
                     let base = *base;
-                    let mut values = [None; CHUNK];
+                    let mut values = [None; CHUNK_ENTRIES];
                     for (to, from) in values.iter_mut().zip(slots.iter()) {
                         *to = unpack(*from, base);
                     }
-                    **chunk = Chunk::Wide(Box::new(values));
+                    **chunk = MemoChunk::Wide(Box::new(values));
                 }
             }
         }
-        let Chunk::Wide(values) = chunk.as_mut() else {
+        let MemoChunk::Wide(values) = chunk.as_mut() else {
             return Ok(false);
         };
         let before = values.get_mut(slot).and_then(|to| to.replace(value));
@@ -186,7 +186,7 @@ impl Memo {
 
 /// The memo is full.
 #[derive(Debug)]
-pub struct Full;
+pub struct MemoFull;
 
 #[cfg(test)]
 mod tests {
@@ -196,10 +196,10 @@ mod tests {
     fn entries_come_back_as_they_went_in() {
         let mut memo = Memo::new(1 << 20);
         let values = [
-            Value::Text { encoding: Encoding::Utf8, len: 5, at: 100 },
-            Value::Text { encoding: Encoding::Native, len: 255, at: 70 },
-            Value::Text { encoding: Encoding::Utf8, len: 300, at: 5_000_000 },
-            Value::Opaque(Kind::Set),
+            Value::Text { encoding: TextEncoding::Utf8, len: 5, at: 100 },
+            Value::Text { encoding: TextEncoding::Native, len: 255, at: 70 },
+            Value::Text { encoding: TextEncoding::Utf8, len: 300, at: 5_000_000 },
+            Value::Opaque(ContainerKind::Set),
             Value::Global(7),
             Value::Node(9),
             Value::Float(1.5),
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn a_full_memo_says_so() {
         let mut memo = Memo::new(10_000);
-        let full = (0..100_000).find(|index| memo.put(index * CHUNK as u64, Value::Unknown).is_err());
+        let full = (0..100_000).find(|index| memo.put(index * CHUNK_ENTRIES as u64, Value::Unknown).is_err());
         assert!(full.is_some());
     }
 }

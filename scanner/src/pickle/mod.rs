@@ -1,21 +1,18 @@
-//! The pickle machine: the one place where pickle opcodes are read, for the scanner and the loader alike.
+//! The pickle machine: the only place that reads pickle opcodes, for the scanner and the loader.
 //!
-//! A pickle is a program for a small stack machine. [`read`] follows that program without running anything of it: names
-//! stay names, calls become events and nodes. What a name means is not known here. The story in order: [`opcode`] is the
-//! table, [`decode`] turns bytes into opcodes, `machine` moves [`value`]s between stack, memo and heap, and what it
-//! noticed is a [`trace`].
+//! A pickle is a program for a small stack machine. [`read`] follows it without executing anything: names stay names,
+//! calls become events and nodes. The machine does not know what a name means. In order: [`opcode`] is the table,
+//! [`decode`] turns bytes into opcodes, `machine` moves [`value`]s between stack, memo and heap, and [`trace`] is the
+//! result.
 
 pub mod decode;
 pub mod heap;
 pub mod listing;
 pub mod literal;
 mod machine;
-mod machine_calls;
-mod machine_items;
-mod machine_literals;
-mod machine_marks;
 mod memo;
 pub mod opcode;
+pub mod options;
 pub mod preview;
 mod stack;
 pub mod text;
@@ -23,42 +20,15 @@ pub mod trace;
 pub mod value;
 
 pub use decode::Reading;
-pub use machine::risky_key;
-pub use trace::{Action, Callable, End, Event, Oddity, Trace};
+pub use options::{Inline, InlineReader, Options};
+pub use trace::{Action, Anomaly, Callable, Event, StreamEnd, Trace};
 pub use value::NodeId;
 
-use crate::io::artifact::ScanBudget;
+use crate::io::budget::ScanBudget;
 use crate::io::source::SharedSource;
 
-/// What stands between the opcodes after a BUILD, for loaders that put raw bytes there (joblib).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Inline {
-    /// Nothing.
-    None,
-    /// Raw bytes up to that offset.
-    Array {
-        /// Where the opcodes go on.
-        end: u64,
-    },
-    /// Another pickle.
-    Pickle,
-    /// Something, but how long it is cannot be told.
-    Unknown(String),
-}
-
-/// Tells what stands behind a BUILD of that node, at that offset.
-pub type InlineReader = dyn Fn(&Trace, NodeId, u64) -> Inline + Sync;
-
-/// How to read a stream.
-pub struct Options<'a> {
-    /// What stands between opcodes, if a loader of this format puts something there.
-    pub inline: Option<&'a InlineReader>,
-    /// Which reading of frames.
-    pub reading: Reading,
-}
-
-/// Follows the pickle at `start`. `keep` is asked of every event, with everything known at that moment, whether it is to
-/// be kept in the trace.
+/// Follows the pickle at `start`. `keep` is called for every event with the trace so far, and says whether the event is
+/// kept.
 pub fn read(
     source: &SharedSource,
     start: u64,
@@ -66,19 +36,18 @@ pub fn read(
     budget: &ScanBudget,
     keep: &mut dyn FnMut(&Trace, &Event) -> bool,
 ) -> Trace {
-    let reader = decode::Reader::new(source.as_ref(), start, options.reading);
+    let reader = decode::OpcodeReader::new(source.as_ref(), start, options.reading);
     let trace = machine::empty_trace(source.clone(), start, budget);
     machine::Machine::new(reader, trace, budget, options, keep).run()
 }
 
-/// Follows the pickle at the start of `source` for the persistent ids that it asks for, as torch writes them, and for
-/// nothing else: values that cannot be such an id are not kept, and nobody hears of imports and calls. A second look for
-/// what a first one needs to know; it judges nothing.
+/// Follows the pickle at the start of `source` only for the persistent ids that torch asks for: other values are not
+/// kept, and there are no events. It judges nothing.
 pub fn persistent_ids(source: &SharedSource, budget: &ScanBudget) -> Trace {
-    let options = Options { inline: None, reading: Reading::Transparent };
-    let reader = decode::Reader::new(source.as_ref(), 0, options.reading);
+    let options = Options::PLAIN;
+    let reader = decode::OpcodeReader::new(source.as_ref(), 0, options.reading);
     let mut trace = machine::empty_trace(source.clone(), 0, budget);
-    trace.heap = trace.heap.of_ids();
+    trace.heap = trace.heap.only_persistent_ids();
     let keep = &mut |_: &Trace, _: &Event| false;
-    machine::Machine { silent: true, ..machine::Machine::new(reader, trace, budget, &options, keep) }.run()
+    machine::Machine::new(reader, trace, budget, &options, keep).silent().run()
 }

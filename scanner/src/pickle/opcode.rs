@@ -1,7 +1,7 @@
 //! The table of the 68 opcodes: byte, name, argument, first protocol. The decoder, the listing and the tests all
 //! derive from it. Source: CPython `Lib/pickletools.py`, with which a test compares it.
 
-/// How an opcode's argument stands in the stream. Integers are little-endian except `Float8`.
+/// How the argument of an opcode is encoded. Integers are little-endian except `Float8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Argument {
     /// No argument.

@@ -1,38 +1,34 @@
 //! A value as Python would write it, short enough for one line of a report.
 
 use super::trace::Trace;
-use super::value::{Call, How, Kind, Node, Value};
+use super::value::{Call, CallKind, ContainerKind, Node, Value};
+use crate::io::bounds::pickle::{MAX_PREVIEW_CHARS, MAX_PREVIEW_DEPTH, MAX_PREVIEW_ITEMS, MAX_PREVIEW_TEXT_CHARS};
 use crate::io::source::read_vec;
 
-const LENGTH: usize = 160;
-const DEPTH: usize = 4;
-const ITEMS: usize = 6;
-const TEXT: usize = 60;
-
 /// A call as it would be written: `posix.system('id')`.
-pub fn call(trace: &Trace, how: How, callee: Value, args: Value) -> String {
+pub fn call(trace: &Trace, how: CallKind, callee: Value, args: Value) -> String {
     let mut out = String::new();
-    write_call(trace, how, callee, args, DEPTH, &mut out);
+    write_call(trace, how, callee, args, MAX_PREVIEW_DEPTH, &mut out);
     cut(out)
 }
 
 /// A value as it would be written.
 pub fn value(trace: &Trace, value: Value) -> String {
     let mut out = String::new();
-    write(trace, value, DEPTH, &mut out);
+    write(trace, value, MAX_PREVIEW_DEPTH, &mut out);
     cut(out)
 }
 
 fn cut(mut out: String) -> String {
-    if out.chars().count() > LENGTH {
-        out = out.chars().take(LENGTH).collect();
+    if out.chars().count() > MAX_PREVIEW_CHARS {
+        out = out.chars().take(MAX_PREVIEW_CHARS).collect();
         out.push_str("...");
     }
     out
 }
 
-fn write_call(trace: &Trace, how: How, callee: Value, args: Value, depth: usize, out: &mut String) {
-    if how == How::Persistent {
+fn write_call(trace: &Trace, how: CallKind, callee: Value, args: Value, depth: usize, out: &mut String) {
+    if how == CallKind::Persistent {
         out.push_str("persistent_load(");
         write(trace, args, depth, out);
         out.push(')');
@@ -40,19 +36,21 @@ fn write_call(trace: &Trace, how: How, callee: Value, args: Value, depth: usize,
     }
     write(trace, callee, depth, out);
     let method = match how {
-        How::Reduce | How::Instance | How::Persistent | How::Extension => "",
-        How::New | How::NewEx => ".__new__",
-        How::Build => ".__setstate__",
-        How::Append => ".append",
-        How::Add => ".add",
-        How::SetItem => ".__setitem__",
-        How::Hash => ".__hash__",
-        How::Delete => ".__del__",
+        CallKind::Reduce | CallKind::Instance | CallKind::Persistent | CallKind::Extension => "",
+        CallKind::New | CallKind::NewEx => ".__new__",
+        CallKind::Build => ".__setstate__",
+        CallKind::Append => ".append",
+        CallKind::Add => ".add",
+        CallKind::SetItem => ".__setitem__",
+        CallKind::Hash => ".__hash__",
+        CallKind::Delete => ".__del__",
     };
     out.push_str(method);
-    let whole = matches!(how, How::Reduce | How::Instance | How::New | How::NewEx);
-    match (whole, args) {
-        (true, Value::Node(id)) if matches!(trace.heap.get(id), Some(Node::Container { kind: Kind::Tuple, .. })) => {
+    let is_constructor = matches!(how, CallKind::Reduce | CallKind::Instance | CallKind::New | CallKind::NewEx);
+    match (is_constructor, args) {
+        (true, Value::Node(id))
+            if matches!(trace.heap.get(id), Some(Node::Container { kind: ContainerKind::Tuple, .. })) =>
+        {
             write(trace, args, depth, out);
             if out.ends_with(",)") {
                 out.truncate(out.len() - 2);
@@ -64,7 +62,7 @@ fn write_call(trace: &Trace, how: How, callee: Value, args: Value, depth: usize,
             write(trace, args, depth, out);
             out.push(')');
         }
-        (false, Value::None) if matches!(how, How::Hash | How::Delete) => out.push_str("()"),
+        (false, Value::None) if matches!(how, CallKind::Hash | CallKind::Delete) => out.push_str("()"),
         (false, _) => {
             out.push('(');
             write(trace, args, depth, out);
@@ -73,9 +71,9 @@ fn write_call(trace: &Trace, how: How, callee: Value, args: Value, depth: usize,
     }
 }
 
-// The recursion is bounded by DEPTH, whatever the input.
+// The recursion is bounded by MAX_PREVIEW_DEPTH, whatever the input.
 fn write(trace: &Trace, value: Value, depth: usize, out: &mut String) {
-    if out.len() > LENGTH * 4 {
+    if out.len() > MAX_PREVIEW_CHARS * 4 {
         return;
     }
     match value {
@@ -85,13 +83,15 @@ fn write(trace: &Trace, value: Value, depth: usize, out: &mut String) {
         Value::BigInt { .. } => out.push_str("<large int>"),
         Value::Float(value) => out.push_str(&format!("{value:?}")),
         Value::Text { len, at, encoding } => {
-            let shown = read_vec(trace.source.as_ref(), at, (len as usize).min(TEXT * 4)).unwrap_or_default();
+            let shown =
+                read_vec(trace.source.as_ref(), at, (len as usize).min(MAX_PREVIEW_TEXT_CHARS * 4)).unwrap_or_default();
             let text = super::text::decode(encoding, &shown);
             let text = text.unwrap_or_else(|| String::from_utf8_lossy(&shown).into_owned());
             quote(&text, len as usize > shown.len(), out);
         }
         Value::Bytes { len, at } => {
-            let shown = read_vec(trace.source.as_ref(), at, (len as usize).min(TEXT / 2)).unwrap_or_default();
+            let shown =
+                read_vec(trace.source.as_ref(), at, (len as usize).min(MAX_PREVIEW_TEXT_CHARS / 2)).unwrap_or_default();
             out.push_str("b'");
             out.push_str(&shown.escape_ascii().to_string());
             out.push_str(if len as usize > shown.len() { "'..." } else { "'" });
@@ -106,13 +106,13 @@ fn write(trace: &Trace, value: Value, depth: usize, out: &mut String) {
         Value::Node(id) => match trace.heap.get(id) {
             Some(Node::Container { kind, items }) => {
                 let (open, close) = match kind {
-                    Kind::Tuple => ("(", if items.total == 1 { ",)" } else { ")" }),
-                    Kind::List => ("[", "]"),
-                    Kind::Dict | Kind::Set => ("{", "}"),
-                    Kind::FrozenSet => ("frozenset({", "})"),
+                    ContainerKind::Tuple => ("(", if items.total == 1 { ",)" } else { ")" }),
+                    ContainerKind::List => ("[", "]"),
+                    ContainerKind::Dict | ContainerKind::Set => ("{", "}"),
+                    ContainerKind::FrozenSet => ("frozenset({", "})"),
                 };
                 out.push_str(open);
-                list(trace, &items.kept, *kind == Kind::Dict, items.total, depth, out);
+                list(trace, &items.kept, *kind == ContainerKind::Dict, items.total, depth, out);
                 out.push_str(close);
             }
             Some(Node::Call(call)) => {
@@ -125,7 +125,7 @@ fn write(trace: &Trace, value: Value, depth: usize, out: &mut String) {
 }
 
 fn list(trace: &Trace, items: &[Value], pairs: bool, total: u64, depth: usize, out: &mut String) {
-    let shown = if pairs { ITEMS * 2 } else { ITEMS };
+    let shown = if pairs { MAX_PREVIEW_ITEMS * 2 } else { MAX_PREVIEW_ITEMS };
     for (index, item) in items.iter().take(shown).enumerate() {
         if index > 0 {
             out.push_str(if pairs && index % 2 == 1 { ": " } else { ", " });
@@ -139,7 +139,7 @@ fn list(trace: &Trace, items: &[Value], pairs: bool, total: u64, depth: usize, o
 
 fn quote(text: &str, more: bool, out: &mut String) {
     out.push('\'');
-    for character in text.chars().take(TEXT) {
+    for character in text.chars().take(MAX_PREVIEW_TEXT_CHARS) {
         match character {
             '\'' => out.push_str("\\'"),
             '\\' => out.push_str("\\\\"),
@@ -147,5 +147,5 @@ fn quote(text: &str, more: bool, out: &mut String) {
             _ => out.push(character),
         }
     }
-    out.push_str(if more || text.chars().count() > TEXT { "'..." } else { "'" });
+    out.push_str(if more || text.chars().count() > MAX_PREVIEW_TEXT_CHARS { "'..." } else { "'" });
 }

@@ -1,9 +1,8 @@
-//! The pickle stack: values and marks. Below the newest few thousand values of a level, older ones are only counted, so
-//! that a tuple of a hundred million numbers is followed in the memory of a few thousand.
+//! The pickle stack: values and marks. Of each level the newest values are kept and older ones only counted, so that a
+//! tuple of a hundred million numbers takes the memory of some thousands.
 
 use super::value::Value;
-
-const KEEP: usize = 1 << 17;
+use crate::io::bounds::pickle::MAX_LEVEL_VALUES;
 
 #[derive(Clone, Copy)]
 struct Level {
@@ -29,7 +28,7 @@ pub struct Popped {
 
 /// A limit of the stack was hit.
 #[derive(Debug)]
-pub struct Full(pub &'static str);
+pub struct StackFull(pub &'static str);
 
 impl Stack {
     /// An empty stack.
@@ -43,27 +42,27 @@ impl Stack {
 
     /// Pushes a value.
     #[inline]
-    pub fn push(&mut self, value: Value) -> Result<(), Full> {
+    pub fn push(&mut self, value: Value) -> Result<(), StackFull> {
         self.slots.push(value);
-        if self.slots.len() >= KEEP { self.tidy() } else { Ok(()) }
+        if self.slots.len() >= MAX_LEVEL_VALUES { self.tidy() } else { Ok(()) }
     }
 
     #[cold]
-    fn tidy(&mut self) -> Result<(), Full> {
+    fn tidy(&mut self) -> Result<(), StackFull> {
         let Some(level) = self.levels.last_mut() else {
             return Ok(());
         };
-        if self.slots.len() - level.base >= 2 * KEEP {
-            self.slots.drain(level.base..level.base + KEEP);
-            level.forgotten += KEEP as u64;
+        if self.slots.len() - level.base >= 2 * MAX_LEVEL_VALUES {
+            self.slots.drain(level.base..level.base + MAX_LEVEL_VALUES);
+            level.forgotten += MAX_LEVEL_VALUES as u64;
         }
-        if self.slots.len() > self.limit { Err(Full("values on the stack")) } else { Ok(()) }
+        if self.slots.len() > self.limit { Err(StackFull("values on the stack")) } else { Ok(()) }
     }
 
     /// Opens a level.
-    pub fn mark(&mut self) -> Result<(), Full> {
+    pub fn mark(&mut self) -> Result<(), StackFull> {
         if self.levels.len() > self.marks {
-            return Err(Full("marks on the stack"));
+            return Err(StackFull("marks on the stack"));
         }
         self.levels.push(Level { base: self.slots.len(), forgotten: 0 });
         Ok(())
@@ -99,7 +98,7 @@ impl Stack {
         self.slots.get(self.level().base..).unwrap_or_default()
     }
 
-    /// How many older values of this level are no longer known.
+    /// How many older values of this level were forgotten.
     pub fn forgotten(&self) -> u64 {
         self.level().forgotten
     }
@@ -122,7 +121,7 @@ impl Stack {
         if self.slots.len() > level.base {
             return self.slots.pop();
         }
-        // What was forgotten is still there, as something unknown.
+        // A forgotten value is still there, as an unknown one.
         level.forgotten = level.forgotten.checked_sub(1)?;
         Some(Value::Unknown)
     }

@@ -1,28 +1,28 @@
 //! The text and number notations of pickle, read as the most permissive unpickler reads them.
 
-use super::value::Encoding;
+use super::value::TextEncoding;
 use std::borrow::Cow;
 
-/// The text of a literal. `None` where it is no text in any encoding a loader uses by default.
-pub fn decode(encoding: Encoding, bytes: &[u8]) -> Option<String> {
+/// The text of a literal. `None` where no encoding that a loader uses by default decodes it.
+pub fn decode(encoding: TextEncoding, bytes: &[u8]) -> Option<String> {
     match encoding {
-        Encoding::Utf8 => String::from_utf8(bytes.to_vec()).ok(),
-        Encoding::Native => Some(native(bytes)),
-        Encoding::Quoted => Some(native(&unquote(bytes)?)),
-        Encoding::RawUnicodeEscape => raw_unicode_escape(bytes),
+        TextEncoding::Utf8 => String::from_utf8(bytes.to_vec()).ok(),
+        TextEncoding::Native => Some(native(bytes)),
+        TextEncoding::Quoted => Some(native(&unquote(bytes)?)),
+        TextEncoding::RawUnicodeEscape => raw_unicode_escape(bytes),
     }
 }
 
 /// As [`decode`], without a copy where the bytes are the text.
-pub fn shown(encoding: Encoding, bytes: &[u8]) -> Option<Cow<'_, str>> {
+pub fn decode_borrowed(encoding: TextEncoding, bytes: &[u8]) -> Option<Cow<'_, str>> {
     match (encoding, std::str::from_utf8(bytes)) {
-        (Encoding::Utf8 | Encoding::Native, Ok(text)) => Some(Cow::Borrowed(text)),
-        (Encoding::Utf8, Err(_)) => None,
+        (TextEncoding::Utf8 | TextEncoding::Native, Ok(text)) => Some(Cow::Borrowed(text)),
+        (TextEncoding::Utf8, Err(_)) => None,
         _ => decode(encoding, bytes).map(Cow::Owned),
     }
 }
 
-/// A Python 2 `str`: UTF-8 (ASCII included) where it is, latin-1 otherwise, as loaders are told to take it.
+/// A Python 2 `str`: UTF-8 (ASCII included) where it is valid, latin-1 otherwise, as loaders are usually configured.
 fn native(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
@@ -112,7 +112,7 @@ fn raw_unicode_escape(line: &[u8]) -> Option<String> {
 
 /// A text number, and whether every unpickler reads the same.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Number<T> {
+pub struct ParsedNumber<T> {
     /// The value; `None` when it has to be kept as digits.
     pub value: Option<T>,
     /// Written as CPython's pickler writes it.
@@ -120,7 +120,7 @@ pub struct Number<T> {
 }
 
 /// The int of an INT, LONG, GET or PUT line. `None` when no unpickler takes it.
-pub fn int(line: &[u8]) -> Option<Number<i64>> {
+pub fn int(line: &[u8]) -> Option<ParsedNumber<i64>> {
     // The C unpickler stops at a NUL.
     let (line, cut) = before_nul(line);
     let text = std::str::from_utf8(line).ok()?;
@@ -152,7 +152,7 @@ pub fn int(line: &[u8]) -> Option<Number<i64>> {
         return None;
     }
     let value = i64::from_str_radix(body, radix).ok().map(|value| if negative { -value } else { value });
-    Some(Number { value, canonical })
+    Some(ParsedNumber { value, canonical })
 }
 
 fn before_nul(line: &[u8]) -> (&[u8], bool) {
@@ -163,12 +163,12 @@ fn before_nul(line: &[u8]) -> (&[u8], bool) {
 }
 
 /// The float of a FLOAT line.
-pub fn float(line: &[u8]) -> Option<Number<f64>> {
+pub fn float(line: &[u8]) -> Option<ParsedNumber<f64>> {
     let (line, cut) = before_nul(line);
     let text = std::str::from_utf8(line).ok()?;
     let trimmed = text.trim().replace('_', "");
     let value = trimmed.parse::<f64>().ok()?;
-    Some(Number { value: Some(value), canonical: !cut && trimmed == text })
+    Some(ParsedNumber { value: Some(value), canonical: !cut && trimmed == text })
 }
 
 #[cfg(test)]
@@ -177,20 +177,20 @@ mod tests {
 
     #[test]
     fn escapes_are_resolved_before_names_are_compared() {
-        assert_eq!(decode(Encoding::Quoted, br"'\x6f\163'"), Some("os".to_owned()));
-        assert_eq!(decode(Encoding::RawUnicodeEscape, br"\u006f\U00000073"), Some("os".to_owned()));
-        assert_eq!(decode(Encoding::Quoted, b"os"), None);
-        assert_eq!(decode(Encoding::Native, b"\xff"), Some("\u{ff}".to_owned()));
+        assert_eq!(decode(TextEncoding::Quoted, br"'\x6f\163'"), Some("os".to_owned()));
+        assert_eq!(decode(TextEncoding::RawUnicodeEscape, br"\u006f\U00000073"), Some("os".to_owned()));
+        assert_eq!(decode(TextEncoding::Quoted, b"os"), None);
+        assert_eq!(decode(TextEncoding::Native, b"\xff"), Some("\u{ff}".to_owned()));
     }
 
     #[test]
     fn numbers_are_read_as_the_most_permissive_unpickler_reads_them() {
-        assert_eq!(int(b"0x10"), Some(Number { value: Some(16), canonical: false }));
-        assert_eq!(int(b"12L"), Some(Number { value: Some(12), canonical: true }));
-        assert_eq!(int(b" 7 "), Some(Number { value: Some(7), canonical: false }));
-        assert_eq!(int(b"1_0"), Some(Number { value: Some(10), canonical: false }));
+        assert_eq!(int(b"0x10"), Some(ParsedNumber { value: Some(16), canonical: false }));
+        assert_eq!(int(b"12L"), Some(ParsedNumber { value: Some(12), canonical: true }));
+        assert_eq!(int(b" 7 "), Some(ParsedNumber { value: Some(7), canonical: false }));
+        assert_eq!(int(b"1_0"), Some(ParsedNumber { value: Some(10), canonical: false }));
         assert_eq!(int(b"abc"), None);
-        assert_eq!(int(b"99999999999999999999"), Some(Number { value: None, canonical: true }));
+        assert_eq!(int(b"99999999999999999999"), Some(ParsedNumber { value: None, canonical: true }));
         assert!(float(b" 1.5").is_some_and(|number| !number.canonical));
     }
 }

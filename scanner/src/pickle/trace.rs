@@ -1,18 +1,18 @@
-//! What a pickle would do, in order: the names it asks for and the calls it makes, each with its place.
+//! The trace of a pickle: the names it imports and the calls it makes, in order and with their offsets.
 
 use super::heap::Heap;
-use super::value::{Call, CallableId, How, Items, Kind, Node, NodeId, Value};
+use super::value::{Call, CallKind, CallableId, ContainerKind, Items, Node, NodeId, Value};
 use crate::io::source::{SharedSource, read_vec};
 use std::borrow::Cow;
 
-/// A name that a stream asks for, as it stands there: before any Python 2 mapping.
+/// A name that a stream imports, before the Python 2 mapping.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Callable {
     /// The module; `None` when the stream computes it.
     pub module: Option<String>,
     /// The name, dotted from protocol 4 on; `None` when the stream computes it.
     pub name: Option<String>,
-    /// The protocol in force where it stood: below 3 the Python 2 mapping applies, from 4 on dots are walked.
+    /// The protocol in force at the import: below 3 the Python 2 mapping applies, from 4 on dots are walked.
     pub protocol: u8,
 }
 
@@ -43,7 +43,7 @@ pub enum Action {
     /// Something is called.
     Call {
         /// How.
-        how: How,
+        how: CallKind,
         /// What: a global, or what an earlier call made.
         callee: Value,
         /// With what: the argument tuple, the state, the item, the key, the persistent id.
@@ -53,18 +53,18 @@ pub enum Action {
 
 /// Something on which unpicklers disagree, or that no pickler writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Oddity {
+pub struct Anomaly {
     /// Offset of the opcode.
     pub at: u64,
     /// What it is, as a sentence without a full stop.
     pub what: String,
     /// Whether different unpicklers go different ways there, rather than refuse or agree.
-    pub splits: bool,
+    pub readers_disagree: bool,
 }
 
 /// How a stream ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub enum StreamEnd {
     /// At STOP.
     Stop,
     /// It breaks: every unpickler refuses there. What came before has happened.
@@ -75,8 +75,13 @@ pub enum End {
     Io(String),
 }
 
-impl End {
-    /// In the words of `inspect`.
+impl StreamEnd {
+    /// The stream breaks, for this reason.
+    pub(super) fn broken(why: impl Into<String>) -> Self {
+        Self::Broken(why.into())
+    }
+
+    /// As `inspect` shows it.
     pub fn text(&self) -> String {
         match self {
             Self::Stop => "stop".to_owned(),
@@ -93,12 +98,12 @@ pub struct Literal {
     /// How many bytes.
     pub len: u64,
     /// What it looks like.
-    pub look: super::literal::Look,
+    pub kind: super::literal::LiteralKind,
 }
 
 /// A raw array between the opcodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Inlined {
+pub struct InlineArray {
     /// What it belongs to.
     pub node: NodeId,
     /// Where it starts, padding included.
@@ -118,19 +123,19 @@ pub struct Trace {
     /// The last protocol that the stream set; 0 without PROTO.
     pub protocol: u8,
     /// How it ends.
-    pub end: End,
+    pub end: StreamEnd,
     /// The different names it asks for, in order.
     pub callables: Vec<Callable>,
-    /// Imports and calls that were kept, in order.
+    /// Imports and calls kept, in order.
     pub events: Vec<Event>,
     /// Events that were not kept.
-    pub dropped: u64,
-    /// The values that were kept.
+    pub dropped_events: u64,
+    /// The values kept.
     pub heap: Heap,
     /// What the load returns.
     pub root: Option<Value>,
     /// Disagreements and what no pickler writes.
-    pub oddities: Vec<Oddity>,
+    pub anomalies: Vec<Anomaly>,
     /// How many persistent ids it asks the loader for.
     pub persistent_ids: u64,
     /// The ids, as far as they were kept.
@@ -142,40 +147,40 @@ pub struct Trace {
     /// Where the lossy reading of frames sees other bytes than the transparent one.
     pub straddled: Option<u64>,
     /// Raw arrays between the opcodes (joblib).
-    pub arrays: Vec<Inlined>,
+    pub arrays: Vec<InlineArray>,
     /// Pickles between the opcodes (joblib's object arrays).
     pub nested: Vec<Trace>,
 }
 
 impl Trace {
-    /// Keeps nothing of the values: they were judged, and nobody will ask for them again.
-    pub fn forget(&mut self) {
-        self.heap.forget();
+    /// Drops the values: they were judged and are not needed any more.
+    pub fn drop_values(&mut self) {
+        self.heap.clear();
         (self.persistent, self.nested) = (Vec::new(), Vec::new());
     }
 
     /// The text of a value, when it is a text of at most `max` bytes as written.
     pub fn text(&self, value: Value, max: usize) -> Option<String> {
-        self.shown(value, max).map(Cow::into_owned)
+        self.short_text(value, max).map(Cow::into_owned)
     }
 
     /// As [`Trace::text`], without a copy where the bytes are in memory: a checkpoint has tens of thousands of short texts.
-    pub fn shown(&self, value: Value, max: usize) -> Option<Cow<'_, str>> {
+    pub fn short_text(&self, value: Value, max: usize) -> Option<Cow<'_, str>> {
         let Value::Text { encoding, len, at } = value else {
             return None;
         };
         if len as usize > max {
             return None;
         }
-        if let Some(bytes) = self.source.known(at, len as usize) {
-            return super::text::shown(encoding, bytes);
+        if let Some(bytes) = self.source.in_memory(at, len as usize) {
+            return super::text::decode_borrowed(encoding, bytes);
         }
         let bytes = read_vec(self.source.as_ref(), at, len as usize).ok()?;
         (bytes.len() == len as usize).then(|| super::text::decode(encoding, &bytes).map(Cow::Owned))?
     }
 
     /// A literal container and its items.
-    pub fn container(&self, value: Value) -> Option<(Kind, &Items)> {
+    pub fn container(&self, value: Value) -> Option<(ContainerKind, &Items)> {
         let Value::Node(id) = value else { return None };
         match self.heap.get(id)? {
             Node::Container { kind, items } => Some((*kind, items)),
@@ -185,7 +190,7 @@ impl Trace {
 
     /// The items of a literal tuple.
     pub fn tuple(&self, value: Value) -> Option<&Items> {
-        self.container(value).filter(|(kind, _)| *kind == Kind::Tuple).map(|(_, items)| items)
+        self.container(value).filter(|(kind, _)| *kind == ContainerKind::Tuple).map(|(_, items)| items)
     }
 
     /// The call that made a value.
@@ -197,7 +202,7 @@ impl Trace {
         }
     }
 
-    /// The name of a callable as `module.name`, `?` for what is computed.
+    /// The name of a callable as `module.name`, with `?` for computed parts.
     pub fn callable_name(&self, id: CallableId) -> String {
         match self.callables.get(id as usize) {
             Some(Callable { module, name, .. }) => {

@@ -1,4 +1,4 @@
-//! What the machine knows of a value on the stack: enough to name callables, check arguments and show previews.
+//! Values of the machine: enough to name callables, check arguments and show previews.
 //!
 //! A value is 16 bytes and owns nothing. Texts and bytes stay ranges of the source; containers and results of calls
 //! are nodes of the heap, or opaque once the heap is full.
@@ -8,10 +8,10 @@ pub type CallableId = u32;
 /// Index of a node in the heap.
 pub type NodeId = u32;
 
-/// How the bytes of a text stand in the stream.
+/// How a text is encoded in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Encoding {
+pub enum TextEncoding {
     /// UTF-8, surrogates let through (BINUNICODE and its kin).
     Utf8,
     /// The raw-unicode-escape line of UNICODE.
@@ -22,10 +22,10 @@ pub enum Encoding {
     Native,
 }
 
-/// What a mutable or opaque thing is.
+/// Types of containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Kind {
+pub enum ContainerKind {
     /// A tuple.
     Tuple,
     /// A list.
@@ -47,7 +47,7 @@ pub enum Value {
     Bool(bool),
     /// An int that fits.
     Int(i64),
-    /// An int that does not fit: its two's complement bytes or its digits stand at that range.
+    /// An int that does not fit: the range of its two's complement bytes or its digits.
     BigInt {
         /// Offset of the first byte.
         at: u64,
@@ -59,7 +59,7 @@ pub enum Value {
     /// A text.
     Text {
         /// How it is written.
-        encoding: Encoding,
+        encoding: TextEncoding,
         /// Bytes of it, as written; `u32::MAX` for that many or more.
         len: u32,
         /// Offset of the first byte.
@@ -77,10 +77,10 @@ pub enum Value {
     /// A container or the result of a call.
     Node(NodeId),
     /// A container whose content was not kept.
-    Opaque(Kind),
+    Opaque(ContainerKind),
     /// The result of a call whose arguments were not kept: an instance of that callable, or something it returned.
     Instance(CallableId),
-    /// Something the stream cannot tell: an out-of-band buffer, a registered extension, a value that was forgotten.
+    /// Unknown: an out-of-band buffer, a registered extension, a forgotten value.
     Unknown,
 }
 
@@ -94,7 +94,7 @@ impl Value {
 /// How a call comes about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub enum How {
+pub enum CallKind {
     /// `callable(*args)`.
     Reduce,
     /// OBJ and INST: a class called, or made without `__init__` when there are no arguments.
@@ -105,11 +105,11 @@ pub enum How {
     NewEx,
     /// `obj.__setstate__(state)`, or attributes set.
     Build,
-    /// `obj.append(x)` or `obj.extend(x)` of something that is no list.
+    /// `obj.append(x)` or `obj.extend(x)` of something that is not a list.
     Append,
-    /// `obj.add(x)` of something that is no set.
+    /// `obj.add(x)` of something that is not a set.
     Add,
-    /// `obj[key] = value` of something that is no dict.
+    /// `obj[key] = value` of something that is not a dict.
     SetItem,
     /// `hash(key)` of something that is not plain data.
     Hash,
@@ -151,7 +151,7 @@ pub enum Node {
     /// A literal container. Dicts hold key, value, key, value.
     Container {
         /// Which.
-        kind: Kind,
+        kind: ContainerKind,
         /// Its items.
         items: Items,
     },
@@ -165,17 +165,17 @@ pub struct Call {
     /// Offset of the opcode.
     pub at: u64,
     /// How it came about.
-    pub how: How,
+    pub how: CallKind,
     /// What was called.
     pub callee: Value,
-    /// With what: a tuple, or whatever stood there.
+    /// Its arguments: a tuple, or another value.
     pub args: Value,
-    /// What few calls have: a checkpoint makes three calls a tensor, and none of these has more than arguments.
-    more: Option<Box<More>>,
+    /// Only few calls have more than arguments, and a checkpoint makes three calls a tensor.
+    more: Option<Box<CallExtras>>,
 }
 
 #[derive(Debug, Clone)]
-struct More {
+struct CallExtras {
     kwargs: Value,
     states: Vec<Value>,
     items: Items,
@@ -183,10 +183,10 @@ struct More {
 
 impl Call {
     /// Bytes of what few calls have.
-    pub(super) const MORE: usize = size_of::<More>();
+    pub(super) const MORE: usize = size_of::<CallExtras>();
 
     /// Keyword arguments are `None` where there are none.
-    pub fn new(at: u64, how: How, callee: Value, args: Value, kwargs: Value) -> Self {
+    pub fn new(at: u64, how: CallKind, callee: Value, args: Value, kwargs: Value) -> Self {
         let mut call = Self { at, how, callee, args, more: None };
         if kwargs != Value::None {
             call.more().kwargs = kwargs;
@@ -223,8 +223,9 @@ impl Call {
         &mut self.more().items
     }
 
-    fn more(&mut self) -> &mut More {
-        self.more
-            .get_or_insert_with(|| Box::new(More { kwargs: Value::None, states: Vec::new(), items: Items::default() }))
+    fn more(&mut self) -> &mut CallExtras {
+        self.more.get_or_insert_with(|| {
+            Box::new(CallExtras { kwargs: Value::None, states: Vec::new(), items: Items::default() })
+        })
     }
 }

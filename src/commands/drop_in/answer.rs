@@ -3,6 +3,7 @@
 use super::settings::Settings;
 use crate::date;
 use crate::exit::Exit;
+use scanner::formats::{Container, Library, TensorStore};
 use scanner::report::{ArtifactReport, Report};
 use scanner::{Finding, Severity, Verdict};
 use serde::Serialize;
@@ -182,19 +183,18 @@ fn member_of(source: &str, member: Option<&str>) -> String {
 
 /// The nearest of that tool's scanners: scripts tell formats apart by it.
 fn scanner_of(artifact: &ArtifactReport) -> &'static str {
-    match artifact.format {
-        format if format.starts_with("torch") => "modelscan.scanners.PyTorchUnsafeOpScan",
-        "npy" | "npz" | "numpy" => "modelscan.scanners.NumpyUnsafeOpScan",
-        "hdf5" | "keras-h5" => "modelscan.scanners.H5LambdaDetectScan",
-        "keras" => "modelscan.scanners.KerasLambdaDetectScan",
-        "saved-model" => "modelscan.scanners.SavedModelTensorflowOpScan",
-        _ => "modelscan.scanners.PickleUnsafeOpScan",
+    let info = artifact.format_info();
+    match info.map(|info| (info.library, info.container)) {
+        Some((Library::Torch, _)) => "modelscan.scanners.PyTorchUnsafeOpScan",
+        Some((Library::Numpy, _)) => "modelscan.scanners.NumpyUnsafeOpScan",
+        Some((Library::Keras, Container::Model)) => "modelscan.scanners.KerasLambdaDetectScan",
+        Some((Library::Keras | Library::Pickle | Library::Other, _)) | None => "modelscan.scanners.PickleUnsafeOpScan",
     }
 }
 
 fn category_of(artifact: &ArtifactReport) -> &'static str {
-    match artifact.format {
-        "pickle" | "joblib" => "PICKLE_GENOPS",
+    match artifact.format_info().and_then(|info| info.tensors) {
+        Some(TensorStore::Pickle) => "PICKLE_GENOPS",
         _ => "MODEL_SCAN",
     }
 }

@@ -2,7 +2,7 @@
 
 use super::oracle::Name;
 use scanner::Limits;
-use scanner::internal::io::artifact::ScanBudget;
+use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::pickle::{Options, Reading, read};
 use scanner::source::{Memory, SharedSource};
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ pub fn imports(stream: &[u8]) -> Imports {
     let mut found = Imports { names: BTreeSet::new(), computed: false, straddled: false, ends: Vec::new() };
     for reading in [Reading::Transparent, Reading::Lossy] {
         let budget = ScanBudget::start(Arc::new(Limits::default()));
-        let trace = read(&source, 0, &Options { inline: None, reading }, &budget, &mut |_, _| true);
+        let trace = read(&source, 0, &Options { reading, ..Options::PLAIN }, &budget, &mut |_, _| true);
         for callable in &trace.callables {
             match (&callable.module, &callable.name) {
                 (Some(module), Some(name)) => drop(found.names.insert((module.clone(), name.clone()))),

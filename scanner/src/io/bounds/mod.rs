@@ -1,3 +1,8 @@
-//! Fixed bounds: numbers that no caller sets. `io::limits` has those that a caller may set.
+//! Bounds that no caller can set, each with the reason for its number. Bounds that callers set are in
+//! [`Limits`](super::limits::Limits). Record sizes and signatures of formats are with their formats.
 
+pub mod archive;
+pub mod format;
 pub mod judge;
+pub mod pickle;
+pub mod scan;

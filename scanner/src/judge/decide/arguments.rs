@@ -6,7 +6,7 @@ use crate::io::bounds::judge::{
 };
 use crate::judge::effect::{self, CallableEffect, Effect, Use};
 use crate::pickle::trace::{Callable, Trace};
-use crate::pickle::value::{Call, CallableId, How, Items, Kind, Node, Value};
+use crate::pickle::value::{Call, CallKind, CallableId, ContainerKind, Items, Node, Value};
 use std::borrow::Cow;
 
 /// Why arguments fail a check.
@@ -38,13 +38,13 @@ impl<'a> Args<'a> {
     pub(super) fn of(trace: &'a Trace, args: Value) -> Result<Self, Problem> {
         match args {
             Value::Node(id) => match trace.heap.get(id) {
-                Some(Node::Container { kind: Kind::Tuple, items }) if items.complete() => {
+                Some(Node::Container { kind: ContainerKind::Tuple, items }) if items.complete() => {
                     Ok(Self { trace, items: &items.kept })
                 }
-                Some(Node::Container { kind: Kind::Tuple, .. }) => Err(Problem::Unknown),
+                Some(Node::Container { kind: ContainerKind::Tuple, .. }) => Err(Problem::Unknown),
                 _ => Err(Problem::Wrong("the arguments are no tuple".to_owned())),
             },
-            Value::Opaque(Kind::Tuple) => Err(Problem::Unknown),
+            Value::Opaque(ContainerKind::Tuple) => Err(Problem::Unknown),
             _ => Err(Problem::Wrong("the arguments are no tuple".to_owned())),
         }
     }
@@ -63,11 +63,11 @@ impl<'a> Args<'a> {
                 let bytes = crate::io::source::read_vec(self.trace.source.as_ref(), at, len as usize).ok()?;
                 String::from_utf8(bytes).ok().map(Cow::Owned)
             }
-            value => self.trace.shown(value, MAX_ARGUMENT_TEXT_BYTES),
+            value => self.trace.short_text(value, MAX_ARGUMENT_TEXT_BYTES),
         }
     }
 
-    fn container(&self, value: Value) -> Option<(Kind, &'a Items)> {
+    fn container(&self, value: Value) -> Option<(ContainerKind, &'a Items)> {
         self.trace.container(value)
     }
 
@@ -345,7 +345,7 @@ fn tensor_type(args: &Args<'_>) -> CheckResult {
 
 fn tensor(args: &Args<'_>) -> CheckResult {
     let storage = match args.get(0) {
-        Value::Node(_) => args.call(args.get(0)).filter(|call| call.how == How::Persistent),
+        Value::Node(_) => args.call(args.get(0)).filter(|call| call.how == CallKind::Persistent),
         Value::Instance(_) | Value::Unknown => return Err(Problem::Unknown),
         _ => None,
     };

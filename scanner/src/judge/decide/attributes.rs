@@ -1,16 +1,17 @@
 //! Attributes in the state of an object that Python calls later, such as `append`, `__reduce__` or torch's hooks.
 
 use super::arguments::Args;
+use super::state_keys::is_watched_key;
 use crate::io::bounds::judge::MAX_ATTRIBUTE_BYTES;
+use crate::pickle::preview;
 use crate::pickle::trace::Trace;
-use crate::pickle::value::{Kind, Node, Value};
-use crate::pickle::{preview, risky_key};
+use crate::pickle::value::{ContainerKind, Node, Value};
 
 /// The first such attribute of a state: a dict, or a tuple of two as `object.__setstate__` takes it (`__dict__` and slots).
 pub(super) fn called_later(trace: &Trace, state: Value) -> Option<String> {
     let mut dicts = vec![state];
     if let Value::Node(id) = state
-        && let Some(Node::Container { kind: Kind::Tuple, items }) = trace.heap.get(id)
+        && let Some(Node::Container { kind: ContainerKind::Tuple, items }) = trace.heap.get(id)
         && let Some([first, second]) = items.exactly::<2>()
     {
         dicts = vec![first, second];
@@ -18,7 +19,7 @@ pub(super) fn called_later(trace: &Trace, state: Value) -> Option<String> {
     for dict in dicts {
         let Value::Node(id) = dict else { continue };
         let items = match trace.heap.get(id) {
-            Some(Node::Container { kind: Kind::Dict, items }) => items,
+            Some(Node::Container { kind: ContainerKind::Dict, items }) => items,
             Some(Node::Call(call)) => call.items(),
             _ => continue,
         };
@@ -28,7 +29,7 @@ pub(super) fn called_later(trace: &Trace, state: Value) -> Option<String> {
                 continue;
             }
             match trace.text(*key, MAX_ATTRIBUTE_BYTES) {
-                Some(name) if risky_key(&name) => return Some(name),
+                Some(name) if is_watched_key(&name) => return Some(name),
                 None if !key.is_plain() => return Some(preview::value(trace, *key)),
                 _ => {}
             }

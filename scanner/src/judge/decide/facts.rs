@@ -1,12 +1,12 @@
 //! Findings on the facts that formats and archives state, and on bytes that were not read.
 
 use super::keras_names;
+use crate::fact::{Fact, Unread};
 use crate::finding::RawFinding;
 use crate::judge::rule::{
     archive_mismatch, decompression_bomb, embedded_program, executable_content, external_reference, format_mismatch,
     not_fully_read, object_array, path_escape, polyglot, special_file, structure_violation, trailing_data,
 };
-use crate::observe::fact::{Fact, Unread};
 
 /// The finding on a fact at offset `at`. `None` for a name in a configuration that is inert.
 pub(crate) fn finding_on_fact(at: Option<u64>, fact: &Fact) -> Option<RawFinding> {
@@ -38,8 +38,8 @@ pub(crate) fn finding_on_unread(at: Option<u64>, why: &Unread) -> RawFinding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fact::Deviation;
     use crate::judge::rule::rules;
-    use crate::observe::fact::Deviation;
 
     #[test]
     fn a_page_says_how_bad_the_findings_are() {

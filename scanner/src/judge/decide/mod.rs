@@ -8,3 +8,4 @@ mod keras_names;
 mod names;
 pub mod pickle_calls;
 mod pickle_form;
+pub mod state_keys;

@@ -9,7 +9,7 @@ use crate::judge::effect::{self, CallableEffect, Effect, Origin, Use};
 use crate::judge::rule::{computed_callable, implicit_call, unexpected_arguments, unknown_callable};
 use crate::observe::observations::Listener;
 use crate::pickle::trace::{Action, Event, Trace};
-use crate::pickle::value::{CallableId, How, Node, NodeId, Value};
+use crate::pickle::value::{CallKind, CallableId, Node, NodeId, Value};
 use crate::pickle::{Callable, preview};
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ struct CallSite<'a> {
     trace: &'a Trace,
     /// Offset of the opcode.
     at: u64,
-    how: How,
+    how: CallKind,
     callee: Value,
     args: Value,
 }
@@ -135,10 +135,10 @@ impl CallDecider {
 
     fn call(&mut self, site: CallSite<'_>) {
         match site.callee {
-            _ if site.how == How::Persistent => self.persistent(&site),
+            _ if site.how == CallKind::Persistent => self.persistent(&site),
             Value::Global(id) => self.call_global(&site, id),
             Value::Node(id) => self.call_node(&site, id),
-            Value::Instance(id) => self.call_result(&site, How::Reduce, Value::Global(id)),
+            Value::Instance(id) => self.call_result(&site, CallKind::Reduce, Value::Global(id)),
             // `X.__new__` of plain data: refused by C, `int.__new__` and its like by Python.
             value if value.is_plain() => {}
             _ => self.call_unknown(&site),
@@ -161,7 +161,7 @@ impl CallDecider {
         if imported.is_some_and(|imported| call_of_imported_is_inert(site, &imported)) {
             return;
         }
-        let class = (call.how == How::Persistent).then(|| arguments::persistent_class(site.trace, call.args));
+        let class = (call.how == CallKind::Persistent).then(|| arguments::persistent_class(site.trace, call.args));
         match class.flatten() {
             Some(Value::Global(id)) => self.call_global(&CallSite { callee: Value::Global(id), ..*site }, id),
             _ => self.call_result(site, call.how, call.callee),
@@ -182,23 +182,31 @@ impl CallDecider {
     }
 
     /// A call on the result of an earlier call: `made_by` is how `class` was called.
-    fn call_result(&mut self, site: &CallSite<'_>, made_by: How, class: Value) {
+    fn call_result(&mut self, site: &CallSite<'_>, made_by: CallKind, class: Value) {
         let id = global_id(class);
         let known = id.and_then(|id| self.effect(site.trace, id));
         let name = id.map(|id| site.trace.callable_name(id));
         let finding = match site.how {
-            How::Reduce | How::Instance | How::New | How::NewEx => Some(computed_callable::call_of_result()),
-            How::Build => finding_on_state(site, made_by, name.as_deref()),
+            CallKind::Reduce | CallKind::Instance | CallKind::New | CallKind::NewEx => {
+                Some(computed_callable::call_of_result())
+            }
+            CallKind::Build => finding_on_state(site, made_by, name.as_deref()),
             // A class that is not inert has its finding where it is imported.
-            How::Append | How::Add | How::SetItem
+            CallKind::Append | CallKind::Add | CallKind::SetItem
                 if known.is_some_and(is_inert) && !keeps_items(made_by, known, name.as_deref()) =>
             {
                 Some(implicit_call::items_of_other_object(name.as_deref()))
             }
-            How::Append | How::Add | How::SetItem if made_by == How::Persistent => {
+            CallKind::Append | CallKind::Add | CallKind::SetItem if made_by == CallKind::Persistent => {
                 Some(implicit_call::items_of_loader_object())
             }
-            How::Append | How::Add | How::SetItem | How::Hash | How::Delete | How::Persistent | How::Extension => None,
+            CallKind::Append
+            | CallKind::Add
+            | CallKind::SetItem
+            | CallKind::Hash
+            | CallKind::Delete
+            | CallKind::Persistent
+            | CallKind::Extension => None,
         };
         if let Some(finding) = finding {
             self.add(site.trace, site.locate(finding).callable(name));
@@ -207,19 +215,19 @@ impl CallDecider {
 
     fn call_unknown(&mut self, site: &CallSite<'_>) {
         let finding = match site.how {
-            How::Hash => computed_callable::unknown_key(),
-            How::Extension => computed_callable::extension(),
-            How::SetItem if site.args == Value::Unknown => computed_callable::untracked_attribute(),
-            How::Reduce
-            | How::Instance
-            | How::New
-            | How::NewEx
-            | How::Build
-            | How::Append
-            | How::Add
-            | How::SetItem
-            | How::Delete
-            | How::Persistent => computed_callable::unknown_object(),
+            CallKind::Hash => computed_callable::unknown_key(),
+            CallKind::Extension => computed_callable::extension(),
+            CallKind::SetItem if site.args == Value::Unknown => computed_callable::untracked_attribute(),
+            CallKind::Reduce
+            | CallKind::Instance
+            | CallKind::New
+            | CallKind::NewEx
+            | CallKind::Build
+            | CallKind::Append
+            | CallKind::Add
+            | CallKind::SetItem
+            | CallKind::Delete
+            | CallKind::Persistent => computed_callable::unknown_object(),
         };
         self.add(site.trace, site.locate(finding));
     }
@@ -259,7 +267,7 @@ impl Listener for CallDecider {
 
 /// Whether it is a call of an importer that gives an inert object.
 fn imports_inert_object(site: &CallSite<'_>, id: CallableId) -> bool {
-    site.how == How::Reduce
+    site.how == CallKind::Reduce
         && arguments::import_by_arguments(site.trace, id, site.args)
             .is_some_and(|imported| effect::lookup(&imported).is_some_and(is_inert))
 }
@@ -268,19 +276,19 @@ fn imports_inert_object(site: &CallSite<'_>, id: CallableId) -> bool {
 fn finding_on_global(site: &CallSite<'_>, id: CallableId, known: Option<CallableEffect>) -> Option<RawFinding> {
     let name = || site.trace.callable_name(id);
     let Some(known) = known else { return Some(computed_callable::call()) };
-    if matches!(site.how, How::Build | How::Append | How::Add | How::SetItem) {
+    if matches!(site.how, CallKind::Build | CallKind::Append | CallKind::Add | CallKind::SetItem) {
         return Some(implicit_call::changed_import(&name()));
     }
     if !is_inert(known) {
         return names::finding("pickle calls", &name(), known);
     }
-    let bare =
-        site.how == How::Instance && arguments::Args::of(site.trace, site.args).is_ok_and(|args| args.items.is_empty());
-    let needed = if matches!(site.how, How::New | How::NewEx) || bare { Use::Construct } else { Use::Call };
+    let bare = site.how == CallKind::Instance
+        && arguments::Args::of(site.trace, site.args).is_ok_and(|args| args.items.is_empty());
+    let needed = if matches!(site.how, CallKind::New | CallKind::NewEx) || bare { Use::Construct } else { Use::Call };
     if known.effect < Effect::Inert(needed) {
         return Some(unknown_callable::called(&name()));
     }
-    let checked = site.how == How::Reduce || site.how == How::Instance && !bare;
+    let checked = site.how == CallKind::Reduce || site.how == CallKind::Instance && !bare;
     let rule = known.arguments.filter(|_| checked)?;
     match arguments::check(rule, site.trace, site.args) {
         Ok(()) => None,
@@ -290,20 +298,20 @@ fn finding_on_global(site: &CallSite<'_>, id: CallableId, known: Option<Callable
 }
 
 /// The finding on a state for the result of a call of `name`.
-fn finding_on_state(site: &CallSite<'_>, made_by: How, name: Option<&str>) -> Option<RawFinding> {
+fn finding_on_state(site: &CallSite<'_>, made_by: CallKind, name: Option<&str>) -> Option<RawFinding> {
     if let Some(attribute) = attributes::called_later(site.trace, site.args) {
         return Some(implicit_call::planted_attribute(&attribute));
     }
     if let Some(what) = arguments::array_state(site.trace, name, site.args) {
         return Some(unexpected_arguments::array_state(&what));
     }
-    (made_by == How::Persistent).then(implicit_call::state_of_loader_object)
+    (made_by == CallKind::Persistent).then(implicit_call::state_of_loader_object)
 }
 
 /// Whether `append` and `__setitem__` of the result of a call only keep the item. The result of a class is an instance of it;
 /// a function may return any object.
-fn keeps_items(made_by: How, class: Option<CallableEffect>, name: Option<&str>) -> bool {
-    let instance = matches!(made_by, How::New | How::NewEx | How::Instance);
+fn keeps_items(made_by: CallKind, class: Option<CallableEffect>, name: Option<&str>) -> bool {
+    let instance = matches!(made_by, CallKind::New | CallKind::NewEx | CallKind::Instance);
     let last = name.and_then(|name| name.rsplit('.').next());
     instance && class.is_some_and(|class| class.origin == Origin::Library)
         || last.is_some_and(|last| CONTAINERS.contains(&last) || last == "_reconstructor")
@@ -313,17 +321,23 @@ fn keeps_items(made_by: How, class: Option<CallableEffect>, name: Option<&str>) 
 fn call_of_imported_is_inert(site: &CallSite<'_>, imported: &Callable) -> bool {
     let Some(known) = effect::lookup(imported) else { return false };
     let needed = match site.how {
-        How::Reduce => Use::Call,
-        How::New | How::NewEx => Use::Construct,
+        CallKind::Reduce => Use::Call,
+        CallKind::New | CallKind::NewEx => Use::Construct,
         // `hash` and attributes of a class or an enum member.
-        How::Hash | How::Delete => Use::Value,
-        How::Instance | How::Build | How::Append | How::Add | How::SetItem | How::Persistent | How::Extension => {
+        CallKind::Hash | CallKind::Delete => Use::Value,
+        CallKind::Instance
+        | CallKind::Build
+        | CallKind::Append
+        | CallKind::Add
+        | CallKind::SetItem
+        | CallKind::Persistent
+        | CallKind::Extension => {
             return false;
         }
     };
     if !is_inert(known) || known.effect < Effect::Inert(needed) {
         return false;
     }
-    let rule = known.arguments.filter(|_| site.how == How::Reduce);
+    let rule = known.arguments.filter(|_| site.how == CallKind::Reduce);
     rule.is_none_or(|rule| arguments::check(rule, site.trace, site.args).is_ok())
 }

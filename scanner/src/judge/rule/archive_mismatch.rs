@@ -1,8 +1,8 @@
 //! Readers of one archive see different contents.
 
 use super::{RuleInfo, rate};
+use crate::fact::Deviation;
 use crate::finding::{RawFinding, Severity};
-use crate::observe::fact::Deviation;
 
 pub(crate) const INFO: RuleInfo = RuleInfo {
     id: "archive-mismatch",

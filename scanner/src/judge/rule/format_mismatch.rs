@@ -1,8 +1,8 @@
 //! The extension promises one format, the content is another.
 
 use super::{RuleInfo, rate};
+use crate::fact::Deviation;
 use crate::finding::{RawFinding, Severity};
-use crate::observe::fact::Deviation;
 
 pub(crate) const INFO: RuleInfo = RuleInfo {
     id: "format-mismatch",

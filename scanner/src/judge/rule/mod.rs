@@ -27,8 +27,8 @@ pub(crate) mod unsafe_callable;
 
 pub use all::rules;
 
+use crate::fact::Deviation;
 use crate::finding::{RawFinding, Severity, Verdict};
-use crate::observe::fact::Deviation;
 
 /// The page of a rule. The id never changes: people write it into their configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Bytes that the scanner did not read: encrypted, broken, unsupported, over a limit, or absent.
 
 use super::RuleInfo;
+use crate::fact::Unread;
 use crate::finding::{RawFinding, Severity, Verdict};
-use crate::observe::fact::Unread;
 
 pub(crate) const INFO: RuleInfo = RuleInfo {
     id: "not-fully-read",

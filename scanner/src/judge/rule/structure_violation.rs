@@ -1,8 +1,8 @@
 //! A header with sizes, offsets, types or names that its format forbids.
 
 use super::{RuleInfo, rate};
+use crate::fact::Deviation;
 use crate::finding::{RawFinding, Severity};
-use crate::observe::fact::Deviation;
 
 pub(crate) const INFO: RuleInfo = RuleInfo {
     id: "structure-violation",
