@@ -187,7 +187,7 @@ not. No writer does this by accident.",
         why: "\
 The unpicklers of CPython (C and Python, old and new), PyPy and the tools that list pickles do not agree on
 some odd notations. There a file can do harm in one of them and look harmless in another. No pickler writes
-these. Critical where a frame is cut so that whole opcodes are observations by some readers only.",
+these. Critical where a frame is cut so that whole opcodes are seen by some readers only.",
         example: "\
 I0x10 is 16 in one reader and an error in another
 an argument that crosses the end of its frame",
