@@ -18,9 +18,9 @@ const OTHER_MEANINGS: &[(&str, &str)] = &[
     // Modules of Python.
     ("/numpy.rs", "numpy"),
     ("/arguments.rs", "numpy"),
-    ("/configured.rs", "keras"),
+    ("/keras_names.rs", "keras"),
     // A member of torch's tar.
-    ("/source.rs", "pickle"),
+    ("/contents.rs", "pickle"),
     ("/examine.rs", "pickle"),
     ("/torch_tar.rs", "pickle"),
     // Compression methods in messages, and the name of a thread.

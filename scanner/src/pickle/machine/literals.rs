@@ -16,12 +16,6 @@ impl Machine<'_> {
         })
     }
 
-    #[inline]
-    pub(super) fn push_int(&mut self, argument: Argument) -> Result<(), StreamEnd> {
-        let value = self.int(argument)?;
-        Ok(self.stack.push(value)?)
-    }
-
     pub(super) fn bytes(&mut self) -> Result<(), StreamEnd> {
         let (at, len) = self.take_data()?;
         self.note_literal(at, len, false)?;

@@ -61,6 +61,23 @@ impl From<StackFull> for StreamEnd {
     }
 }
 
+/// Whether an opcode takes everything above a mark.
+fn needs_mark(code: u8) -> bool {
+    matches!(
+        code,
+        op::APPENDS
+            | op::SETITEMS
+            | op::ADDITEMS
+            | op::TUPLE
+            | op::LIST
+            | op::DICT
+            | op::INST
+            | op::OBJ
+            | op::FROZENSET
+            | op::POP_MARK
+    )
+}
+
 /// Opcodes between two looks at the clock and the limits: a power of two, some milliseconds of work.
 const CHECK_INTERVAL: u64 = 1 << 16;
 
@@ -190,28 +207,23 @@ impl<'a> Machine<'a> {
         if self.trace.opcodes >= self.next_check {
             self.check_limits()?;
         }
-        if self.lenient
-            && matches!(
-                self.code,
-                op::APPENDS
-                    | op::SETITEMS
-                    | op::ADDITEMS
-                    | op::TUPLE
-                    | op::LIST
-                    | op::DICT
-                    | op::INST
-                    | op::OBJ
-                    | op::FROZENSET
-                    | op::POP_MARK
-            )
-        {
+        if self.lenient && needs_mark(self.code) {
             self.add_missing_mark()?;
         }
         // The opcodes that make up bulky pickles come first and take no detour.
         match self.code {
-            op::BININT1 => self.push_int(Argument::Unsigned(1))?,
-            op::BININT2 => self.push_int(Argument::Unsigned(2))?,
-            op::BININT => self.push_int(Argument::Signed4)?,
+            op::BININT1 => {
+                let value = self.int(Argument::Unsigned(1))?;
+                self.stack.push(value)?;
+            }
+            op::BININT2 => {
+                let value = self.int(Argument::Unsigned(2))?;
+                self.stack.push(value)?;
+            }
+            op::BININT => {
+                let value = self.int(Argument::Signed4)?;
+                self.stack.push(value)?;
+            }
             op::BINFLOAT => {
                 let DecodedArgument::Float(value) = self.reader.argument(Argument::Float8, false)? else {
                     return Ok(false);
