@@ -1,36 +1,37 @@
-//! Something on a server that cannot be read by ranges: all of it goes to a file without a name, which is gone with the
-//! scan. Its hash is taken on the way.
+//! An object that is downloaded as a whole, into a temporary file without a name. Its SHA-256 is computed on the way.
 
-use crate::client::{Answer, Client, io_reason};
-use scanner::hash::hex;
+use crate::bounds::DOWNLOAD_BLOCK_BYTES;
+use crate::client::{Client, Response, body_error};
+use crate::error::{Error, ServerFault};
+use scanner::hash::Hasher;
 use scanner::providers::VerifiedSource;
 use scanner::source::{FileSource, Source};
-use sha2::{Digest, Sha256};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What is read, and taken from the budget, at a time.
-const PIECE: usize = 256 << 10;
+/// A downloaded object. The file has no name, so no other process can change it.
+pub(crate) struct DownloadedSource(FileSource);
 
-/// A downloaded object. Nobody else can reach the file.
-pub(crate) struct WholeSource(FileSource);
-
-impl WholeSource {
-    /// Reads the whole body of an answer with status 200; gives its SHA-256 too.
-    pub(crate) fn download(client: &Client, answer: Answer<'_>, read: &AtomicU64) -> Result<(Self, String), String> {
-        answer.check_encoding()?;
-        let announced = answer.header("content-length").and_then(|length| length.parse::<u64>().ok());
+impl DownloadedSource {
+    /// Reads the body of a response with status 200. Returns its SHA-256 too.
+    pub(crate) fn download(
+        client: &Client,
+        response: Response<'_>,
+        read: &AtomicU64,
+    ) -> Result<(Self, String), Error> {
+        response.check_encoding()?;
+        let announced = response.header("content-length").and_then(|length| length.parse::<u64>().ok());
         if let Some(length) = announced {
-            client.budget.take_bytes(length).map_err(|why| format!("it is read as a whole: {why}"))?;
+            client.budget.take_bytes(length).map_err(|error| error.at("it is read as a whole"))?;
         }
-        let failed = |error: io::Error| format!("no temporary file: {error}; TMPDIR names another place for it");
+        let failed = |error: io::Error| Error::TemporaryFile(error.to_string());
         let mut file = tempfile::tempfile().map_err(failed)?;
-        let (mut reader, _slot) = answer.reader();
-        let mut piece = vec![0; PIECE];
-        let (mut len, mut hash) = (0, Sha256::new());
+        let (mut reader, _permit) = response.into_reader();
+        let mut block = vec![0; DOWNLOAD_BLOCK_BYTES];
+        let (mut len, mut hasher) = (0, Hasher::default());
         loop {
-            let count = reader.read(&mut piece).map_err(|error| io_reason(&error))?;
+            let count = reader.read(&mut block).map_err(|error| body_error(&error))?;
             if count == 0 {
                 break;
             }
@@ -39,20 +40,20 @@ impl WholeSource {
             if announced.is_none() {
                 client.budget.take_bytes(count as u64)?;
             }
-            let bytes = piece.get(..count).unwrap_or_default();
-            hash.update(bytes);
+            let bytes = block.get(..count).unwrap_or_default();
+            hasher.update(bytes);
             file.write_all(bytes).map_err(failed)?;
         }
         if announced.is_some_and(|announced| announced != len) {
-            return Err("the server cuts its answer short".to_owned());
+            return Err(Error::Server(ServerFault::TooShort));
         }
-        // What is read from it from now on does not travel.
+        // A counter of its own: reads of the file are not fetched bytes.
         let source = FileSource::new(file, Arc::default()).map_err(failed)?;
-        Ok((Self(source), hex(&hash.finalize())))
+        Ok((Self(source), hasher.finish()))
     }
 }
 
-impl Source for WholeSource {
+impl Source for DownloadedSource {
     fn len(&self) -> u64 {
         self.0.len()
     }
@@ -62,7 +63,7 @@ impl Source for WholeSource {
     }
 }
 
-impl VerifiedSource for WholeSource {
+impl VerifiedSource for DownloadedSource {
     fn integrity_error(&self) -> Option<String> {
         None
     }

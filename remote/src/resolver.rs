@@ -1,9 +1,10 @@
-//! Which machines may be asked. A model's address is often somebody else's input, and redirects always are: neither may
-//! lead to the cloud's metadata service, to a neighbour in the same network or back to this machine.
+//! A resolver that drops addresses that must not be reached. The address of a model often comes from a stranger, and redirects
+//! always do: neither may lead to the metadata service of a cloud, to the local network or to this machine.
 //!
-//! A name is resolved once and the connection goes to the very addresses that were checked, so a name that answers
-//! differently a moment later gains nothing.
+//! A name is resolved once, and the connection goes to the addresses that were checked, so a name that resolves differently a moment
+//! later (DNS rebinding) gains nothing.
 
+use crate::error::Error;
 use std::io;
 use std::net::IpAddr;
 use ureq::config::Config;
@@ -11,32 +12,29 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-/// Resolves names, and drops what must not be reached.
+/// Resolves names, and keeps the addresses that are allowed.
 #[derive(Debug)]
-pub(crate) struct Guarded {
-    permits: fn(IpAddr) -> bool,
+pub(crate) struct FilteringResolver {
+    is_allowed: fn(IpAddr) -> bool,
     inner: DefaultResolver,
 }
 
-impl Guarded {
-    pub(crate) fn new(permits: fn(IpAddr) -> bool) -> Self {
-        Self { permits, inner: DefaultResolver::default() }
+impl FilteringResolver {
+    pub(crate) fn new(is_allowed: fn(IpAddr) -> bool) -> Self {
+        Self { is_allowed, inner: DefaultResolver::default() }
     }
 }
 
-/// What a refusal says; [`crate::client`] hands it on as it stands.
-pub(crate) const REFUSED: &str = "its host is a private, local or reserved address; --allow-private permits that";
-
-impl Resolver for Guarded {
+impl Resolver for FilteringResolver {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let all = self.inner.resolve(uri, config, timeout)?;
-        let mut kept = self.empty();
-        for address in all.iter().filter(|address| (self.permits)(address.ip())) {
-            kept.push(*address);
+        let mut allowed = self.empty();
+        for address in all.iter().filter(|address| (self.is_allowed)(address.ip())) {
+            allowed.push(*address);
         }
-        if kept.is_empty() {
-            return Err(ureq::Error::Io(io::Error::new(io::ErrorKind::PermissionDenied, REFUSED)));
+        if allowed.is_empty() {
+            return Err(ureq::Error::Io(io::Error::new(io::ErrorKind::PermissionDenied, Error::PrivateAddress)));
         }
-        Ok(kept)
+        Ok(allowed)
     }
 }

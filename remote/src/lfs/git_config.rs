@@ -1,20 +1,20 @@
-//! Git's configuration files, as far as Git LFS needs them: sections, keys, quotes, comments. No `include`, no `insteadOf`:
-//! what is not in the file itself is not followed.
+//! Git's configuration files (git-config(1)), as far as Git LFS needs them: sections, keys, quotes, comments. `include` and
+//! `insteadOf` are not followed.
 
-/// The settings of one file, in their order.
+/// The keys and values of one file, in order.
 #[derive(Default)]
-pub(super) struct Settings(Vec<(String, String)>);
+pub(super) struct GitConfig(Vec<(String, String)>);
 
-impl Settings {
-    /// Reads a file. What is not understood is left out, as a setting that is not there.
+impl GitConfig {
+    /// Parses a file. Lines with a syntax error are left out.
     pub(super) fn parse(text: &str) -> Self {
-        let mut settings = Vec::new();
+        let mut values = Vec::new();
         let mut section = String::new();
         let joined = text.replace("\r\n", "\n").replace("\\\n", "");
         for line in joined.lines() {
             let mut line = line.trim_start();
             if let Some(inner) = line.strip_prefix('[') {
-                let Some((name, rest)) = header(inner) else { continue };
+                let Some((name, rest)) = section_name(inner) else { continue };
                 section = name;
                 line = rest.trim_start();
             }
@@ -23,11 +23,11 @@ impl Settings {
             }
             let (key, text) = line.split_once('=').unwrap_or((line, "true"));
             let key = key.trim().to_ascii_lowercase();
-            if let Some(value) = value(text.trim_start()) {
-                settings.push((format!("{section}.{key}"), value));
+            if let Some(value) = parse_value(text.trim_start()) {
+                values.push((format!("{section}.{key}"), value));
             }
         }
-        Self(settings)
+        Self(values)
     }
 
     /// The last value of a key, written as `section.name.key`.
@@ -36,8 +36,8 @@ impl Settings {
         value.filter(|value| !value.is_empty())
     }
 
-    /// The name of the remote that counts: `origin`, or the only one.
-    pub(super) fn remote(&self) -> Option<&str> {
+    /// The name of the remote that is used: `origin`, or the only one.
+    pub(super) fn default_remote(&self) -> Option<&str> {
         let mut names: Vec<&str> =
             self.0.iter().filter_map(|(key, _)| key.strip_prefix("remote.")?.strip_suffix(".url")).collect();
         names.dedup();
@@ -49,26 +49,26 @@ impl Settings {
     }
 }
 
-/// What stands behind `[`: the name, with its second part as it is, and the rest of the line.
-fn header(inner: &str) -> Option<(String, &str)> {
+/// Parses the text behind `[`: the section, with its subsection in the case of the file, and the rest of the line.
+fn section_name(inner: &str) -> Option<(String, &str)> {
     let end = inner.find([']', '"'])?;
     let (name, rest) = inner.split_at(end);
     let name = name.trim().to_ascii_lowercase();
     let Some(quoted) = rest.strip_prefix('"') else { return Some((name, rest.strip_prefix(']')?)) };
-    let mut second = String::new();
+    let mut subsection = String::new();
     let mut characters = quoted.char_indices();
     while let Some((at, character)) = characters.next() {
         match character {
-            '"' => return Some((format!("{name}.{second}"), quoted.get(at + 1..)?.trim_start().strip_prefix(']')?)),
-            '\\' => second.push(characters.next()?.1),
-            other => second.push(other),
+            '"' => return Some((format!("{name}.{subsection}"), quoted.get(at + 1..)?.trim_start().strip_prefix(']')?)),
+            '\\' => subsection.push(characters.next()?.1),
+            other => subsection.push(other),
         }
     }
     None
 }
 
-fn value(text: &str) -> Option<String> {
-    let (mut value, mut quoted, mut kept) = (String::new(), false, 0);
+fn parse_value(text: &str) -> Option<String> {
+    let (mut value, mut quoted, mut trimmed_len) = (String::new(), false, 0);
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
         match character {
@@ -82,12 +82,12 @@ fn value(text: &str) -> Option<String> {
             }),
             other => value.push(other),
         }
-        // Space at the end counts inside of quotes only.
+        // Space at the end counts within quotes only.
         if quoted || !character.is_whitespace() {
-            kept = value.len();
+            trimmed_len = value.len();
         }
     }
-    value.truncate(kept);
+    value.truncate(trimmed_len);
     (!quoted).then_some(value)
 }
 
@@ -99,22 +99,22 @@ mod tests {
     fn settings_are_read_as_git_reads_them() {
         let text = "# a comment\n[core]\n\tbare = false ; no\n[Remote \"origin\"]\n url = https://h/a\\\nb.git\n\
                     [remote \"o\\\"dd\"]url=x\n[lfs]\nURL = \" https://l # x \" # y\nstorage\n[lfs \"https://l\"] access = basic\n";
-        let settings = Settings::parse(text);
-        assert_eq!(settings.get("core.bare"), Some("false"));
-        assert_eq!(settings.get("remote.origin.url"), Some("https://h/ab.git"));
-        assert_eq!(settings.get("remote.o\"dd.url"), Some("x"));
-        assert_eq!(settings.get("lfs.url"), Some(" https://l # x "));
-        assert_eq!(settings.get("lfs.storage"), Some("true"));
-        assert_eq!(settings.get("lfs.https://l.access"), Some("basic"));
-        assert_eq!(settings.remote(), Some("origin"));
-        assert_eq!(Settings::parse("[remote \"up\"]\nurl=a\nurl=b").remote(), Some("up"));
-        assert_eq!(Settings::parse("[remote \"a\"]\nurl=a\n[remote \"b\"]\nurl=b").remote(), None);
+        let config = GitConfig::parse(text);
+        assert_eq!(config.get("core.bare"), Some("false"));
+        assert_eq!(config.get("remote.origin.url"), Some("https://h/ab.git"));
+        assert_eq!(config.get("remote.o\"dd.url"), Some("x"));
+        assert_eq!(config.get("lfs.url"), Some(" https://l # x "));
+        assert_eq!(config.get("lfs.storage"), Some("true"));
+        assert_eq!(config.get("lfs.https://l.access"), Some("basic"));
+        assert_eq!(config.default_remote(), Some("origin"));
+        assert_eq!(GitConfig::parse("[remote \"up\"]\nurl=a\nurl=b").default_remote(), Some("up"));
+        assert_eq!(GitConfig::parse("[remote \"a\"]\nurl=a\n[remote \"b\"]\nurl=b").default_remote(), None);
     }
 
     #[test]
-    fn what_is_broken_is_left_out() {
+    fn broken_lines_are_left_out() {
         for text in ["[", "[a", "[a \"b", "url = x", "[a]\nb = \"c", "[a]\nb = c\\q", "[a \"\\"] {
-            assert!(Settings::parse(text).0.is_empty(), "{text}");
+            assert!(GitConfig::parse(text).0.is_empty(), "{text}");
         }
     }
 }
