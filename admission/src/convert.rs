@@ -1,64 +1,66 @@
-//! Safetensors in the place of what torch saved, in a folder that was staged: what is not there as a pickle is unpickled by
-//! nobody.
+//! Replaces weights of torch in a staged folder by safetensors, so that a server finds no pickle to load.
 //!
-//! Only what torch writes is taken. Other pickles hold objects that a program asks for (a scaler, a tokenizer), of which
-//! tensors alone would be no use. What cannot be converted stays as it is: it was admitted.
+//! Only files that torch writes are converted. Other pickles hold objects that a program needs as they are (a scaler, a tokenizer).
+//! A file that cannot be converted stays: it was admitted.
 
-use crate::stage::Staged;
+use crate::error::Error;
+use crate::stage::StagedFile;
 use loader::convert::{ConvertOptions, plan, result_name};
-use loader::{Error, Policy, WriteOptions};
+use loader::{Policy, WriteOptions};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// What came of it.
+/// The result of a conversion.
 #[derive(Debug, Default)]
 pub struct Converted {
-    /// What was written in the place of what, by their names below the folder.
+    /// The replaced files and their results, by names below the folder.
     pub replaced: Vec<(String, String)>,
-    /// What stays as it is, and why.
+    /// The files that stay, each with the reason.
     pub kept: Vec<(String, String)>,
 }
 
-/// Converts what can be converted in the folder `out`, of which `staged` says what is in it; that is brought up to date.
+/// Converts the files `staged` of the folder `out`, and updates `staged`.
 ///
 /// # Errors
-/// When a file cannot be written or taken away, or somebody asked to stop.
-pub fn convert(
+/// When a file cannot be written or removed, or `stop` is set ([`Error::Interrupted`]).
+pub fn convert_folder(
     out: &Path,
-    staged: &mut Vec<Staged>,
+    staged: &mut Vec<StagedFile>,
     policy: &Policy,
     stop: Option<Arc<AtomicBool>>,
 ) -> Result<Converted, Error> {
-    let mut work = Work { out, policy, stop, done: Converted::default() };
-    // A checkpoint in several files is one: its parts are no checkpoints of their own.
-    let mut folders: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut converter = Converter { out, policy, stop, converted: Converted::default() };
+    let mut names_by_folder: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for file in staged.iter() {
         let (folder, name) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
-        folders.entry(folder.to_owned()).or_default().push(name.to_owned());
+        names_by_folder.entry(folder.to_owned()).or_default().push(name.to_owned());
     }
-    let mut whole = Vec::new();
-    for (folder, names) in &folders {
+    // A sharded or distributed checkpoint is converted as a whole; its parts are not checkpoints of their own.
+    let mut checkpoints = Vec::new();
+    for (folder, names) in &names_by_folder {
         let index =
             names.iter().find(|name| name.ends_with(".index.json") && !name.ends_with(".safetensors.index.json"));
         let metadata = names.iter().find(|name| *name == ".metadata");
         if let Some(head) = metadata.or(index) {
-            work.replace(&out.join(folder), &join(folder, head), None, staged)?;
-            whole.push(folder.as_str());
+            converter.replace(&out.join(folder), &join(folder, head), None, staged)?;
+            checkpoints.push(folder.as_str());
         }
     }
-    let of_whole = |path: &str| whole.contains(&path.rsplit_once('/').map_or("", |(folder, _)| folder));
-    let single: Vec<Staged> = staged.iter().filter(|file| is_torch(file) && !of_whole(&file.path)).cloned().collect();
+    let in_checkpoint =
+        |path: &str| checkpoints.contains(&path.rsplit_once('/').map_or("", |(folder, _)| folder));
+    let single: Vec<StagedFile> =
+        staged.iter().filter(|file| is_torch(file) && !in_checkpoint(&file.path)).cloned().collect();
     for file in single {
         let result = result_name(&file.path);
-        work.replace(&out.join(&file.path), &file.path, Some(&result), staged)?;
+        converter.replace(&out.join(&file.path), &file.path, Some(&result), staged)?;
     }
-    Ok(work.done)
+    Ok(converter.converted)
 }
 
-fn is_torch(file: &Staged) -> bool {
+fn is_torch(file: &StagedFile) -> bool {
     matches!(file.format.as_str(), "torch-zip" | "torch-legacy" | "torch-tar")
 }
 
@@ -66,60 +68,65 @@ fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-struct Work<'a> {
+struct Converter<'a> {
     out: &'a Path,
     policy: &'a Policy,
     stop: Option<Arc<AtomicBool>>,
-    done: Converted,
+    converted: Converted,
 }
 
-impl Work<'_> {
-    /// Puts the result of `input` in its place. `head` is the file that stands for it; `result` its name, where it is one.
+impl Converter<'_> {
+    /// Replaces the file or checkpoint `input` by its result. `head` is its name in the report; `result` is the name of the
+    /// result, for a single file.
     fn replace(
         &mut self,
         input: &Path,
         head: &str,
         result: Option<&str>,
-        staged: &mut Vec<Staged>,
+        staged: &mut Vec<StagedFile>,
     ) -> Result<(), Error> {
-        let place = result.map_or_else(|| input.to_owned(), |result| self.out.join(result));
-        let jobs = match plan(&[input.to_owned()], &place, self.policy) {
+        let target = result.map_or_else(|| input.to_owned(), |result| self.out.join(result));
+        let jobs = match plan(&[input.to_owned()], &target, self.policy) {
             Ok(jobs) => jobs,
-            Err(Error::Interrupted) => return Err(Error::Interrupted),
-            Err(error) => return self.keep(head, &error.to_string()),
+            Err(loader::Error::Interrupted) => return Err(Error::Interrupted),
+            Err(error) => {
+                self.keep(head, error.to_string());
+                return Ok(());
+            }
         };
-        if let Some(taken) = jobs.taken().next() {
-            let why = format!("{} is there already", self.name(taken));
-            return self.keep(head, &why);
+        if let Some(existing) = jobs.taken().next() {
+            let reason = format!("{} is there already", self.name(existing));
+            self.keep(head, reason);
+            return Ok(());
         }
         if jobs.tensors() == 0 {
-            return self.keep(head, "it holds no tensor");
+            self.keep(head, "it holds no tensor".to_owned());
+            return Ok(());
         }
         let mut sources: Vec<String> = jobs.sources().map(|path| self.name(Path::new(path))).collect();
         sources.push(head.to_owned());
         sources.sort();
         sources.dedup();
-        // What is taken away is what was staged, whatever a report calls it.
+        // Only staged files are removed, whatever a report names.
         sources.retain(|source| staged.iter().any(|file| &file.path == source));
         let write = WriteOptions { stop: self.stop.clone(), ..WriteOptions::default() };
-        let done = jobs.write(&ConvertOptions { write, ..ConvertOptions::default() })?;
+        let written = jobs.write(&ConvertOptions { write, ..ConvertOptions::default() })?;
         drop(jobs);
-        let results: Vec<String> = done.iter().map(|done| self.name(&done.out)).collect();
+        let results: Vec<String> = written.iter().map(|written| self.name(&written.out)).collect();
         for source in &sources {
             let path = self.out.join(source);
-            fs::remove_file(&path).map_err(|error| Error::Io { path, error })?;
+            fs::remove_file(&path).map_err(Error::io(&path))?;
         }
         staged.retain(|file| !sources.contains(&file.path));
         let format = |name: &str| if name.ends_with(".json") { "sharded-index" } else { "safetensors" };
-        staged.extend(results.iter().map(|name| Staged { path: name.clone(), format: format(name).to_owned() }));
+        staged.extend(results.iter().map(|name| StagedFile { path: name.clone(), format: format(name).to_owned() }));
         staged.sort_by(|one, other| one.path.cmp(&other.path));
-        self.done.replaced.push((head.to_owned(), results.join(", ")));
+        self.converted.replaced.push((head.to_owned(), results.join(", ")));
         Ok(())
     }
 
-    fn keep(&mut self, head: &str, why: &str) -> Result<(), Error> {
-        self.done.kept.push((head.to_owned(), why.to_owned()));
-        Ok(())
+    fn keep(&mut self, head: &str, reason: String) {
+        self.converted.kept.push((head.to_owned(), reason));
     }
 
     fn name(&self, path: &Path) -> String {
@@ -127,8 +134,8 @@ impl Work<'_> {
     }
 }
 
-/// How what was admitted is converted: what is clean, and what is unproven where that is admitted, as far as its tensors are
-/// reached by inert constructors only.
-pub fn policy(limits: &scanner::Limits, unproven: bool) -> Policy {
-    Policy { limits: limits.clone(), allow_unproven: unproven, ..Policy::default() }
+/// The load options for admitted files. Unproven files, where they are admitted, are converted if inert constructors alone reach
+/// their tensors.
+pub fn load_options(limits: &scanner::Limits, allow_unproven: bool) -> Policy {
+    Policy { limits: limits.clone(), allow_unproven, ..Policy::default() }
 }

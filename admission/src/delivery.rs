@@ -1,12 +1,13 @@
-//! A copy that gets its place whole or not at all, and only once.
+//! Publishes a copy in a destination folder, as a whole or not at all, and once.
 //!
-//! The place may be a mount of its own (a volume that an init container fills), so it cannot be renamed into: all is made in a
-//! hidden folder inside, the lock of it last, and then moved, the lock last again. A place with a lock is finished; a hidden
-//! folder with a lock is complete and was interrupted while it was moved; one without is thrown away.
+//! The destination may be a mount point (a volume that an init container fills), which rename(2) cannot replace. So all files are
+//! written to a hidden folder inside it, the lock last, and then renamed, the lock last again. A destination with a lock is
+//! finished. A hidden folder with a lock is complete, and renaming was interrupted. A hidden folder without a lock is removed.
 
-use crate::check::{Checked, check};
-use crate::lock::{self, Lock, Seen, see};
-use crate::walk::Folder;
+use crate::error::{DestinationFault, Error, LOCK_NAME};
+use crate::folder::Folder;
+use crate::lock::{Lock, MAX_LOCK_BYTES, assess_folder};
+use crate::lock_check::{LockCheck, check_lock};
 use scanner::Limits;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -15,151 +16,132 @@ use std::path::{Path, PathBuf};
 
 /// The hidden folder.
 const PARTIAL: &str = ".modelscan.partial";
+/// The folder of files in the hidden folder.
 const FILES: &str = "files";
 
-/// How a place was found.
-pub enum Place {
-    /// It was filled before, and what it holds is what its lock says.
+/// The state of a destination.
+pub enum DestinationState {
+    /// It was filled before, and agrees with its lock.
     Finished(Lock),
-    /// It is empty, and can be filled.
+    /// It can be filled.
     Empty(Delivery),
 }
 
-/// Why a place cannot be had.
-#[derive(Debug)]
-pub enum Error {
-    /// It holds something that is not ours, or not any more what its lock says.
-    Taken(String),
-    /// The operating system refuses.
-    Io(PathBuf, io::Error),
-}
-
-/// A place that is being filled. Everything is taken away again when it is dropped unfinished.
+/// A destination that is being filled. Dropped unfinished, it removes its files again.
 pub struct Delivery {
-    place: PathBuf,
-    /// Whether the place itself was made here.
-    made: bool,
+    destination: PathBuf,
+    /// Whether the destination was created here.
+    created: bool,
     finished: bool,
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
-    move |error| Error::Io(path.to_owned(), error)
-}
-
-/// Looks at a place, and makes it ready where it is empty or not there.
+/// Checks a destination, and creates it if it does not exist.
 ///
 /// # Errors
-/// When it holds anything else.
-pub fn prepare(place: &Path, limits: &Limits) -> Result<Place, Error> {
-    let made = !place.exists();
-    fs::create_dir_all(place).map_err(at(place))?;
-    let place = fs::canonicalize(place).map_err(at(place))?;
-    let delivery = Delivery { made, finished: false, place };
-    let place = delivery.place.clone();
-    if delivery.hidden(lock::NAME).exists() {
-        delivery.settle()?;
+/// [`Error::DestinationTaken`] if it holds other files.
+pub fn prepare_destination(path: &Path, limits: &Limits) -> Result<DestinationState, Error> {
+    let created = !path.exists();
+    fs::create_dir_all(path).map_err(Error::io(path))?;
+    let destination = fs::canonicalize(path).map_err(Error::io(path))?;
+    let delivery = Delivery { created, finished: false, destination: destination.clone() };
+    if delivery.hidden(LOCK_NAME).exists() {
+        delivery.publish()?;
     }
-    if place.join(lock::NAME).exists() {
-        let lock = verified(&place, limits)?;
-        return Ok(Place::Finished(lock));
+    if destination.join(LOCK_NAME).exists() {
+        return verified_lock(&destination, limits).map(DestinationState::Finished);
     }
-    match fs::remove_dir_all(place.join(PARTIAL)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&place)(error)),
-        _ => {}
+    let hidden = destination.join(PARTIAL);
+    match fs::remove_dir_all(&hidden) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io(&destination)(error)),
+        Ok(()) | Err(_) => {}
     }
-    if let Some(other) = fs::read_dir(&place).map_err(at(&place))?.next() {
-        let name = other.map_err(at(&place))?.file_name().to_string_lossy().into_owned();
-        return Err(Error::Taken(format!("{}: {name} is there, and no lock of ours; empty it", place.display())));
+    if let Some(other) = fs::read_dir(&destination).map_err(Error::io(&destination))?.next() {
+        let name = other.map_err(Error::io(&destination))?.file_name().to_string_lossy().into_owned();
+        return Err(Error::DestinationTaken { path: destination, fault: DestinationFault::ForeignFile(name) });
     }
     let files = delivery.files();
-    fs::create_dir_all(&files).map_err(at(&files))?;
-    let hidden = place.join(PARTIAL);
-    fs::set_permissions(&hidden, Permissions::from_mode(0o700)).map_err(at(&hidden))?;
-    Ok(Place::Empty(delivery))
+    fs::create_dir_all(&files).map_err(Error::io(&files))?;
+    fs::set_permissions(&hidden, Permissions::from_mode(0o700)).map_err(Error::io(&hidden))?;
+    Ok(DestinationState::Empty(delivery))
 }
 
-/// The lock of a place, if it speaks the truth.
-fn verified(place: &Path, limits: &Limits) -> Result<Lock, Error> {
-    let path = place.join(lock::NAME);
-    let taken = |why: String| Error::Taken(format!("{}: {why}; empty it", place.display()));
-    if fs::metadata(&path).map_err(at(&path))?.len() > lock::MAX_BYTES {
-        return Err(taken("its lock is too long".to_owned()));
+/// The lock of a destination that agrees with it.
+fn verified_lock(destination: &Path, limits: &Limits) -> Result<Lock, Error> {
+    let path = destination.join(LOCK_NAME);
+    let taken = |fault| Error::DestinationTaken { path: destination.to_owned(), fault };
+    if fs::metadata(&path).map_err(Error::io(&path))?.len() > MAX_LOCK_BYTES {
+        return Err(taken(DestinationFault::LockTooLong));
     }
-    let text = fs::read_to_string(&path).map_err(at(&path))?;
-    let lock = Lock::parse(&text).map_err(taken)?;
-    let folder = Folder::open(place).map_err(at(place))?;
-    let Checked { differences, problems, .. } = check(&folder, &lock, limits, Some(&path));
-    match (differences.first(), problems.first()) {
-        (Some(difference), _) => Err(taken(format!("it is not what was put there: {difference}"))),
-        (None, Some(problem)) => Err(taken(format!("{}: {}", problem.path, problem.why))),
-        (None, None) => Ok(lock),
-    }
+    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let lock = Lock::parse_checked(&text).map_err(|fault| taken(DestinationFault::InvalidLock(fault)))?;
+    let folder = Folder::open(destination).map_err(Error::io(destination))?;
+    let LockCheck { differences, problems, .. } = check_lock(&folder, &lock, limits, Some(&path));
+    let difference = differences.into_iter().next().map(DestinationFault::Changed);
+    let fault = difference.or_else(|| problems.into_iter().next().map(DestinationFault::Problem));
+    fault.map_or(Ok(lock), |fault| Err(taken(fault)))
 }
 
 impl Delivery {
-    /// The folder that is to be filled: nobody else's.
+    /// The folder to fill. Only this user can enter it.
     pub fn files(&self) -> PathBuf {
         self.hidden(FILES)
     }
 
     fn hidden(&self, name: &str) -> PathBuf {
-        self.place.join(PARTIAL).join(name)
+        self.destination.join(PARTIAL).join(name)
     }
 
-    /// Locks what was filled in, and moves it to its place.
+    /// Locks the files of [`files`](Self::files), and publishes them.
     ///
     /// # Errors
-    /// When something in it cannot be read, or moved.
+    /// When a file cannot be read or renamed, or has the name of the lock.
     pub fn finish(mut self, limits: &Limits) -> Result<Lock, Error> {
         let files = self.files();
-        let folder = Folder::open(&files).map_err(at(&files))?;
-        let Seen { files: seen, problems } = see(&folder, limits, None);
-        if let Some(problem) = problems.first() {
-            return Err(Error::Io(files.join(&problem.path), io::Error::other(problem.why.clone())));
+        let folder = Folder::open(&files).map_err(Error::io(&files))?;
+        let assessed = assess_folder(&folder, limits, None);
+        if let Some(problem) = assessed.problems.first() {
+            return Err(Error::io(&files.join(&problem.path))(io::Error::other(problem.reason.clone())));
         }
-        if seen.iter().any(|(locked, _)| locked.path == lock::NAME) {
-            return Err(Error::Taken(format!(
-                "the source has a {} of its own; name it by --lock or take it away",
-                lock::NAME
-            )));
+        let lock = assessed.into_lock();
+        if lock.get(LOCK_NAME).is_some() {
+            return Err(Error::LockInSource);
         }
-        let lock = Lock::new(seen.into_iter().map(|(locked, _)| locked).collect());
-        readable(&files).map_err(at(&files))?;
-        let path = self.hidden(lock::NAME);
+        make_readable(&files).map_err(Error::io(&files))?;
+        let path = self.hidden(LOCK_NAME);
         let write = || -> io::Result<()> {
             let mut file = File::create_new(&path)?;
-            file.write_all(lock.text().as_bytes())?;
+            file.write_all(lock.to_json().as_bytes())?;
             file.set_permissions(Permissions::from_mode(0o644))?;
             file.sync_all()
         };
-        write().map_err(at(&path))?;
-        self.settle()?;
+        write().map_err(Error::io(&path))?;
+        self.publish()?;
         self.finished = true;
         Ok(lock)
     }
 
-    /// Moves what is complete, the lock last.
-    fn settle(&self) -> Result<(), Error> {
+    /// Renames the files of a complete hidden folder, the lock last.
+    fn publish(&self) -> Result<(), Error> {
         let files = self.files();
         if files.exists() {
-            for entry in fs::read_dir(&files).map_err(at(&files))? {
-                let name = entry.map_err(at(&files))?.file_name();
-                let to = self.place.join(name.clone());
-                fs::rename(files.join(&name), &to).map_err(at(&to))?;
+            for entry in fs::read_dir(&files).map_err(Error::io(&files))? {
+                let name = entry.map_err(Error::io(&files))?.file_name();
+                let to = self.destination.join(name.clone());
+                fs::rename(files.join(&name), &to).map_err(Error::io(&to))?;
             }
         }
-        let to = self.place.join(lock::NAME);
-        fs::rename(self.hidden(lock::NAME), &to).map_err(at(&to))?;
-        _ = fs::remove_dir_all(self.place.join(PARTIAL));
-        if let Ok(folder) = File::open(&self.place) {
+        let to = self.destination.join(LOCK_NAME);
+        fs::rename(self.hidden(LOCK_NAME), &to).map_err(Error::io(&to))?;
+        _ = fs::remove_dir_all(self.destination.join(PARTIAL));
+        if let Ok(folder) = File::open(&self.destination) {
             _ = folder.sync_all();
         }
         Ok(())
     }
 }
 
-/// Whoever serves it may be another user.
-fn readable(folder: &Path) -> io::Result<()> {
+/// Makes a folder readable for all: the server may run as another user.
+fn make_readable(folder: &Path) -> io::Result<()> {
     let mut todo = vec![folder.to_owned()];
     while let Some(folder) = todo.pop() {
         fs::set_permissions(&folder, Permissions::from_mode(0o755))?;
@@ -177,11 +159,11 @@ fn readable(folder: &Path) -> io::Result<()> {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        // What is complete and could not be moved is moved the next time.
-        if !self.finished && !self.hidden(lock::NAME).exists() {
-            _ = fs::remove_dir_all(self.place.join(PARTIAL));
-            if self.made {
-                _ = fs::remove_dir(&self.place);
+        // A complete hidden folder is published by the next run.
+        if !self.finished && !self.hidden(LOCK_NAME).exists() {
+            _ = fs::remove_dir_all(self.destination.join(PARTIAL));
+            if self.created {
+                _ = fs::remove_dir(&self.destination);
             }
         }
     }
@@ -200,9 +182,9 @@ mod tests {
     }
 
     fn empty(place: &Path) -> Delivery {
-        match prepare(place, &Limits::default()) {
-            Ok(Place::Empty(delivery)) => delivery,
-            Ok(Place::Finished(_)) => unreachable!("it is finished"),
+        match prepare_destination(place, &Limits::default()) {
+            Ok(DestinationState::Empty(delivery)) => delivery,
+            Ok(DestinationState::Finished(_)) => unreachable!("it is finished"),
             Err(error) => unreachable!("{error:?}"),
         }
     }
@@ -216,19 +198,19 @@ mod tests {
     }
 
     #[test]
-    fn it_is_there_whole_with_its_lock_and_once() {
+    fn a_delivery_is_complete_with_its_lock_and_made_once() {
         let root = tempfile::tempdir().expect("a folder can be made");
         let place = root.path().join("new/models");
         let lock = filled(&place).finish(&Limits::default()).expect("it can be moved");
         assert_eq!(names(&place), ["b.json", "modelscan.lock", "sub"]);
-        assert!(matches!(prepare(&place, &Limits::default()), Ok(Place::Finished(found)) if found == lock));
+        assert!(matches!(prepare_destination(&place, &Limits::default()), Ok(DestinationState::Finished(found)) if found == lock));
         fs::write(place.join("b.json"), b"[]").expect("it can be written");
-        assert!(matches!(prepare(&place, &Limits::default()), Err(Error::Taken(why)) if why.contains("b.json")));
+        assert!(matches!(prepare_destination(&place, &Limits::default()), Err(error @ Error::DestinationTaken { .. }) if error.to_string().contains("b.json")));
         assert_eq!(names(&place), ["b.json", "modelscan.lock", "sub"]);
     }
 
     #[test]
-    fn what_is_not_finished_leaves_nothing() {
+    fn an_unfinished_delivery_leaves_nothing() {
         let root = tempfile::tempdir().expect("a folder can be made");
         let place = root.path().join("models");
         drop(filled(&place));
@@ -239,28 +221,28 @@ mod tests {
     }
 
     #[test]
-    fn what_was_interrupted_is_begun_anew_or_moved_to_the_end() {
+    fn an_interrupted_delivery_starts_again_or_is_published() {
         let root = tempfile::tempdir().expect("a folder can be made");
         let place = root.path().join("models");
         std::mem::forget(filled(&place));
         assert_eq!(names(&empty(&place).files()), Vec::<String>::new());
-        // Complete, and one file of it is moved already.
+        // Complete, and one file is renamed already.
         let mut delivery = filled(&place);
-        let lock = lock::see(&Folder::open(&delivery.files()).expect("it is there"), &Limits::default(), None);
-        let lock = Lock::new(lock.files.into_iter().map(|(locked, _)| locked).collect());
-        fs::write(delivery.hidden(lock::NAME), lock.text()).expect("it can be written");
+        let folder = Folder::open(&delivery.files()).expect("it is there");
+        let lock = assess_folder(&folder, &Limits::default(), None).into_lock();
+        fs::write(delivery.hidden(LOCK_NAME), lock.to_json()).expect("it can be written");
         fs::rename(delivery.files().join("b.json"), place.join("b.json")).expect("it can be moved");
         delivery.finished = true;
         drop(delivery);
-        assert!(matches!(prepare(&place, &Limits::default()), Ok(Place::Finished(_))));
+        assert!(matches!(prepare_destination(&place, &Limits::default()), Ok(DestinationState::Finished(_))));
         assert_eq!(names(&place), ["b.json", "modelscan.lock", "sub"]);
     }
 
     #[test]
-    fn what_others_put_there_stays() {
+    fn foreign_files_stay() {
         let root = tempfile::tempdir().expect("a folder can be made");
         fs::write(root.path().join("mine"), "x").expect("it can be written");
-        assert!(matches!(prepare(root.path(), &Limits::default()), Err(Error::Taken(why)) if why.contains("mine")));
+        assert!(matches!(prepare_destination(root.path(), &Limits::default()), Err(error @ Error::DestinationTaken { .. }) if error.to_string().contains("mine")));
         assert_eq!(names(root.path()), ["mine"]);
     }
 }

@@ -1,10 +1,11 @@
-//! What stands in a folder, and how it is opened: from the folder's own descriptor down, one name after the other, so that
-//! nobody can put a link in the way between the listing and the opening.
+//! Lists a folder and opens its files. Each file is opened from the descriptor of the folder down, one name after the other
+//! (openat(2) with `O_NOFOLLOW`), so that a link that is created after the listing is not followed.
 //!
-//! Names are the loader's, so every path that leads to a file is one, also the link and the file that it leads to. Links are
-//! followed to files inside of the folder only, or to the blobs beside a snapshot of the hub's cache. What is no file and no
-//! folder, leads elsewhere, or has a name that no text can hold, is a problem and never silently left out.
+//! A loader may use any path to a file, so a link and its target are two entries. Links are followed to files within the folder
+//! only, or to the blobs beside a snapshot of the Hugging Face cache. Anything that is neither a file nor a folder, links out of the
+//! folder, and names that are not UTF-8 are problems; none is left out silently.
 
+use crate::error::Problem;
 use rustix::fs::{Mode, OFlags, open, openat};
 use scanner::Limits;
 use scanner::directory::{Kind, boundary, kind};
@@ -13,44 +14,36 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
-/// The history of a repository changes with every fetch, and nothing loads from it: it is in no lock and in no copy.
-const HISTORY: &str = ".git";
+/// The folder that is not listed: it changes with every fetch, and nothing is loaded from it.
+const GIT_DIR: &str = ".git";
 
-/// A file of the folder.
+/// A file of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct ListedFile {
     /// Its name below the folder, with `/` between the parts.
     pub path: String,
-    /// Where it stands below what is open.
-    place: PathBuf,
+    /// Its path below the descriptor, without links.
+    path_below_boundary: PathBuf,
 }
 
-/// What cannot be admitted, whatever is in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Its name below the folder.
-    pub path: String,
-    /// Why.
-    pub why: String,
-}
-
-/// A folder, open.
+/// An open folder.
 pub struct Folder {
-    /// Its place without links.
+    /// Its path without links.
     path: PathBuf,
-    /// What links may lead to: the folder, or around it where it is a snapshot.
-    around: PathBuf,
+    /// The folder that links must stay in: the folder itself, or the cache folder around a snapshot.
+    boundary: PathBuf,
+    /// The descriptor of `boundary`.
     descriptor: OwnedFd,
-    /// The one file that is meant, where it is one.
+    /// The only file that is listed, if the folder was opened for one.
     only: Option<PathBuf>,
 }
 
-/// What stands in it, sorted by name.
+/// The content of a folder, sorted by name.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Listing {
     /// The files.
-    pub files: Vec<Entry>,
-    /// Everything that is neither file nor folder.
+    pub files: Vec<ListedFile>,
+    /// Everything that cannot be admitted.
     pub problems: Vec<Problem>,
 }
 
@@ -58,40 +51,40 @@ impl Folder {
     /// Opens a folder.
     ///
     /// # Errors
-    /// When there is none.
+    /// When the path is not a folder that can be opened.
     pub fn open(path: &Path) -> io::Result<Self> {
         let path = fs::canonicalize(path)?;
-        let around = boundary(&path);
+        let boundary = boundary(&path);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let descriptor = open(&around, flags, Mode::empty())?;
+        let descriptor = open(&boundary, flags, Mode::empty())?;
         if !fs::metadata(&path)?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(Self { path, around, descriptor, only: None })
+        Ok(Self { path, boundary, descriptor, only: None })
     }
 
-    /// Opens the folder of a file, as one that holds nothing else.
+    /// Opens the folder of a file, and lists that file only.
     ///
     /// # Errors
-    /// When there is no such file.
+    /// When the path is not a file in a folder that can be opened.
     pub fn of_file(path: &Path) -> io::Result<Self> {
         let path = fs::canonicalize(path)?;
         let folder = path.parent().ok_or(io::ErrorKind::IsADirectory)?;
         Ok(Self { only: Some(path.clone()), ..Self::open(folder)? })
     }
 
-    /// Its place without links.
+    /// Its path without links.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Lists all of it. `except` is left out: the lock of the folder, which cannot hold its own hash.
+    /// Lists the folder. `except` is left out: the lock of the folder, which cannot contain its own hash.
     pub fn list(&self, limits: &Limits, except: Option<&Path>) -> Listing {
         let mut listing = Listing::default();
         let mut todo = vec![(self.path.clone(), 0)];
         if let Some(only) = &self.only {
             todo.clear();
-            self.one(only, 0, &mut Vec::new(), &mut listing);
+            self.list_path(only, 0, &mut Vec::new(), &mut listing);
         }
         while let Some((folder, depth)) = todo.pop() {
             let names = fs::read_dir(&folder).and_then(|entries| {
@@ -99,19 +92,19 @@ impl Folder {
             });
             match names {
                 Ok(paths) => {
-                    let left_out = |path: &Path| except == Some(path) || path == self.path.join(HISTORY);
+                    let left_out = |path: &Path| except == Some(path) || path == self.path.join(GIT_DIR);
                     for path in paths.into_iter().filter(|path| !left_out(path)) {
-                        self.one(&path, depth, &mut todo, &mut listing);
+                        self.list_path(&path, depth, &mut todo, &mut listing);
                     }
                 }
-                Err(error) => listing.problem(self.shown(&folder), error.to_string()),
+                Err(error) => listing.add_problem(self.relative(&folder), error.to_string()),
             }
             if listing.files.len() > limits.files {
-                listing.problem(String::new(), format!("more than {} files", limits.files));
+                listing.add_problem(String::new(), format!("more than {} files", limits.files));
                 break;
             }
             if depth > limits.folder_depth {
-                listing.problem(self.shown(&folder), format!("more than {} folders deep", limits.folder_depth));
+                listing.add_problem(self.relative(&folder), format!("more than {} folders deep", limits.folder_depth));
                 break;
             }
         }
@@ -120,46 +113,46 @@ impl Folder {
         listing
     }
 
-    fn one(&self, path: &Path, depth: usize, todo: &mut Vec<(PathBuf, usize)>, listing: &mut Listing) {
-        let shown = self.shown(path);
+    fn list_path(&self, path: &Path, depth: usize, todo: &mut Vec<(PathBuf, usize)>, listing: &mut Listing) {
+        let name = self.relative(path);
         let meta = match fs::symlink_metadata(path) {
             Ok(meta) => meta,
-            Err(error) => return listing.problem(shown, error.to_string()),
+            Err(error) => return listing.add_problem(name, error.to_string()),
         };
         let target = if meta.is_symlink() { fs::canonicalize(path) } else { Ok(path.to_owned()) };
         let target = match target {
             Ok(target) => target,
-            Err(error) => return listing.problem(shown, format!("a link that leads nowhere: {error}")),
+            Err(error) => return listing.add_problem(name, format!("a link that leads nowhere: {error}")),
         };
-        let Ok(place) = target.strip_prefix(&self.around) else {
-            let why = format!("a link that leaves the folder, to {}; it was not followed", target.display());
-            return listing.problem(shown, why);
+        let Ok(below) = target.strip_prefix(&self.boundary) else {
+            let reason = format!("a link that leaves the folder, to {}; it was not followed", target.display());
+            return listing.add_problem(name, reason);
         };
         match fs::metadata(&target).map(|meta| meta.file_type()) {
             Ok(found) if found.is_dir() && meta.is_symlink() => {
-                listing.problem(shown, "a link to a folder; put the folder in its place".to_owned());
+                listing.add_problem(name, "a link to a folder; put the folder in its place".to_owned());
             }
             Ok(found) if found.is_dir() => todo.push((target, depth + 1)),
             Ok(found) => match kind(found) {
-                Kind::File => listing.file(path.strip_prefix(&self.path).unwrap_or(path), place.to_owned()),
-                Kind::Special(what) => listing.problem(shown, format!("a {what}; it was not opened")),
-                Kind::Escapes(_) | Kind::Error(_) => listing.problem(shown, "no file".to_owned()),
+                Kind::File => listing.add_file(path.strip_prefix(&self.path).unwrap_or(path), below.to_owned()),
+                Kind::Special(what) => listing.add_problem(name, format!("a {what}; it was not opened")),
+                Kind::Escapes(_) | Kind::Error(_) => listing.add_problem(name, "no file".to_owned()),
             },
-            Err(error) => listing.problem(shown, error.to_string()),
+            Err(error) => listing.add_problem(name, error.to_string()),
         }
     }
 
-    /// For messages only.
-    fn shown(&self, path: &Path) -> String {
+    /// The path below the folder, for messages.
+    fn relative(&self, path: &Path) -> String {
         path.strip_prefix(&self.path).unwrap_or(path).to_string_lossy().into_owned()
     }
 
-    /// Opens a file of it, following no link at all: those that it was reached by were followed when it was listed.
+    /// Opens a listed file. No link is followed: those of its path were followed when it was listed.
     ///
     /// # Errors
-    /// What the operating system says, or that it is no regular file any more.
-    pub fn file(&self, entry: &Entry) -> io::Result<File> {
-        let mut parts = entry.place.components().peekable();
+    /// Those of the operating system, or that it is not a regular file any more.
+    pub fn open_file(&self, listed: &ListedFile) -> io::Result<File> {
+        let mut parts = listed.path_below_boundary.components().peekable();
         let mut folder: Option<OwnedFd> = None;
         while let Some(Component::Normal(part)) = parts.next() {
             let here = folder.as_ref().unwrap_or(&self.descriptor);
@@ -181,16 +174,16 @@ impl Folder {
 }
 
 impl Listing {
-    fn problem(&mut self, path: String, why: String) {
-        self.problems.push(Problem { path, why });
+    fn add_problem(&mut self, path: String, reason: String) {
+        self.problems.push(Problem { path, reason });
     }
 
-    fn file(&mut self, path: &Path, place: PathBuf) {
+    fn add_file(&mut self, path: &Path, path_below_boundary: PathBuf) {
         match path.to_str() {
-            Some(path) => self.files.push(Entry { path: path.to_owned(), place }),
+            Some(path) => self.files.push(ListedFile { path: path.to_owned(), path_below_boundary }),
             None => {
-                let why = "its name is not UTF-8, so no lock can hold it; rename it".to_owned();
-                self.problem(path.to_string_lossy().into_owned(), why);
+                let reason = "its name is not UTF-8, so no lock can hold it; rename it".to_owned();
+                self.add_problem(path.to_string_lossy().into_owned(), reason);
             }
         }
     }
@@ -218,13 +211,13 @@ mod tests {
     }
 
     #[test]
-    fn files_come_sorted_with_the_history_left_out() {
+    fn files_are_sorted_and_the_git_folder_is_left_out() {
         let folder = folder(&["b", "a/c", "a.b", ".git/config", "x/.git/kept"]);
         assert_eq!(listed(folder.path()).0, ["a.b", "a/c", "b", "x/.git/kept"]);
     }
 
     #[test]
-    fn a_link_inside_is_a_name_of_its_own_and_others_are_problems() {
+    fn a_link_within_the_folder_is_a_file_and_other_links_are_problems() {
         let folder = folder(&["real/file", "out"]);
         let root = folder.path().join("real");
         for (target, link) in [("file", "link"), ("../out", "away"), ("nowhere", "lost"), (".", "loop")] {
@@ -235,7 +228,7 @@ mod tests {
         assert_eq!(problems.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(), ["away", "loop", "lost"]);
         let open = Folder::open(&root).expect("it is there");
         let link = open.list(&Limits::default(), None).files.pop().expect("there are two");
-        assert_eq!(open.file(&link).expect("it opens").metadata().expect("it is there").len(), 9);
+        assert_eq!(open.open_file(&link).expect("it opens").metadata().expect("it is there").len(), 9);
     }
 
     #[test]
@@ -247,23 +240,23 @@ mod tests {
         let listing = open.list(&Limits::default(), None);
         assert_eq!(listing.problems, []);
         let sizes =
-            listing.files.iter().map(|file| open.file(file).expect("it opens").metadata().expect("there").len());
+            listing.files.iter().map(|file| open.open_file(file).expect("it opens").metadata().expect("there").len());
         assert_eq!(sizes.collect::<Vec<_>>(), [34, 20]);
     }
 
     #[test]
-    fn a_link_put_in_the_way_after_the_listing_is_not_followed() {
+    fn a_link_that_is_created_after_the_listing_is_not_followed() {
         let folder = folder(&["root/a/file", "other/file"]);
         let open = Folder::open(&folder.path().join("root")).expect("it is there");
         let listing = open.list(&Limits::default(), None);
         fs::rename(folder.path().join("root/a"), folder.path().join("root/b")).expect("it can be renamed");
         symlink("../other", folder.path().join("root/a")).expect("links can be made");
         let file = listing.files.first().expect("there is one");
-        assert!(open.file(file).is_err());
+        assert!(open.open_file(file).is_err());
     }
 
     #[test]
-    fn names_that_no_text_holds_and_what_is_no_file_are_problems() {
+    fn names_that_are_not_utf8_and_special_files_are_problems() {
         let folder = folder(&["a"]);
         fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"\xff")), "").expect("it can be written");
         let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("s")).expect("a socket can be made");

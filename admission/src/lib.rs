@@ -1,18 +1,24 @@
-//! Folders that somebody is about to load: every file is opened once, and what is looked at, hashed and copied are the
-//! bytes behind that one descriptor.
+//! Decides which files of a folder may be loaded, and hands on only those. Every file is opened once; the bytes that are scanned,
+//! hashed and copied are those behind that descriptor.
 //!
-//! [`walk`] lists a folder without following anything out of it, [`look`] says what may be done with a file, [`lock`]
-//! writes down what a folder holds and [`check`] compares. [`stage`] copies a folder to where nobody else can write and admits the
-//! copies; [`convert`] then puts safetensors in the place of what torch saved,
-//! and [`deliver`] gives a finished copy its place, whole or not at all.
+//! [`folder`] lists a folder without following links out of it. [`assess`] says what a file is, [`policy`] which kinds are
+//! admitted. [`lock`] records the files of a folder, and [`lock_check`] compares. [`stage`] copies a folder to a place that only
+//! this process can write, and admits the copies; [`convert`] then replaces weights of torch by safetensors, and [`delivery`]
+//! publishes a finished copy, as a whole or not at all.
 #![forbid(unsafe_code)]
 
-pub mod check;
+pub mod assess;
 pub mod convert;
 mod copy;
-pub mod deliver;
-mod hash;
+pub mod delivery;
+mod difference;
+mod error;
+mod file_bytes;
+pub mod folder;
 pub mod lock;
-pub mod look;
+pub mod lock_check;
+pub mod policy;
 pub mod stage;
-pub mod walk;
+
+pub use difference::{Difference, DifferenceKind};
+pub use error::{DestinationFault, Error, LOCK_NAME, LOCK_SCHEMA, LockFault, Problem};

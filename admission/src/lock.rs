@@ -1,36 +1,34 @@
-//! The lock of a folder: each file with its hash, what it is, and what was said of it, by which rules.
+//! The lock of a folder: path, length, SHA-256, format and verdict of each file, with the id of the rule set.
 //!
-//! It is JSON, a file a few lines, sorted by path, and nothing in it depends on when or where it was written: the same folder
-//! gives the same bytes, and a change in review is a change of the folder.
+//! A lock is JSON, sorted by path, without a time or a host: the same folder gives the same bytes, so a review shows changes of
+//! the folder and nothing else.
 
-use crate::look::look_and_hash;
-use crate::look::{Looked, Standing};
-use crate::walk::{Folder, Listing, Problem};
+use crate::assess::{AssessedFile, assess_and_hash};
+use crate::error::{Error, LOCK_SCHEMA, LockFault, Problem};
+use crate::folder::{Folder, Listing};
+use crate::policy::Admission;
 use scanner::Limits;
+use scanner::hash::is_sha256;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Name and version of this layout.
-pub const SCHEMA: &str = "modelscan.lock/1";
-/// What a lock is called where nobody says otherwise.
-pub const NAME: &str = "modelscan.lock";
-/// A lock of a hundred thousand files takes about 30 MB.
-pub const MAX_BYTES: u64 = 256 << 20;
+/// Bytes of a lock that is read. A lock of 100,000 files takes about 30 MB.
+pub const MAX_LOCK_BYTES: u64 = 256 << 20;
 
-/// What a folder held.
+/// The files of a folder at one time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lock {
     schema: String,
-    /// Who wrote it.
+    /// The program that wrote it.
     pub tool: Tool,
-    /// The rules that the verdicts were made by.
+    /// The id of the rule set that gave the verdicts.
     pub rules: String,
     /// Every file, sorted by path.
-    pub files: Vec<Locked>,
+    pub files: Vec<LockedFile>,
 }
 
-/// The program that wrote it.
+/// A program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tool {
@@ -40,35 +38,34 @@ pub struct Tool {
     pub version: String,
 }
 
-/// One file.
+/// One file of a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Locked {
+pub struct LockedFile {
     /// Its name below the folder.
     pub path: String,
     /// Its length in bytes.
     pub size: u64,
-    /// Its SHA-256.
+    /// Its SHA-256, lower case.
     pub sha256: String,
-    /// What it is.
+    /// The id of its format.
     pub format: String,
-    /// What was said of it.
+    /// Its verdict, as reports write it.
     pub verdict: String,
 }
 
-/// What came of looking at a whole folder.
+/// The files of a folder, assessed and hashed.
 #[derive(Debug, Default)]
-pub struct Seen {
-    /// Every file that could be read, with its hash.
-    pub files: Vec<(Locked, Looked)>,
-    /// Everything else.
+pub struct AssessedFolder {
+    /// Every file that could be read.
+    pub files: Vec<(LockedFile, AssessedFile)>,
+    /// Everything that cannot be admitted.
     pub problems: Vec<Problem>,
 }
 
-impl Locked {
-    /// The line of a file.
-    pub fn new(path: &str, looked: &Looked, sha256: String) -> Self {
-        let report = &looked.report;
+impl LockedFile {
+    fn new(path: &str, assessed: &AssessedFile, sha256: String) -> Self {
+        let report = &assessed.report;
         Self {
             path: path.to_owned(),
             size: report.size,
@@ -79,114 +76,117 @@ impl Locked {
     }
 }
 
-/// Looks at every file of a folder but `except`, and hashes it.
-pub fn see(folder: &Folder, limits: &Limits, except: Option<&Path>) -> Seen {
+/// Assesses and hashes every file of a folder but `except`.
+pub fn assess_folder(folder: &Folder, limits: &Limits, except: Option<&Path>) -> AssessedFolder {
     let Listing { files, problems } = folder.list(limits, except);
-    let mut seen = Seen { files: Vec::with_capacity(files.len()), problems };
-    for entry in files {
-        match folder.file(&entry).and_then(|file| look_and_hash(&file, &entry.path, limits)) {
-            Ok((looked, sha256)) => seen.files.push((Locked::new(&entry.path, &looked, sha256), looked)),
-            Err(error) => seen.problems.push(Problem { path: entry.path, why: error.to_string() }),
+    let mut assessed = AssessedFolder { files: Vec::with_capacity(files.len()), problems };
+    for listed in files {
+        match folder.open_file(&listed).and_then(|file| assess_and_hash(&file, &listed.path, limits)) {
+            Ok((file, sha256)) => assessed.files.push((LockedFile::new(&listed.path, &file, sha256), file)),
+            Err(error) => assessed.problems.push(Problem { path: listed.path, reason: error.to_string() }),
         }
     }
-    seen
+    assessed
 }
 
-impl Seen {
-    /// The files of a standing.
-    pub fn of(&self, standing: Standing) -> impl Iterator<Item = (&Locked, &Looked)> {
-        self.files
-            .iter()
-            .filter(move |(_, looked)| looked.standing == standing)
-            .map(|(locked, looked)| (locked, looked))
+impl AssessedFolder {
+    /// The files of one kind.
+    pub fn with_admission(&self, admission: Admission) -> impl Iterator<Item = (&LockedFile, &AssessedFile)> {
+        let files = self.files.iter().filter(move |(_, assessed)| assessed.admission == admission);
+        files.map(|(locked, assessed)| (locked, assessed))
+    }
+
+    /// The lock of the files that could be read.
+    pub fn into_lock(self) -> Lock {
+        Lock::new(self.files.into_iter().map(|(locked, _)| locked).collect())
     }
 }
 
 impl Lock {
-    /// A lock of these files, by the rules of this program.
-    pub fn new(mut files: Vec<Locked>) -> Self {
+    /// A lock of these files, with the rule set of this program.
+    pub fn new(mut files: Vec<LockedFile>) -> Self {
         files.sort_by(|one, other| one.path.cmp(&other.path));
         Self {
-            schema: SCHEMA.to_owned(),
+            schema: LOCK_SCHEMA.to_owned(),
             tool: Tool { name: "modelscan".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
             rules: scanner::ruleset_id().to_owned(),
             files,
         }
     }
 
-    /// As text.
-    pub fn text(&self) -> String {
-        // Neither a number out of range nor a key that is no text is in it.
+    /// The lock as JSON.
+    pub fn to_json(&self) -> String {
+        // It cannot fail: all keys are text, and no number is out of range.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 
-    /// Reads a lock.
+    /// Parses a lock.
     ///
     /// # Errors
-    /// Why it is none. Names are checked: one that leads out of the folder, or stands twice, makes it none.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// [`Error::InvalidLock`], also for a path that leads out of the folder or is listed twice.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::parse_checked(text).map_err(Error::InvalidLock)
+    }
+
+    pub(crate) fn parse_checked(text: &str) -> Result<Self, LockFault> {
         #[derive(Deserialize)]
         struct Head {
             schema: String,
         }
-        let head: Head = serde_json::from_str(text).map_err(|error| format!("no lock: {error}"))?;
-        if head.schema != SCHEMA {
-            return Err(format!("a lock of the layout {:?}; this program reads {SCHEMA}", head.schema));
+        let syntax = |error: serde_json::Error| LockFault::Syntax(error.to_string());
+        let head: Head = serde_json::from_str(text).map_err(syntax)?;
+        if head.schema != LOCK_SCHEMA {
+            return Err(LockFault::Schema(head.schema));
         }
-        let lock: Self = serde_json::from_str(text).map_err(|error| format!("no lock: {error}"))?;
+        let lock: Self = serde_json::from_str(text).map_err(syntax)?;
         for file in &lock.files {
-            let plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
-            if !file.path.split('/').all(plain) {
-                return Err(format!("no lock: {:?} is no name below a folder", file.path));
+            let is_name = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
+            if !file.path.split('/').all(is_name) {
+                return Err(LockFault::Path(file.path.clone()));
             }
             if !is_sha256(&file.sha256) {
-                return Err(format!("no lock: {:?} is no SHA-256, of {:?}", file.sha256, file.path));
+                return Err(LockFault::Hash { sha256: file.sha256.clone(), path: file.path.clone() });
             }
         }
         if let Some([one, _]) = lock.files.windows(2).find(|pair| matches!(pair, [a, b] if a.path >= b.path)) {
-            return Err(format!("no lock: its files are not sorted, or {:?} stands twice", one.path));
+            return Err(LockFault::Order(one.path.clone()));
         }
         Ok(lock)
     }
 
-    /// The line of a file.
-    pub fn get(&self, path: &str) -> Option<&Locked> {
+    /// The file of this path.
+    pub fn get(&self, path: &str) -> Option<&LockedFile> {
         let at = self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()?;
         self.files.get(at)
     }
 
-    /// Whether its verdicts were made by the rules of this program.
+    /// Whether its verdicts are those of the rule set of this program.
     pub fn is_current(&self) -> bool {
         self.rules == scanner::ruleset_id()
     }
-}
-
-/// 64 hexadecimal digits in lower case.
-pub fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn locked(path: &str) -> Locked {
+    fn locked(path: &str) -> LockedFile {
         let (format, verdict) = ("pickle".to_owned(), "clean".to_owned());
-        Locked { path: path.to_owned(), size: 2, sha256: "a".repeat(64), format, verdict }
+        LockedFile { path: path.to_owned(), size: 2, sha256: "a".repeat(64), format, verdict }
     }
 
     #[test]
     fn a_lock_is_sorted_and_reads_back() {
         let lock = Lock::new(vec![locked("b"), locked("a/c"), locked("a.b")]);
-        let read = Lock::parse(&lock.text()).expect("it is one");
+        let read = Lock::parse(&lock.to_json()).expect("it is one");
         assert_eq!(read, lock);
         assert_eq!(read.files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["a.b", "a/c", "b"]);
         assert!(read.get("a/c").is_some() && read.get("a").is_none() && read.is_current());
     }
 
     #[test]
-    fn what_is_no_lock_is_refused() {
-        let text = Lock::new(vec![locked("a"), locked("b")]).text();
+    fn text_that_is_not_a_lock_is_refused() {
+        let text = Lock::new(vec![locked("a"), locked("b")]).to_json();
         for (from, to) in [
             ("\"b\"", "\"../b\""),
             ("\"b\"", "\"/b\""),

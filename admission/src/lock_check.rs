@@ -1,123 +1,100 @@
-//! A folder compared with its lock: what is missing, what is another, and what came along.
+//! Compares a folder with its lock.
 
-use crate::hash;
+use crate::assess::{AssessedFile, assess_file};
+use crate::difference::{Difference, DifferenceKind};
+use crate::error::Problem;
+use crate::file_bytes;
+use crate::folder::{Folder, ListedFile, Listing};
 use crate::lock::Lock;
-use crate::look::{Standing, look};
-use crate::walk::{Folder, Listing, Problem};
+use crate::policy::Admission;
 use scanner::Limits;
 use std::collections::BTreeSet;
-use std::fmt;
+use std::io;
 use std::path::Path;
 
-/// A difference.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Difference {
-    /// The file.
-    pub path: String,
-    /// What about it.
-    pub what: What,
-}
-
-/// What is different about a file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum What {
-    /// It is in the lock and not in the folder.
-    Missing,
-    /// It has another content.
-    Different,
-    /// It is in the folder and not in the lock.
-    Additional,
-    /// The same content, of which today's rules say worse.
-    Worse(String),
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = &self.path;
-        match &self.what {
-            What::Missing => write!(f, "missing: {path}"),
-            What::Different => write!(f, "different: {path} is not what was locked"),
-            What::Additional => write!(f, "additional: {path} is not in the lock"),
-            What::Worse(why) => write!(f, "worse: {path} is {why} by today's rules"),
-        }
-    }
-}
-
-/// What came of a comparison.
+/// The result of a comparison.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Checked {
+pub struct LockCheck {
     /// Every difference, sorted by path.
     pub differences: Vec<Difference>,
-    /// What could not be read.
+    /// Files that could not be read.
     pub problems: Vec<Problem>,
-    /// Whether files were scanned anew, because the lock was made by other rules.
-    pub anew: bool,
+    /// Whether all files were scanned again, because the lock has the verdicts of another rule set.
+    pub rescanned: bool,
 }
 
-/// What the lock says against a file of this length and hash.
-pub fn against(lock: &Lock, path: &str, size: u64, sha256: &str) -> Option<Difference> {
-    let what = match lock.get(path) {
-        None => What::Additional,
-        Some(locked) if locked.size != size || locked.sha256 != sha256 => What::Different,
+/// Compares length and hash of a file with the lock.
+pub(crate) fn compare_file(lock: &Lock, path: &str, size: u64, sha256: &str) -> Option<Difference> {
+    let kind = match lock.get(path) {
+        None => DifferenceKind::Additional,
+        Some(locked) if locked.size != size || locked.sha256 != sha256 => DifferenceKind::Changed,
         Some(_) => return None,
     };
-    Some(Difference { path: path.to_owned(), what })
+    Some(Difference { path: path.to_owned(), kind })
 }
 
-/// What is in the lock and not among these files.
-pub fn missing<'a>(lock: &Lock, there: impl Iterator<Item = &'a str>) -> Vec<Difference> {
-    let there: BTreeSet<&str> = there.collect();
-    let gone = lock.files.iter().filter(|file| !there.contains(file.path.as_str()));
-    gone.map(|file| Difference { path: file.path.clone(), what: What::Missing }).collect()
+/// The files of the lock that are not among `present`.
+pub(crate) fn missing_files<'a>(lock: &Lock, present: impl Iterator<Item = &'a str>) -> Vec<Difference> {
+    let present: BTreeSet<&str> = present.collect();
+    let missing = lock.files.iter().filter(|file| !present.contains(file.path.as_str()));
+    missing.map(|file| Difference { path: file.path.clone(), kind: DifferenceKind::Missing }).collect()
 }
 
 /// Compares a folder with a lock. `except` is left out: the lock itself.
-pub fn check(folder: &Folder, lock: &Lock, limits: &Limits, except: Option<&Path>) -> Checked {
+pub fn check_lock(folder: &Folder, lock: &Lock, limits: &Limits, except: Option<&Path>) -> LockCheck {
     let Listing { files, problems } = folder.list(limits, except);
-    let named = files.iter().map(|entry| entry.path.as_str());
-    let differences = missing(lock, named.chain(problems.iter().map(|problem| problem.path.as_str())));
-    let mut checked = Checked { differences, problems, anew: !lock.is_current() };
-    for entry in files {
-        let one = || -> std::io::Result<Option<Difference>> {
-            let file = folder.file(&entry)?;
-            let size = file.metadata()?.len();
-            // What has another length, or is in no lock, need not be read for that.
-            let known = lock.get(&entry.path).filter(|locked| locked.size == size);
-            let sha256 = known.map(|_| hash::of(&file)).transpose()?.unwrap_or_default();
-            if let Some(difference) = against(lock, &entry.path, size, &sha256) {
-                return Ok(Some(difference));
-            }
-            let was = known.map_or("", |locked| locked.verdict.as_str());
-            Ok(if checked.anew { worse(&entry.path, was, &look(&file, &entry.path, limits)?) } else { None })
-        };
-        match one() {
-            Ok(difference) => checked.differences.extend(difference),
-            Err(error) => checked.problems.push(Problem { path: entry.path, why: error.to_string() }),
+    let listed = files.iter().map(|file| file.path.as_str());
+    let differences = missing_files(lock, listed.chain(problems.iter().map(|problem| problem.path.as_str())));
+    let mut check = LockCheck { differences, problems, rescanned: !lock.is_current() };
+    for file in files {
+        match check_file(folder, lock, limits, &file) {
+            Ok(difference) => check.differences.extend(difference),
+            Err(error) => check.problems.push(Problem { path: file.path, reason: error.to_string() }),
         }
     }
-    checked.differences.sort();
-    checked
+    check.differences.sort();
+    check
 }
 
-/// Whether what was clean is so no longer, or what was not dangerous is.
-fn worse(path: &str, was: &str, now: &crate::look::Looked) -> Option<Difference> {
-    let verdict = now.report.verdict.as_str();
-    let fell = match now.standing {
-        Standing::Dangerous => was != verdict,
-        _ => was == "clean" && verdict != "clean",
+fn check_file(folder: &Folder, lock: &Lock, limits: &Limits, listed: &ListedFile) -> io::Result<Option<Difference>> {
+    let path = &listed.path;
+    let file = folder.open_file(listed)?;
+    let size = file.metadata()?.len();
+    // A file of another length, or one that is not in the lock, differs whatever its hash is.
+    let same_size = lock.get(path).filter(|locked| locked.size == size);
+    let sha256 = same_size.map(|_| file_bytes::sha256(&file)).transpose()?.unwrap_or_default();
+    if let Some(difference) = compare_file(lock, path, size, &sha256) {
+        return Ok(Some(difference));
+    }
+    let locked_verdict = same_size.map_or("", |locked| locked.verdict.as_str());
+    if lock.is_current() {
+        return Ok(None);
+    }
+    Ok(worse_verdict(path, locked_verdict, &assess_file(&file, path, limits)?))
+}
+
+/// The difference if a clean file is not clean any more, or a file became dangerous.
+fn worse_verdict(path: &str, locked_verdict: &str, assessed: &AssessedFile) -> Option<Difference> {
+    let verdict = assessed.report.verdict.as_str();
+    let is_worse = match assessed.admission {
+        Admission::Dangerous => locked_verdict != verdict,
+        Admission::Admitted
+        | Admission::Program
+        | Admission::Unproven
+        | Admission::Unread
+        | Admission::Archive => locked_verdict == "clean" && verdict != "clean",
     };
-    fell.then(|| Difference { path: path.to_owned(), what: What::Worse(now.why()) })
+    is_worse.then(|| Difference { path: path.to_owned(), kind: DifferenceKind::Worse(assessed.reason()) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::{Locked, see};
+    use crate::lock::{LockedFile, assess_folder};
     use std::fs;
 
     fn lock_of(folder: &Folder) -> Lock {
-        let seen = see(folder, &Limits::default(), None);
-        Lock::new(seen.files.into_iter().map(|(locked, _)| locked).collect())
+        assess_folder(folder, &Limits::default(), None).into_lock()
     }
 
     #[test]
@@ -129,37 +106,37 @@ mod tests {
         }
         let open = Folder::open(folder.path()).expect("it is there");
         let lock = lock_of(&open);
-        assert_eq!(check(&open, &lock, &Limits::default(), None), Checked::default());
+        assert_eq!(check_lock(&open, &lock, &Limits::default(), None), LockCheck::default());
         write("longer", "12");
         write("other", "2");
         write("new", "1");
         fs::remove_file(folder.path().join("gone")).expect("it is there");
-        let found = check(&open, &lock, &Limits::default(), None).differences;
+        let found = check_lock(&open, &lock, &Limits::default(), None).differences;
         let expected = [
-            ("gone", What::Missing),
-            ("longer", What::Different),
-            ("new", What::Additional),
-            ("other", What::Different),
+            ("gone", DifferenceKind::Missing),
+            ("longer", DifferenceKind::Changed),
+            ("new", DifferenceKind::Additional),
+            ("other", DifferenceKind::Changed),
         ];
         assert_eq!(
-            found.into_iter().map(|one| (one.path, one.what)).collect::<Vec<_>>(),
+            found.into_iter().map(|one| (one.path, one.kind)).collect::<Vec<_>>(),
             expected.map(|(a, b)| (a.to_owned(), b))
         );
     }
 
     #[test]
-    fn where_other_rules_hold_the_same_files_are_looked_at_anew() {
+    fn files_are_scanned_again_under_another_rule_set() {
         let folder = tempfile::tempdir().expect("a folder can be made");
         fs::write(folder.path().join("a.pkl"), "cposix\nsystem\n(S'id'\ntR.").expect("it can be written");
         let open = Folder::open(folder.path()).expect("it is there");
         let mut lock = lock_of(&open);
         lock.rules = "0".repeat(64);
-        assert_eq!(check(&open, &lock, &Limits::default(), None), Checked { anew: true, ..Checked::default() });
-        let clean = |file: Locked| Locked { verdict: "clean".to_owned(), ..file };
+        assert_eq!(check_lock(&open, &lock, &Limits::default(), None), LockCheck { rescanned: true, ..LockCheck::default() });
+        let clean = |file: LockedFile| LockedFile { verdict: "clean".to_owned(), ..file };
         lock.files = lock.files.into_iter().map(clean).collect();
-        let found = check(&open, &lock, &Limits::default(), None);
+        let found = check_lock(&open, &lock, &Limits::default(), None);
         assert!(
-            matches!(&found.differences[..], [Difference { what: What::Worse(why), .. }] if why.contains("system"))
+            matches!(&found.differences[..], [Difference { kind: DifferenceKind::Worse(reason), .. }] if reason.contains("system"))
         );
     }
 }

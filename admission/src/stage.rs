@@ -1,15 +1,18 @@
-//! A folder copied to where nobody else can write, with only what is admitted in it.
+//! Copies the admitted files of a folder to a place that only this process can write.
 //!
-//! Everything is looked at twice. First where it stands, so that a folder that is refused costs no copy and all reasons are
-//! told at once. Then what was copied: somebody who writes to a file between those two, or through a mapping that leaves no
-//! trace in its times, changes what is admitted or what is refused, but never what was looked at into something else.
+//! Every file is assessed twice. First the originals, so that a refused folder costs no copy and all reasons are reported at once.
+//! Then the copies: a program that writes to an original between the two, or through a mapping that leaves no trace in its times,
+//! changes which files are admitted, but an admitted copy is always the one that was assessed.
 
-use crate::check::{Difference, against, check, missing};
-use crate::copy::copy;
-use crate::hash;
+use crate::assess::{AssessedFile, assess_file};
+use crate::copy::copy_file;
+use crate::difference::Difference;
+use crate::error::Problem;
+use crate::file_bytes;
+use crate::folder::{Folder, ListedFile, Listing};
 use crate::lock::Lock;
-use crate::look::{Allowed, Looked, Standing, look};
-use crate::walk::{Entry, Folder, Listing, Problem};
+use crate::lock_check::{check_lock, compare_file, missing_files};
+use crate::policy::{Admission, AdmissionPolicy};
 use scanner::Limits;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -17,163 +20,165 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What is admitted, and how.
+/// Which files are copied.
 #[derive(Default)]
-pub struct Options<'a> {
-    /// The bounds.
+pub struct StageOptions<'a> {
+    /// The limits of the scans.
     pub limits: Limits,
-    /// What is admitted beyond what is clean.
-    pub allowed: Allowed,
-    /// The folder must be as it was locked.
+    /// Which kinds of files are admitted.
+    pub policy: AdmissionPolicy,
+    /// A lock that the folder must agree with.
     pub lock: Option<&'a Lock>,
-    /// What is in the folder and not to be looked at: the lock.
+    /// A file of the folder that is left out: the lock.
     pub except: Option<&'a Path>,
-    /// Leave out what is not admitted, in place of refusing all.
-    pub omit: bool,
-    /// Set by somebody who wants it to stop.
+    /// Leave out refused files instead of refusing the folder.
+    pub omit_refused: bool,
+    /// Set by the caller to stop.
     pub stop: Option<&'a AtomicBool>,
 }
 
-/// What was copied, and what was left out.
+/// The result of a copy.
 #[derive(Debug, Default)]
-pub struct Copied {
-    /// Every file that is there.
-    pub files: Vec<Staged>,
-    /// Files that are not admitted, where these are left out.
-    pub omitted: Vec<Refused>,
+pub struct StagedFolder {
+    /// The copied files, sorted by path.
+    pub files: Vec<StagedFile>,
+    /// Refused files, if they are left out.
+    pub omitted: Vec<RefusedFile>,
 }
 
-/// A file that was copied.
+/// A copied file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Staged {
+pub struct StagedFile {
     /// Its name below the folder.
     pub path: String,
-    /// Its format.
+    /// The id of its format.
     pub format: String,
 }
 
-/// Why nothing is handed on.
+/// Why a folder is refused.
 #[derive(Debug, Default)]
 pub struct Refusal {
-    /// Files that are not admitted, each with the reason.
-    pub refused: Vec<Refused>,
-    /// What is not as it was locked.
+    /// Files that are not admitted.
+    pub refused: Vec<RefusedFile>,
+    /// Differences from the lock.
     pub differences: Vec<Difference>,
-    /// What could not be read.
+    /// Files that could not be read.
     pub problems: Vec<Problem>,
 }
 
 /// A file that is not admitted.
 #[derive(Debug, Clone)]
-pub struct Refused {
+pub struct RefusedFile {
     /// Its name below the folder.
     pub path: String,
-    /// What it is.
-    pub standing: Standing,
-    /// Why.
-    pub why: String,
-    /// By which it could be allowed, where it could be.
+    /// Its kind.
+    pub admission: Admission,
+    /// Why it is not admitted.
+    pub reason: String,
+    /// The SHA-256 that would admit it. `None` for a dangerous file.
     pub sha256: Option<String>,
 }
 
 impl Refusal {
-    /// Whether there is no reason.
+    /// Whether nothing is refused.
     pub fn is_empty(&self) -> bool {
         self.refused.is_empty() && self.differences.is_empty() && self.problems.is_empty()
     }
 
-    /// Whether it is about what a file is or does, rather than about what could not be read.
+    /// Whether the content of a file is a reason, and not only that files could not be read.
     pub fn is_finding(&self) -> bool {
-        !self.differences.is_empty()
-            || self.refused.iter().any(|one| !matches!(one.standing, Standing::Unread | Standing::Archive))
+        let is_about_content = |file: &RefusedFile| match file.admission {
+            Admission::Unread | Admission::Archive => false,
+            Admission::Admitted | Admission::Program | Admission::Unproven | Admission::Dangerous => true,
+        };
+        !self.differences.is_empty() || self.refused.iter().any(is_about_content)
     }
 
-    fn add(&mut self, path: &str, result: io::Result<Option<Refused>>) {
+    fn add(&mut self, path: &str, result: io::Result<Option<RefusedFile>>) {
         match result {
             Ok(refused) => self.refused.extend(refused),
-            Err(error) => self.problems.push(Problem { path: path.to_owned(), why: error.to_string() }),
+            Err(error) => self.problems.push(Problem { path: path.to_owned(), reason: error.to_string() }),
         }
     }
 }
 
-impl Options<'_> {
-    fn stopped(&self) -> bool {
+impl StageOptions<'_> {
+    fn is_stopped(&self) -> bool {
         self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
-    /// Whether the file is admitted; the reason where it is not.
-    fn judge(&self, file: &File, path: &str) -> io::Result<(Looked, Option<Refused>)> {
-        let looked = look(file, path, &self.limits)?;
-        let standing = looked.standing;
-        if self.allowed.admits(standing, None) {
-            return Ok((looked, None));
+    /// Assesses a file. The second value is set if it is refused.
+    fn admit(&self, file: &File, path: &str) -> io::Result<(AssessedFile, Option<RefusedFile>)> {
+        let assessed = assess_file(file, path, &self.limits)?;
+        let admission = assessed.admission;
+        if self.policy.admits(admission, None) {
+            return Ok((assessed, None));
         }
-        let sha256 = if standing == Standing::Dangerous { None } else { Some(hash::of(file)?) };
-        if self.allowed.admits(standing, sha256.as_deref()) {
-            return Ok((looked, None));
+        let sha256 = if admission == Admission::Dangerous { None } else { Some(file_bytes::sha256(file)?) };
+        if self.policy.admits(admission, sha256.as_deref()) {
+            return Ok((assessed, None));
         }
-        let refused = Refused { path: path.to_owned(), standing, why: looked.why(), sha256 };
-        Ok((looked, Some(refused)))
+        let refused = RefusedFile { path: path.to_owned(), admission, reason: assessed.reason(), sha256 };
+        Ok((assessed, Some(refused)))
     }
 
-    /// Looks at all files where they stand.
-    fn survey(&self, folder: &Folder, listing: &Listing, refusal: &mut Refusal) {
-        for entry in &listing.files {
-            if self.stopped() {
+    fn assess_originals(&self, folder: &Folder, listing: &Listing, refusal: &mut Refusal) {
+        for listed in &listing.files {
+            if self.is_stopped() {
                 return;
             }
-            let file = match folder.file(entry) {
+            let file = match folder.open_file(listed) {
                 Ok(file) => file,
                 Err(error) => {
-                    refusal.add(&entry.path, Err(error));
+                    refusal.add(&listed.path, Err(error));
                     continue;
                 }
             };
             if let (Some(lock), Ok(meta)) = (self.lock, file.metadata()) {
-                // What has another length need not be hashed; the rest is, when it is copied.
-                let hash = lock.get(&entry.path).map_or("", |locked| locked.sha256.as_str());
-                refusal.differences.extend(against(lock, &entry.path, meta.len(), hash));
+                // The length is compared here. The hash is compared when the file is copied.
+                let hash = lock.get(&listed.path).map_or("", |locked| locked.sha256.as_str());
+                refusal.differences.extend(compare_file(lock, &listed.path, meta.len(), hash));
             }
-            // What is left out is so by its copy: by then it may be another.
-            if self.omit {
+            // Whether a file is left out depends on its copy.
+            if self.omit_refused {
                 continue;
             }
-            let result = self.judge(&file, &entry.path).map(|(_, refused)| refused);
-            refusal.add(&entry.path, result);
+            let result = self.admit(&file, &listed.path).map(|(_, refused)| refused);
+            refusal.add(&listed.path, result);
         }
     }
 
-    /// Copies a file and looks at the copy.
-    fn one(
+    /// Copies a file and admits the copy.
+    fn copy_and_admit(
         &self,
         folder: &Folder,
-        entry: &Entry,
+        listed: &ListedFile,
         out: &Path,
-        done: &mut Copied,
+        staged: &mut StagedFolder,
         refusal: &mut Refusal,
     ) -> io::Result<()> {
-        let place = out.join(&entry.path);
-        if let Some(parent) = place.parent() {
+        let target = out.join(&listed.path);
+        if let Some(parent) = target.parent() {
             fs::create_dir_all(parent)?;
         }
         let never = AtomicBool::new(false);
-        let from = folder.file(entry)?;
-        let to = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&place)?;
-        let sha256 = copy(&from, &to, self.lock.is_some(), self.stop.unwrap_or(&never))?;
+        let from = folder.open_file(listed)?;
+        let to = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&target)?;
+        let sha256 = copy_file(&from, &to, self.lock.is_some(), self.stop.unwrap_or(&never))?;
         if let (Some(lock), Some(sha256)) = (self.lock, &sha256)
-            && let Some(difference) = against(lock, &entry.path, to.metadata()?.len(), sha256)
+            && let Some(difference) = compare_file(lock, &listed.path, to.metadata()?.len(), sha256)
         {
             refusal.differences.push(difference);
             return Ok(());
         }
-        match self.judge(&to, &entry.path)? {
-            (looked, None) => {
-                let format = looked.report.format.to_owned();
-                done.files.push(Staged { path: entry.path.clone(), format });
+        match self.admit(&to, &listed.path)? {
+            (assessed, None) => {
+                let format = assessed.report.format.to_owned();
+                staged.files.push(StagedFile { path: listed.path.clone(), format });
             }
-            (_, Some(refused)) if self.omit => {
-                fs::remove_file(&place)?;
-                done.omitted.push(refused);
+            (_, Some(refused)) if self.omit_refused => {
+                fs::remove_file(&target)?;
+                staged.omitted.push(refused);
             }
             (_, Some(refused)) => refusal.refused.push(refused),
         }
@@ -181,38 +186,38 @@ impl Options<'_> {
     }
 }
 
-/// Copies what a folder holds into the folder `out`, which is empty and in which nobody else can write.
+/// Copies the admitted files of a folder into the folder `out`, which is empty and writable for this process only.
 ///
 /// # Errors
-/// Every reason why it is not handed on. What was copied by then is the caller's to take away.
-pub fn stage(folder: &Folder, out: &Path, options: &Options<'_>) -> Result<Copied, Refusal> {
+/// Every reason to refuse the folder. The caller removes the files that were copied before.
+pub fn stage_folder(folder: &Folder, out: &Path, options: &StageOptions<'_>) -> Result<StagedFolder, Refusal> {
     let mut listing = folder.list(&options.limits, options.except);
     let mut refusal = Refusal { problems: std::mem::take(&mut listing.problems), ..Refusal::default() };
     if let Some(lock) = options.lock {
-        let named = listing.files.iter().map(|entry| entry.path.as_str());
-        refusal.differences = missing(lock, named.chain(refusal.problems.iter().map(|problem| problem.path.as_str())));
+        let listed = listing.files.iter().map(|file| file.path.as_str());
+        let problems = refusal.problems.iter().map(|problem| problem.path.as_str());
+        refusal.differences = missing_files(lock, listed.chain(problems));
     }
-    options.survey(folder, &listing, &mut refusal);
+    options.assess_originals(folder, &listing, &mut refusal);
     if let (Some(lock), false) = (options.lock, refusal.differences.is_empty()) {
-        // It is refused already, so there is time to name all that differs.
-        refusal.differences = check(folder, lock, &options.limits, options.except).differences;
+        // The folder is refused already, so there is time to report all differences.
+        refusal.differences = check_lock(folder, lock, &options.limits, options.except).differences;
     }
-    let mut done = Copied::default();
-    for entry in &listing.files {
-        if options.stopped() {
-            refusal.problems.push(Problem { path: String::new(), why: "interrupted".to_owned() });
+    let mut staged = StagedFolder::default();
+    for listed in &listing.files {
+        if options.is_stopped() {
+            refusal.problems.push(Problem { path: String::new(), reason: "interrupted".to_owned() });
         }
-        // Nothing more need be copied once there is a reason.
         if !refusal.is_empty() {
             break;
         }
-        if let Err(error) = options.one(folder, entry, out, &mut done, &mut refusal) {
-            refusal.problems.push(Problem { path: entry.path.clone(), why: error.to_string() });
+        if let Err(error) = options.copy_and_admit(folder, listed, out, &mut staged, &mut refusal) {
+            refusal.problems.push(Problem { path: listed.path.clone(), reason: error.to_string() });
         }
     }
     refusal.differences.sort();
     refusal.problems.sort_by(|one, other| one.path.cmp(&other.path));
-    if refusal.is_empty() { Ok(done) } else { Err(refusal) }
+    if refusal.is_empty() { Ok(staged) } else { Err(refusal) }
 }
 
 #[cfg(test)]
@@ -233,25 +238,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_admitted_is_copied_byte_by_byte() {
+    fn admitted_files_are_copied_byte_by_byte() {
         let (_root, folder, out) = folders(&[("a.pkl", b"]."), ("config.json", b"{}")]);
-        let staged = stage(&folder, &out, &Options::default()).expect("all of it is admitted").files;
+        let staged = stage_folder(&folder, &out, &StageOptions::default()).expect("all of it is admitted").files;
         let names: Vec<(&str, &str)> = staged.iter().map(|one| (one.path.as_str(), one.format.as_str())).collect();
         assert_eq!(names, [("a.pkl", "pickle"), ("config.json", "unknown")]);
         assert_eq!(fs::read(out.join("a.pkl")).expect("it is there"), b"].");
     }
 
     #[test]
-    fn all_reasons_are_told_and_nothing_is_copied() {
+    fn all_reasons_are_reported_and_nothing_is_copied() {
         let bad = b"cposix\nsystem\n(S'id'\ntR.";
         let (_root, folder, out) =
             folders(&[("a.pkl", b"]."), ("b.pkl", bad), ("c.py", b""), ("d.pkl", b"\x80\x02]q")]);
-        let refusal = stage(&folder, &out, &Options::default()).expect_err("it is refused");
-        let found: Vec<Standing> = refusal.refused.iter().map(|one| one.standing).collect();
-        assert_eq!(found, [Standing::Dangerous, Standing::Program, Standing::Unread]);
-        assert!(refusal.is_finding() && refusal.refused.iter().all(|one| !one.why.is_empty()));
+        let refusal = stage_folder(&folder, &out, &StageOptions::default()).expect_err("it is refused");
+        let found: Vec<Admission> = refusal.refused.iter().map(|one| one.admission).collect();
+        assert_eq!(found, [Admission::Dangerous, Admission::Program, Admission::Unread]);
+        assert!(refusal.is_finding() && refusal.refused.iter().all(|one| !one.reason.is_empty()));
         assert_eq!(fs::read_dir(&out).expect("it is there").count(), 0);
-        let copied = stage(&folder, &out, &Options { omit: true, ..Options::default() }).expect("the rest is admitted");
+        let copied = stage_folder(&folder, &out, &StageOptions { omit_refused: true, ..StageOptions::default() }).expect("the rest is admitted");
         assert_eq!((copied.files.len(), copied.omitted.len()), (1, 3));
         let names: Vec<_> =
             fs::read_dir(&out).expect("it is there").map(|entry| entry.expect("there").file_name()).collect();
@@ -259,10 +264,10 @@ mod tests {
     }
 
     #[test]
-    fn it_stops_when_it_is_asked_to() {
+    fn it_stops_on_request() {
         let (_root, folder, out) = folders(&[("a.pkl", b"].")]);
         let stop = Arc::new(AtomicBool::new(true));
-        let refusal = stage(&folder, &out, &Options { stop: Some(&stop), ..Options::default() });
+        let refusal = stage_folder(&folder, &out, &StageOptions { stop: Some(&stop), ..StageOptions::default() });
         assert!(refusal.is_err_and(|refusal| !refusal.is_finding()));
     }
 }
