@@ -1,51 +1,55 @@
-//! Files that appear whole or not at all: written beside their place under another name, then given their own.
+//! Writes a file as a whole or not at all: under a hidden name beside it, which is then renamed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes a file; what stood there before stays when that fails. A device, a pipe or the like is written to directly.
+/// Bytes that are buffered.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// Writes a file by calling `fill`. If that fails, the file stays as it was. A device, a pipe or the like is written directly.
 pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if fs::metadata(&place).is_ok_and(|meta| !meta.is_file()) {
-        return through(OpenOptions::new().write(true).open(&place)?, fill).map(drop);
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(&target).is_ok_and(|meta| !meta.is_file()) {
+        return write_buffered(OpenOptions::new().write(true).open(&target)?, fill).map(drop);
     }
-    let beside = beside(&place)?;
-    let written = File::create_new(&beside).and_then(|file| through(file, fill)).and_then(|file| {
+    let partial = partial_path(&target)?;
+    let written = File::create_new(&partial).and_then(|file| write_buffered(file, fill)).and_then(|file| {
         // A file that is replaced keeps its permissions.
-        if let Ok(meta) = fs::metadata(&place) {
+        if let Ok(meta) = fs::metadata(&target) {
             file.set_permissions(meta.permissions())?;
         }
-        fs::rename(&beside, &place)
+        fs::rename(&partial, &target)
     });
     if written.is_err() {
-        _ = fs::remove_file(&beside);
+        _ = fs::remove_file(&partial);
     }
     written
 }
 
-fn through(file: File, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<File> {
-    let mut out = BufWriter::with_capacity(64 << 10, file);
+fn write_buffered(file: File, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<File> {
+    let mut out = BufWriter::with_capacity(BUFFER_BYTES, file);
     fill(&mut out)?;
     out.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
-fn beside(place: &Path) -> io::Result<PathBuf> {
-    let name = place.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
+/// `.NAME.PID.part` beside the file.
+fn partial_path(target: &Path) -> io::Result<PathBuf> {
+    let name = target.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
     hidden.push(format!(".{}.part", std::process::id()));
-    Ok(place.with_file_name(hidden))
+    Ok(target.with_file_name(hidden))
 }
 
-/// The place a path leads to, as far as it is there: two that are equal are one file.
-pub(crate) fn identity(path: &Path) -> PathBuf {
-    if let Ok(place) = fs::canonicalize(path) {
-        return place;
+/// The path with links followed, as far as it exists. Two equal paths are one file.
+pub(crate) fn canonical_path(path: &Path) -> PathBuf {
+    if let Ok(canonical) = fs::canonicalize(path) {
+        return canonical;
     }
-    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    match (whole.parent().and_then(|parent| fs::canonicalize(parent).ok()), whole.file_name()) {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    match (absolute.parent().and_then(|parent| fs::canonicalize(parent).ok()), absolute.file_name()) {
         (Some(parent), Some(name)) => parent.join(name),
-        _ => whole,
+        _ => absolute,
     }
 }

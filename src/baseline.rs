@@ -1,6 +1,7 @@
-//! A baseline as it stands in its file: what was found, with enough beside each fingerprint for a person to review it.
+//! The baseline file: known findings, each with its fingerprint and enough text for a review.
 
-use super::escape;
+use crate::error::CommandError;
+use crate::escape;
 use scanner::report::Report;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -13,36 +14,36 @@ const SCHEMA: &str = "modelscan.baseline/1";
 #[serde(deny_unknown_fields)]
 pub(crate) struct Baseline {
     schema: String,
-    pub(crate) findings: Vec<Known>,
+    pub(crate) findings: Vec<KnownFinding>,
 }
 
 /// Findings with one fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Known {
+pub(crate) struct KnownFinding {
     /// The file.
     pub(crate) path: String,
-    /// The path inside of it.
+    /// The path within the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) member: Option<String>,
     /// The rule.
     pub(crate) rule: String,
-    /// The callable in question.
+    /// The callable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) callable: Option<String>,
-    /// How often; one more is new.
+    /// Occurrences. Another one is a new finding.
     pub(crate) count: u64,
-    /// What counts.
+    /// The identity of the finding.
     pub(crate) fingerprint: String,
 }
 
 impl Baseline {
-    /// Of the findings that `wanted` chooses.
-    pub(crate) fn of(report: &Report, wanted: impl Fn(&scanner::Finding) -> bool) -> Self {
-        let mut known: BTreeMap<String, Known> = BTreeMap::new();
+    /// The findings of a report that `select` returns true for.
+    pub(crate) fn from_report(report: &Report, select: impl Fn(&scanner::Finding) -> bool) -> Self {
+        let mut known: BTreeMap<String, KnownFinding> = BTreeMap::new();
         for artifact in &report.artifacts {
-            for finding in artifact.findings.iter().filter(|finding| wanted(finding)) {
-                let entry = known.entry(finding.fingerprint.clone()).or_insert_with(|| Known {
+            for finding in artifact.findings.iter().filter(|finding| select(finding)) {
+                let entry = known.entry(finding.fingerprint.clone()).or_insert_with(|| KnownFinding {
                     path: artifact.path.clone(),
                     member: finding.member.clone(),
                     rule: finding.rule.to_owned(),
@@ -58,22 +59,23 @@ impl Baseline {
         Self { schema: SCHEMA.to_owned(), findings }
     }
 
-    /// Reads one.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let read: Self = serde_json::from_str(text).map_err(|error| format!("it is no baseline: {error}"))?;
-        if read.schema == SCHEMA {
-            Ok(read)
+    /// Parses a baseline.
+    pub(crate) fn parse(text: &str) -> Result<Self, CommandError> {
+        let invalid = |reason: String| CommandError::usage(format!("it is no baseline: {reason}"));
+        let baseline: Self = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
+        if baseline.schema == SCHEMA {
+            Ok(baseline)
         } else {
-            Err(format!("it is no baseline: its schema is {:?}", read.schema))
+            Err(invalid(format!("its schema is {:?}", baseline.schema)))
         }
     }
 
-    /// Fingerprints and how often each was there.
+    /// The occurrences of each fingerprint.
     pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
         self.findings.iter().map(|known| (known.fingerprint.clone(), known.count)).collect()
     }
 
-    /// As JSON.
+    /// Writes the baseline as JSON.
     pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}", escape::json(&serde_json::to_string_pretty(self)?))
     }

@@ -1,20 +1,20 @@
-//! Names from strangers, made harmless for terminals, logs and continuous integration.
+//! Escapes text from files for terminals, logs and continuous integration.
 //!
-//! A name may hold control characters that move the cursor or color the screen, marks that turn the reading
-//! direction, characters that take no space, line breaks that forge lines of a report, and the commands that GitHub's
-//! runner obeys wherever they appear in a log: `::error::` where a line starts, `##[group]` anywhere.
+//! Such text may have control characters that move the cursor or color the screen, marks that change the reading direction,
+//! characters without width, line breaks that forge lines of a report, and workflow commands that GitHub's runner obeys in a log:
+//! `::error::` at the start of a line, `##[group]` anywhere.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-/// Longest text shown of one name.
+/// Characters of one text that are shown.
 const MAX_CHARS: usize = 400;
 
-/// Longest line of a listing that is held before it is written.
-const MAX_LINE: usize = 64 << 10;
+/// Bytes of one line of a listing that are kept until it is written.
+const MAX_LINE_BYTES: usize = 64 << 10;
 
-/// A name or a message as it may stand in text, on one line.
+/// Escapes a name or a message for one line of text.
 pub(crate) fn text(raw: &str) -> Cow<'_, str> {
     let plain = raw.len() <= MAX_CHARS && !raw.chars().any(is_hostile) && !raw.contains("##[");
     if plain && !raw.trim_start().starts_with("::") {
@@ -41,9 +41,9 @@ pub(crate) fn text(raw: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// JSON with everything hostile in its strings as `\u` escapes: the same data to every parser.
+/// Escapes hostile characters in JSON as `\u` escapes, which are the same data to every parser.
 ///
-/// The serializer has escaped all control characters below U+0020, and nothing hostile stands outside of strings.
+/// The serializer escapes control characters below U+0020, and hostile characters occur in strings only.
 pub(crate) fn json(raw: &str) -> Cow<'_, str> {
     let keep = |c: char| !is_hostile(c) || c == '\n';
     if raw.chars().all(keep) {
@@ -62,30 +62,30 @@ pub(crate) fn json(raw: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Characters that do not show what they are.
+/// Characters that are not visible as what they are.
 fn is_hostile(c: char) -> bool {
     c.is_control()
-        // Never a character: XML and HTML refuse them.
+        // Noncharacters: XML and HTML refuse them.
         || u32::from(c) & 0xFFFE == 0xFFFE
         || matches!(u32::from(c),
             0xFDD0..=0xFDEF |
-            // Take no space, or a blank that is none: soft hyphen, joiners, fillers, variation selectors, tags.
+            // No width, or a blank that is not a space: soft hyphen, joiners, fillers, variation selectors, tags.
             0xAD | 0x34F | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F | 0x200B..=0x200D | 0x2060..=0x2065
             | 0x2800 | 0x3164 | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0 | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A
             | 0xE0000..=0xE0FFF
-            // Turn the reading direction.
+            // Change the reading direction.
             | 0x61C | 0x200E | 0x200F | 0x202A..=0x202E | 0x2066..=0x206F
             // Break lines, or annotate other text.
             | 0x2028 | 0x2029 | 0xFFF9..=0xFFFB)
 }
 
-/// Passes a listing on line by line, with each line escaped.
-pub(crate) struct Lines<W: Write> {
+/// A writer that escapes each line.
+pub(crate) struct EscapedLines<W: Write> {
     inner: W,
     line: Vec<u8>,
 }
 
-impl<W: Write> Lines<W> {
+impl<W: Write> EscapedLines<W> {
     pub(crate) const fn new(inner: W) -> Self {
         Self { inner, line: Vec::new() }
     }
@@ -96,7 +96,7 @@ impl<W: Write> Lines<W> {
         self.inner.write_all(b"\n")
     }
 
-    /// Writes what is left of the last line.
+    /// Writes the rest of the last line.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         if !self.line.is_empty() {
             self.write_line()?;
@@ -105,12 +105,12 @@ impl<W: Write> Lines<W> {
     }
 }
 
-impl<W: Write> Write for Lines<W> {
+impl<W: Write> Write for EscapedLines<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (body, ended) = part.strip_suffix(b"\n").map_or((part, false), |body| (body, true));
-            let room = MAX_LINE.saturating_sub(self.line.len()).min(body.len());
-            self.line.extend_from_slice(body.get(..room).unwrap_or_default());
+            let count = MAX_LINE_BYTES.saturating_sub(self.line.len()).min(body.len());
+            self.line.extend_from_slice(body.get(..count).unwrap_or_default());
             if ended {
                 self.write_line()?;
             }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moves_hides_turns_or_breaks_is_spelled_out() {
+    fn hostile_characters_are_spelled_out() {
         for (raw, shown) in [
             ("a\x1b[31mb", "a\\u{1b}[31mb"),
             ("a\nerror: b", "a\\nerror: b"),
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_listing_is_escaped_line_by_line() {
         let mut out = Vec::new();
-        let mut lines = Lines::new(&mut out);
+        let mut lines = EscapedLines::new(&mut out);
         for part in ["a\x1b", "[0m\n:", ":error::\n", "end"] {
             lines.write_all(part.as_bytes()).expect("memory writes");
         }

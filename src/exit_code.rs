@@ -1,19 +1,18 @@
-//! The exit codes. Where several hold, usage goes first, then findings: an error never hides a finding.
+//! Exit codes. If several apply, wrong usage comes first, then findings: an error never hides a finding.
 
 use scanner::policy::Policy;
 use scanner::report::Report;
-use std::process::ExitCode;
 
-/// How a run of the command ends.
+/// How the command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exit {
+pub(crate) enum ExitCode {
     /// Everything was read, and nothing fails the gate.
     Clean,
     /// A finding fails the gate.
     Finding,
-    /// Something could not be read whole.
+    /// Something could not be read completely.
     Incomplete,
-    /// Nothing there that the scanner knows.
+    /// No file has a known format.
     NothingKnown,
     /// The command line or the configuration is wrong.
     Usage,
@@ -21,9 +20,9 @@ pub(crate) enum Exit {
     Command(u8),
 }
 
-impl Exit {
-    /// The code for a report.
-    pub(crate) fn of(report: &Report, policy: &Policy) -> Self {
+impl ExitCode {
+    /// The code of `scan`.
+    pub(crate) fn of_report(report: &Report, policy: &Policy) -> Self {
         let artifacts = &report.artifacts;
         if artifacts.iter().flat_map(|artifact| &artifact.findings).any(|finding| policy.fails(finding)) {
             Self::Finding
@@ -36,21 +35,21 @@ impl Exit {
         }
     }
 
-    /// The code when the report could not be written: a finding still goes first.
-    pub(crate) fn unwritten(self) -> Self {
+    /// The code if the report could not be written. A finding still comes first.
+    pub(crate) fn after_failed_write(self) -> Self {
         if self == Self::Finding { self } else { Self::Incomplete }
     }
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Clean => 0,
-            Exit::Finding => 1,
-            Exit::Incomplete => 2,
-            Exit::NothingKnown => 3,
-            Exit::Usage => 4,
-            Exit::Command(code) => code,
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(match code {
+            ExitCode::Clean => 0,
+            ExitCode::Finding => 1,
+            ExitCode::Incomplete => 2,
+            ExitCode::NothingKnown => 3,
+            ExitCode::Usage => 4,
+            ExitCode::Command(code) => code,
         })
     }
 }
@@ -80,7 +79,7 @@ mod tests {
         }
     }
 
-    fn code(format: &'static str, findings: Vec<Finding>, unread: bool, error: bool) -> Exit {
+    fn code(format: &'static str, findings: Vec<Finding>, unread: bool, error: bool) -> ExitCode {
         let not_read = NotRead { member: None, offset: None, reason: "broken".into() };
         let artifact = ArtifactReport {
             path: "a".into(),
@@ -93,26 +92,26 @@ mod tests {
             not_read: if unread { vec![not_read] } else { vec![] },
         };
         let errors = vec![ScanError { path: "b".into(), message: "permission denied".into() }];
-        Exit::of(&Report::new(vec![artifact], if error { errors } else { vec![] }, 0), &Policy::default())
+        ExitCode::of_report(&Report::new(vec![artifact], if error { errors } else { vec![] }, 0), &Policy::default())
     }
 
     #[test]
-    fn a_finding_goes_before_what_could_not_be_read() {
-        assert_eq!(code("pickle", vec![finding(Severity::Medium, false)], true, true), Exit::Finding);
+    fn a_finding_comes_before_unread_parts() {
+        assert_eq!(code("pickle", vec![finding(Severity::Medium, false)], true, true), ExitCode::Finding);
     }
 
     #[test]
-    fn a_finding_below_the_gate_or_accepted_does_not_fail_and_does_not_hide_what_was_not_read() {
+    fn a_low_or_accepted_finding_neither_fails_nor_hides_unread_parts() {
         for finding in [finding(Severity::Low, false), finding(Severity::Critical, true)] {
-            assert_eq!(code("pickle", vec![finding.clone()], false, false), Exit::Clean);
-            assert_eq!(code("pickle", vec![finding], true, false), Exit::Incomplete);
+            assert_eq!(code("pickle", vec![finding.clone()], false, false), ExitCode::Clean);
+            assert_eq!(code("pickle", vec![finding], true, false), ExitCode::Incomplete);
         }
     }
 
     #[test]
-    fn an_error_goes_before_nothing_known() {
-        assert_eq!(code(UNKNOWN_FORMAT, vec![], true, false), Exit::NothingKnown);
-        assert_eq!(code(UNKNOWN_FORMAT, vec![], true, true), Exit::Incomplete);
-        assert_eq!(code("pickle", vec![], false, true), Exit::Incomplete);
+    fn an_error_comes_before_nothing_known() {
+        assert_eq!(code(UNKNOWN_FORMAT, vec![], true, false), ExitCode::NothingKnown);
+        assert_eq!(code(UNKNOWN_FORMAT, vec![], true, true), ExitCode::Incomplete);
+        assert_eq!(code("pickle", vec![], false, true), ExitCode::Incomplete);
     }
 }

@@ -1,57 +1,55 @@
-//! Files of decisions, configuration and baselines: the one place that says where their text comes from.
+//! Reads configuration files and baselines, from a place that the scanned content cannot change.
 //!
-//! Mostly from the disk. When a change is judged, from the branch that it goes to: whoever brings a model must not bring
-//! its acceptance too. Files outside of the repository are on disk in both cases; no change reaches them.
+//! That is the disk, except with `--changed-since`: then files of the repository are read from the base branch, so that a change
+//! cannot bring its own acceptance. Files outside of the repository are read from the disk in both cases.
 
 use crate::changes::Changes;
+use crate::error::CommandError;
 use std::io::Read;
 use std::path::Path;
 
-/// Where decisions come from: the change that is judged, if one is.
+/// The place where files are read: the base of a change, or the disk.
 #[derive(Clone, Copy)]
-pub(crate) struct Decisions<'a>(Option<&'a Changes>);
+pub(crate) struct TrustedFiles<'a>(Option<&'a Changes>);
 
-impl<'a> Decisions<'a> {
-    /// What stands on disk.
-    pub(crate) const ON_DISK: Decisions<'static> = Decisions(None);
+impl<'a> TrustedFiles<'a> {
+    /// The files on disk.
+    pub(crate) const ON_DISK: TrustedFiles<'static> = TrustedFiles(None);
 
-    /// What held before a change, if one is judged.
-    pub(crate) fn before(change: Option<&'a Changes>) -> Self {
-        Self(change)
+    /// The files at the base of a change, or on disk without one.
+    pub(crate) fn at_base_of(changes: Option<&'a Changes>) -> Self {
+        Self(changes)
     }
 
-    /// Whether a change is judged. Then a file in the repository is not the one that is scanned.
-    pub(crate) fn of_a_change(self) -> bool {
+    /// Whether files of the repository come from the base of a change.
+    pub(crate) fn is_at_base(self) -> bool {
         self.0.is_some()
     }
 
-    /// Whether there is such a file.
+    /// Whether the file exists. Adds a warning if the change touches it.
     ///
     /// # Errors
-    /// What git says.
-    pub(crate) fn has(self, path: &Path, warnings: &mut Vec<String>) -> Result<bool, String> {
-        let before = self.0.map(|change| change.decides(path, warnings)).transpose()?.flatten();
-        Ok(before.unwrap_or_else(|| path.is_file()))
+    /// When git fails.
+    pub(crate) fn exists(self, path: &Path, warnings: &mut Vec<String>) -> Result<bool, CommandError> {
+        let at_base = self.0.map(|changes| changes.exists_at_base(path, warnings)).transpose()?.flatten();
+        Ok(at_base.unwrap_or_else(|| path.is_file()))
     }
 
-    /// The text of such a file, if it is not larger than `max`.
+    /// The text of a file of at most `max` bytes.
     ///
     /// # Errors
-    /// A sentence for the user, with the path.
-    pub(crate) fn read(self, path: &Path, max: u64) -> Result<String, String> {
-        match self.0.map(|change| change.decision(path, max)).transpose()?.flatten() {
+    /// When it does not exist, is larger, or is not UTF-8.
+    pub(crate) fn read(self, path: &Path, max: u64) -> Result<String, CommandError> {
+        match self.0.map(|changes| changes.text_at_base(path, max)).transpose()?.flatten() {
             Some(text) => Ok(text),
-            None => on_disk(path, max),
+            None => read_from_disk(path, max).map_err(|error| error.in_file(path)),
         }
     }
 }
 
-fn on_disk(path: &Path, max: u64) -> Result<String, String> {
-    let fail = |error: std::io::Error| format!("{}: {error}", path.display());
+fn read_from_disk(path: &Path, max: u64) -> Result<String, CommandError> {
     let mut text = String::new();
-    std::fs::File::open(path).map_err(fail)?.take(max + 1).read_to_string(&mut text).map_err(fail)?;
-    if text.len() as u64 > max {
-        return Err(format!("{}: larger than {max} bytes", path.display()));
-    }
-    Ok(text)
+    let file = std::fs::File::open(path).map_err(CommandError::Io)?;
+    file.take(max.saturating_add(1)).read_to_string(&mut text).map_err(CommandError::Io)?;
+    if text.len() as u64 > max { Err(CommandError::TooLarge(max)) } else { Ok(text) }
 }

@@ -159,11 +159,11 @@ fn crates_know_only_those_below_them() {
         let wrong: Vec<_> = dependencies.keys().filter(|name| forbidden.contains(&name.as_str())).collect();
         assert!(wrong.is_empty(), "{folder} knows {wrong:?}");
     };
-    below("scanner", &["loader", "admit", "remote", "sandbox-exec", "fixtures", "clap", "ureq"]);
-    below("loader", &["admit", "remote", "sandbox-exec", "fixtures", "clap", "ureq"]);
-    below("admit", &["remote", "sandbox-exec", "fixtures", "clap", "ureq"]);
-    below("remote", &["loader", "admit", "sandbox-exec", "fixtures", "clap"]);
-    below("sandbox-exec", &["scanner", "loader", "admit", "remote", "fixtures", "clap", "ureq"]);
+    below("scanner", &["loader", "admission", "remote", "sandbox-exec", "fixtures", "clap", "ureq"]);
+    below("loader", &["admission", "remote", "sandbox-exec", "fixtures", "clap", "ureq"]);
+    below("admission", &["remote", "sandbox-exec", "fixtures", "clap", "ureq"]);
+    below("remote", &["loader", "admission", "sandbox-exec", "fixtures", "clap"]);
+    below("sandbox-exec", &["scanner", "loader", "admission", "remote", "fixtures", "clap", "ureq"]);
     below("python", &["sandbox-exec", "fixtures", "clap", "ureq"]);
     below("", &["fixtures", "pyo3", "ureq"]);
 }
@@ -185,7 +185,7 @@ fn no_file_is_longer_than_500_lines() {
         "src",
         "scanner/src",
         "loader",
-        "admit",
+        "admission",
         "addresses",
         "remote",
         "sandbox-exec",
@@ -210,7 +210,7 @@ fn unsafe_code_stands_in_two_files() {
         "src",
         "scanner/src",
         "loader/src",
-        "admit/src",
+        "admission/src",
         "addresses/src",
         "remote/src",
         "sandbox-exec/src",
@@ -229,7 +229,7 @@ fn unsafe_code_stands_in_two_files() {
         ("scanner/src/lib.rs", "forbid"),
         ("remote/src/lib.rs", "forbid"),
         ("addresses/src/lib.rs", "forbid"),
-        ("admit/src/lib.rs", "forbid"),
+        ("admission/src/lib.rs", "forbid"),
         ("loader/src/lib.rs", "deny"),
         ("python/src/lib.rs", "deny"),
     ] {

@@ -49,8 +49,7 @@ pub fn convert_folder(
             checkpoints.push(folder.as_str());
         }
     }
-    let in_checkpoint =
-        |path: &str| checkpoints.contains(&path.rsplit_once('/').map_or("", |(folder, _)| folder));
+    let in_checkpoint = |path: &str| checkpoints.contains(&path.rsplit_once('/').map_or("", |(folder, _)| folder));
     let single: Vec<StagedFile> =
         staged.iter().filter(|file| is_torch(file) && !in_checkpoint(&file.path)).cloned().collect();
     for file in single {

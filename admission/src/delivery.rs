@@ -203,9 +203,13 @@ mod tests {
         let place = root.path().join("new/models");
         let lock = filled(&place).finish(&Limits::default()).expect("it can be moved");
         assert_eq!(names(&place), ["b.json", "modelscan.lock", "sub"]);
-        assert!(matches!(prepare_destination(&place, &Limits::default()), Ok(DestinationState::Finished(found)) if found == lock));
+        assert!(
+            matches!(prepare_destination(&place, &Limits::default()), Ok(DestinationState::Finished(found)) if found == lock)
+        );
         fs::write(place.join("b.json"), b"[]").expect("it can be written");
-        assert!(matches!(prepare_destination(&place, &Limits::default()), Err(error @ Error::DestinationTaken { .. }) if error.to_string().contains("b.json")));
+        assert!(
+            matches!(prepare_destination(&place, &Limits::default()), Err(error @ Error::DestinationTaken { .. }) if error.to_string().contains("b.json"))
+        );
         assert_eq!(names(&place), ["b.json", "modelscan.lock", "sub"]);
     }
 
@@ -242,7 +246,9 @@ mod tests {
     fn foreign_files_stay() {
         let root = tempfile::tempdir().expect("a folder can be made");
         fs::write(root.path().join("mine"), "x").expect("it can be written");
-        assert!(matches!(prepare_destination(root.path(), &Limits::default()), Err(error @ Error::DestinationTaken { .. }) if error.to_string().contains("mine")));
+        assert!(
+            matches!(prepare_destination(root.path(), &Limits::default()), Err(error @ Error::DestinationTaken { .. }) if error.to_string().contains("mine"))
+        );
         assert_eq!(names(root.path()), ["mine"]);
     }
 }

@@ -78,11 +78,9 @@ fn worse_verdict(path: &str, locked_verdict: &str, assessed: &AssessedFile) -> O
     let verdict = assessed.report.verdict.as_str();
     let is_worse = match assessed.admission {
         Admission::Dangerous => locked_verdict != verdict,
-        Admission::Admitted
-        | Admission::Program
-        | Admission::Unproven
-        | Admission::Unread
-        | Admission::Archive => locked_verdict == "clean" && verdict != "clean",
+        Admission::Admitted | Admission::Program | Admission::Unproven | Admission::Unread | Admission::Archive => {
+            locked_verdict == "clean" && verdict != "clean"
+        }
     };
     is_worse.then(|| Difference { path: path.to_owned(), kind: DifferenceKind::Worse(assessed.reason()) })
 }
@@ -131,7 +129,10 @@ mod tests {
         let open = Folder::open(folder.path()).expect("it is there");
         let mut lock = lock_of(&open);
         lock.rules = "0".repeat(64);
-        assert_eq!(check_lock(&open, &lock, &Limits::default(), None), LockCheck { rescanned: true, ..LockCheck::default() });
+        assert_eq!(
+            check_lock(&open, &lock, &Limits::default(), None),
+            LockCheck { rescanned: true, ..LockCheck::default() }
+        );
         let clean = |file: LockedFile| LockedFile { verdict: "clean".to_owned(), ..file };
         lock.files = lock.files.into_iter().map(clean).collect();
         let found = check_lock(&open, &lock, &Limits::default(), None);

@@ -256,7 +256,8 @@ mod tests {
         assert_eq!(found, [Admission::Dangerous, Admission::Program, Admission::Unread]);
         assert!(refusal.is_finding() && refusal.refused.iter().all(|one| !one.reason.is_empty()));
         assert_eq!(fs::read_dir(&out).expect("it is there").count(), 0);
-        let copied = stage_folder(&folder, &out, &StageOptions { omit_refused: true, ..StageOptions::default() }).expect("the rest is admitted");
+        let copied = stage_folder(&folder, &out, &StageOptions { omit_refused: true, ..StageOptions::default() })
+            .expect("the rest is admitted");
         assert_eq!((copied.files.len(), copied.omitted.len()), (1, 3));
         let names: Vec<_> =
             fs::read_dir(&out).expect("it is there").map(|entry| entry.expect("there").file_name()).collect();

@@ -251,7 +251,9 @@ mod tests {
     fn ambiguous_text_is_refused() {
         let structure = ["https://", "https:///a", "https://a b/", "https://a\\@b/", "https://a%2eb/", "https://h:0/"];
         let hosts = ["https://h:+80/", "https://[::1/", "https://[x]/", "https://[::1]x/", "https://ä/", "ftp://a/"];
-        for text in structure.into_iter().chain(hosts).chain(["https://a:b:c/", "file:///etc/passwd", "https://h:99999/"]) {
+        for text in
+            structure.into_iter().chain(hosts).chain(["https://a:b:c/", "file:///etc/passwd", "https://h:99999/"])
+        {
             assert!(Address::parse(text).is_err(), "{text}");
         }
         // The last `@` counts, as for browsers.

@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn budgets_only_count_down_and_threads_come_back() {
         let budget = Budget::new(10, 1, 5);
-        assert!(budget.take_bytes(11)== Err(Error::ByteBudget { needed: 11, left: 10 }));
+        assert!(budget.take_bytes(11) == Err(Error::ByteBudget { needed: 11, left: 10 }));
         assert!(budget.take_bytes(10).is_ok() && budget.take_bytes(1).is_err());
         assert!(budget.take_request().is_ok() && budget.take_request().is_err());
         let (some, rest) = (budget.acquire_threads(3), budget.acquire_threads(9));

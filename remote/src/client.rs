@@ -92,8 +92,7 @@ impl Client {
             }
             let location = response.headers().get("location").and_then(|value| value.to_str().ok());
             let location = location.ok_or(Error::Server(ServerFault::RedirectWithoutTarget))?;
-            let target =
-                address.join(location).map_err(|fault| Error::Server(ServerFault::RedirectTarget(fault)))?;
+            let target = address.join(location).map_err(|fault| Error::Server(ServerFault::RedirectTarget(fault)))?;
             if address.is_https() && !target.is_https() {
                 return Err(Error::Server(ServerFault::RedirectToHttp));
             }
@@ -151,9 +150,7 @@ impl Client {
 }
 
 /// Sends again after a pause if the server says that it is overloaded.
-fn retry_once_if_busy(
-    send: impl Fn() -> Result<http::Response<Body>, Error>,
-) -> Result<http::Response<Body>, Error> {
+fn retry_once_if_busy(send: impl Fn() -> Result<http::Response<Body>, Error>) -> Result<http::Response<Body>, Error> {
     let response = send()?;
     if matches!(response.status().as_u16(), 429 | 502..=504) {
         std::thread::sleep(RETRY_PAUSE);

@@ -29,7 +29,10 @@ impl Credentials {
         match (set("MODELSCAN_TOKEN"), set("MODELSCAN_TOKEN_HOST")) {
             (Some(token), Some(host)) => {
                 let host = host.to_ascii_lowercase();
-                secrets.push(Secret { host, authorization: format!("Bearer {}", check_token("MODELSCAN_TOKEN", &token)?) });
+                secrets.push(Secret {
+                    host,
+                    authorization: format!("Bearer {}", check_token("MODELSCAN_TOKEN", &token)?),
+                });
             }
             (Some(_), None) => return Err(Error::TokenWithoutHost),
             (None, _) => {}
@@ -82,8 +85,11 @@ mod tests {
 
     #[test]
     fn a_token_goes_to_its_host_alone() {
-        let credentials =
-            from_variables(&[("MODELSCAN_TOKEN", "abc"), ("MODELSCAN_TOKEN_HOST", "Hub.example"), ("GITHUB_TOKEN", "t")]);
+        let credentials = from_variables(&[
+            ("MODELSCAN_TOKEN", "abc"),
+            ("MODELSCAN_TOKEN_HOST", "Hub.example"),
+            ("GITHUB_TOKEN", "t"),
+        ]);
         let credentials = credentials.expect("both tokens have a host");
         assert_eq!(for_address(&credentials, "https://hub.example/a"), Some("Bearer abc".into()));
         let github = for_address(&credentials, "https://github.com/a/b.git/info/lfs");

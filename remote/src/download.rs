@@ -15,11 +15,7 @@ pub(crate) struct DownloadedSource(FileSource);
 
 impl DownloadedSource {
     /// Reads the body of a response with status 200. Returns its SHA-256 too.
-    pub(crate) fn download(
-        client: &Client,
-        response: Response<'_>,
-        read: &AtomicU64,
-    ) -> Result<(Self, String), Error> {
+    pub(crate) fn download(client: &Client, response: Response<'_>, read: &AtomicU64) -> Result<(Self, String), Error> {
         response.check_encoding()?;
         let announced = response.header("content-length").and_then(|length| length.parse::<u64>().ok());
         if let Some(length) = announced {

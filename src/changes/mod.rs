@@ -1,107 +1,103 @@
-//! `scan --changed-since REF`: what a change brings, and what the branch it goes to has decided.
+//! `scan --changed-since REF`: the files of a change, and the trusted files of its base.
 //!
-//! A change is what differs between the merge base of REF and HEAD on one side, and HEAD or the working tree on the
-//! other. Trees are compared by their ids, so no attribute or filter can make a change look like none; of the working
-//! tree, everything that git is not sure of counts as changed. Decisions (configuration, baseline) are those of the tip
-//! of REF: whoever brings a model must not bring its acceptance too.
+//! A change is the difference between the merge base of REF and HEAD, and HEAD or the working tree. Trees are compared by their
+//! object ids, so attributes and filters cannot hide a change. Files of the working tree count as changed where git is not sure.
+//! Configuration and baseline are read from REF, so that a change cannot bring its own acceptance.
 
-mod below;
-mod working;
+mod path_filter;
+mod raw_diff;
+mod working_tree;
 
-use crate::git::{Entry, Git};
-use below::Below;
+use crate::error::CommandError;
+use crate::git::{GitRepository, TreeEntry};
+use path_filter::{PathFilter, repository_paths};
+use raw_diff::{raw_diff, split_nul};
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-/// What is to be scanned of a change.
+/// A change.
 #[derive(Debug)]
 pub(crate) struct Changes {
-    git: Git,
+    git: GitRepository,
     /// The working directory, with links followed.
-    here: PathBuf,
-    /// What was typed.
-    since: String,
-    /// The commit that this is.
-    tip: String,
-    /// Everything that the change touches, deletions too, from the top of the repository.
+    working_dir: PathBuf,
+    /// REF, as written.
+    base_name: String,
+    /// The commit of REF.
+    base_commit: String,
+    /// Every path of the change, deleted ones too, from the top of the repository.
     touched: BTreeSet<PathBuf>,
-    /// Files to scan, as seen from the working directory.
+    /// Files to scan, relative to the working directory.
     pub(crate) paths: Vec<PathBuf>,
-    /// Links that lead out of the repository, and where they lead.
-    pub(crate) leaving: Vec<(PathBuf, PathBuf)>,
-    /// What the user should know.
+    /// Links that lead out of the repository, with their targets.
+    pub(crate) links_out: Vec<(PathBuf, PathBuf)>,
+    /// Messages for the user.
     pub(crate) warnings: Vec<String>,
 }
 
-/// A row of `git diff-* --raw`.
-struct Row {
-    path: PathBuf,
-    deleted: bool,
-    /// The file that it was.
-    old: Option<String>,
-}
-
 impl Changes {
-    /// Finds out what has changed since `since` at and below `paths`, or anywhere if there are none.
+    /// Finds the changes since REF at and below `paths`, or all of them if there are no paths.
     ///
     /// # Errors
-    /// A sentence for the user: no git, no repository, no such commit, no common history, a path outside.
-    pub(crate) fn since(since: &str, paths: &[PathBuf]) -> Result<Self, String> {
-        let here = std::env::current_dir().and_then(fs::canonicalize);
-        let here = here.map_err(|error| format!("the working directory cannot be had: {error}"))?;
-        let git = Git::around(&here)?;
-        let tip = git.commit(since)?.ok_or_else(|| no_commit(&git, since))?;
-        let head = git.commit("HEAD")?.ok_or("there is no commit yet, so nothing has changed since one")?;
-        let bases = merge_bases(&git, since, &tip, &head)?;
+    /// No git, no repository, no such commit, no common history, or a path outside.
+    pub(crate) fn since(base_name: &str, paths: &[PathBuf]) -> Result<Self, CommandError> {
+        let working_dir = std::env::current_dir().and_then(fs::canonicalize);
+        let working_dir = working_dir
+            .map_err(|error| CommandError::usage(format!("the working directory cannot be had: {error}")))?;
+        let git = GitRepository::containing(&working_dir)?;
+        let base_commit = git.commit(base_name)?.ok_or_else(|| no_such_commit(&git, base_name))?;
+        let head = git.commit("HEAD")?;
+        let head =
+            head.ok_or_else(|| CommandError::usage("there is no commit yet, so nothing has changed since one"))?;
+        let bases = merge_bases(&git, base_name, &base_commit, &head)?;
         let mut changes = Self {
             git,
-            here,
-            since: since.to_owned(),
-            tip,
+            working_dir,
+            base_name: base_name.to_owned(),
+            base_commit,
             touched: BTreeSet::new(),
             paths: Vec::new(),
-            leaving: Vec::new(),
+            links_out: Vec::new(),
             warnings: Vec::new(),
         };
-        let mut brought = BTreeSet::new();
+        let mut present = BTreeSet::new();
         for base in &bases {
-            for row in compared(&changes.git, &["diff-tree", "-r", base, &head])? {
-                changes.note(row.path, row.deleted, &mut brought);
+            for row in raw_diff(&changes.git, &["diff-tree", "-r", base, &head])? {
+                changes.add_touched(row.path, row.deleted, &mut present);
             }
         }
-        for (path, deleted) in working::changed(&changes.git)? {
-            changes.note(path, deleted, &mut brought);
+        for (path, deleted) in working_tree::changed_paths(&changes.git)? {
+            changes.add_touched(path, deleted, &mut present);
         }
-        if changes.touched.iter().any(|path| is_attributes(path)) {
-            let all = changes.git.ask(&["ls-files", "-z"])?;
-            brought.extend(split(&all).map(PathBuf::from));
-            let why = "a .gitattributes file has changed, which can change how every file is checked out";
-            changes.warnings.push(format!("{why}: all files count as changed"));
+        if changes.touched.iter().any(|path| is_gitattributes(path)) {
+            let all = changes.git.run(&["ls-files", "-z"])?;
+            present.extend(split_nul(&all).map(PathBuf::from));
+            let reason = "a .gitattributes file has changed, which can change how every file is checked out";
+            changes.warnings.push(format!("{reason}: all files count as changed"));
         }
-        let below = Below::new(paths, &changes.here, changes.git.top(), |path| changes.was_there(&bases, path))?;
-        for path in brought.iter().filter(|path| below.has(path)) {
-            changes.take(path);
+        let existed_before = |path: &Path| changes.existed_before(&bases, path);
+        let filter = PathFilter::new(paths, &changes.working_dir, changes.git.root(), existed_before)?;
+        for path in present.iter().filter(|path| filter.includes(path)) {
+            changes.add_path(path);
         }
         Ok(changes)
     }
 
-    /// What was typed for REF.
-    pub(crate) fn name(&self) -> &str {
-        &self.since
+    /// REF, as written.
+    pub(crate) fn base_name(&self) -> &str {
+        &self.base_name
     }
 
-    fn note(&mut self, path: PathBuf, deleted: bool, brought: &mut BTreeSet<PathBuf>) {
+    fn add_touched(&mut self, path: PathBuf, deleted: bool, present: &mut BTreeSet<PathBuf>) {
         if !deleted {
-            brought.insert(path.clone());
+            present.insert(path.clone());
         }
         self.touched.insert(path);
     }
 
-    /// Whether a path is known to git, though it may be gone from the disk.
-    fn was_there(&self, bases: &[String], path: &Path) -> Result<bool, String> {
+    /// Whether git knows a path, even if it is not on disk.
+    fn existed_before(&self, bases: &[String], path: &Path) -> Result<bool, CommandError> {
         if self.touched.iter().any(|touched| touched.starts_with(path)) {
             return Ok(true);
         }
@@ -113,115 +109,101 @@ impl Changes {
         Ok(false)
     }
 
-    /// What stands on disk decides what is done with a path. One that is gone there, but in HEAD, is an error of the scan.
-    fn take(&mut self, path: &Path) {
-        let (place, shown) = (self.git.top().join(path), seen_from(path, &self.here, self.git.top()));
-        match fs::symlink_metadata(&place) {
+    /// Adds a path to the files to scan, unless it is a folder or a link that is not followed. A file of HEAD that is not on disk is
+    /// added too: the scan reports the error.
+    fn add_path(&mut self, path: &Path) {
+        let on_disk = self.git.root().join(path);
+        let shown = relative_to_working_dir(path, &self.working_dir, self.git.root());
+        match fs::symlink_metadata(&on_disk) {
             Ok(meta) if meta.is_dir() => {
-                let why = "is a repository of its own, or a folder in place of a file";
-                self.warnings.push(format!("{} {why}: what is in it is not scanned", shown.display()));
+                let reason = "is a repository of its own, or a folder in place of a file";
+                self.warnings.push(format!("{} {reason}: what is in it is not scanned", shown.display()));
             }
-            Ok(meta) if meta.is_symlink() => match fs::canonicalize(&place) {
-                // What stands there is scanned at its own place, when it changes.
-                Ok(target) if target.is_dir() && self.is_inside(&target) => {}
-                Ok(target) if !self.is_inside(&target) => self.leaving.push((shown, target)),
+            Ok(meta) if meta.is_symlink() => match fs::canonicalize(&on_disk) {
+                // Files of that folder are scanned under their own paths when they change.
+                Ok(target) if target.is_dir() && self.is_in_repository(&target) => {}
+                Ok(target) if !self.is_in_repository(&target) => self.links_out.push((shown, target)),
                 Ok(_) | Err(_) => self.paths.push(shown),
             },
             Ok(_) | Err(_) => self.paths.push(shown),
         }
     }
 
-    fn is_inside(&self, target: &Path) -> bool {
-        target.strip_prefix(self.git.top()).is_ok_and(|rest| !rest.starts_with(".git"))
+    fn is_in_repository(&self, target: &Path) -> bool {
+        target.strip_prefix(self.git.root()).is_ok_and(|rest| !rest.starts_with(".git"))
     }
 
-    /// The path from the top of the repository, if a file that a person names lies in there. As it is written goes
-    /// first: where links lead to is the change's to say.
-    fn inside(&self, path: &Path) -> Option<PathBuf> {
-        below::forms(path, &self.here, self.git.top()).into_iter().next()
+    /// The path from the top of the repository. The written form comes first, because the change decides where links lead.
+    fn path_in_repository(&self, path: &Path) -> Option<PathBuf> {
+        repository_paths(path, &self.working_dir, self.git.root()).into_iter().next()
     }
 
-    /// Whether REF has a file of decisions there; `None` where the path is outside of the repository. Warns when the
-    /// change touches it.
-    pub(crate) fn decides(&self, path: &Path, warnings: &mut Vec<String>) -> Result<Option<bool>, String> {
-        let Some(inside) = self.inside(path) else { return Ok(None) };
-        if self.touched.contains(&inside) {
+    /// Whether a file exists at REF; `None` for a path outside of the repository. Adds a warning if the change touches it.
+    pub(crate) fn exists_at_base(&self, path: &Path, warnings: &mut Vec<String>) -> Result<Option<bool>, CommandError> {
+        let Some(path) = self.path_in_repository(path) else { return Ok(None) };
+        if self.touched.contains(&path) {
             let what = "is touched by this change";
-            warnings.push(format!("{} {what}: what holds is what {} says", inside.display(), self.since));
+            warnings.push(format!("{} {what}: what holds is what {} says", path.display(), self.base_name));
         }
-        self.git.entry(&self.tip, &inside).map(|entry| Some(entry.is_some()))
+        self.git.entry(&self.base_commit, &path).map(|entry| Some(entry.is_some()))
     }
 
-    /// The text of a file of decisions at REF; `None` where the path is outside of the repository.
-    pub(crate) fn decision(&self, path: &Path, max: u64) -> Result<Option<String>, String> {
-        let Some(inside) = self.inside(path) else { return Ok(None) };
-        let fail = |why: &str| format!("{} at {}: {why}", inside.display(), self.since);
-        match self.git.entry(&self.tip, &inside)? {
-            Some(Entry::File { id }) => {
-                let bytes = self.git.blob(&id, max).map_err(|why| fail(&why))?;
-                String::from_utf8(bytes).map(Some).map_err(|_| fail("it is not UTF-8"))
+    /// The text of a file of at most `max` bytes at REF; `None` for a path outside of the repository.
+    pub(crate) fn text_at_base(&self, path: &Path, max: u64) -> Result<Option<String>, CommandError> {
+        let Some(path) = self.path_in_repository(path) else { return Ok(None) };
+        let at_base = |error: CommandError| error.at(format!("{} at {}", path.display(), self.base_name));
+        let invalid = |reason: &str| Err(at_base(CommandError::usage(reason)));
+        match self.git.entry(&self.base_commit, &path)? {
+            Some(TreeEntry::File { id }) => {
+                let bytes = self.git.blob(&id, max).map_err(at_base)?;
+                String::from_utf8(bytes).map(Some).or_else(|_| invalid("it is not UTF-8"))
             }
-            Some(Entry::Link) => Err(fail("it is a link, and decisions are read from files")),
-            Some(Entry::Other) => Err(fail("it is no file")),
-            None => Err(fail("there is no such file, and what a change brings along does not hold")),
+            Some(TreeEntry::Link) => invalid("it is a link, and decisions are read from files"),
+            Some(TreeEntry::Other) => invalid("it is no file"),
+            None => invalid("there is no such file, and what a change brings along does not hold"),
         }
     }
 }
 
-fn no_commit(git: &Git, name: &str) -> String {
-    let hint = if is_shallow(git) { "; this clone is shallow: fetch all of it (fetch-depth: 0)" } else { "" };
-    format!("there is no commit {name:?} here{hint}")
+fn no_such_commit(git: &GitRepository, name: &str) -> CommandError {
+    let reason = format!("there is no commit {name:?} here");
+    if is_shallow(git) {
+        CommandError::usage_with_hint(reason, "this clone is shallow: fetch all of it (fetch-depth: 0)")
+    } else {
+        CommandError::usage(reason)
+    }
 }
 
-fn is_shallow(git: &Git) -> bool {
-    git.ask(&["rev-parse", "--is-shallow-repository"]).is_ok_and(|said| said.starts_with(b"true"))
+fn is_shallow(git: &GitRepository) -> bool {
+    git.run(&["rev-parse", "--is-shallow-repository"]).is_ok_and(|answer| answer.starts_with(b"true"))
 }
 
-/// All of them: after merges both ways, what is new to one of them is new.
-fn merge_bases(git: &Git, since: &str, tip: &str, head: &str) -> Result<Vec<String>, String> {
-    let found = git.ask_whether(&["merge-base", "--all", tip, head])?.unwrap_or_default();
+/// All merge bases: after merges both ways, a file that is new to one of them is new.
+fn merge_bases(
+    git: &GitRepository,
+    base_name: &str,
+    base_commit: &str,
+    head: &str,
+) -> Result<Vec<String>, CommandError> {
+    let found = git.run_optional(&["merge-base", "--all", base_commit, head])?.unwrap_or_default();
     let bases: Vec<String> = String::from_utf8_lossy(&found).lines().map(str::to_owned).collect();
     match bases.as_slice() {
-        [] if is_shallow(git) => Err(format!(
-            "the merge base of {since} and HEAD is not in this shallow clone: fetch all of it (fetch-depth: 0)"
-        )),
-        [] => Err(format!("{since} and HEAD have no history in common")),
+        [] if is_shallow(git) => Err(CommandError::usage(format!(
+            "the merge base of {base_name} and HEAD is not in this shallow clone: fetch all of it (fetch-depth: 0)"
+        ))),
+        [] => Err(CommandError::usage(format!("{base_name} and HEAD have no history in common"))),
         _ => Ok(bases),
     }
 }
 
-/// The rows of a comparison. A rename is a deletion and an addition: what has moved is looked at again.
-fn compared(git: &Git, command: &[&str]) -> Result<Vec<Row>, String> {
-    let fixed = ["-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff", "--no-textconv"];
-    let (verb, rest) = command.split_at(1.min(command.len()));
-    let listed = git.ask(&[verb, &fixed, &["--ignore-submodules=dirty"], rest].concat())?;
-    let mut fields = split(&listed);
-    let mut rows = Vec::new();
-    while let Some(head) = fields.next() {
-        let head = head.to_string_lossy().into_owned();
-        let words: Vec<&str> = head.strip_prefix(':').unwrap_or_default().split(' ').collect();
-        let (&[old_mode, _, old, _, status], Some(path)) = (words.as_slice(), fields.next()) else {
-            return Err(format!("git {} answered what is not understood: {head:?}", command.join(" ")));
-        };
-        let was_file = old_mode.starts_with("100");
-        rows.push(Row { path: path.into(), deleted: status.starts_with('D'), old: was_file.then(|| old.to_owned()) });
-    }
-    Ok(rows)
-}
-
-/// Names, each with a NUL behind it.
-fn split(listed: &[u8]) -> impl Iterator<Item = &OsStr> {
-    listed.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(OsStr::from_bytes)
-}
-
-/// Also where names differ in case only: some file systems do not see that.
-fn is_attributes(path: &Path) -> bool {
+/// Compared without case: some file systems ignore it.
+fn is_gitattributes(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.eq_ignore_ascii_case(".gitattributes"))
 }
 
-/// A path from the top of the repository, as seen from the working directory.
-fn seen_from(path: &Path, here: &Path, top: &Path) -> PathBuf {
-    let Ok(inner) = here.strip_prefix(top) else { return top.join(path) };
+/// A path from the top of the repository, relative to the working directory. Absolute if that is outside of the repository.
+fn relative_to_working_dir(path: &Path, working_dir: &Path, root: &Path) -> PathBuf {
+    let Ok(inner) = working_dir.strip_prefix(root) else { return root.join(path) };
     let common = inner.components().zip(path.components()).take_while(|(a, b)| a == b).count();
     let up = inner.components().skip(common).map(|_| Component::ParentDir);
     up.chain(path.components().skip(common)).collect()
@@ -232,12 +214,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_as_seen_from_the_working_directory() {
-        let seen = |path: &str, here: &str| seen_from(Path::new(path), Path::new(here), Path::new("/r"));
-        assert_eq!(seen("a/b", "/r"), Path::new("a/b"));
-        assert_eq!(seen("a/b", "/r/a"), Path::new("b"));
-        assert_eq!(seen("a/b", "/r/a/c/d"), Path::new("../../b"));
-        assert_eq!(seen("a/b", "/r/x"), Path::new("../a/b"));
-        assert_eq!(seen("a/b", "/elsewhere"), Path::new("/r/a/b"));
+    fn paths_are_relative_to_the_working_directory() {
+        let relative = |path: &str, working_dir: &str| {
+            relative_to_working_dir(Path::new(path), Path::new(working_dir), Path::new("/r"))
+        };
+        assert_eq!(relative("a/b", "/r"), Path::new("a/b"));
+        assert_eq!(relative("a/b", "/r/a"), Path::new("b"));
+        assert_eq!(relative("a/b", "/r/a/c/d"), Path::new("../../b"));
+        assert_eq!(relative("a/b", "/r/x"), Path::new("../a/b"));
+        assert_eq!(relative("a/b", "/elsewhere"), Path::new("/r/a/b"));
     }
 }

@@ -1,4 +1,4 @@
-//! What was typed: the command line as types. Nothing here acts; help, completions and the manual come from it.
+//! The arguments of the command line. Help, completions and the manual are made from these definitions.
 
 pub(crate) mod baseline;
 pub(crate) mod convert;
@@ -9,10 +9,10 @@ pub(crate) mod remote;
 pub(crate) mod report;
 pub(crate) mod run;
 
-pub(crate) use report::{Format, Output};
+pub(crate) use report::{ReportFormat, ReportOutput};
 
 use crate::limit::LIMITS;
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -21,12 +21,12 @@ use std::path::PathBuf;
 #[command(name = "modelscan", version, arg_required_else_help = true, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) verb: Verb,
+    pub(crate) subcommand: Subcommand,
 }
 
-/// One verb a file under `commands/`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
+/// Each is one file under `commands/`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Subcommand {
     Scan(Box<ScanArgs>),
     Inspect(InspectArgs),
     Convert(Box<convert::ConvertArgs>),
@@ -56,14 +56,14 @@ pub(crate) struct ScanArgs {
     #[arg(long, value_name = "REF", allow_hyphen_values = true)]
     pub(crate) changed_since: Option<String>,
     /// What the report on standard output looks like.
-    #[arg(long, value_enum, default_value_t = Format::Text, env = "MODELSCAN_FORMAT", hide_env = true)]
-    pub(crate) format: Format,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text, env = "MODELSCAN_FORMAT", hide_env = true)]
+    pub(crate) format: ReportFormat,
     /// Write the report to a file too; may be repeated.
     #[arg(long, value_name = "FORMAT=PATH", value_parser = report::parse_output)]
-    pub(crate) output: Vec<Output>,
+    pub(crate) output: Vec<ReportOutput>,
     /// Fail from this severity up [default: medium].
     #[arg(long, value_enum, env = "MODELSCAN_FAIL_ON", hide_env = true)]
-    pub(crate) fail_on: Option<Level>,
+    pub(crate) fail_on: Option<SeverityArg>,
     /// Threads [default: one a core].
     #[arg(long, value_name = "N", env = "MODELSCAN_JOBS", hide_env = true)]
     pub(crate) jobs: Option<usize>,
@@ -88,10 +88,10 @@ pub(crate) struct ScanArgs {
     #[arg(long)]
     pub(crate) no_progress: bool,
     /// When to use colors.
-    #[arg(long, value_enum, default_value_t = Color::Auto)]
-    pub(crate) color: Color,
+    #[arg(long, value_enum, default_value_t = ColorWhen::Auto)]
+    pub(crate) color: ColorWhen,
     #[command(flatten)]
-    pub(crate) objects: remote::ObjectArgs,
+    pub(crate) lfs_and_cache: remote::LfsAndCacheArgs,
     #[command(flatten)]
     pub(crate) remote: remote::RemoteArgs,
     #[command(flatten)]
@@ -140,7 +140,7 @@ pub(crate) struct ManArgs {
     pub(crate) verb: Option<String>,
 }
 
-/// Where decisions come from.
+/// The configuration file.
 #[derive(Debug, Default, Args)]
 pub(crate) struct ConfigArgs {
     /// Configuration file [default: modelscan.toml, from here up to the top of the repository].
@@ -151,7 +151,7 @@ pub(crate) struct ConfigArgs {
     pub(crate) isolated: bool,
 }
 
-/// The limits that were set, as typed: their names and values.
+/// The names and values of `--limit-NAME` flags.
 #[derive(Debug, Default)]
 pub(crate) struct LimitArgs(pub(crate) Vec<(&'static str, String)>);
 
@@ -194,7 +194,7 @@ pub(crate) enum RuleFormat {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Level {
+pub(crate) enum SeverityArg {
     Info,
     Low,
     Medium,
@@ -203,7 +203,7 @@ pub(crate) enum Level {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Color {
+pub(crate) enum ColorWhen {
     Auto,
     Always,
     Never,
@@ -212,7 +212,7 @@ pub(crate) enum Color {
 /// The command line of the Python tool of the same name.
 #[derive(Debug, Parser)]
 #[command(name = "modelscan", disable_version_flag = true, args_override_self = true)]
-pub(crate) struct DropIn {
+pub(crate) struct CompatArgs {
     /// File or folder to scan.
     #[arg(short, long)]
     pub(crate) path: PathBuf,
@@ -221,7 +221,7 @@ pub(crate) struct DropIn {
     pub(crate) log: LogLevel,
     /// Format of the report.
     #[arg(short, long, value_enum, default_value = "console")]
-    pub(crate) reporting_format: DropInFormat,
+    pub(crate) reporting_format: CompatFormat,
     /// Write the JSON report to this file too.
     #[arg(short, long)]
     pub(crate) output_file: Option<PathBuf>,
@@ -247,33 +247,35 @@ pub(crate) enum LogLevel {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DropInFormat {
+pub(crate) enum CompatFormat {
     Console,
     Json,
     Custom,
 }
 
-/// What was asked for.
+/// A parsed command line.
 #[derive(Debug)]
-pub(crate) enum Asked {
-    Verb(Verb),
-    DropIn(DropIn),
-    DropInVersion,
+pub(crate) enum ParsedArgs {
+    Subcommand(Subcommand),
+    /// That of the Python tool.
+    Compat(CompatArgs),
+    /// `-v` of the Python tool.
+    CompatVersion,
 }
 
-/// Reads the command line.
-pub(crate) fn parse(args: &[OsString]) -> Result<Asked, clap::Error> {
-    if args.get(1).is_some_and(|verb| verb == run::VERB) {
-        return run::parse(args).map(|run| Asked::Verb(Verb::Run(Box::new(run))));
+/// Parses the command line.
+pub(crate) fn parse(args: &[OsString]) -> Result<ParsedArgs, clap::Error> {
+    if args.get(1).is_some_and(|name| name == run::NAME) {
+        return run::parse(args).map(|run| ParsedArgs::Subcommand(Subcommand::Run(Box::new(run))));
     }
-    match drop_in_args(args) {
-        Some([flag]) if flag == "-v" => Ok(Asked::DropInVersion),
+    match compat_args(args) {
+        Some([flag]) if flag == "-v" => Ok(ParsedArgs::CompatVersion),
         Some(rest) => {
             let args = std::iter::once(OsString::from("modelscan")).chain(rest.iter().cloned());
-            let asked = DropIn::try_parse_from(args)?;
-            Ok(if asked.version { Asked::DropInVersion } else { Asked::DropIn(asked) })
+            let args = CompatArgs::try_parse_from(args)?;
+            Ok(if args.version { ParsedArgs::CompatVersion } else { ParsedArgs::Compat(args) })
         }
-        None => Cli::try_parse_from(args).map(|cli| Asked::Verb(cli.verb)),
+        None => Cli::try_parse_from(args).map(|cli| ParsedArgs::Subcommand(cli.subcommand)),
     }
 }
 
@@ -282,9 +284,8 @@ pub(crate) fn command() -> Command {
     Cli::command()
 }
 
-/// The arguments after the program's name and `scan`, if they speak the language of the Python tool: only there is a
-/// path given by a flag.
-fn drop_in_args(args: &[OsString]) -> Option<&[OsString]> {
+/// The arguments after the name of the program and `scan`, if they are those of the Python tool, where a path is given by a flag.
+fn compat_args(args: &[OsString]) -> Option<&[OsString]> {
     let rest = args.get(1..)?;
     let rest = rest.strip_prefix(&[OsString::from("scan")]).unwrap_or(rest);
     let text = |arg: &OsString| arg.to_string_lossy().into_owned();
@@ -299,36 +300,38 @@ fn drop_in_args(args: &[OsString]) -> Option<&[OsString]> {
 mod tests {
     use super::*;
 
-    fn asked(line: &str) -> Result<Asked, clap::Error> {
+    fn parsed(line: &str) -> Result<ParsedArgs, clap::Error> {
         parse(&line.split(' ').map(OsString::from).collect::<Vec<_>>())
     }
 
     #[test]
-    fn the_definitions_hold_together() {
+    fn the_definitions_are_consistent() {
         Cli::command().debug_assert();
-        DropIn::command().debug_assert();
+        CompatArgs::command().debug_assert();
     }
 
     #[test]
-    fn a_path_given_by_a_flag_is_the_other_tool() {
+    fn a_path_given_by_a_flag_selects_the_python_tool() {
         for line in ["modelscan -p x", "modelscan scan -p x", "modelscan -l DEBUG -r json --path=x", "modelscan -px"] {
-            assert!(matches!(asked(line), Ok(Asked::DropIn(_))), "{line}");
+            assert!(matches!(parsed(line), Ok(ParsedArgs::Compat(_))), "{line}");
         }
-        assert!(matches!(asked("modelscan -v"), Ok(Asked::DropInVersion)));
+        assert!(matches!(parsed("modelscan -v"), Ok(ParsedArgs::CompatVersion)));
         for line in ["modelscan scan x", "modelscan scan -q x", "modelscan scan -- -p", "modelscan inspect x"] {
-            assert!(matches!(asked(line), Ok(Asked::Verb(_))), "{line}");
+            assert!(matches!(parsed(line), Ok(ParsedArgs::Subcommand(_))), "{line}");
         }
     }
 
     #[test]
-    fn limits_and_outputs_are_read_as_typed() {
-        let Ok(Asked::Verb(Verb::Scan(args))) = asked("modelscan scan --limit-time 5s --output json=a=b x") else {
+    fn limits_and_outputs_are_parsed() {
+        let Ok(ParsedArgs::Subcommand(Subcommand::Scan(args))) =
+            parsed("modelscan scan --limit-time 5s --output json=a=b x")
+        else {
             unreachable!("it parses");
         };
         assert_eq!(args.limits.0, [("time", "5s".to_owned())]);
         assert_eq!(args.output.first().map(|output| output.path.clone()), Some("a=b".into()));
-        assert!(asked("modelscan scan --output yaml=a x").is_err());
-        assert!(asked("modelscan scan --output json x").is_err());
-        assert!(asked("modelscan scan").is_err());
+        assert!(parsed("modelscan scan --output yaml=a x").is_err());
+        assert!(parsed("modelscan scan --output json x").is_err());
+        assert!(parsed("modelscan scan").is_err());
     }
 }

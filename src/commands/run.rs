@@ -1,4 +1,4 @@
-//! `modelscan run`: options to a request, a request to walls, an account to a report and an exit code.
+//! `modelscan run`: runs a command in the sandbox, and writes its report.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,13 +13,13 @@ use sandbox_exec::{Error, ExitReport, Host, Opening, Outcome, Profile, Readable,
 
 use crate::cli::run::RunArgs;
 
-/// The code of a sandbox that could not be set up, a wrong command line included.
-pub(crate) const NOT_SET_UP: u8 = 125;
+/// The exit code if the sandbox could not be set up, or the command line is wrong.
+pub(crate) const SETUP_FAILED: u8 = 125;
 
-/// Why something given on the command line is open.
-const ASKED: &str = "asked for on the command line";
+/// The reason of permissions from the command line, in the report.
+const COMMAND_LINE_REASON: &str = "asked for on the command line";
 
-/// Runs, and gives the exit code.
+/// Runs the command. Returns the exit code.
 pub(crate) fn run(args: &RunArgs) -> u8 {
     if args.doctor {
         let (text, code) = sandbox_exec::doctor();
@@ -32,38 +32,38 @@ pub(crate) fn run(args: &RunArgs) -> u8 {
                 print(&sandbox_exec::explain(&profile));
                 0
             }
-            Err(error) => refuse(&error),
+            Err(error) => print_error(&error),
         };
     }
-    let accounts = match Accounts::open(args) {
-        Ok(accounts) => accounts,
-        Err(error) => return refuse(&error),
+    let sinks = match ReportSinks::open(args) {
+        Ok(sinks) => sinks,
+        Err(error) => return print_error(&error),
     };
     let report = match request(args) {
         Ok(request) => match Stdio::own() {
             Ok(stdio) => sandbox_exec::run_here(&request, stdio),
-            Err(error) => return refuse(&Error::Request(format!("standard streams: {error}"))),
+            Err(error) => return print_error(&Error::Request(format!("standard streams: {error}"))),
         },
         Err(error) => ExitReport::not_started(&args.profile, &error),
     };
-    tell(&report);
-    if let Err(error) = accounts.write(&report) {
-        return refuse(&Error::Request(format!("the report cannot be written: {error}")));
+    print_violations(&report);
+    if let Err(error) = sinks.write(&report) {
+        return print_error(&Error::Request(format!("the report cannot be written: {error}")));
     }
-    u8::try_from(report.code).unwrap_or(NOT_SET_UP)
+    u8::try_from(report.code).unwrap_or(SETUP_FAILED)
 }
 
 fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-fn refuse(error: &Error) -> u8 {
+fn print_error(error: &Error) -> u8 {
     eprintln!("modelscan run: {error}");
-    u8::try_from(error.code()).unwrap_or(NOT_SET_UP)
+    u8::try_from(error.code()).unwrap_or(SETUP_FAILED)
 }
 
-/// What a person should know at once; all of it is in the report. Text from inside is escaped: it may hold terminal controls.
-fn tell(report: &ExitReport) {
+/// Prints the reason and the first violations. Text from inside the sandbox is escaped, because it may have terminal controls.
+fn print_violations(report: &ExitReport) {
     let started = report.outcome != Outcome::NotStarted;
     if let Some(reason) = &report.reason {
         eprintln!(
@@ -107,15 +107,15 @@ fn request(args: &RunArgs) -> Result<Request, Error> {
     for text in &args.env {
         let (name, value) =
             text.split_once('=').map_or((text.as_str(), None), |(name, value)| (name, Some(value.to_owned())));
-        profile.env.push(Variable { name: name.to_owned(), value, why: ASKED.into() });
+        profile.env.push(Variable { name: name.to_owned(), value, why: COMMAND_LINE_REASON.into() });
     }
     for text in &args.allow {
         let name = text.parse().map_err(Error::Request)?;
-        profile.allow.push(Opening { name, why: ASKED.into() });
+        profile.allow.push(Opening { name, why: COMMAND_LINE_REASON.into() });
     }
     if !args.net.is_empty() {
         let hosts = args.net.iter().filter(|host| *host != "none");
-        profile.network = hosts.map(|host| Host { host: host.clone(), why: ASKED.into() }).collect();
+        profile.network = hosts.map(|host| Host { host: host.clone(), why: COMMAND_LINE_REASON.into() }).collect();
     }
     let gpu_memory = args.gpu_memory.as_ref().map(|text| text.parse()).transpose();
     let gpu_memory = gpu_memory.map_err(|why| Error::Request(format!("--gpu-memory: {why}")))?;
@@ -138,18 +138,18 @@ fn readable(text: &OsStr) -> Readable {
     };
     let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
     let source = path(source.unwrap_or_default());
-    // Without a place of its own it stands where it stands outside.
+    // Without a destination, the path inside is the path outside.
     let dest = dest.map(path).or_else(|| std::path::absolute(&source).ok());
-    Readable { path: source, dest, why: ASKED.into(), optional: false }
+    Readable { path: source, dest, why: COMMAND_LINE_REASON.into(), optional: false }
 }
 
-/// Where the account goes. Opened before anything runs: a run whose account cannot be kept does not take place.
-struct Accounts {
+/// Where the report is written. Opened before the command runs, so that there is no run without a report.
+struct ReportSinks {
     report: Option<fs::File>,
-    log: Option<Log>,
+    log: Option<LogSink>,
 }
 
-enum Log {
+enum LogSink {
     File(fs::File),
     /// syslog, or journald in its place (`/dev/log`).
     Syslog(UnixDatagram),
@@ -157,16 +157,16 @@ enum Log {
     Journal(UnixDatagram),
 }
 
-/// What every syslog daemon takes in one message; the rest would be cut off, and what is left be no JSON.
-const MESSAGE: usize = 8_000;
+/// Bytes of a syslog message. Every daemon takes that many; a message that is cut is not JSON.
+const MAX_SYSLOG_BYTES: usize = 8_000;
 
-impl Accounts {
+impl ReportSinks {
     fn open(args: &RunArgs) -> Result<Self, Error> {
         let failed =
             |path: &Path, e: std::io::Error| Error::Request(format!("{} cannot be written: {e}", path.display()));
         let report =
             args.report.as_ref().map(|path| fs::File::create(path).map_err(|e| failed(path, e))).transpose()?;
-        let log = args.log.as_ref().map(|path| Log::open(path).map_err(|e| failed(path, e))).transpose()?;
+        let log = args.log.as_ref().map(|path| LogSink::open(path).map_err(|e| failed(path, e))).transpose()?;
         Ok(Self { report, log })
     }
 
@@ -177,13 +177,13 @@ impl Accounts {
         }
         match self.log {
             None => Ok(()),
-            Some(Log::File(mut file)) => file.write_all(format!("{line}\n").as_bytes()),
-            // Facility user, severity notice. One datagram a run; JSON escapes whatever could pose as another line.
-            Some(Log::Syslog(socket)) => {
-                socket.send(format!("<13>modelscan: {}", shortened(report, MESSAGE)?).as_bytes()).map(drop)
-            }
-            Some(Log::Journal(socket)) => {
-                let line = shortened(report, 10 * MESSAGE)?;
+            Some(LogSink::File(mut file)) => file.write_all(format!("{line}\n").as_bytes()),
+            // Facility user, severity notice (RFC 5424). JSON escapes line breaks.
+            Some(LogSink::Syslog(socket)) => socket
+                .send(format!("<13>modelscan: {}", shortened_json(report, MAX_SYSLOG_BYTES)?).as_bytes())
+                .map(drop),
+            Some(LogSink::Journal(socket)) => {
+                let line = shortened_json(report, 10 * MAX_SYSLOG_BYTES)?;
                 let fields = format!("MESSAGE={line}\nPRIORITY=5\nSYSLOG_FACILITY=1\nSYSLOG_IDENTIFIER=modelscan\n");
                 socket.send(fields.as_bytes()).map(drop)
             }
@@ -191,22 +191,22 @@ impl Accounts {
     }
 }
 
-/// One line of JSON of at most so many bytes: lists lose their ends, and how many violations that were is counted.
-fn shortened(report: &ExitReport, most: usize) -> serde_json::Result<String> {
+/// The report as one line of JSON of at most `max` bytes. Lists are cut; `violations_dropped` counts the violations that are cut.
+fn shortened_json(report: &ExitReport, max: usize) -> serde_json::Result<String> {
     let mut line = serde_json::to_string(report)?;
-    if line.len() <= most {
+    if line.len() <= max {
         return Ok(line);
     }
     let mut report = report.clone();
     report.files.truncate(8);
     report.network.truncate(8);
-    while line.len() > most && !report.violations.is_empty() {
+    while line.len() > max && !report.violations.is_empty() {
         let kept = report.violations.len() / 2;
         report.violations_dropped += (report.violations.len() - kept) as u64;
         report.violations.truncate(kept);
         line = serde_json::to_string(&report)?;
     }
-    if line.len() > most {
+    if line.len() > max {
         report.files.clear();
         report.network.clear();
         report.reason = report.reason.map(|reason| reason.chars().take(200).collect());
@@ -215,7 +215,7 @@ fn shortened(report: &ExitReport, most: usize) -> serde_json::Result<String> {
     Ok(line)
 }
 
-impl Log {
+impl LogSink {
     fn open(path: &Path) -> std::io::Result<Self> {
         if fs::metadata(path).is_ok_and(|about| about.file_type().is_socket()) {
             let socket = UnixDatagram::unbound()?;
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_may_have_a_place_inside() {
+    fn a_source_may_have_a_destination() {
         let row = readable(OsStr::new("/data/a:b:/in"));
         assert_eq!((row.path, row.dest), ("/data/a:b".into(), Some("/in".into())));
         let row = readable(OsStr::new("/data/c:d"));
@@ -254,14 +254,14 @@ mod tests {
         report
     }
 
-    /// What arrives at a socket of that name when a long report is logged there.
+    /// The message that a socket of that name receives for a long report.
     fn logged(name: &str) -> std::io::Result<String> {
         let folder = std::env::temp_dir().join(format!("modelscan-log-{}-{}", std::process::id(), name.len()));
         let path = folder.join(name);
         fs::create_dir_all(path.parent().unwrap_or(&folder))?;
         let daemon = UnixDatagram::bind(&path)?;
-        let log = Log::open(&path)?;
-        let sent = Accounts { report: None, log: Some(log) }.write(&long());
+        let log = LogSink::open(&path)?;
+        let sent = ReportSinks { report: None, log: Some(log) }.write(&long());
         let mut message = vec![0; 1 << 20];
         let got = sent.and_then(|()| daemon.recv(&mut message));
         fs::remove_dir_all(&folder)?;
@@ -273,7 +273,7 @@ mod tests {
     fn syslog_gets_one_message_of_json_that_fits() -> Result<(), Box<dyn std::error::Error>> {
         let message = logged("log")?;
         let line = message.strip_prefix("<13>modelscan: ").ok_or("no header")?;
-        assert!(message.len() < MESSAGE + 50 && !line.contains('\n'), "{}", message.len());
+        assert!(message.len() < MAX_SYSLOG_BYTES + 50 && !line.contains('\n'), "{}", message.len());
         let report: ExitReport = serde_json::from_str(line)?;
         assert!(!report.violations.is_empty());
         assert_eq!(report.violations.len() as u64 + report.violations_dropped, 256);
@@ -295,13 +295,13 @@ mod tests {
     fn a_file_gets_a_line_a_run_and_a_full_disk_is_an_error() -> Result<(), Box<dyn std::error::Error>> {
         let path = std::env::temp_dir().join(format!("modelscan-log-{}.jsonl", std::process::id()));
         for _ in 0..2 {
-            Accounts { report: None, log: Some(Log::open(&path)?) }.write(&long())?;
+            ReportSinks { report: None, log: Some(LogSink::open(&path)?) }.write(&long())?;
         }
         let text = fs::read_to_string(&path)?;
         fs::remove_file(&path)?;
         assert_eq!(text.lines().filter(|line| serde_json::from_str::<ExitReport>(line).is_ok()).count(), 2);
-        let full = Log::open(Path::new("/dev/full"))?;
-        assert!(Accounts { report: None, log: Some(full) }.write(&long()).is_err());
+        let full = LogSink::open(Path::new("/dev/full"))?;
+        assert!(ReportSinks { report: None, log: Some(full) }.write(&long()).is_err());
         Ok(())
     }
 }

@@ -1,31 +1,32 @@
-//! `modelscan completions` and `modelscan man`: made from the definitions that `--help` is made from.
+//! `modelscan completions` and `modelscan man`, from the definitions of the command line.
 
-use super::{Stop, print};
+use super::output::write_stdout;
 use crate::cli::{self, CompletionsArgs, ManArgs};
-use crate::config::unknown;
-use crate::exit::Exit;
+use crate::error::CommandError;
+use crate::exit_code::ExitCode;
 
 /// Prints completions for a shell.
-pub(crate) fn completions(args: &CompletionsArgs) -> Result<Exit, Stop> {
+pub(crate) fn completions(args: &CompletionsArgs) -> Result<ExitCode, CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut cli::command(), "modelscan", &mut script);
-    print(|out| out.write_all(&script))?;
-    Ok(Exit::Clean)
+    write_stdout(|out| out.write_all(&script)).map_err(CommandError::Output)?;
+    Ok(ExitCode::Clean)
 }
 
-/// Prints the manual page of the command, or of one verb.
-pub(crate) fn man(args: &ManArgs) -> Result<Exit, Stop> {
-    let mut whole = cli::command();
-    whole.build();
+/// Prints the manual page of the command, or of one subcommand.
+pub(crate) fn man(args: &ManArgs) -> Result<ExitCode, CommandError> {
+    let mut command = cli::command();
+    command.build();
     let page = match &args.verb {
-        None => whole,
-        Some(verb) => match whole.find_subcommand(verb) {
+        None => command,
+        Some(name) => match command.find_subcommand(name) {
             Some(found) => found.clone(),
             None => {
-                return Err(Stop::Usage(unknown("verb", verb, whole.get_subcommands().map(clap::Command::get_name))));
+                let known = command.get_subcommands().map(clap::Command::get_name);
+                return Err(CommandError::unknown("verb", name, known));
             }
         },
     };
-    print(|out| clap_mangen::Man::new(page).render(out))?;
-    Ok(Exit::Clean)
+    write_stdout(|out| clap_mangen::Man::new(page).render(out)).map_err(CommandError::Output)?;
+    Ok(ExitCode::Clean)
 }

@@ -1,20 +1,21 @@
-//! The two reports of the Python tool: its JSON field by field, and its page for the console.
+//! The reports of the Python tool: JSON and console.
 
-use super::escape;
-use crate::commands::drop_in::{Answer, Grade, Issue, Note};
+use crate::compat::report::{CompatReport, ErrorOrSkip, Issue};
+use crate::compat::severity::Severity;
+use crate::escape;
 use serde::Serialize;
 use std::io::{self, Write};
 
 #[derive(Serialize)]
-struct Whole<'a> {
+struct JsonReport<'a> {
     summary: Summary<'a>,
     issues: &'a [Issue],
-    errors: &'a [Note],
+    errors: &'a [ErrorOrSkip],
 }
 
 #[derive(Serialize)]
 struct Summary<'a> {
-    total_issues_by_severity: Grades,
+    total_issues_by_severity: SeverityCounts,
     total_issues: usize,
     input_path: &'a str,
     absolute_path: &'a str,
@@ -27,7 +28,7 @@ struct Summary<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "UPPERCASE")]
-struct Grades {
+struct SeverityCounts {
     low: usize,
     medium: usize,
     high: usize,
@@ -44,84 +45,84 @@ struct Scanned<'a> {
 #[derive(Serialize)]
 struct Skipped<'a> {
     total_skipped: usize,
-    skipped_files: &'a [Note],
+    skipped_files: &'a [ErrorOrSkip],
 }
 
 /// The JSON report, on one line.
-pub(crate) fn json(answer: &Answer, show_skipped: bool, out: &mut dyn Write) -> io::Result<()> {
-    let count = |grade| answer.issues.iter().filter(|issue| issue.severity == grade).count();
-    let whole = Whole {
+pub(crate) fn json(report: &CompatReport, show_skipped: bool, out: &mut dyn Write) -> io::Result<()> {
+    let count = |severity| report.issues.iter().filter(|issue| issue.severity == severity).count();
+    let json = JsonReport {
         summary: Summary {
-            total_issues_by_severity: Grades {
-                low: count(Grade::Low),
-                medium: count(Grade::Medium),
-                high: count(Grade::High),
-                critical: count(Grade::Critical),
+            total_issues_by_severity: SeverityCounts {
+                low: count(Severity::Low),
+                medium: count(Severity::Medium),
+                high: count(Severity::High),
+                critical: count(Severity::Critical),
             },
-            total_issues: answer.issues.len(),
-            input_path: &answer.input_path,
-            absolute_path: &answer.absolute_path,
+            total_issues: report.issues.len(),
+            input_path: &report.input_path,
+            absolute_path: &report.absolute_path,
             modelscan_version: env!("CARGO_PKG_VERSION"),
-            timestamp: &answer.timestamp,
-            scanned: Scanned { total_scanned: answer.scanned.len(), scanned_files: &answer.scanned },
+            timestamp: &report.timestamp,
+            scanned: Scanned { total_scanned: report.scanned.len(), scanned_files: &report.scanned },
             skipped: show_skipped
-                .then_some(Skipped { total_skipped: answer.skipped.len(), skipped_files: &answer.skipped }),
+                .then_some(Skipped { total_skipped: report.skipped.len(), skipped_files: &report.skipped }),
         },
-        issues: &answer.issues,
-        errors: &answer.errors,
+        issues: &report.issues,
+        errors: &report.errors,
     };
-    writeln!(out, "{}", escape::json(&serde_json::to_string(&whole)?))
+    writeln!(out, "{}", escape::json(&serde_json::to_string(&json)?))
 }
 
-/// The page for the console.
-pub(crate) fn console(answer: &Answer, show_skipped: bool, out: &mut dyn Write) -> io::Result<()> {
+/// The console report.
+pub(crate) fn console(report: &CompatReport, show_skipped: bool, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n--- Summary ---")?;
-    if answer.issues.is_empty() {
+    if report.issues.is_empty() {
         writeln!(out, "\n No issues found! 🎉")?;
     } else {
-        write_issues(answer, out)?;
+        write_issues(report, out)?;
     }
-    if !answer.errors.is_empty() {
+    if !report.errors.is_empty() {
         writeln!(out, "\n--- Errors --- ")?;
-        for (index, Note { description, source, .. }) in answer.errors.iter().enumerate() {
+        for (index, ErrorOrSkip { description, source, .. }) in report.errors.iter().enumerate() {
             let (source, description) = (escape::text(source), escape::text(description));
             writeln!(out, "\nError {}:\nThe following error was raised: \n- {source}: {description}", index + 1)?;
         }
     }
-    if !answer.skipped.is_empty() {
-        let total = answer.skipped.len();
+    if !report.skipped.is_empty() {
+        let total = report.skipped.len();
         writeln!(out, "\n--- Skipped --- ")?;
         writeln!(out, "\nTotal skipped: {total} - run with --show-skipped to see the full list.")?;
         if show_skipped {
             writeln!(out, "\nSkipped files list:\n")?;
-            for Note { description, source, .. } in &answer.skipped {
-                let place = place(answer, source);
-                writeln!(out, "The following file {place} was skipped during a ModelScan scan: \n{description}")?;
+            for ErrorOrSkip { description, source, .. } in &report.skipped {
+                let source = absolute_source(report, source);
+                writeln!(out, "The following file {source} was skipped during a ModelScan scan: \n{description}")?;
             }
         }
     }
     Ok(())
 }
 
-fn write_issues(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\nTotal Issues: {}\n\nTotal Issues By Severity:\n", answer.issues.len())?;
-    let of = |grade: Grade| answer.issues.iter().filter(move |issue| issue.severity == grade);
-    for grade in Grade::ALL {
-        writeln!(out, "    - {}: {}", grade.as_str(), of(grade).count())?;
+fn write_issues(report: &CompatReport, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\nTotal Issues: {}\n\nTotal Issues By Severity:\n", report.issues.len())?;
+    let of = |severity: Severity| report.issues.iter().filter(move |issue| issue.severity == severity);
+    for severity in Severity::ALL {
+        writeln!(out, "    - {}: {}", severity.as_str(), of(severity).count())?;
     }
     writeln!(out, "\n--- Issues by Severity ---")?;
-    for grade in Grade::ALL.into_iter().filter(|grade| of(*grade).next().is_some()) {
-        writeln!(out, "\n--- {} ---", grade.as_str())?;
-        for issue in of(grade) {
-            writeln!(out, "\nUnsafe operator found:\n  - Severity: {}", grade.as_str())?;
+    for severity in Severity::ALL.into_iter().filter(|severity| of(*severity).next().is_some()) {
+        writeln!(out, "\n--- {} ---", severity.as_str())?;
+        for issue in of(severity) {
+            writeln!(out, "\nUnsafe operator found:\n  - Severity: {}", severity.as_str())?;
             writeln!(out, "  - Description: {}", escape::text(&issue.description))?;
-            writeln!(out, "  - Source: {}", place(answer, &issue.source))?;
+            writeln!(out, "  - Source: {}", absolute_source(report, &issue.source))?;
         }
     }
     Ok(())
 }
 
-/// On its console that tool shows whole paths.
-fn place(answer: &Answer, source: &str) -> String {
-    escape::text(&format!("{}/{source}", answer.absolute_path)).into_owned()
+/// The console of that tool shows absolute paths.
+fn absolute_source(report: &CompatReport, source: &str) -> String {
+    escape::text(&format!("{}/{source}", report.absolute_path)).into_owned()
 }

@@ -1,20 +1,22 @@
-//! Where a file stands, as programs that know a checkout want it: below the working directory, as a relative URI.
+//! Paths, lines and labels that several formats share.
 
-use super::escape;
+use super::options::RenderOptions;
+use crate::escape;
 use scanner::Finding;
 use scanner::report::{ArtifactReport, Integrity, Report};
 use std::fmt::Write as _;
 
-/// The path below the working directory, or as it is. Addresses of other machines become a path too: code scanning
+/// The path relative to the working directory, or as it is if it is not below it. An address becomes a path too: code scanning
 /// refuses a report with any scheme but `file`.
-pub(super) fn relative<'a>(path: &'a str, base: &str) -> std::borrow::Cow<'a, str> {
+pub(super) fn relative<'a>(path: &'a str, working_dir: &str) -> std::borrow::Cow<'a, str> {
     if let Some((scheme, rest)) = path.split_once("://")
         && !scheme.is_empty()
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
     {
         return format!("{scheme}/{rest}").into();
     }
-    let below = path.strip_prefix(base).filter(|_| !base.is_empty()).and_then(|rest| rest.strip_prefix('/'));
+    let below =
+        path.strip_prefix(working_dir).filter(|_| !working_dir.is_empty()).and_then(|rest| rest.strip_prefix('/'));
     let mut path = below.unwrap_or(path);
     while let Some(rest) = path.strip_prefix("./") {
         path = rest.trim_start_matches('/');
@@ -22,16 +24,16 @@ pub(super) fn relative<'a>(path: &'a str, base: &str) -> std::borrow::Cow<'a, st
     path.into()
 }
 
-/// As a URI reference: everything but letters, digits, `-._~` and `/` is encoded.
-pub(super) fn uri(path: &str, base: &str) -> String {
-    let path = relative(path, base);
+/// The path as a URI reference (RFC 3986).
+pub(super) fn uri(path: &str, working_dir: &str) -> String {
+    let path = relative(path, working_dir);
     let mut out = String::from(if path.starts_with('/') { "file://" } else { "" });
-    encode(&path, &mut out);
+    percent_encode(&path, &mut out);
     out
 }
 
-/// Percent encoding of a path.
-pub(super) fn encode(path: &str, out: &mut String) {
+/// Appends a path with everything but letters, digits, `-._~` and `/` percent-encoded.
+pub(super) fn percent_encode(path: &str, out: &mut String) {
     for byte in path.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => out.push(char::from(byte)),
@@ -40,16 +42,16 @@ pub(super) fn encode(path: &str, out: &mut String) {
     }
 }
 
-/// The line to point at: a pointer of Git LFS is text, and its second line changes with the object.
-pub(super) fn line(artifact: &ArtifactReport) -> u64 {
+/// The line of an annotation. A Git LFS pointer is text, and its second line changes with the object.
+pub(super) fn annotation_line(artifact: &ArtifactReport) -> u64 {
     if artifact.format == "lfs-pointer" || artifact.lfs.is_some() { 2 } else { 1 }
 }
 
-/// What is not known of Git LFS objects that were scanned.
-pub(super) fn unverified(report: &Report) -> Option<String> {
-    let count = |wanted: Integrity| {
+/// A note if Git LFS objects were scanned without their hash.
+pub(super) fn unverified_lfs(report: &Report) -> Option<String> {
+    let count = |integrity: Integrity| {
         let objects = report.artifacts.iter().filter_map(|artifact| artifact.lfs.as_ref());
-        objects.filter(|lfs| lfs.integrity == wanted).count()
+        objects.filter(|lfs| lfs.integrity == integrity).count()
     };
     let (size, range) = (count(Integrity::Size), count(Integrity::Range));
     let kinds = [(size, "taken from the local store"), (range, "read by ranges from a server")];
@@ -59,16 +61,21 @@ pub(super) fn unverified(report: &Report) -> Option<String> {
         .then(|| format!("Git LFS objects: {}; no hash was compared with the pointers", kinds.join(", ")))
 }
 
-/// File and member as people read them, each cut by itself.
-pub(super) fn shown(path: &str, member: Option<&str>) -> String {
+/// File and member, escaped. Each is cut on its own, so that a long file name cannot hide the member.
+pub(super) fn display_path(path: &str, member: Option<&str>) -> String {
     match member {
         None => escape::text(path).into_owned(),
         Some(member) => format!("{}::{}", escape::text(path), escape::text(member)),
     }
 }
 
-/// All findings with their files, the gravest first and else in the order of the report; at most `limit`. Also says how many there are.
-pub(super) fn gravest(report: &Report, limit: usize, suppressed: bool) -> (Vec<(&ArtifactReport, &Finding)>, usize) {
+/// The findings with their files, the most severe first and otherwise in the order of the report, at most `limit`; and their count
+/// without that limit.
+pub(super) fn most_severe(
+    report: &Report,
+    limit: usize,
+    suppressed: bool,
+) -> (Vec<(&ArtifactReport, &Finding)>, usize) {
     let artifacts = report.artifacts.iter();
     let all = artifacts.flat_map(|artifact| artifact.findings.iter().map(move |finding| (artifact, finding)));
     let mut all: Vec<_> = all.filter(|(_, finding)| suppressed || finding.suppressed.is_none()).collect();
@@ -78,15 +85,16 @@ pub(super) fn gravest(report: &Report, limit: usize, suppressed: bool) -> (Vec<(
     (all, total)
 }
 
-/// The verdict as people read it.
-pub(super) fn verdict(report: &Report) -> &'static str {
+/// The verdict in words.
+pub(super) fn verdict_label(report: &Report) -> &'static str {
     report.verdict.as_str().split('_').next().map_or("", |first| if first == "not" { "not scanned" } else { first })
 }
 
-/// What there is to say where only a change was scanned and nothing in it is known: nothing was scanned, and that is well.
-pub(super) fn nothing_known(report: &Report, look: super::Look<'_>) -> Option<String> {
+/// The line for a change without files of a known format.
+pub(super) fn nothing_changed(report: &Report, options: RenderOptions<'_>) -> Option<String> {
     let none = report.errors.is_empty() && report.artifacts.iter().all(ArtifactReport::is_unknown);
-    look.since
+    options
+        .changed_since
         .filter(|_| none)
         .map(|since| format!("nothing of a known format has changed since {}", escape::text(since)))
 }

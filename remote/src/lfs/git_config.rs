@@ -59,7 +59,9 @@ fn section_name(inner: &str) -> Option<(String, &str)> {
     let mut characters = quoted.char_indices();
     while let Some((at, character)) = characters.next() {
         match character {
-            '"' => return Some((format!("{name}.{subsection}"), quoted.get(at + 1..)?.trim_start().strip_prefix(']')?)),
+            '"' => {
+                return Some((format!("{name}.{subsection}"), quoted.get(at + 1..)?.trim_start().strip_prefix(']')?));
+            }
             '\\' => subsection.push(characters.next()?.1),
             other => subsection.push(other),
         }

@@ -108,7 +108,8 @@ fn server_of_remote(url: &str) -> Option<Address> {
         format!("https://{host}/{path}")
     } else {
         // `user@host:path`. A path of this machine and another kind of address do not match.
-        let is_scp_like = |(host, path): &(&str, &str)| !host.contains('/') && host.len() > 1 && !path.starts_with("//");
+        let is_scp_like =
+            |(host, path): &(&str, &str)| !host.contains('/') && host.len() > 1 && !path.starts_with("//");
         let (host, path) = url.split_once(':').filter(is_scp_like)?;
         let host = host.rsplit('@').next()?;
         format!("https://{host}/{}", path.trim_start_matches('/'))
@@ -132,7 +133,11 @@ mod tests {
             ("ssh://[::1]:22/a", "https://[::1]/a.git/info/lfs"),
         ];
         for (remote, server) in all {
-            assert_eq!(server_of_remote(remote).map(|address| address.without_secrets()).as_deref(), Some(server), "{remote}");
+            assert_eq!(
+                server_of_remote(remote).map(|address| address.without_secrets()).as_deref(),
+                Some(server),
+                "{remote}"
+            );
         }
         for remote in ["/srv/git/a.git", "../a", "file:///srv/a.git", "C:\\a", "./a:b"] {
             assert!(server_of_remote(remote).is_none(), "{remote}");
