@@ -1,51 +1,52 @@
-//! What was decided: flags over environment over `modelscan.toml` over defaults, turned into limits and a policy.
+//! The configuration: flags over environment over `modelscan.toml` over defaults, as limits and a policy.
 //!
-//! The file is looked for from the working directory up to the top of the repository, and never inside what is
-//! scanned: a model from a stranger must not bring its own rules. When a change is judged, the file is that of the branch
-//! it goes to (`decision.rs`). Mistakes in it are refused with a suggestion, since a misspelt `ignore` that does nothing,
-//! or a limit that is not set, would be found out too late.
+//! The file is searched from the working directory up to the top of the repository, and never inside the scanned files: a model
+//! from a stranger must not bring its own rules. With `--changed-since`, the file is that of the base branch (`trusted_config`).
+//! Mistakes are errors with a suggestion: a misspelt `ignore`, or a limit that is not set, would be noticed too late.
 
-use crate::cli::{ConfigArgs, Level, LimitArgs};
+use crate::cli::{ConfigArgs, LimitArgs, SeverityArg};
 use crate::date::Date;
-use crate::decision::Decisions;
+use crate::error::{CommandError, nearest};
 use crate::limit::LIMITS;
+use crate::trusted_config::TrustedFiles;
 use scanner::Limits;
 use scanner::Severity;
+use scanner::hash::is_sha256;
 use scanner::policy::{AllowCallable, Ignore, PathPattern, Policy};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-/// The names of the file, in the order in which they are looked for in each folder.
-const NAMES: [&str; 2] = ["modelscan.toml", ".modelscan.toml"];
+/// The names of the file, in the order of the search in each folder.
+const FILE_NAMES: [&str; 2] = ["modelscan.toml", ".modelscan.toml"];
 
-/// A file of decisions takes a few kilobytes.
-const MAX_BYTES: u64 = 1 << 20;
+/// Bytes of a configuration file. The usual ones have a few kilobytes.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
-/// Everything that was decided.
+/// The configuration of a scan.
 #[derive(Debug, Default)]
 pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) policy: Policy,
     pub(crate) jobs: usize,
-    /// The file it comes from.
+    /// The file that was read.
     pub(crate) file: Option<PathBuf>,
-    /// What the user should know.
+    /// Messages for the user.
     pub(crate) warnings: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct File {
+struct ConfigFile {
     fail_on: Option<String>,
     jobs: Option<usize>,
     limits: toml::Table,
-    allow: Vec<AllowRow>,
-    ignore: Vec<IgnoreRow>,
+    allow: Vec<AllowEntry>,
+    ignore: Vec<IgnoreEntry>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct AllowRow {
+struct AllowEntry {
     module: String,
     name: String,
     reason: String,
@@ -53,7 +54,7 @@ struct AllowRow {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct IgnoreRow {
+struct IgnoreEntry {
     rule: Option<String>,
     path: Option<String>,
     sha256: Option<String>,
@@ -62,38 +63,38 @@ struct IgnoreRow {
     expires: Option<toml::Value>,
 }
 
-/// Reads the configuration that holds for a scan of `paths`.
+/// Reads the configuration for a scan of `paths`.
 ///
 /// # Errors
-/// A sentence for the user, when the file or a limit is wrong.
-pub(crate) fn load(args: &ConfigArgs, limits: &LimitArgs, paths: &[PathBuf]) -> Result<Config, String> {
-    load_from(Decisions::ON_DISK, args, limits, paths)
+/// When the file or a limit is not valid.
+pub(crate) fn load(args: &ConfigArgs, limits: &LimitArgs, paths: &[PathBuf]) -> Result<Config, CommandError> {
+    load_from(TrustedFiles::ON_DISK, args, limits, paths)
 }
 
-/// The same, from where decisions are to come from.
+/// As [`load`], with the file read from `files`.
 pub(crate) fn load_from(
-    decisions: Decisions<'_>,
+    files: TrustedFiles<'_>,
     args: &ConfigArgs,
     limits: &LimitArgs,
     paths: &[PathBuf],
-) -> Result<Config, String> {
+) -> Result<Config, CommandError> {
     let mut config = Config::default();
-    config.file = find(decisions, args, paths, &mut config.warnings)?;
+    config.file = find_file(files, args, paths, &mut config.warnings)?;
     if let Some(path) = config.file.clone() {
-        let text = decisions.read(&path, MAX_BYTES)?;
-        apply(&mut config, &text, Date::today()).map_err(|why| format!("{}: {why}", path.display()))?;
+        let text = files.read(&path, MAX_CONFIG_BYTES)?;
+        apply(&mut config, &text, Date::today()).map_err(|error| error.in_file(&path))?;
     }
     for (name, value) in &limits.0 {
-        set_limit(&mut config.limits, name, value).map_err(|why| format!("--limit-{name}: {why}"))?;
+        set_limit(&mut config.limits, name, value).map_err(|error| error.at(format!("--limit-{name}")))?;
     }
     Ok(config)
 }
 
 impl Config {
-    /// What flags and environment say goes before what the file says.
-    pub(crate) fn override_with(&mut self, fail_on: Option<Level>, jobs: Option<usize>, no_ignores: bool) {
+    /// Applies flags and environment on top of the file.
+    pub(crate) fn apply_flags(&mut self, fail_on: Option<SeverityArg>, jobs: Option<usize>, no_ignores: bool) {
         if let Some(level) = fail_on {
-            self.policy.fail_on = severity(level);
+            self.policy.fail_on = to_severity(level);
         }
         if let Some(jobs) = jobs {
             self.jobs = jobs;
@@ -105,38 +106,39 @@ impl Config {
     }
 }
 
-fn severity(level: Level) -> Severity {
-    match level {
-        Level::Info => Severity::Info,
-        Level::Low => Severity::Low,
-        Level::Medium => Severity::Medium,
-        Level::High => Severity::High,
-        Level::Critical => Severity::Critical,
+fn to_severity(argument: SeverityArg) -> Severity {
+    match argument {
+        SeverityArg::Info => Severity::Info,
+        SeverityArg::Low => Severity::Low,
+        SeverityArg::Medium => Severity::Medium,
+        SeverityArg::High => Severity::High,
+        SeverityArg::Critical => Severity::Critical,
     }
 }
 
-fn find(
-    decisions: Decisions<'_>,
+fn find_file(
+    files: TrustedFiles<'_>,
     args: &ConfigArgs,
     paths: &[PathBuf],
     warnings: &mut Vec<String>,
-) -> Result<Option<PathBuf>, String> {
+) -> Result<Option<PathBuf>, CommandError> {
     if args.isolated {
         return Ok(None);
     }
     let named = args.config.clone().or_else(|| std::env::var_os("MODELSCAN_CONFIG").map(PathBuf::from));
     if let Some(path) = named.filter(|path| !path.as_os_str().is_empty()) {
-        // Asked for the warning alone: a file that is named and not there is an error of reading it.
-        decisions.has(&path, warnings)?;
+        // For the warning only: reading a named file that does not exist is an error.
+        files.exists(&path, warnings)?;
         return Ok(Some(path));
     }
-    let start = std::env::current_dir().map_err(|error| format!("the working directory cannot be had: {error}"))?;
+    let start = std::env::current_dir()
+        .map_err(|error| CommandError::usage(format!("the working directory cannot be had: {error}")))?;
     for folder in start.ancestors() {
-        for path in NAMES.map(|name| folder.join(name)) {
-            if !decisions.has(&path, warnings)? {
+        for path in FILE_NAMES.map(|name| folder.join(name)) {
+            if !files.exists(&path, warnings)? {
                 continue;
             }
-            if decisions.of_a_change() || !lies_inside(&path, paths) {
+            if files.is_at_base() || !is_inside(&path, paths) {
                 return Ok(Some(path));
             }
             warnings.push(format!(
@@ -151,29 +153,29 @@ fn find(
     Ok(None)
 }
 
-/// Compared after links are followed. What cannot be resolved cannot be scanned either.
-pub(crate) fn lies_inside(file: &Path, scanned: &[PathBuf]) -> bool {
+/// Whether a file is one of the scanned paths or below one, with links followed. A path that does not resolve cannot be scanned.
+pub(crate) fn is_inside(file: &Path, scanned: &[PathBuf]) -> bool {
     let Ok(file) = file.canonicalize() else { return true };
     scanned.iter().filter_map(|path| path.canonicalize().ok()).any(|path| file.starts_with(path))
 }
 
-/// Reads a small file whole.
-pub(crate) fn read(path: &Path) -> Result<String, String> {
-    Decisions::ON_DISK.read(path, MAX_BYTES)
+/// Reads a configuration file from disk.
+pub(crate) fn read(path: &Path) -> Result<String, CommandError> {
+    TrustedFiles::ON_DISK.read(path, MAX_CONFIG_BYTES)
 }
 
-fn apply(config: &mut Config, text: &str, today: Date) -> Result<(), String> {
-    let file: File = toml::from_str(text).map_err(|error| explain(&error))?;
+fn apply(config: &mut Config, text: &str, today: Date) -> Result<(), CommandError> {
+    let file: ConfigFile = toml::from_str(text).map_err(|error| syntax_error(&error))?;
     if let Some(level) = &file.fail_on {
         let found = Severity::ALL.into_iter().find(|severity| severity.as_str() == level);
-        config.policy.fail_on =
-            found.ok_or_else(|| unknown("severity", level, Severity::ALL.map(Severity::as_str).into_iter()))?;
+        let known = Severity::ALL.map(Severity::as_str).into_iter();
+        config.policy.fail_on = found.ok_or_else(|| CommandError::unknown("severity", level, known))?;
     }
     config.jobs = file.jobs.unwrap_or_default();
     for (name, value) in &file.limits {
         limit_text(value)
             .and_then(|value| set_limit(&mut config.limits, name, &value))
-            .map_err(|why| format!("limits.{name}: {why}"))?;
+            .map_err(|error| error.at(format!("limits.{name}")))?;
     }
     for row in file.allow {
         require_reason("allow", &row.reason)?;
@@ -188,43 +190,45 @@ fn apply(config: &mut Config, text: &str, today: Date) -> Result<(), String> {
 }
 
 /// A limit may be a string or a number.
-fn limit_text(value: &toml::Value) -> Result<String, String> {
+fn limit_text(value: &toml::Value) -> Result<String, CommandError> {
     match value {
         // `Debug` keeps the decimal point, so that `3.0` is not taken for a count.
         toml::Value::Float(number) => Ok(format!("{number:?}")),
-        other => plain(other),
+        other => scalar_text(other),
     }
 }
 
-/// A value that may be written with or without quotes.
-fn plain(value: &toml::Value) -> Result<String, String> {
+/// The text of a value that may be written with or without quotes.
+fn scalar_text(value: &toml::Value) -> Result<String, CommandError> {
     match value {
         toml::Value::String(text) => Ok(text.clone()),
         toml::Value::Integer(number) => Ok(number.to_string()),
         toml::Value::Datetime(date) => Ok(date.to_string()),
-        other => Err(format!("a {} cannot stand here", other.type_str())),
+        other => Err(CommandError::usage(format!("a {} cannot stand here", other.type_str()))),
     }
 }
 
-/// `None` when its time is over.
-fn ignore(row: IgnoreRow, today: Date, warnings: &mut Vec<String>) -> Result<Option<Ignore>, String> {
+/// Checks an ignore. `None` if it has expired.
+fn ignore(row: IgnoreEntry, today: Date, warnings: &mut Vec<String>) -> Result<Option<Ignore>, CommandError> {
     require_reason("ignore", &row.reason)?;
     if row.rule.is_none() && row.path.is_none() && row.sha256.is_none() && row.callable.is_none() {
-        return Err("an ignore must name at least one of rule, path, sha256, callable".to_owned());
+        let reason = "an ignore must name at least one of rule, path, sha256, callable";
+        return Err(CommandError::usage(reason));
     }
     if let Some(rule) = &row.rule
         && !scanner::rules().iter().any(|known| known.id == rule)
     {
-        return Err(unknown("rule", rule, scanner::rules().iter().map(|rule| rule.id)));
+        return Err(CommandError::unknown("rule", rule, scanner::rules().iter().map(|rule| rule.id)));
     }
     if let Some(hash) = &row.sha256
-        && (hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        && !is_sha256(&hash.to_ascii_lowercase())
     {
-        return Err(format!("{hash:?} is no SHA-256: 64 hexadecimal digits"));
+        return Err(CommandError::usage(format!("{hash:?} is no SHA-256: 64 hexadecimal digits")));
     }
-    let expires = row.expires.map(|value| Date::parse(&plain(&value)?)).transpose()?;
-    let path = row.path.as_deref().map(PathPattern::new).transpose().map_err(|error| format!("path: {error}"))?;
-    let IgnoreRow { rule, sha256, callable, reason, .. } = row;
+    let expires = row.expires.map(|value| Date::parse(&scalar_text(&value)?)).transpose()?;
+    let path = row.path.as_deref().map(PathPattern::new).transpose();
+    let path = path.map_err(|error| CommandError::usage(format!("path: {error}")))?;
+    let IgnoreEntry { rule, sha256, callable, reason, .. } = row;
     let ignore = Ignore { rule, path, sha256, callable, reason, expires: expires.map(|date| date.to_string()) };
     match expires {
         Some(date) if date < today => {
@@ -235,56 +239,45 @@ fn ignore(row: IgnoreRow, today: Date, warnings: &mut Vec<String>) -> Result<Opt
     }
 }
 
-/// An ignore in a message: its conditions.
+/// The conditions of an ignore, for messages.
 pub(crate) fn describe(ignore: &Ignore) -> String {
     let path = ignore.path.as_ref().map(|pattern| pattern.as_str().to_owned());
     let parts = [("rule", &ignore.rule), ("path", &path), ("sha256", &ignore.sha256), ("callable", &ignore.callable)];
-    let said: Vec<_> = parts.iter().filter_map(|(key, value)| Some(format!("{key} = {:?}", value.as_ref()?))).collect();
-    format!("({})", said.join(", "))
+    let conditions: Vec<_> =
+        parts.iter().filter_map(|(key, value)| Some(format!("{key} = {:?}", value.as_ref()?))).collect();
+    format!("({})", conditions.join(", "))
 }
 
-fn require_reason(what: &str, reason: &str) -> Result<(), String> {
-    if reason.trim().is_empty() { Err(format!("an {what} needs a reason")) } else { Ok(()) }
+fn require_reason(entry: &str, reason: &str) -> Result<(), CommandError> {
+    if reason.trim().is_empty() { Err(CommandError::usage(format!("an {entry} needs a reason"))) } else { Ok(()) }
 }
 
-fn set_limit(limits: &mut Limits, name: &str, value: &str) -> Result<(), String> {
+fn set_limit(limits: &mut Limits, name: &str, value: &str) -> Result<(), CommandError> {
     let limit = LIMITS.iter().find(|limit| limit.name == name);
-    limit.ok_or_else(|| unknown("limit", name, LIMITS.iter().map(|limit| limit.name)))?.set(limits, value)
+    let unknown = || CommandError::unknown("limit", name, LIMITS.iter().map(|limit| limit.name));
+    limit.ok_or_else(unknown)?.set(limits, value).map_err(CommandError::usage)
 }
 
-/// Adds the nearest known key to what the parser says about an unknown one.
-fn explain(error: &toml::de::Error) -> String {
+/// The message of the parser, with the most similar key if it is about an unknown one.
+fn syntax_error(error: &toml::de::Error) -> CommandError {
     let mut quoted = error.message().split('`').skip(1).step_by(2);
-    let near = (error.message().starts_with("unknown field")).then(|| near(quoted.next()?, quoted)).flatten();
-    let hint = near.map(|near| format!("\ndid you mean `{near}`?")).unwrap_or_default();
-    format!("{}{hint}", error.to_string().trim_end())
-}
-
-/// Says that there is no such thing, and which one may have been meant.
-pub(crate) fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    match near(name, known) {
-        Some(near) => format!("there is no {what} {name:?}; did you mean {near:?}?"),
-        None => format!("there is no {what} {name:?}"),
-    }
-}
-
-fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = known.map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
-    scored.filter(|(score, _)| *score > 0.7).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
+    let similar = (error.message().starts_with("unknown field")).then(|| nearest(quoted.next()?, quoted)).flatten();
+    let hint = similar.map(|similar| format!("\ndid you mean `{similar}`?")).unwrap_or_default();
+    CommandError::usage(format!("{}{hint}", error.to_string().trim_end()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn applied(text: &str) -> Result<Config, String> {
+    fn applied(text: &str) -> Result<Config, CommandError> {
         let mut config = Config::default();
         apply(&mut config, text, Date::parse("2030-06-15")?)?;
         Ok(config)
     }
 
     fn refused(text: &str) -> String {
-        applied(text).expect_err("it is refused")
+        applied(text).expect_err("it is refused").to_string()
     }
 
     #[test]
@@ -313,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ignore_that_has_expired_is_dropped_aloud() {
+    fn an_expired_ignore_is_dropped_with_a_warning() {
         let row = |date: &str| format!("[[ignore]]\npath = \"a\"\nreason = \"r\"\nexpires = {date}\n");
         let config = applied(&row("\"2030-06-14\"")).expect("it is right");
         assert_eq!((config.policy.ignore.len(), config.warnings.len()), (0, 1));
@@ -336,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn decisions_need_a_reason_and_a_condition() {
+    fn entries_need_a_reason_and_a_condition() {
         for text in [
             "[[ignore]]\npath = \"a\"",
             "[[ignore]]\npath = \"a\"\nreason = \" \"",

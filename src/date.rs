@@ -1,8 +1,9 @@
-//! A day of the calendar, for decisions that expire. Days change at midnight UTC.
+//! Calendar days (proleptic Gregorian) and timestamps, in UTC: for ignores that expire and for reports.
 
+use crate::error::CommandError;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A day. Ordered as days are.
+/// A day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Date {
     year: u32,
@@ -11,14 +12,14 @@ pub(crate) struct Date {
 }
 
 impl Date {
-    /// Today.
+    /// Today, in UTC.
     pub(crate) fn today() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self::of_day(since.as_secs() / 86_400)
+        Self::from_days(since.as_secs() / 86_400)
     }
 
-    /// The day so many days after 1970-01-01.
-    pub(crate) fn of_day(mut days: u64) -> Self {
+    /// The day that is `days` days after 1970-01-01.
+    pub(crate) fn from_days(mut days: u64) -> Self {
         let mut year = 1970;
         while days >= year_len(year) {
             days -= year_len(year);
@@ -32,19 +33,19 @@ impl Date {
         Self { year, month, day: u32::try_from(days + 1).unwrap_or(1) }
     }
 
-    /// Reads `YYYY-MM-DD`.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no date; write it as YYYY-MM-DD");
+    /// Parses `YYYY-MM-DD`.
+    pub(crate) fn parse(text: &str) -> Result<Self, CommandError> {
+        let invalid = || CommandError::usage_with_hint(format!("{text:?} is no date"), "write it as YYYY-MM-DD");
         let parts: Vec<&str> = text.split('-').collect();
-        let [year, month, day] = parts.as_slice() else { return Err(wrong()) };
+        let [year, month, day] = parts.as_slice() else { return Err(invalid()) };
         let number = |part: &str, len| {
-            let right = part.len() == len && part.bytes().all(|byte| byte.is_ascii_digit());
-            part.parse::<u32>().ok().filter(|_| right).ok_or_else(wrong)
+            let is_valid = part.len() == len && part.bytes().all(|byte| byte.is_ascii_digit());
+            part.parse::<u32>().ok().filter(|_| is_valid).ok_or_else(invalid)
         };
         let date = Self { year: number(year, 4)?, month: number(month, 2)?, day: number(day, 2)? };
-        let right =
+        let is_valid =
             (1..=12).contains(&date.month) && date.day >= 1 && u64::from(date.day) <= month_len(date.year, date.month);
-        if right { Ok(date) } else { Err(wrong()) }
+        if is_valid { Ok(date) } else { Err(invalid()) }
     }
 }
 
@@ -54,10 +55,10 @@ impl std::fmt::Display for Date {
     }
 }
 
-/// This moment in UTC, to the microsecond, as Python writes a time without a zone.
-pub(crate) fn timestamp() -> String {
+/// The current time in UTC, to the microsecond, in the form of Python's `datetime.isoformat()` without a zone.
+pub(crate) fn utc_timestamp() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (day, second) = (Date::of_day(since.as_secs() / 86_400), since.as_secs() % 86_400);
+    let (day, second) = (Date::from_days(since.as_secs() / 86_400), since.as_secs() % 86_400);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     format!("{day}T{hour:02}:{minute:02}:{second:02}.{:06}", since.subsec_micros())
 }
@@ -84,17 +85,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_are_counted_as_the_calendar_does() {
+    fn days_are_those_of_the_calendar() {
         for (days, date) in [(0, "1970-01-01"), (11_016, "2000-02-29"), (20_819, "2027-01-01"), (47_540, "2100-02-28")]
         {
-            assert_eq!(Date::of_day(days).to_string(), date);
-            assert_eq!(Date::parse(date), Ok(Date::of_day(days)));
+            assert_eq!(Date::from_days(days).to_string(), date);
+            assert_eq!(Date::parse(date).ok(), Some(Date::from_days(days)));
         }
-        assert_eq!(Date::of_day(47_541).to_string(), "2100-03-01");
+        assert_eq!(Date::from_days(47_541).to_string(), "2100-03-01");
     }
 
     #[test]
-    fn what_is_no_day_is_refused() {
+    fn text_that_is_not_a_day_is_refused() {
         for text in ["", "2030", "2030-13-01", "2030-00-01", "2030-01-00", "2100-02-29", "+030-01-01", "2030-1-01"] {
             assert!(Date::parse(text).is_err(), "{text}");
         }

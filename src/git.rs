@@ -1,19 +1,19 @@
-//! The `git` program, asked in such a way that nothing of the repository decides what runs or where answers come from.
+//! Runs the `git` program so that a repository cannot start programs or redirect it.
 //!
-//! A repository can name programs that git starts by itself (filters, a file system monitor, hooks, diff drivers) and
-//! the environment can lead to another repository. All of that is closed: only plumbing is asked, which has no pager
-//! and no drivers, and what could still start something is set to nothing on each command line, where it goes before
-//! every file. Missing objects are not fetched.
+//! A repository can name programs that git starts (filters, a file system monitor, hooks, diff drivers), and the environment can
+//! name another repository. So only plumbing commands are used, which have no pager and no drivers; settings that could still
+//! start a program are cleared on each command line, which overrides every file; and variables of git are removed. Missing objects
+//! are not fetched.
 
+use crate::error::CommandError;
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// Set for every command: what a repository's own configuration may say otherwise. A bare repository that lies among
-/// the files is none.
-const CLOSED: [&str; 7] = [
+/// Settings of every command, in place of those of the repository. A bare repository among the files is not used.
+const SAFE_SETTINGS: [&str; 7] = [
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
     "core.attributesFile=/dev/null",
@@ -25,100 +25,107 @@ const CLOSED: [&str; 7] = [
 
 /// A repository with a working tree.
 #[derive(Debug)]
-pub(crate) struct Git {
-    top: PathBuf,
-    /// Filters that the configuration knows, each set to nothing.
-    no_filters: Vec<OsString>,
+pub(crate) struct GitRepository {
+    /// The top folder of the working tree.
+    root: PathBuf,
+    /// Settings that clear the filters of the configuration.
+    cleared_filters: Vec<OsString>,
 }
 
-/// An entry of a tree that is a file.
-pub(crate) enum Entry {
-    File { id: String },
+/// An entry of a tree.
+pub(crate) enum TreeEntry {
+    /// A regular file, by the id of its blob.
+    File {
+        /// The object id.
+        id: String,
+    },
+    /// A symbolic link.
     Link,
+    /// A folder or a submodule.
     Other,
 }
 
-impl Git {
-    /// The repository around a folder.
+impl GitRepository {
+    /// The repository that contains a folder.
     ///
     /// # Errors
-    /// A sentence for the user: there is no git, no repository, or git does not trust it.
-    pub(crate) fn around(folder: &Path) -> Result<Self, String> {
-        let mut git = Self { top: folder.to_owned(), no_filters: Vec::new() };
-        let mut top = git.ask(&["rev-parse", "--show-toplevel"])?;
-        if top.last() == Some(&b'\n') {
-            top.pop();
+    /// When git is not installed, there is no repository, or git does not trust it.
+    pub(crate) fn containing(folder: &Path) -> Result<Self, CommandError> {
+        let mut git = Self { root: folder.to_owned(), cleared_filters: Vec::new() };
+        let mut root = git.run(&["rev-parse", "--show-toplevel"])?;
+        if root.last() == Some(&b'\n') {
+            root.pop();
         }
-        git.top = PathBuf::from(OsString::from_vec(top));
-        git.no_filters = git.filters()?;
+        git.root = PathBuf::from(OsString::from_vec(root));
+        git.cleared_filters = git.clear_filters()?;
         Ok(git)
     }
 
-    /// The folder of the working tree, with links followed.
-    pub(crate) fn top(&self) -> &Path {
-        &self.top
+    /// The top folder of the working tree, with links followed.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
-    /// What a command prints.
+    /// Runs a command and returns its output.
     ///
     /// # Errors
-    /// What git says when it fails.
-    pub(crate) fn ask<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Vec<u8>, String> {
+    /// [`CommandError::Git`] if git fails.
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Vec<u8>, CommandError> {
         let output = self.output(args)?;
-        if output.status.success() { Ok(output.stdout) } else { Err(self.failed(args, &output)) }
+        if output.status.success() { Ok(output.stdout) } else { Err(self.error(args, &output)) }
     }
 
-    /// What a command prints, or nothing when its answer is no (code 1).
-    pub(crate) fn ask_whether<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Option<Vec<u8>>, String> {
+    /// Runs a command that answers "no" by code 1, which gives `None`.
+    pub(crate) fn run_optional<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Option<Vec<u8>>, CommandError> {
         let output = self.output(args)?;
         match output.status.code() {
             Some(0) => Ok(Some(output.stdout)),
             Some(1) => Ok(None),
-            _ => Err(self.failed(args, &output)),
+            _ => Err(self.error(args, &output)),
         }
     }
 
-    /// The id of the commit that a name stands for, if there is one.
+    /// The id of the commit of this name, if there is one.
     ///
     /// # Errors
-    /// Names that could be options are refused, whatever git would make of them.
-    pub(crate) fn commit(&self, name: &str) -> Result<Option<String>, String> {
+    /// A name that git could take for an option.
+    pub(crate) fn commit(&self, name: &str) -> Result<Option<String>, CommandError> {
         if name.is_empty() || name.starts_with('-') {
-            return Err(format!("{name:?} is no name of a commit"));
+            return Err(CommandError::usage(format!("{name:?} is no name of a commit")));
         }
-        let wanted = format!("{name}^{{commit}}");
-        let found = self.output(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted])?;
-        Ok(found.status.success().then(|| text(&found.stdout)))
+        let revision = format!("{name}^{{commit}}");
+        let found = self.output(&["rev-parse", "--verify", "--quiet", "--end-of-options", &revision])?;
+        Ok(found.status.success().then(|| trimmed_text(&found.stdout)))
     }
 
-    /// What stands at a path of a commit's tree.
-    pub(crate) fn entry(&self, commit: &str, path: &Path) -> Result<Option<Entry>, String> {
+    /// The entry at a path of the tree of a commit.
+    pub(crate) fn entry(&self, commit: &str, path: &Path) -> Result<Option<TreeEntry>, CommandError> {
         let fixed = ["ls-tree", "-z", "--full-tree", commit, "--"].map(OsStr::new);
-        let listed = self.ask(&[&fixed[..], &[path.as_os_str()]].concat())?;
+        let listed = self.run(&[&fixed[..], &[path.as_os_str()]].concat())?;
         let Some(tab) = listed.iter().position(|byte| *byte == b'\t') else { return Ok(None) };
         let (head, name) = listed.split_at(tab);
         if name.get(1..name.len().saturating_sub(1)) != Some(path.as_os_str().as_bytes()) {
             return Ok(None);
         }
-        let head = text(head);
+        let head = trimmed_text(head);
         let mut words = head.split(' ');
         Ok(Some(match (words.next(), words.next(), words.next()) {
-            (Some("120000"), ..) => Entry::Link,
-            (Some(_), Some("blob"), Some(id)) => Entry::File { id: id.to_owned() },
-            _ => Entry::Other,
+            (Some("120000"), ..) => TreeEntry::Link,
+            (Some(_), Some("blob"), Some(id)) => TreeEntry::File { id: id.to_owned() },
+            _ => TreeEntry::Other,
         }))
     }
 
-    /// The bytes of an object, if it is not larger than `max`.
-    pub(crate) fn blob(&self, id: &str, max: u64) -> Result<Vec<u8>, String> {
-        let size = text(&self.ask(&["cat-file", "-s", id])?);
+    /// The bytes of a blob of at most `max` bytes.
+    pub(crate) fn blob(&self, id: &str, max: u64) -> Result<Vec<u8>, CommandError> {
+        let size = trimmed_text(&self.run(&["cat-file", "-s", id])?);
         if size.parse::<u64>().is_ok_and(|size| size <= max) {
-            return self.ask(&["cat-file", "blob", id]);
+            return self.run(&["cat-file", "blob", id]);
         }
-        Err(format!("larger than {max} bytes"))
+        Err(CommandError::TooLarge(max))
     }
 
-    fn output<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Output, String> {
+    fn output<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Output, CommandError> {
         let mut command = Command::new("git");
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_bytes().starts_with(b"GIT_")) {
             command.env_remove(name);
@@ -132,29 +139,30 @@ impl Git {
                 ("GIT_LITERAL_PATHSPECS", "1"),
                 ("LC_ALL", "C"),
             ])
-            .current_dir(&self.top)
+            .current_dir(&self.root)
             .arg("--no-pager")
             .stdin(Stdio::null());
-        for setting in CLOSED.iter().map(OsStr::new).chain(self.no_filters.iter().map(OsString::as_os_str)) {
+        for setting in SAFE_SETTINGS.iter().map(OsStr::new).chain(self.cleared_filters.iter().map(OsString::as_os_str))
+        {
             command.arg("-c").arg(setting);
         }
         command.args(args).output().map_err(|error| match error.kind() {
-            ErrorKind::NotFound => "the program git is needed for that, and is not installed".to_owned(),
-            _ => format!("git cannot be started: {error}"),
+            ErrorKind::NotFound => CommandError::usage("the program git is needed for that, and is not installed"),
+            _ => CommandError::usage(format!("git cannot be started: {error}")),
         })
     }
 
-    fn failed<S: AsRef<OsStr>>(&self, args: &[S], output: &Output) -> String {
-        let verb = args.first().map(|verb| verb.as_ref().to_string_lossy().into_owned()).unwrap_or_default();
-        let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.lines().next().unwrap_or("no reason was given").trim_start_matches("fatal: ").to_owned();
-        format!("git {verb} in {}: {said}", self.top.display())
+    fn error<S: AsRef<OsStr>>(&self, args: &[S], output: &Output) -> CommandError {
+        let command = args.first().map(|name| name.as_ref().to_string_lossy().into_owned()).unwrap_or_default();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let reason = stderr.lines().next().unwrap_or("no reason was given").trim_start_matches("fatal: ").to_owned();
+        CommandError::Git { command, folder: self.root.clone(), reason }
     }
 
-    /// Comparing a file with the index would start its filter.
-    fn filters(&self) -> Result<Vec<OsString>, String> {
+    /// Settings that clear all filters: comparing a file with the index would start its filter.
+    fn clear_filters(&self) -> Result<Vec<OsString>, CommandError> {
         let keys =
-            self.ask_whether(&["config", "-z", "--name-only", "--get-regexp", "^filter\\."])?.unwrap_or_default();
+            self.run_optional(&["config", "-z", "--name-only", "--get-regexp", "^filter\\."])?.unwrap_or_default();
         let names = keys.split(|byte| *byte == 0).filter_map(|key| {
             let dot = key.iter().rposition(|byte| *byte == b'.')?;
             key.get(..dot)
@@ -163,7 +171,8 @@ impl Git {
         for name in names {
             if name.contains(&b'=') {
                 let name = String::from_utf8_lossy(name).into_owned();
-                return Err(format!("{name}: a filter with such a name cannot be turned off; rename it"));
+                let reason = "a filter with such a name cannot be turned off";
+                return Err(CommandError::usage_with_hint(reason, "rename it").at(name));
             }
             for rest in [".clean=", ".process=", ".required=false"] {
                 settings.push(OsString::from_vec([name, rest.as_bytes()].concat()));
@@ -175,7 +184,7 @@ impl Git {
     }
 }
 
-/// An answer of one line.
-fn text(bytes: &[u8]) -> String {
+/// The text of a one-line output.
+fn trimmed_text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim_end().to_owned()
 }

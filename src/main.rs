@@ -1,67 +1,78 @@
-//! The `modelscan` command: reads what was typed, asks the crates below, tells the answer and ends with its code.
+//! The `modelscan` command: parses the command line, runs a subcommand and ends with its exit code.
 
+mod atomic_file;
+mod baseline;
 mod changes;
 mod cli;
 mod commands;
+mod compat;
 mod config;
 mod date;
-mod decision;
-mod exit;
-mod file;
+mod error;
+mod escape;
+mod exit_code;
 mod git;
 mod limit;
+mod remote_inputs;
 mod render;
 mod terminal;
+mod trusted_config;
 
-use cli::{Asked, Verb};
-use commands::{
-    Stop, baseline, convert, drop_in, formats, guard, inspect, kserve_init, lock, pages, rule, run, scan, schema,
-};
-use exit::Exit;
-use std::process::ExitCode;
+use cli::{ParsedArgs, Subcommand};
+use commands::output::exit_after_write;
+use error::CommandError;
+use exit_code::ExitCode;
+use terminal::log::{Level, log};
 
-fn main() -> ExitCode {
-    // The sandbox library starts this program as its launcher, so that one installed file is enough.
+fn main() -> std::process::ExitCode {
+    // The sandbox starts this program again as its first process, so that one installed file is enough.
     if let Some(code) = sandbox_exec::run_launcher_if_requested() {
-        return ExitCode::from(code);
+        return std::process::ExitCode::from(code);
     }
     let args: Vec<_> = std::env::args_os().collect();
-    let done = match cli::parse(&args) {
-        Ok(asked) => dispatch(asked),
-        Err(said) => {
-            let exit = if said.use_stderr() { Exit::Usage } else { Exit::Clean };
-            _ = said.print();
-            let run = args.get(1).is_some_and(|verb| verb == cli::run::VERB);
-            Ok(if run && exit == Exit::Usage { Exit::Command(run::NOT_SET_UP) } else { exit })
+    let result = match cli::parse(&args) {
+        Ok(parsed) => run(parsed),
+        Err(error) => {
+            let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Clean };
+            _ = error.print();
+            let is_run = args.get(1).is_some_and(|name| name == cli::run::NAME);
+            let failed_run = is_run && code == ExitCode::Usage;
+            Ok(if failed_run { ExitCode::Command(commands::run::SETUP_FAILED) } else { code })
         }
     };
-    match done {
-        Ok(exit) => exit,
-        Err(Stop::Output(error)) => commands::settle(Exit::Clean, Err(error)),
-        Err(Stop::Usage(message)) => {
-            terminal::say("error", &message);
-            Exit::Usage
+    match result {
+        Ok(code) => code,
+        Err(CommandError::Output(error)) => exit_after_write(ExitCode::Clean, Err(error)),
+        Err(error) => {
+            log(Level::Error, &error.to_string());
+            ExitCode::Usage
         }
     }
     .into()
 }
 
-fn dispatch(asked: Asked) -> Result<Exit, Stop> {
-    match asked {
-        Asked::Verb(Verb::Scan(args)) => scan::run(&args),
-        Asked::Verb(Verb::Inspect(args)) => inspect::run(&args),
-        Asked::Verb(Verb::Convert(args)) => convert::run(&args),
-        Asked::Verb(Verb::Rule(args)) => rule::run(&args),
-        Asked::Verb(Verb::Formats(args)) => formats::run(&args),
-        Asked::Verb(Verb::Baseline(args)) => baseline::run(&args),
-        Asked::Verb(Verb::Lock(args)) => lock::run(&args),
-        Asked::Verb(Verb::Guard(args)) => guard::run(&args),
-        Asked::Verb(Verb::KserveInit(args)) => kserve_init::run(&args),
-        Asked::Verb(Verb::Schema(args)) => schema::run(&args),
-        Asked::Verb(Verb::Run(args)) => Ok(Exit::Command(run::run(&args))),
-        Asked::Verb(Verb::Completions(args)) => pages::completions(&args),
-        Asked::Verb(Verb::Man(args)) => pages::man(&args),
-        Asked::DropIn(args) => drop_in::run(&args),
-        Asked::DropInVersion => drop_in::version(),
+fn run(parsed: ParsedArgs) -> Result<ExitCode, CommandError> {
+    match parsed {
+        ParsedArgs::Subcommand(subcommand) => run_subcommand(subcommand),
+        ParsedArgs::Compat(args) => commands::compat::run(&args),
+        ParsedArgs::CompatVersion => commands::compat::print_version(),
+    }
+}
+
+fn run_subcommand(subcommand: Subcommand) -> Result<ExitCode, CommandError> {
+    match subcommand {
+        Subcommand::Scan(args) => commands::scan::run(&args),
+        Subcommand::Inspect(args) => commands::inspect::run(&args),
+        Subcommand::Convert(args) => commands::convert::run(&args),
+        Subcommand::Rule(args) => commands::rule::run(&args),
+        Subcommand::Formats(args) => commands::formats::run(&args),
+        Subcommand::Baseline(args) => commands::baseline::run(&args),
+        Subcommand::Lock(args) => commands::lock::run(&args),
+        Subcommand::Guard(args) => commands::guard::run(&args),
+        Subcommand::KserveInit(args) => commands::kserve_init::run(&args),
+        Subcommand::Schema(args) => commands::schema::run(&args),
+        Subcommand::Run(args) => Ok(ExitCode::Command(commands::run::run(&args))),
+        Subcommand::Completions(args) => commands::shell_pages::completions(&args),
+        Subcommand::Man(args) => commands::shell_pages::man(&args),
     }
 }

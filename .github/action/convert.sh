@@ -12,7 +12,7 @@ while IFS= read -r -d '' path; do
     esac
     out=$folder/$path.safetensors
     mkdir -p -- "${out%/*}" 2> /dev/null || { left=$((left + 1)); continue; }
-    if deaf "$GATE_COMMAND" convert --no-progress "--out=$out" -- "./$path" 2>&1; then done=$((done + 1)); else left=$((left + 1)); fi
+    if without_workflow_commands "$GATE_COMMAND" convert --no-progress "--out=$out" -- "./$path" 2>&1; then done=$((done + 1)); else left=$((left + 1)); fi
 done < "${GATE_CLEAN:-/dev/null}"
 find "$folder" -mindepth 1 -type d -empty -delete
 # In the sandbox, nobody is the owner of anything.

@@ -31,7 +31,7 @@ if [ "${GATE_SUDO:-false}" = true ]; then run=(sudo -n -- "${run[@]}"); fi
 # From a folder in which no name means anything.
 cd -- "$folder"
 code=0
-deaf "${run[@]}" -- sh -c "$GATE_EVALUATE" 2>&1 || code=$?
+without_workflow_commands "${run[@]}" -- sh -c "$GATE_EVALUATE" 2>&1 || code=$?
 set_output code "$code"
 case "$code" in
     0) say notice "the evaluation passed" ;;

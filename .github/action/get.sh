@@ -34,7 +34,7 @@ from_source() {
         fi
     done
     export CARGO_TARGET_DIR="$RUNNER_TEMP/modelscan-target"
-    (cd -- "$source" && deaf cargo build --release --locked --bin modelscan) || fail "modelscan cannot be built"
+    (cd -- "$source" && without_workflow_commands cargo build --release --locked --bin modelscan) || fail "modelscan cannot be built"
     command=$CARGO_TARGET_DIR/release/modelscan
 }
 

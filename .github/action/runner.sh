@@ -32,8 +32,8 @@ set_output() {
     printf '%s<<%s\n%s\n%s\n' "$1" "$mark" "$2" "$mark" >> "$GITHUB_OUTPUT"
 }
 
-# deaf COMMAND...: what it prints reaches the log, and no line of it is obeyed. Gives the command's code.
-deaf() {
+# without_workflow_commands COMMAND...: runs it with workflow commands turned off, so that the runner obeys no line of its output.
+without_workflow_commands() {
     local mark code=0
     mark=$(random)
     printf '::stop-commands::%s\n' "$mark"

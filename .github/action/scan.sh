@@ -76,7 +76,7 @@ for path in ${LISTED[@]+"${LISTED[@]}"}; do
 done
 
 code=0
-deaf "$GATE_COMMAND" "${args[@]}" 2>&1 || code=$?
+without_workflow_commands "$GATE_COMMAND" "${args[@]}" 2>&1 || code=$?
 verdict=$(sed -n 's/^  "verdict": "\([a-z_]*\)",\{0,1\}$/\1/p' "$folder/report.json" 2> /dev/null | head -n 1 || true)
 if [ -s "$folder/annotations.txt" ] && [ "${GATE_ANNOTATIONS:-true}" = true ]; then cat -- "$folder/annotations.txt"; fi
 if [ -s "$folder/summary.md" ] && [ "${GATE_SUMMARY:-true}" = true ]; then summarize; fi

@@ -1,78 +1,80 @@
-//! What a whole scan may cost: bytes that travel, requests, and how many of them at once. Budgets are shared by all files
-//! and only count down; who runs out says so, and what is behind counts as not read.
+//! The budget of a scan: bytes, requests, and concurrent requests, shared by all files. Bytes and requests only count down. A read
+//! that exceeds the budget fails, and the rest counts as not read.
 
+use crate::error::Error;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// Shared by all requests of a scan.
+/// The budget of all requests of a scan.
 pub(crate) struct Budget {
     bytes: AtomicU64,
     requests: AtomicU64,
-    free: Mutex<usize>,
-    freed: Condvar,
-    /// Threads that may still be started to ask for several things at once.
-    idle: AtomicUsize,
+    free_requests: Mutex<usize>,
+    request_ended: Condvar,
+    /// Threads that may still be started.
+    free_threads: AtomicUsize,
 }
 
-/// The right to have so many threads more.
-pub(crate) struct Helpers<'a> {
+/// Permission to start `count` threads. Returned when dropped.
+pub(crate) struct ThreadPermits<'a> {
     budget: &'a Budget,
-    /// How many.
     pub(crate) count: usize,
 }
 
-/// The right to have one request under way.
-pub(crate) struct Slot<'a>(&'a Budget);
+/// Permission for one request in flight. Returned when dropped.
+pub(crate) struct RequestPermit<'a>(&'a Budget);
 
 impl Budget {
-    pub(crate) fn new(bytes: u64, requests: u64, at_once: usize) -> Self {
+    pub(crate) fn new(bytes: u64, requests: u64, concurrent: usize) -> Self {
         let (bytes, requests) = (AtomicU64::new(bytes), AtomicU64::new(requests));
-        let at_once = at_once.max(1);
-        Self { bytes, requests, free: Mutex::new(at_once), freed: Condvar::new(), idle: AtomicUsize::new(at_once) }
+        let concurrent = concurrent.max(1);
+        Self {
+            bytes,
+            requests,
+            free_requests: Mutex::new(concurrent),
+            request_ended: Condvar::new(),
+            free_threads: AtomicUsize::new(concurrent),
+        }
     }
 
-    /// Takes so many bytes before they are asked for.
-    pub(crate) fn take_bytes(&self, count: u64) -> Result<(), String> {
+    /// Takes `count` bytes, before they are requested.
+    pub(crate) fn take_bytes(&self, count: u64) -> Result<(), Error> {
         let taken = self.bytes.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(count));
-        taken.map(drop).map_err(|left| {
-            format!("{count} more bytes are needed and {left} are left of --limit-remote-bytes; raise it to read on")
-        })
+        taken.map(drop).map_err(|left| Error::ByteBudget { needed: count, left })
     }
 
-    pub(crate) fn take_request(&self) -> Result<(), String> {
+    pub(crate) fn take_request(&self) -> Result<(), Error> {
         let taken = self.requests.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
-        taken
-            .map(drop)
-            .map_err(|_| "the requests of --limit-remote-requests are used up; raise it to read on".to_owned())
+        taken.map(drop).map_err(|_| Error::RequestBudget)
     }
 
-    /// Up to so many threads, as far as others have not got them.
-    pub(crate) fn helpers(&self, wanted: usize) -> Helpers<'_> {
-        let taken = self.idle.fetch_update(Relaxed, Relaxed, |idle| Some(idle.saturating_sub(wanted)));
-        Helpers { budget: self, count: taken.unwrap_or(0).min(wanted) }
+    /// Permission for up to `max` threads, as far as there are free ones.
+    pub(crate) fn acquire_threads(&self, max: usize) -> ThreadPermits<'_> {
+        let taken = self.free_threads.fetch_update(Relaxed, Relaxed, |free| Some(free.saturating_sub(max)));
+        ThreadPermits { budget: self, count: taken.unwrap_or(0).min(max) }
     }
 
-    /// Waits for its turn.
-    pub(crate) fn slot(&self) -> Slot<'_> {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Waits until fewer requests than the limit are in flight.
+    pub(crate) fn acquire_request(&self) -> RequestPermit<'_> {
+        let mut free = self.free_requests.lock().unwrap_or_else(PoisonError::into_inner);
         while *free == 0 {
-            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
+            free = self.request_ended.wait(free).unwrap_or_else(PoisonError::into_inner);
         }
         *free -= 1;
-        Slot(self)
+        RequestPermit(self)
     }
 }
 
-impl Drop for Helpers<'_> {
+impl Drop for ThreadPermits<'_> {
     fn drop(&mut self) {
-        self.budget.idle.fetch_add(self.count, Relaxed);
+        self.budget.free_threads.fetch_add(self.count, Relaxed);
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for RequestPermit<'_> {
     fn drop(&mut self) {
-        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.0.freed.notify_one();
+        *self.0.free_requests.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.request_ended.notify_one();
     }
 }
 
@@ -81,14 +83,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn budgets_only_count_down_and_helpers_come_back() {
+    fn budgets_only_count_down_and_threads_come_back() {
         let budget = Budget::new(10, 1, 5);
-        assert!(budget.take_bytes(11).is_err_and(|why| why.contains("10 are left")));
+        assert!(budget.take_bytes(11) == Err(Error::ByteBudget { needed: 11, left: 10 }));
         assert!(budget.take_bytes(10).is_ok() && budget.take_bytes(1).is_err());
         assert!(budget.take_request().is_ok() && budget.take_request().is_err());
-        let (some, rest) = (budget.helpers(3), budget.helpers(9));
-        assert_eq!((some.count, rest.count, budget.helpers(1).count), (3, 2, 0));
+        let (some, rest) = (budget.acquire_threads(3), budget.acquire_threads(9));
+        assert_eq!((some.count, rest.count, budget.acquire_threads(1).count), (3, 2, 0));
         drop(some);
-        assert_eq!(budget.helpers(9).count, 3);
+        assert_eq!(budget.acquire_threads(9).count, 3);
     }
 }

@@ -1,58 +1,65 @@
-//! The first question about something on a server, and which way it is read from then on.
+//! Opens an object on a server. The answer to the first range decides whether it is read by ranges or downloaded as a whole.
 
-use crate::client::{Answer, Ask, Client};
-use crate::range::{FIRST, RangeSource, Version, body, part};
-use crate::whole::WholeSource;
+use crate::bounds::FIRST_RANGE_BYTES;
+use crate::client::{Client, Request, Response};
+use crate::download::DownloadedSource;
+use crate::error::{Error, ServerFault};
+use crate::range::{ObjectVersion, RangeSource, content_range, read_body};
 use scanner::providers::VerifiedSource;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-/// An object on a server.
-pub(crate) struct Object {
+/// An open object.
+pub(crate) struct OpenObject {
     pub(crate) source: Arc<dyn VerifiedSource>,
-    /// The SHA-256 of all of it, where all of it was fetched.
+    /// The SHA-256, if the object was downloaded as a whole.
     pub(crate) sha256: Option<String>,
 }
 
-/// Asks for the first bytes; the answer tells the length, the version, and whether ranges are to be had at all. Who wants
-/// the hash gets all of it at once: by ranges, what is hashed and what is looked at might be two things.
-pub(crate) fn open(client: &Arc<Client>, ask: Ask, hash: bool, read: &Arc<AtomicU64>) -> Result<Object, String> {
-    let whole = |answer| {
-        let (source, sha256) = WholeSource::download(client, answer, read)?;
-        Ok(Object { source: Arc::new(source), sha256: Some(sha256) })
+/// Requests the first bytes. Where the hash is needed the object is downloaded as a whole instead: the bytes that are hashed
+/// must be the bytes that are scanned.
+pub(crate) fn open_object(
+    client: &Arc<Client>,
+    request: Request,
+    hash: bool,
+    read: &Arc<AtomicU64>,
+) -> Result<OpenObject, Error> {
+    let download = |response| {
+        let (source, sha256) = DownloadedSource::download(client, response, read)?;
+        Ok(OpenObject { source: Arc::new(source), sha256: Some(sha256) })
     };
     if hash {
-        return whole(all(client, &ask)?);
+        return download(get_whole(client, &request)?);
     }
-    client.budget.take_bytes(FIRST)?;
-    let range = format!("bytes=0-{}", FIRST - 1);
-    let answer = client.get(&ask, &[("range", range.as_str())])?;
-    match answer.status {
-        // No byte of it can be asked for: it has none, and asking for all of it shows whether that is so.
+    client.budget.take_bytes(FIRST_RANGE_BYTES)?;
+    let range = format!("bytes=0-{}", FIRST_RANGE_BYTES - 1);
+    let response = client.get(&request, &[("range", range.as_str())])?;
+    match response.status {
+        // The range is not satisfiable: the object may be empty, which a request for all of it shows.
         416 => {
-            drop(answer);
-            whole(all(client, &ask)?)
+            drop(response);
+            download(get_whole(client, &request)?)
         }
-        200 => whole(answer),
+        200 => download(response),
         206 => {
-            let (start, end, len) = part(&answer)?;
-            if (start, end) != (0, FIRST.min(len)) {
-                return Err("the server answers with another range than the one that was asked for".to_owned());
+            let (start, end, len) = content_range(&response)?;
+            if (start, end) != (0, FIRST_RANGE_BYTES.min(len)) {
+                return Err(Error::Server(ServerFault::OtherRange));
             }
-            let Some(version) = Version::of(&answer) else {
-                // Parts of two versions could not be told apart.
-                drop(answer);
-                return whole(all(client, &ask)?);
+            let Some(version) = ObjectVersion::of(&response) else {
+                // Ranges of two versions could not be told apart.
+                drop(response);
+                return download(get_whole(client, &request)?);
             };
-            let first = body(answer, end, read)?;
-            let source = RangeSource::new(client.clone(), ask, len, version, &first, read.clone());
-            Ok(Object { source: Arc::new(source), sha256: None })
+            let first = read_body(response, end, read)?;
+            let source = RangeSource::new(client.clone(), request, len, version, &first, read.clone());
+            Ok(OpenObject { source: Arc::new(source), sha256: None })
         }
-        _ => Err(answer.refusal()),
+        status => Err(Error::Status(status)),
     }
 }
 
-fn all<'a>(client: &'a Client, ask: &Ask) -> Result<Answer<'a>, String> {
-    let answer = client.get(ask, &[])?;
-    if answer.status == 200 { Ok(answer) } else { Err(answer.refusal()) }
+fn get_whole<'a>(client: &'a Client, request: &Request) -> Result<Response<'a>, Error> {
+    let response = client.get(request, &[])?;
+    if response.status == 200 { Ok(response) } else { Err(Error::Status(response.status)) }
 }

@@ -1,7 +1,7 @@
-//! `modelscan baseline`: what is typed to keep the findings of today from failing the gate of tomorrow.
+//! Arguments of `modelscan baseline`.
 
 use super::{ConfigArgs, LimitArgs};
-use clap::{Args, Subcommand};
+use clap::Args;
 use std::path::PathBuf;
 
 /// Keep known findings in a file, so that only new ones fail the gate.
@@ -11,11 +11,11 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub(crate) struct BaselineArgs {
     #[command(subcommand)]
-    pub(crate) verb: BaselineVerb,
+    pub(crate) subcommand: BaselineSubcommand,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum BaselineVerb {
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum BaselineSubcommand {
     Create(CreateArgs),
     Prune(PruneArgs),
 }

@@ -1,4 +1,4 @@
-//! What was typed after `modelscan convert`. Parsing only: what it means is for `commands/convert.rs`.
+//! Arguments of `modelscan convert`.
 
 use super::{ConfigArgs, LimitArgs};
 use clap::{Args, ValueEnum};
@@ -22,7 +22,7 @@ pub(crate) struct ConvertArgs {
     pub(crate) root: Option<String>,
     /// Cast floats of 16, 32 and 64 bits to this type.
     #[arg(long, value_enum)]
-    pub(crate) dtype: Option<Float>,
+    pub(crate) dtype: Option<FloatType>,
     /// Write tied tensors once for each name, instead of once with their aliases in the metadata.
     #[arg(long)]
     pub(crate) expand_tied: bool,
@@ -62,9 +62,9 @@ pub(crate) struct ConvertArgs {
     pub(crate) limits: LimitArgs,
 }
 
-/// A type to cast to.
+/// The target of a cast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Float {
+pub(crate) enum FloatType {
     F16,
     Bf16,
     F32,

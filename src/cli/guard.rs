@@ -1,16 +1,15 @@
-//! What was typed after `modelscan guard`. Parsing only: what it means is for `commands/guard.rs`.
+//! Arguments of `modelscan guard`.
 
 use super::LimitArgs;
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Start a server that sees nothing of a folder of models but what was cleared.
+/// Start a server with a read-only view of a folder that holds only files that passed the scan.
 ///
-/// The files of DIR are copied to where nobody can write, the copies are scanned, and the server finds them, and nothing
-/// else, at the path of DIR. Its exit code and signals are its own. Before it starts: 1 something is not admitted, or not as it
-/// was locked; 2 something could not be read; 4 the command line is wrong; 125 this host shows no such view; 126 and 127 as a
-/// shell.
+/// The files of DIR are copied to a private folder, the copies are scanned, and the server finds them at the path of DIR.
+/// Its exit code and signals are its own. Before it starts: 1 a file is not admitted, or not as it was locked; 2 a file could
+/// not be read; 4 the command line is wrong; 125 the mount namespace cannot be created; 126 and 127 as a shell.
 #[derive(Debug, Args)]
 pub(crate) struct GuardArgs {
     /// The folder.
@@ -28,8 +27,8 @@ pub(crate) struct GuardArgs {
     #[arg(long, value_name = "DIR|memory")]
     pub(crate) store: Option<PathBuf>,
     /// How the copy is shown.
-    #[arg(long, value_enum, default_value_t = View::Mount)]
-    pub(crate) view: View,
+    #[arg(long, value_enum, default_value_t = ViewMode::Mount)]
+    pub(crate) view: ViewMode,
     /// No notes and warnings.
     #[arg(long, short)]
     pub(crate) quiet: bool,
@@ -40,7 +39,7 @@ pub(crate) struct GuardArgs {
     pub(crate) command: Vec<OsString>,
 }
 
-/// What is admitted beyond what is clean.
+/// Kinds of files that are admitted beyond clean ones.
 #[derive(Debug, Args)]
 pub(crate) struct AllowArgs {
     /// Admit what is unproven or of no known format too. What is dangerous never is.
@@ -57,11 +56,11 @@ pub(crate) struct AllowArgs {
     pub(crate) omit_refused: bool,
 }
 
-/// How a server finds what was cleared.
+/// How the server finds the copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum View {
-    /// At the path of DIR, in a mount namespace of its own; nothing is left when it ends, however it ends.
+pub(crate) enum ViewMode {
+    /// At the path of DIR, in a mount namespace of its own; it vanishes with the server.
     Mount,
-    /// In a temporary folder, by `{}` or MODELSCAN_DIR; needs no rights, and what stands at DIR is still there.
+    /// In a temporary folder, by `{}` or MODELSCAN_DIR; needs no privileges, and DIR itself stays visible.
     Folder,
 }

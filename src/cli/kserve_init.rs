@@ -1,4 +1,4 @@
-//! What was typed after `modelscan kserve-init`. Parsing only: what it means is for `commands/kserve_init.rs`.
+//! Arguments of `modelscan kserve-init`.
 
 use super::LimitArgs;
 use super::guard::AllowArgs;
@@ -6,7 +6,7 @@ use super::remote::RemoteArgs;
 use clap::Args;
 use std::path::PathBuf;
 
-/// Fill a folder with what was cleared of a source: the storage initializer of KServe.
+/// Fill a folder with the files of a source that passed the scan: the storage initializer of KServe.
 ///
 /// What torch saved is put there as safetensors, the rest as it is, with a lock of all of it (modelscan.lock). The folder is
 /// filled whole or not at all, and once: where it is as its lock says, nothing is done. Exit codes: 0 filled; 1 something is
@@ -19,7 +19,7 @@ pub(crate) struct KserveInitArgs {
     pub(crate) source: String,
     /// The folder to fill.
     #[arg(value_name = "DEST")]
-    pub(crate) place: PathBuf,
+    pub(crate) destination: PathBuf,
     /// Put what torch saved there as it is.
     #[arg(long)]
     pub(crate) no_convert: bool,

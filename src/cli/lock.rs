@@ -1,4 +1,4 @@
-//! What was typed after `modelscan lock`. Parsing only: what it means is for `commands/lock.rs`.
+//! Arguments of `modelscan lock`.
 
 use super::LimitArgs;
 use clap::Args;

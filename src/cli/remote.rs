@@ -1,4 +1,4 @@
-//! What was typed about bytes from elsewhere: addresses, what may be spent on them, and the objects of Git LFS.
+//! Arguments about addresses, Git LFS and the verdict cache.
 
 use clap::{Args, ValueEnum};
 use quantity::{ByteSize, TimeSpan};
@@ -22,21 +22,20 @@ pub(crate) struct RemoteArgs {
     /// Requests, of all files together.
     #[arg(long, value_name = "N", default_value = "50000", value_parser = quantity::count, hide_short_help = true)]
     pub(crate) limit_remote_requests: u64,
-    /// How long a server may say nothing.
+    /// Idle timeout of a connection.
     #[arg(long, value_name = "TIME", default_value = "20s", hide_short_help = true)]
     pub(crate) limit_remote_stall: TimeSpan,
 }
 
-/// Of a scan: what stands for what.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Git LFS and remembered verdicts")]
-pub(crate) struct ObjectArgs {
+pub(crate) struct LfsAndCacheArgs {
     /// Remember verdicts by content hash in this folder, which must be yours alone.
     #[arg(long, value_name = "DIR", env = "MODELSCAN_CACHE", hide_env = true)]
     pub(crate) cache: Option<PathBuf>,
     /// Where the objects of Git LFS pointers are looked for; `fetch`: there, then on the repository's server.
-    #[arg(long, value_enum, default_value_t = From::Local, value_name = "WHERE")]
-    pub(crate) lfs: From,
+    #[arg(long, value_enum, default_value_t = LfsModeArg::Local, value_name = "WHERE")]
+    pub(crate) lfs: LfsModeArg,
     /// Hash the objects, all of their bytes; what is fetched is fetched whole.
     #[arg(long)]
     pub(crate) lfs_verify: bool,
@@ -45,9 +44,9 @@ pub(crate) struct ObjectArgs {
     pub(crate) lfs_url: Option<String>,
 }
 
-/// Where objects are looked for.
+/// Where the objects of Git LFS pointers are searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum From {
+pub(crate) enum LfsModeArg {
     Local,
     Fetch,
     Skip,

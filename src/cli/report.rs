@@ -1,11 +1,11 @@
-//! Which reports are asked for: their formats, and `FORMAT=PATH`.
+//! Arguments about reports: formats, `FORMAT=PATH`, schemas.
 
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 /// The formats of a scan report: one file each under `render/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub(crate) enum ReportFormat {
     /// For people.
     Text,
     /// One JSON object.
@@ -30,18 +30,18 @@ pub(crate) enum Format {
 
 /// A file to write the report to.
 #[derive(Debug, Clone)]
-pub(crate) struct Output {
-    pub(crate) format: Format,
+pub(crate) struct ReportOutput {
+    pub(crate) format: ReportFormat,
     pub(crate) path: PathBuf,
 }
 
-pub(super) fn parse_output(text: &str) -> Result<Output, String> {
+pub(super) fn parse_output(text: &str) -> Result<ReportOutput, String> {
     let (format, path) = text.split_once('=').ok_or("write it as FORMAT=PATH, as in json=report.json")?;
-    let format = Format::from_str(format, false).map_err(|_| format!("there is no format {format:?}"))?;
+    let format = ReportFormat::from_str(format, false).map_err(|_| format!("there is no format {format:?}"))?;
     match path {
         "" => Err("the path is empty".to_owned()),
         "-" => Err("standard output has --format; here stands a file".to_owned()),
-        path => Ok(Output { format, path: path.into() }),
+        path => Ok(ReportOutput { format, path: path.into() }),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What was typed after `modelscan run`. Parsing only: what it means is for `commands/run.rs`.
+//! Arguments of `modelscan run`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -81,30 +81,30 @@ pub(crate) struct RunArgs {
     pub(crate) command: Vec<OsString>,
 }
 
-/// Reads a command line whose verb is `run`, with no other verb's options made: to make them all takes longer than all that a launch does
-/// before the first system call of its own. What is told of a wrong line, or asked for by `--help`, is word for word the same.
+/// Parses a command line of `run` without the definitions of the other subcommands: building them takes longer than the launch of
+/// the sandbox up to its first system call. Errors and `--help` are the same word for word.
 pub(crate) fn parse(args: &[OsString]) -> Result<RunArgs, clap::Error> {
-    let run = RunArgs::augment_args(Command::new(VERB));
-    let whole = Command::new("modelscan").subcommand_required(true).max_term_width(100).subcommand(run);
-    let matches = whole.try_get_matches_from(args)?;
+    let run = RunArgs::augment_args(Command::new(NAME));
+    let command = Command::new("modelscan").subcommand_required(true).max_term_width(100).subcommand(run);
+    let matches = command.try_get_matches_from(args)?;
     let missing = || clap::Error::new(clap::error::ErrorKind::MissingSubcommand);
-    RunArgs::from_arg_matches(matches.subcommand_matches(VERB).ok_or_else(missing)?)
+    RunArgs::from_arg_matches(matches.subcommand_matches(NAME).ok_or_else(missing)?)
 }
 
-/// The word for it.
-pub(crate) const VERB: &str = "run";
+/// The name of the subcommand.
+pub(crate) const NAME: &str = "run";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Cli, Verb};
+    use crate::cli::{Cli, Subcommand};
     use clap::Parser;
 
-    /// What comes of a line: what was understood, or what is said.
-    fn both(line: &[&str]) -> (String, String) {
+    /// The arguments or the error of a line, by both parsers.
+    fn parse_both(line: &[&str]) -> (String, String) {
         let args: Vec<OsString> = line.iter().map(OsString::from).collect();
-        let whole = match Cli::try_parse_from(&args).map(|cli| cli.verb) {
-            Ok(Verb::Run(args)) => format!("{args:?}"),
+        let whole = match Cli::try_parse_from(&args).map(|cli| cli.subcommand) {
+            Ok(Subcommand::Run(args)) => format!("{args:?}"),
             Ok(other) => format!("{other:?}"),
             Err(error) => error.to_string(),
         };
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn alone_it_reads_and_says_the_same_as_among_all_verbs() {
+    fn it_parses_as_among_all_subcommands() {
         for line in [
             "run -- true",
             "run --profile code --ro a:/b --ro c --net x,y:1 --cpus 1.5 --env A=b --timeout 5s python3 -c --doctor",
@@ -128,7 +128,7 @@ mod tests {
             "run --ro=x --ro=y --out a --out b true",
         ] {
             let words: Vec<&str> = std::iter::once("modelscan").chain(line.split(' ')).collect();
-            let (alone, whole) = both(&words);
+            let (alone, whole) = parse_both(&words);
             assert_eq!(alone, whole, "{line}");
         }
     }

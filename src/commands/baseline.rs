@@ -1,16 +1,18 @@
-//! `modelscan baseline`: findings that are known, kept in a file by their fingerprints.
+//! `modelscan baseline`: a file of known findings, by their fingerprints.
 //!
-//! A baseline keeps old findings from failing the gate and changes no verdict. What could not be read is in none.
+//! A known finding does not fail the gate; its verdict stays. Unread parts are in no baseline.
 
-use super::{Stop, elsewhere, print, settle};
-use crate::cli::baseline::{BaselineArgs, BaselineVerb, CreateArgs, PruneArgs};
+use super::output::{exit_after_write, write_stdout};
+use crate::atomic_file;
+use crate::baseline::{Baseline, KnownFinding};
+use crate::cli::baseline::{BaselineArgs, BaselineSubcommand, CreateArgs, PruneArgs};
 use crate::cli::{ConfigArgs, LimitArgs};
 use crate::config;
-use crate::decision::Decisions;
-use crate::exit::Exit;
-use crate::file;
-use crate::render::baseline::{Baseline, Known};
-use crate::terminal::say;
+use crate::error::CommandError;
+use crate::exit_code::ExitCode;
+use crate::remote_inputs;
+use crate::terminal::log::{Level, log, log_warnings};
+use crate::trusted_config::TrustedFiles;
 use scanner::ScanOptions;
 use scanner::Verdict;
 use scanner::policy::NOT_READ;
@@ -18,126 +20,130 @@ use scanner::report::Report;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-/// A baseline of a hundred thousand findings takes about 30 MB.
-const MAX_BYTES: u64 = 256 << 20;
+/// Bytes of a baseline. One of 100,000 findings takes about 30 MB.
+const MAX_BASELINE_BYTES: u64 = 256 << 20;
 
-/// Does what was asked for.
-pub(crate) fn run(args: &BaselineArgs) -> Result<Exit, Stop> {
-    match &args.verb {
-        BaselineVerb::Create(args) => create(args),
-        BaselineVerb::Prune(args) => prune(args),
+pub(crate) fn run(args: &BaselineArgs) -> Result<ExitCode, CommandError> {
+    match &args.subcommand {
+        BaselineSubcommand::Create(args) => create(args),
+        BaselineSubcommand::Prune(args) => prune(args),
     }
 }
 
 /// Reads a baseline.
-pub(crate) fn read(decisions: Decisions<'_>, path: &Path) -> Result<Baseline, Stop> {
-    let text = decisions.read(path, MAX_BYTES).map_err(Stop::Usage)?;
-    Baseline::parse(&text).map_err(|why| Stop::Usage(format!("{}: {why}", path.display())))
+pub(crate) fn read(files: TrustedFiles<'_>, path: &Path) -> Result<Baseline, CommandError> {
+    let text = files.read(path, MAX_BASELINE_BYTES)?;
+    Baseline::parse(&text).map_err(|error| error.in_file(path))
 }
 
-/// Entries of files that were scanned, and that occur no longer or less often.
-pub(crate) fn stale(baseline: &Baseline, report: &Report) -> usize {
-    let (now, files) = (occurring(report), fully_read(report));
+/// The number of entries of scanned files that occur less often than the baseline says.
+pub(crate) fn count_stale(baseline: &Baseline, report: &Report) -> usize {
+    let (found, complete) = (occurrences(report), completely_read(report));
     baseline
         .findings
         .iter()
-        .filter(|known| files.get(known.path.as_str()) == Some(&true))
-        .filter(|known| now.get(&known.fingerprint).copied().unwrap_or(0) < known.count)
+        .filter(|known| complete.get(known.path.as_str()) == Some(&true))
+        .filter(|known| found.get(&known.fingerprint).copied().unwrap_or(0) < known.count)
         .count()
 }
 
-fn create(args: &CreateArgs) -> Result<Exit, Stop> {
+fn create(args: &CreateArgs) -> Result<ExitCode, CommandError> {
     if args.output.exists() && !args.force {
-        return Err(Stop::Usage(format!("{} is there already; --force replaces it", args.output.display())));
+        return Err(CommandError::Exists(args.output.clone()));
     }
     let report = scan(&args.paths, &args.config, &args.limits)?;
-    let wanted = |finding: &scanner::Finding| finding.suppressed.is_none() && finding.rule != NOT_READ;
-    let baseline = Baseline::of(&report, wanted);
+    let is_kept = |finding: &scanner::Finding| finding.suppressed.is_none() && finding.rule != NOT_READ;
+    let baseline = Baseline::from_report(&report, is_kept);
     let all = report.artifacts.iter().flat_map(|artifact| &artifact.findings);
-    let dangerous = all.filter(|finding| wanted(finding) && finding.verdict == Verdict::Dangerous).count();
+    let dangerous = all.filter(|finding| is_kept(finding) && finding.verdict == Verdict::Dangerous).count();
     if dangerous > 0 {
-        say(
-            "warning",
+        log(
+            Level::Warning,
             &format!("{dangerous} of these findings are dangerous: whoever loads those files is still harmed"),
         );
     }
-    write(&args.output, &baseline, &report, |exit| {
-        settle(
-            exit,
-            print(|out| writeln!(out, "{} findings are in {}", baseline.findings.len(), args.output.display())),
+    write(&args.output, &baseline, &report, |code| {
+        exit_after_write(
+            code,
+            write_stdout(|out| writeln!(out, "{} findings are in {}", baseline.findings.len(), args.output.display())),
         )
     })
 }
 
-fn prune(args: &PruneArgs) -> Result<Exit, Stop> {
-    let mut baseline = read(Decisions::ON_DISK, &args.baseline)?;
+fn prune(args: &PruneArgs) -> Result<ExitCode, CommandError> {
+    let mut baseline = read(TrustedFiles::ON_DISK, &args.baseline)?;
     let report = scan(&args.paths, &args.config, &args.limits)?;
-    let (now, files) = (occurring(&report), fully_read(&report));
+    let (found, complete) = (occurrences(&report), completely_read(&report));
     let before = baseline.findings.len();
     let mut fewer = 0;
     baseline.findings.retain_mut(|known| {
-        let found = now.get(&known.fingerprint).copied().unwrap_or(0);
-        let decided = match files.get(known.path.as_str()) {
-            Some(read) => *read,
-            None => gone(known),
+        let count = found.get(&known.fingerprint).copied().unwrap_or(0);
+        let is_certain = match complete.get(known.path.as_str()) {
+            Some(complete) => *complete,
+            None => is_deleted(known),
         };
-        if decided && found < known.count {
-            fewer += u64::from(found > 0);
-            known.count = found;
+        if is_certain && count < known.count {
+            fewer += u64::from(count > 0);
+            known.count = count;
         }
         known.count > 0
     });
     let dropped = before - baseline.findings.len();
-    write(&args.baseline, &baseline, &report, |exit| {
+    write(&args.baseline, &baseline, &report, |code| {
         let kept = baseline.findings.len();
         let fewer = if fewer > 0 { format!(", {fewer} of them less often") } else { String::new() };
-        settle(exit, print(|out| writeln!(out, "dropped {dropped}, kept {kept}{fewer}")))
+        exit_after_write(code, write_stdout(|out| writeln!(out, "dropped {dropped}, kept {kept}{fewer}")))
     })
 }
 
-/// A file outside of what was scanned keeps its entries for as long as it is there.
-fn gone(known: &Known) -> bool {
+/// Whether a file that was not scanned does not exist any more.
+fn is_deleted(known: &KnownFinding) -> bool {
     std::fs::symlink_metadata(&known.path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
-fn write(path: &Path, baseline: &Baseline, report: &Report, done: impl FnOnce(Exit) -> Exit) -> Result<Exit, Stop> {
-    if let Err(error) = file::write(path, |out| baseline.write(out)) {
-        say("error", &format!("{}: {error}", path.display()));
-        return Ok(Exit::Incomplete);
+fn write(
+    path: &Path,
+    baseline: &Baseline,
+    report: &Report,
+    print_summary: impl FnOnce(ExitCode) -> ExitCode,
+) -> Result<ExitCode, CommandError> {
+    if let Err(error) = atomic_file::write(path, |out| baseline.write(out)) {
+        log(Level::Error, &format!("{}: {error}", path.display()));
+        return Ok(ExitCode::Incomplete);
     }
     let incomplete = report.artifacts.iter().filter(|artifact| artifact.is_incomplete());
     let unread =
         incomplete.map(|artifact| artifact.path.as_str()).chain(report.errors.iter().map(|error| error.path.as_str()));
-    let mut exit = Exit::Clean;
+    let mut code = ExitCode::Clean;
     for path in unread {
-        say("warning", &format!("{path} could not be read whole; no baseline covers that"));
-        exit = Exit::Incomplete;
+        log(Level::Warning, &format!("{path} could not be read whole; no baseline covers that"));
+        code = ExitCode::Incomplete;
     }
-    Ok(done(exit))
+    Ok(print_summary(code))
 }
 
-fn scan(paths: &[PathBuf], config: &ConfigArgs, limits: &LimitArgs) -> Result<Report, Stop> {
-    let config = config::load(config, limits, paths).map_err(Stop::Usage)?;
-    config.warnings.iter().for_each(|warning| say("warning", warning));
+fn scan(paths: &[PathBuf], config: &ConfigArgs, limits: &LimitArgs) -> Result<Report, CommandError> {
+    let config = config::load(config, limits, paths)?;
+    log_warnings(&config.warnings);
     let hash = config.policy.needs_sha256();
-    let outside = elsewhere::local();
+    let inputs = remote_inputs::local_only();
     let options = ScanOptions {
         limits: config.limits,
         hash,
         policy: config.policy,
         jobs: config.jobs,
-        input_provider: Some(&outside),
+        input_provider: Some(&inputs),
         ..ScanOptions::default()
     };
     Ok(scanner::scan(paths, &options))
 }
 
-fn occurring(report: &Report) -> BTreeMap<String, u64> {
-    Baseline::of(report, |_| true).counts()
+fn occurrences(report: &Report) -> BTreeMap<String, u64> {
+    Baseline::from_report(report, |_| true).counts()
 }
 
-/// Files, and whether all of them was read: what was not read may still be there.
-fn fully_read(report: &Report) -> HashMap<&str, bool> {
+/// The scanned files, and whether each was read completely. A finding may be in an unread part.
+fn completely_read(report: &Report) -> HashMap<&str, bool> {
     let files = report.artifacts.iter().map(|artifact| (artifact.path.as_str(), !artifact.is_incomplete()));
     let errors = report.errors.iter().map(|error| (error.path.as_str(), false));
     files.chain(errors).collect()

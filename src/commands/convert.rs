@@ -1,11 +1,13 @@
-//! `modelscan convert`: from what was typed to results, a report and an exit code.
+//! `modelscan convert`: weights to safetensors.
 
-use super::{Stop, print, settle};
-use crate::cli::convert::{ConvertArgs, Float};
+use super::output::{exit_after_write, write_stdout};
+use crate::cli::convert::{ConvertArgs, FloatType};
 use crate::config;
-use crate::exit::Exit;
+use crate::error::CommandError;
+use crate::exit_code::ExitCode;
 use crate::render::conversion;
-use crate::terminal::{Copying, say};
+use crate::terminal::log::{Level, log, log_warnings};
+use crate::terminal::progress::CopyProgress;
 use loader::convert::{Conversion, ConvertOptions, plan};
 use loader::report::ConvertReport;
 use loader::{Dtype, Error, LoadOptions, PlanOptions, UsageError, WriteOptions};
@@ -16,14 +18,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Things left out that are said aloud; the report has all.
-const SAID: usize = 10;
+/// Tensors that are left out and logged. The report lists all.
+const MAX_LOGGED_TENSORS: usize = 10;
 
-/// Converts, writes the report, and says how it went.
-pub(crate) fn run(args: &ConvertArgs) -> Result<Exit, Stop> {
-    let config = config::load(&args.config, &args.limits, &args.inputs).map_err(Stop::Usage)?;
+/// Converts, and writes the report.
+pub(crate) fn run(args: &ConvertArgs) -> Result<ExitCode, CommandError> {
+    let config = config::load(&args.config, &args.limits, &args.inputs)?;
     if !args.quiet {
-        config.warnings.iter().for_each(|warning| say("warning", warning));
+        log_warnings(&config.warnings);
     }
     let policy = LoadOptions {
         limits: config.limits,
@@ -32,33 +34,33 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<Exit, Stop> {
         lossless_parts: args.lossless_parts,
         plan: PlanOptions { dtype: args.dtype.and_then(dtype), expand_tied: args.expand_tied },
     };
-    let (report, exit) = match convert(args, &policy) {
-        Ok(report) => (report, Exit::Clean),
+    let (report, code) = match convert(args, &policy) {
+        Ok(report) => (report, ExitCode::Clean),
         Err(error) => {
-            let exit = exit_of(&error);
-            refuse(&error);
-            // Nothing was asked for that a report could be about, or one that would go where it must not.
-            if exit == Exit::Usage {
-                return Ok(exit);
+            let code = exit_code_of(&error);
+            log_error(&error);
+            // No report: there was no conversion, or the report would replace a source.
+            if code == ExitCode::Usage {
+                return Ok(code);
             }
-            (ConvertReport::from_error(&error), exit)
+            (ConvertReport::from_error(&error), code)
         }
     };
     if let Some(path) = &args.report
         && let Err(error) = write_report(path, &report)
     {
-        say("error", &format!("{}: {error}", path.display()));
-        return Ok(exit.unwritten());
+        log(Level::Error, &format!("{}: {error}", path.display()));
+        return Ok(code.after_failed_write());
     }
-    if exit != Exit::Clean {
-        return Ok(exit);
+    if code != ExitCode::Clean {
+        return Ok(code);
     }
     if !args.quiet {
-        warn(&report);
+        warn_left_out(&report);
     }
-    Ok(settle(
-        exit,
-        print(|out| match (args.dry_run, args.quiet) {
+    Ok(exit_after_write(
+        code,
+        write_stdout(|out| match (args.dry_run, args.quiet) {
             (true, _) => conversion::table(&report, out),
             (false, true) => Ok(()),
             (false, false) => conversion::summary(&report, out),
@@ -69,20 +71,20 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<Exit, Stop> {
 fn convert(args: &ConvertArgs, policy: &LoadOptions) -> Result<ConvertReport, Error> {
     let jobs = plan(&args.inputs, &args.out, policy)?;
     if let Some(report) = &args.report {
-        keep_apart(report, &jobs, &args.inputs)?;
+        check_report_path(report, &jobs, &args.inputs)?;
     }
     if args.dry_run {
         return Ok(ConvertReport::from_conversion(&jobs, &[]));
     }
-    // From here on there is something to take away again; before, a signal simply ends the command.
+    // From here on there are files to remove again. Before, a signal ends the command.
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [consts::SIGINT, consts::SIGTERM, consts::SIGHUP] {
-        // Where it cannot be had, the signal ends the command as always, and only the name of a hidden file stays.
+        // If that fails, the signal ends the command, and a hidden file stays.
         _ = signal_hook::flag::register(signal, stop.clone());
     }
-    // A limit on the size of files is an error of the write then, and not the end of the command.
+    // With a handler, a write beyond the file size limit fails instead of ending the command.
     _ = signal_hook::flag::register(consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
-    let progress = Copying::start(!args.quiet && !args.no_progress, jobs.len());
+    let progress = CopyProgress::start(!args.quiet && !args.no_progress, jobs.len());
     let write = WriteOptions {
         sha256: args.sha256,
         reflink: args.reflink,
@@ -92,13 +94,13 @@ fn convert(args: &ConvertArgs, policy: &LoadOptions) -> Result<ConvertReport, Er
     write_all(&jobs, &ConvertOptions { write, verify: args.verify, force: args.force })
 }
 
-/// The report may be anywhere but where a result or a source is.
-fn keep_apart(report: &Path, jobs: &Conversion, inputs: &[PathBuf]) -> Result<(), Error> {
-    let place = |path: &Path| {
+/// Refuses a report that would replace a result or a source.
+fn check_report_path(report: &Path, jobs: &Conversion, inputs: &[PathBuf]) -> Result<(), Error> {
+    let in_real_folder = |path: &Path| {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Some(folder.canonicalize().ok()?.join(path.file_name()?))
     };
-    let real = |path: &Path| path.canonicalize().ok().or_else(|| place(path));
+    let real = |path: &Path| path.canonicalize().ok().or_else(|| in_real_folder(path));
     let mut others = jobs.outputs.iter().map(|job| job.path.as_path()).chain(inputs.iter().map(PathBuf::as_path));
     match others.find(|other| real(other).is_some() && real(other) == real(report)) {
         Some(other) => Err(Error::usage(other, UsageError::ReportOverwrites)),
@@ -111,38 +113,41 @@ fn write_all(jobs: &Conversion, options: &ConvertOptions<'_>) -> Result<ConvertR
     Ok(ConvertReport::from_conversion(jobs, &done))
 }
 
-fn dtype(float: Float) -> Option<Dtype> {
+fn dtype(float: FloatType) -> Option<Dtype> {
     Dtype::from_name(match float {
-        Float::F16 => "F16",
-        Float::Bf16 => "BF16",
-        Float::F32 => "F32",
+        FloatType::F16 => "F16",
+        FloatType::Bf16 => "BF16",
+        FloatType::F32 => "F32",
     })
 }
 
-fn exit_of(error: &Error) -> Exit {
+fn exit_code_of(error: &Error) -> ExitCode {
     match error {
-        _ if error.is_refusal() => Exit::Finding,
-        Error::Usage { .. } => Exit::Usage,
-        Error::Interrupted => Exit::Command(130),
-        _ => Exit::Incomplete,
+        _ if error.is_refusal() => ExitCode::Finding,
+        Error::Usage { .. } => ExitCode::Usage,
+        Error::Interrupted => ExitCode::Command(130),
+        _ => ExitCode::Incomplete,
     }
 }
 
-fn refuse(error: &Error) {
-    say("error", &error.to_string());
+fn log_error(error: &Error) {
+    log(Level::Error, &error.to_string());
     if let Error::NotCleared(report) = error {
-        say("note", &format!("`modelscan scan {}` shows all that was found", report.path));
+        log(Level::Note, &format!("`modelscan scan {}` shows all that was found", report.path));
     }
 }
 
-/// Says what is in no result, where it is anything that one might miss.
-fn warn(report: &ConvertReport) {
-    let missed: Vec<_> = report.left_out.iter().filter(|left| left.tensor).collect();
-    for left in missed.iter().take(SAID) {
-        say("warning", &format!("{} is left out: {}", left.name, left.why));
+/// Warns about tensors that are left out.
+fn warn_left_out(report: &ConvertReport) {
+    let tensors: Vec<_> = report.left_out.iter().filter(|left| left.tensor).collect();
+    for left in tensors.iter().take(MAX_LOGGED_TENSORS) {
+        log(Level::Warning, &format!("{} is left out: {}", left.name, left.why));
     }
-    if missed.len() > SAID {
-        say("warning", &format!("{} more tensors are left out; --report lists them", missed.len() - SAID));
+    if tensors.len() > MAX_LOGGED_TENSORS {
+        log(
+            Level::Warning,
+            &format!("{} more tensors are left out; --report lists them", tensors.len() - MAX_LOGGED_TENSORS),
+        );
     }
 }
 

@@ -1,134 +1,133 @@
-//! `modelscan lock`: a folder written down, and compared with what was written.
+//! `modelscan lock`: writes the lock of a folder, or compares the folder with it.
 
-use super::{Stop, print, settle};
+use super::output::{exit_after_write, write_stdout};
+use crate::atomic_file;
 use crate::cli::LimitArgs;
 use crate::cli::lock::LockArgs;
 use crate::config;
-use crate::decision::Decisions;
-use crate::exit::Exit;
-use crate::file;
-use crate::render::escape;
-use crate::terminal::say;
-use admit::check::check;
-use admit::lock::{self, Lock};
-use admit::look::Standing;
-use admit::walk::{Folder, Problem};
+use crate::error::CommandError;
+use crate::escape;
+use crate::exit_code::ExitCode;
+use crate::terminal::log::{Level, log};
+use crate::trusted_config::TrustedFiles;
+use admission::folder::Folder;
+use admission::lock::{Lock, MAX_LOCK_BYTES, assess_folder};
+use admission::lock_check::check_lock;
+use admission::policy::Admission;
+use admission::{LOCK_NAME, Problem};
 use scanner::Limits;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Does what was asked for.
-pub(crate) fn run(args: &LockArgs) -> Result<Exit, Stop> {
+pub(crate) fn run(args: &LockArgs) -> Result<ExitCode, CommandError> {
     let limits = limits(&args.limits)?;
-    let Some(folder) = open(&args.folder)? else { return Ok(Exit::Incomplete) };
-    let place = args.output.clone().unwrap_or_else(|| args.folder.join(lock::NAME));
-    if args.check { compare(args, &folder, &place, &limits) } else { write(args, &folder, &place, &limits) }
+    let Some(folder) = open_folder(&args.folder)? else { return Ok(ExitCode::Incomplete) };
+    let path = args.output.clone().unwrap_or_else(|| args.folder.join(LOCK_NAME));
+    if args.check { check(args, &folder, &path, &limits) } else { write(args, &folder, &path, &limits) }
 }
 
-/// The bounds, as typed. No configuration file is asked: what may be loaded is decided by what stands on the line.
-pub(crate) fn limits(typed: &LimitArgs) -> Result<Limits, Stop> {
+/// The limits of the command line. No configuration file is read: the command line alone decides what may be loaded.
+pub(crate) fn limits(args: &LimitArgs) -> Result<Limits, CommandError> {
     let isolated = crate::cli::ConfigArgs { config: None, isolated: true };
-    config::load(&isolated, typed, &[]).map(|config| config.limits).map_err(Stop::Usage)
+    config::load(&isolated, args, &[]).map(|config| config.limits)
 }
 
-/// Opens a folder, or says why that cannot be.
-pub(crate) fn open(path: &Path) -> Result<Option<Folder>, Stop> {
+/// Opens a folder. Logs the error if that fails.
+pub(crate) fn open_folder(path: &Path) -> Result<Option<Folder>, CommandError> {
     if path.exists() && !path.is_dir() {
-        return Err(Stop::Usage(format!("{} is no folder", path.display())));
+        return Err(CommandError::usage(format!("{} is no folder", path.display())));
     }
     match Folder::open(path) {
         Ok(folder) => Ok(Some(folder)),
         Err(error) => {
-            say("error", &format!("{}: {error}", path.display()));
+            log(Level::Error, &format!("{}: {error}", path.display()));
             Ok(None)
         }
     }
 }
 
 /// Reads a lock.
-pub(crate) fn read(path: &Path) -> Result<Lock, Stop> {
-    let text = Decisions::ON_DISK.read(path, lock::MAX_BYTES).map_err(Stop::Usage)?;
-    Lock::parse(&text).map_err(|why| Stop::Usage(format!("{}: {why}", path.display())))
+pub(crate) fn read(path: &Path) -> Result<Lock, CommandError> {
+    let text = TrustedFiles::ON_DISK.read(path, MAX_LOCK_BYTES)?;
+    Lock::parse(&text).map_err(|error| CommandError::from(error).in_file(path))
 }
 
-/// The place of a lock as it would be listed: it holds the hash of every file but itself.
-pub(crate) fn itself(path: &Path) -> PathBuf {
-    file::identity(path)
+/// Logs files that could not be read.
+pub(crate) fn log_problems(problems: &[Problem]) {
+    problems.iter().for_each(|problem| log(Level::Error, &format!("{}: {}", problem.path, problem.reason)));
 }
 
-/// Says what could not be read.
-pub(crate) fn complain(problems: &[Problem]) {
-    problems.iter().for_each(|problem| say("error", &format!("{}: {}", problem.path, problem.why)));
-}
-
-fn write(args: &LockArgs, folder: &Folder, place: &Path, limits: &Limits) -> Result<Exit, Stop> {
-    if place.exists() && !args.force {
-        return Err(Stop::Usage(format!("{} is there already; --force replaces it", place.display())));
+fn write(args: &LockArgs, folder: &Folder, path: &Path, limits: &Limits) -> Result<ExitCode, CommandError> {
+    if path.exists() && !args.force {
+        return Err(CommandError::Exists(path.to_owned()));
     }
-    let mut seen = lock::see(folder, limits, Some(&itself(place)));
-    // The hash of a pointer says nothing of what it points to.
+    let mut assessed = assess_folder(folder, limits, Some(&atomic_file::canonical_path(path)));
+    // The hash of a pointer is not that of its object.
     let is_pointer = |id: &str| scanner::formats::by_id(id).is_some_and(|info| info.is_pointer);
-    let pointers = seen.files.iter().filter(|(locked, _)| is_pointer(&locked.format));
+    let pointers = assessed.files.iter().filter(|(locked, _)| is_pointer(&locked.format));
     let pointers: Vec<Problem> = pointers
         .map(|(locked, _)| Problem {
             path: locked.path.clone(),
-            why: "a Git LFS pointer; fetch what it points to".into(),
+            reason: "a Git LFS pointer; fetch what it points to".into(),
         })
         .collect();
-    seen.problems.extend(pointers);
-    complain(&seen.problems);
+    assessed.problems.extend(pointers);
+    log_problems(&assessed.problems);
     let mut dangerous = 0;
-    for (locked, looked) in seen.of(Standing::Dangerous) {
+    let level = if args.record_dangerous { Level::Warning } else { Level::Error };
+    for (locked, file) in assessed.with_admission(Admission::Dangerous) {
         dangerous += 1;
-        say(if args.record_dangerous { "warning" } else { "error" }, &format!("{}: {}", locked.path, looked.why()));
+        log(level, &format!("{}: {}", locked.path, file.reason()));
     }
     if dangerous > 0 && !args.record_dangerous {
-        say("note", "nothing was locked; --record-dangerous locks it all the same, with its verdict");
-        return Ok(Exit::Finding);
+        log(Level::Note, "nothing was locked; --record-dangerous locks it all the same, with its verdict");
+        return Ok(ExitCode::Finding);
     }
-    if !seen.problems.is_empty() {
-        say("note", "nothing was locked");
-        return Ok(Exit::Incomplete);
+    if !assessed.problems.is_empty() {
+        log(Level::Note, "nothing was locked");
+        return Ok(ExitCode::Incomplete);
     }
-    let lock = Lock::new(seen.files.into_iter().map(|(locked, _)| locked).collect());
-    if let Err(error) = file::write(place, |out| out.write_all(lock.text().as_bytes())) {
-        say("error", &format!("{}: {error}", place.display()));
-        return Ok(Exit::Incomplete);
+    let lock = assessed.into_lock();
+    if let Err(error) = atomic_file::write(path, |out| out.write_all(lock.to_json().as_bytes())) {
+        log(Level::Error, &format!("{}: {error}", path.display()));
+        return Ok(ExitCode::Incomplete);
     }
-    Ok(settle(Exit::Clean, summary(args, &lock, place)))
+    Ok(exit_after_write(ExitCode::Clean, print_summary(args, &lock, path)))
 }
 
-fn summary(args: &LockArgs, lock: &Lock, place: &Path) -> std::io::Result<()> {
+fn print_summary(args: &LockArgs, lock: &Lock, path: &Path) -> std::io::Result<()> {
     if args.quiet {
         return Ok(());
     }
     let count = |verdict: &str| lock.files.iter().filter(|file| file.verdict == verdict).count();
-    let kinds = ["clean", "unproven", "dangerous", "not_scanned"].map(|verdict| (count(verdict), verdict));
-    let kinds: Vec<_> =
-        kinds.iter().filter(|(count, _)| *count > 0).map(|(n, verdict)| format!("{n} {verdict}")).collect();
-    let place = place.to_string_lossy();
-    print(|out| writeln!(out, "locked {} files in {}: {}", lock.files.len(), escape::text(&place), kinds.join(", ")))
+    let verdicts = ["clean", "unproven", "dangerous", "not_scanned"].map(|verdict| (count(verdict), verdict));
+    let verdicts: Vec<_> =
+        verdicts.iter().filter(|(count, _)| *count > 0).map(|(n, verdict)| format!("{n} {verdict}")).collect();
+    let path = path.to_string_lossy();
+    write_stdout(|out| {
+        writeln!(out, "locked {} files in {}: {}", lock.files.len(), escape::text(&path), verdicts.join(", "))
+    })
 }
 
-fn compare(args: &LockArgs, folder: &Folder, place: &Path, limits: &Limits) -> Result<Exit, Stop> {
-    let lock = read(place)?;
-    let checked = check(folder, &lock, limits, Some(&itself(place)));
-    complain(&checked.problems);
-    if checked.anew && !args.quiet {
-        say("warning", "the lock was made by other rules: all files were scanned anew; lock the folder again");
+fn check(args: &LockArgs, folder: &Folder, path: &Path, limits: &Limits) -> Result<ExitCode, CommandError> {
+    let lock = read(path)?;
+    let checked = check_lock(folder, &lock, limits, Some(&atomic_file::canonical_path(path)));
+    log_problems(&checked.problems);
+    if checked.rescanned && !args.quiet {
+        log(Level::Warning, "the lock was made by other rules: all files were scanned anew; lock the folder again");
     }
-    let exit = match (checked.differences.is_empty(), checked.problems.is_empty()) {
-        (false, _) => Exit::Finding,
-        (true, false) => Exit::Incomplete,
-        (true, true) => Exit::Clean,
+    let code = match (checked.differences.is_empty(), checked.problems.is_empty()) {
+        (false, _) => ExitCode::Finding,
+        (true, false) => ExitCode::Incomplete,
+        (true, true) => ExitCode::Clean,
     };
-    Ok(settle(
-        exit,
-        print(|out| {
+    Ok(exit_after_write(
+        code,
+        write_stdout(|out| {
             for difference in &checked.differences {
                 writeln!(out, "{}", escape::text(&difference.to_string()))?;
             }
-            match exit {
-                Exit::Clean if !args.quiet => writeln!(out, "{} files are as they were locked", lock.files.len()),
+            match code {
+                ExitCode::Clean if !args.quiet => writeln!(out, "{} files are as they were locked", lock.files.len()),
                 _ => Ok(()),
             }
         }),

@@ -17,7 +17,7 @@ use sandbox_exec::{
 use crate::cli::run::RunArgs;
 
 /// The exit code when the sandbox could not be set up, or the command line is wrong.
-pub(crate) const NOT_SET_UP: u8 = 125;
+pub(crate) const SETUP_FAILED: u8 = 125;
 
 /// The reason of permissions from the command line.
 const REQUESTED: &str = "asked for on the command line";
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &RunArgs) -> u8 {
     if let Err(error) = report_files.write(&report) {
         return refuse(&Error::request("--report or --log", format!("the report cannot be written: {error}")));
     }
-    u8::try_from(report.code).unwrap_or(NOT_SET_UP)
+    u8::try_from(report.code).unwrap_or(SETUP_FAILED)
 }
 
 fn print(text: &str) {
@@ -62,7 +62,7 @@ fn print(text: &str) {
 
 fn refuse(error: &Error) -> u8 {
     eprintln!("modelscan run: {error}");
-    u8::try_from(error.code()).unwrap_or(NOT_SET_UP)
+    u8::try_from(error.code()).unwrap_or(SETUP_FAILED)
 }
 
 /// Prints the reason and up to ten violations. Text from inside is escaped, because it may contain terminal controls.

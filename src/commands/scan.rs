@@ -1,90 +1,104 @@
-//! `modelscan scan`: from what was typed to a report and an exit code.
+//! `modelscan scan`: scans files and addresses, and writes reports.
 
-use super::{Stop, baseline, elsewhere, print, settle};
+use super::baseline;
+use super::output::{exit_after_write, write_stdout};
+use crate::atomic_file::{self, canonical_path};
+use crate::baseline::Baseline;
 use crate::changes::Changes;
-use crate::cli::{Format, Output, ScanArgs};
+use crate::cli::{ReportFormat, ReportOutput, ScanArgs};
 use crate::config::{self, Config};
-use crate::decision::Decisions;
-use crate::exit::Exit;
-use crate::file;
-use crate::render::{self, Look};
-use crate::terminal::{self, Progress, say};
+use crate::error::CommandError;
+use crate::exit_code::ExitCode;
+use crate::remote_inputs;
+use crate::render;
+use crate::render::options::RenderOptions;
+use crate::terminal::color::use_colors;
+use crate::terminal::log::{Level, log, log_warnings};
+use crate::terminal::progress::ScanProgress;
+use crate::trusted_config::TrustedFiles;
 use scanner::ScanOptions;
 use scanner::report::Report;
 use std::io;
 use std::path::PathBuf;
 
-/// Scans, writes the reports, and says how it went.
-pub(crate) fn run(args: &ScanArgs) -> Result<Exit, Stop> {
-    let changes = args.changed_since.as_deref().map(|since| Changes::since(since, &args.paths)).transpose();
-    let changes = changes.map_err(Stop::Usage)?;
-    let decisions = Decisions::before(changes.as_ref());
+/// Scans, and writes the reports.
+pub(crate) fn run(args: &ScanArgs) -> Result<ExitCode, CommandError> {
+    let changes = args.changed_since.as_deref().map(|base| Changes::since(base, &args.paths)).transpose()?;
+    let files = TrustedFiles::at_base_of(changes.as_ref());
     let paths = changes.as_ref().map_or(&args.paths, |changes| &changes.paths);
-    let mut config = config::load_from(decisions, &args.config, &args.limits, paths).map_err(Stop::Usage)?;
-    config.override_with(args.fail_on, args.jobs, args.no_ignores);
+    let mut config = config::load_from(files, &args.config, &args.limits, paths)?;
+    config.apply_flags(args.fail_on, args.jobs, args.no_ignores);
     check_outputs(args, paths)?;
-    let known = match args.baseline.as_deref() {
+    let baseline = match args.baseline.as_deref() {
         Some(path) => {
-            decisions.has(path, &mut config.warnings).map_err(Stop::Usage)?;
-            Some(baseline::read(decisions, path)?)
+            files.exists(path, &mut config.warnings)?;
+            Some(baseline::read(files, path)?)
         }
         None => None,
     };
-    config.policy.baseline = known.as_ref().map(render::baseline::Baseline::counts).unwrap_or_default();
+    config.policy.baseline = baseline.as_ref().map(Baseline::counts).unwrap_or_default();
     let report = scan(args, paths, &config, changes.as_ref())?;
     if !args.quiet {
-        warn(config.warnings.iter().cloned().chain(match &changes {
-            // What matches nothing of a change may well match something of the rest.
+        log_warnings(&config.warnings);
+        log_warnings(match &changes {
+            // An entry that matches nothing of a change may match other files.
             Some(changes) => changes.warnings.clone(),
-            None => unused(&config, &report),
-        }));
-        let stale = known.as_ref().map_or(0, |known| baseline::stale(known, &report));
-        let said = format!("{stale} entries of the baseline no longer occur; `baseline prune` drops them");
-        warn((stale > 0).then_some(said));
+            None => unused_entries(&config, &report),
+        });
+        let stale = baseline.as_ref().map_or(0, |baseline| baseline::count_stale(baseline, &report));
+        if stale > 0 {
+            log(
+                Level::Warning,
+                &format!("{stale} entries of the baseline no longer occur; `baseline prune` drops them"),
+            );
+        }
     }
-    let base = std::env::current_dir().map(|base| base.to_string_lossy().into_owned()).unwrap_or_default();
-    let look = Look {
-        colored: terminal::colored(args.color),
+    let working_dir = std::env::current_dir().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+    let options = RenderOptions {
+        colors: use_colors(args.color),
         show_suppressed: args.show_suppressed,
         quiet: args.quiet,
         fail_on: config.policy.fail_on,
-        base: &base,
-        since: changes.as_ref().map(Changes::name),
+        working_dir: &working_dir,
+        changed_since: changes.as_ref().map(Changes::base_name),
     };
-    let mut exit = Exit::of(&report, &config.policy);
-    if changes.is_some() && exit == Exit::NothingKnown {
-        // Most changes bring no model, and that is well.
-        exit = Exit::Clean;
+    let mut code = ExitCode::of_report(&report, &config.policy);
+    if changes.is_some() && code == ExitCode::NothingKnown {
+        // Most changes have no model.
+        code = ExitCode::Clean;
     }
     for output in &args.output {
-        if let Err(error) = write_file(output, &report, look) {
-            say("error", &format!("{}: {error}", output.path.display()));
-            exit = exit.unwritten();
+        if let Err(error) = write_file(output, &report, options) {
+            log(Level::Error, &format!("{}: {error}", output.path.display()));
+            code = code.after_failed_write();
         }
     }
-    Ok(settle(exit, print(|out| render::report(args.format, &report, look, out))))
+    Ok(exit_after_write(code, write_stdout(|out| render::report(args.format, &report, options, out))))
 }
 
-fn warn(warnings: impl IntoIterator<Item = String>) {
-    warnings.into_iter().for_each(|warning| say("warning", &warning));
-}
-
-fn scan(args: &ScanArgs, paths: &[PathBuf], config: &Config, changes: Option<&Changes>) -> Result<Report, Stop> {
-    // A bill of materials is about hashes.
+fn scan(
+    args: &ScanArgs,
+    paths: &[PathBuf],
+    config: &Config,
+    changes: Option<&Changes>,
+) -> Result<Report, CommandError> {
+    // A bill of materials has hashes.
     let hash = args.sha256
-        || args.format == Format::Cyclonedx
-        || args.output.iter().any(|output| output.format == Format::Cyclonedx)
+        || args.format == ReportFormat::Cyclonedx
+        || args.output.iter().any(|output| output.format == ReportFormat::Cyclonedx)
         || config.policy.needs_sha256();
-    let verdicts = elsewhere::verdicts(args.objects.cache.as_deref(), &args.paths, changes.is_some())?;
-    let (paths, outside) = elsewhere::prepare(paths, &args.remote, Some(&args.objects), hash, &config.limits)?;
-    let progress = Progress::start(!args.quiet && !args.no_progress);
+    let verdicts =
+        remote_inputs::open_verdict_cache(args.lfs_and_cache.cache.as_deref(), &args.paths, changes.is_some())?;
+    let (paths, inputs) =
+        remote_inputs::split_inputs(paths, &args.remote, Some(&args.lfs_and_cache), hash, &config.limits)?;
+    let progress = ScanProgress::start(!args.quiet && !args.no_progress);
     let options = ScanOptions {
         limits: config.limits.clone(),
         hash,
         policy: config.policy.clone(),
         once: true,
-        jobs: if outside.reaches() && config.jobs == 0 { elsewhere::JOBS } else { config.jobs },
-        input_provider: Some(&outside),
+        jobs: if inputs.uses_network() && config.jobs == 0 { remote_inputs::REMOTE_JOBS } else { config.jobs },
+        input_provider: Some(&inputs),
         verdict_cache: verdicts.as_ref(),
         progress: progress.as_ref().map(|progress| progress as &dyn scanner::Progress),
     };
@@ -95,12 +109,12 @@ fn scan(args: &ScanArgs, paths: &[PathBuf], config: &Config, changes: Option<&Ch
     })
 }
 
-/// The report with the links that a change brings and that were not followed.
+/// Adds the links of a change that lead out of the repository, which are not followed.
 fn with_links(report: Report, changes: &Changes, config: &Config) -> Report {
-    if changes.leaving.is_empty() {
+    if changes.links_out.is_empty() {
         return report;
     }
-    let links = changes.leaving.iter().map(|(shown, target)| {
+    let links = changes.links_out.iter().map(|(shown, target)| {
         let path = shown.to_string_lossy();
         let mut link = scanner::report_escaping_link(&path, target, &config.limits);
         config.policy.apply(&mut link.findings, &path, None);
@@ -111,28 +125,30 @@ fn with_links(report: Report, changes: &Changes, config: &Config) -> Report {
     Report::new(artifacts, errors, summary.bytes_read)
 }
 
-/// Two reports in one file would leave one of them, and a report in place of a model none of the model.
-fn check_outputs(args: &ScanArgs, scanned: &[PathBuf]) -> Result<(), Stop> {
-    let places: Vec<_> = args.output.iter().map(|output| file::identity(&output.path)).collect();
-    let scanned: Vec<_> = scanned.iter().chain(&args.baseline).map(|path| file::identity(path)).collect();
-    for (index, (place, output)) in places.iter().zip(&args.output).enumerate() {
+/// Refuses two reports in one file, and a report in place of a scanned file.
+fn check_outputs(args: &ScanArgs, scanned: &[PathBuf]) -> Result<(), CommandError> {
+    let invalid = |reason: String| CommandError::usage(reason).at("--output");
+    let targets: Vec<_> = args.output.iter().map(|output| canonical_path(&output.path)).collect();
+    let scanned: Vec<_> = scanned.iter().chain(&args.baseline).map(|path| canonical_path(path)).collect();
+    for (index, (target, output)) in targets.iter().zip(&args.output).enumerate() {
         let shown = output.path.display();
-        if places.iter().take(index).any(|other| other == place) {
-            return Err(Stop::Usage(format!("--output: {shown} is named twice")));
+        if targets.iter().take(index).any(|other| other == target) {
+            return Err(invalid(format!("{shown} is named twice")));
         }
-        if scanned.contains(place) {
-            return Err(Stop::Usage(format!("--output: {shown} is read by this scan and would be overwritten")));
+        if scanned.contains(target) {
+            return Err(invalid(format!("{shown} is read by this scan and would be overwritten")));
         }
     }
     Ok(())
 }
 
-fn write_file(output: &Output, report: &Report, look: Look<'_>) -> io::Result<()> {
-    file::write(&output.path, |out| render::report(output.format, report, Look { colored: false, ..look }, out))
+fn write_file(output: &ReportOutput, report: &Report, options: RenderOptions<'_>) -> io::Result<()> {
+    let options = RenderOptions { colors: false, ..options };
+    atomic_file::write(&output.path, |out| render::report(output.format, report, options, out))
 }
 
-/// Decisions that decided nothing: the file they were made for has gone, or the name is misspelt.
-fn unused(config: &Config, report: &Report) -> Vec<String> {
+/// Entries of the configuration that match nothing: their file is gone, or a name is misspelt.
+fn unused_entries(config: &Config, report: &Report) -> Vec<String> {
     let artifacts = &report.artifacts;
     let findings =
         || artifacts.iter().flat_map(|artifact| artifact.findings.iter().map(move |finding| (artifact, finding)));

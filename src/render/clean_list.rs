@@ -1,5 +1,4 @@
-//! The paths of clean files and nothing else, for programs that go on with these. Each ends with a NUL, which no name can
-//! hold, so no name can pass for two.
+//! The paths of clean files, for other programs. Each ends with a NUL, which a path cannot contain.
 
 use scanner::Verdict;
 use scanner::report::Report;

@@ -1,6 +1,6 @@
-//! What a conversion did: lines for people, a table of the plan, or JSON.
+//! The report of a conversion: a summary, a table of the plan, or JSON.
 
-use super::escape::{self, text};
+use crate::escape::{self, text};
 use loader::report::ConvertReport;
 use std::io::{self, Write};
 
@@ -29,9 +29,9 @@ pub(crate) fn summary(report: &ConvertReport, out: &mut dyn Write) -> io::Result
             "{count} names stand for a tensor that is written once (metadata; --expand-tied writes them all)"
         )?;
     }
-    let left = report.left_out.len() as u64 + report.left_out_more;
-    if left > 0 {
-        writeln!(out, "{left} other values are left out (--report lists them)")?;
+    let left_out = report.left_out.len() as u64 + report.left_out_more;
+    if left_out > 0 {
+        writeln!(out, "{left_out} other values are left out (--report lists them)")?;
     }
     Ok(())
 }
@@ -44,12 +44,12 @@ pub(crate) fn table(report: &ConvertReport, out: &mut dyn Write) -> io::Result<(
         let tensors = || report.tensors.iter().filter(|tensor| tensor.result == result.path);
         let rows: Vec<[String; 5]> = tensors()
             .map(|tensor| {
-                let place = match &tensor.member {
+                let source = match &tensor.member {
                     Some(member) => format!("{}+{}", text(member), tensor.offset),
                     None => format!("+{}", tensor.offset),
                 };
                 let name = text(&tensor.name).into_owned();
-                [name, tensor.dtype.to_owned(), shape(&tensor.shape), tensor.bytes.to_string(), place]
+                [name, tensor.dtype.to_owned(), shape(&tensor.shape), tensor.bytes.to_string(), source]
             })
             .collect();
         let head = ["name", "dtype", "shape", "bytes", "from"].map(str::to_owned);

@@ -1,8 +1,8 @@
-//! A scan report as a CycloneDX 1.6 bill of materials: every file with its hash, every finding as a vulnerability of it.
+//! A scan report as a CycloneDX 1.6 bill of materials: each file is a component with its hash, each finding a vulnerability of it.
 //!
-//! No time and no random serial number stand in it: the same files give the same bytes.
+//! It has no time and no random serial number: the same files give the same bytes.
 
-use super::escape;
+use crate::escape;
 use scanner::report::{ArtifactReport, Report};
 use scanner::{Finding, Severity};
 use serde_json::{Map, Value, json};
@@ -27,11 +27,11 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     if (!unread.is_empty() || !report.errors.is_empty())
         && let Some(bom) = bom.as_object_mut()
     {
-        let mut said = json!({"aggregate": "incomplete"});
-        if let (false, Some(said)) = (unread.is_empty(), said.as_object_mut()) {
-            said.insert("assemblies".to_owned(), json!(unread));
+        let mut composition = json!({"aggregate": "incomplete"});
+        if let (false, Some(composition)) = (unread.is_empty(), composition.as_object_mut()) {
+            composition.insert("assemblies".to_owned(), json!(unread));
         }
-        bom.insert("compositions".to_owned(), json!([said]));
+        bom.insert("compositions".to_owned(), json!([composition]));
     }
     writeln!(out, "{}", escape::json(&serde_json::to_string_pretty(&bom)?))
 }
@@ -45,7 +45,7 @@ fn property(name: &str, value: &str) -> Value {
 }
 
 fn component((index, artifact): (usize, &ArtifactReport)) -> Value {
-    // A pointer is no model: its own hash would pass for the model's.
+    // A pointer is not a model, and its hash is not that of the model.
     let model = artifact.format_info().is_some_and(|info| !info.is_pointer);
     let mut entry = Map::new();
     entry.insert("type".to_owned(), json!(if model { "machine-learning-model" } else { "file" }));
@@ -67,8 +67,8 @@ fn component((index, artifact): (usize, &ArtifactReport)) -> Value {
         properties.push(property("modelscan:lfs-integrity", lfs.integrity.as_str()));
     }
     for part in artifact.not_read.iter().filter(|_| artifact.is_incomplete()) {
-        let place = part.member.as_ref().map(|member| format!("{member}: ")).unwrap_or_default();
-        properties.push(property("modelscan:not-read", &format!("{place}{}", part.reason)));
+        let prefix = part.member.as_ref().map(|member| format!("{member}: ")).unwrap_or_default();
+        properties.push(property("modelscan:not-read", &format!("{prefix}{}", part.reason)));
     }
     entry.insert("properties".to_owned(), json!(properties));
     Value::Object(entry)

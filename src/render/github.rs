@@ -1,14 +1,16 @@
-//! A scan report as commands of GitHub's runner: annotations, the gravest first.
+//! A scan report as workflow commands of GitHub Actions: annotations, the most severe first.
 //!
-//! The runner shows ten of each kind for a step and drops the others without a word, so the tenth line is ours.
+//! The runner shows ten annotations of each level for a step and drops the others silently, so a last line counts those that are left out.
 
-use super::{Look, escape, place};
+use super::location;
+use super::options::RenderOptions;
+use crate::escape;
 use scanner::Severity;
 use scanner::report::Report;
 use std::io::{self, Write};
 
-/// Annotations of one kind that a step may have.
-const MAX: usize = 10;
+/// Annotations of one level for a step.
+const MAX_ANNOTATIONS: usize = 10;
 
 struct Annotation {
     level: &'static str,
@@ -18,62 +20,63 @@ struct Annotation {
     message: String,
 }
 
-pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let all = annotations(report, look);
+pub(super) fn write(report: &Report, options: RenderOptions<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let all = annotations(report, options);
     let mut left_out = 0;
     for level in ["error", "warning", "notice"] {
         let of = || all.iter().filter(|one| one.level == level);
-        for Annotation { file, line, title, message, .. } in of().take(MAX) {
-            let (file, title, message) = (property(file), property(title), data(message));
+        for Annotation { file, line, title, message, .. } in of().take(MAX_ANNOTATIONS) {
+            let (file, title) = (escape_property(file), escape_property(title));
+            let message = escape_message(message);
             writeln!(out, "::{level} file={file},line={line},title={title}::{message}")?;
         }
-        left_out += of().count().saturating_sub(MAX);
+        left_out += of().count().saturating_sub(MAX_ANNOTATIONS);
     }
     if left_out > 0 {
-        writeln!(out, "{left_out} more have no annotation: there is room for {MAX} of a kind")?;
+        writeln!(out, "{left_out} more have no annotation: there is room for {MAX_ANNOTATIONS} of a kind")?;
     }
-    if let Some(none) = place::nothing_known(report, look) {
+    if let Some(none) = location::nothing_changed(report, options) {
         return writeln!(out, "modelscan: {none}");
     }
     let sum = &report.summary;
-    let (verdict, files) = (place::verdict(report), sum.artifacts);
+    let (verdict, files) = (location::verdict_label(report), sum.artifacts);
     writeln!(out, "modelscan: {verdict}; {files} files, {} dangerous, {} unproven", sum.dangerous, sum.unproven)
 }
 
-fn annotations(report: &Report, look: Look<'_>) -> Vec<Annotation> {
-    let (findings, _) = place::gravest(report, usize::MAX, false);
+fn annotations(report: &Report, options: RenderOptions<'_>) -> Vec<Annotation> {
+    let (findings, _) = location::most_severe(report, usize::MAX, false);
     let errors = report.errors.iter().map(|error| Annotation {
         level: "error",
-        file: place::relative(&error.path, look.base).into_owned(),
+        file: location::relative(&error.path, options.working_dir).into_owned(),
         line: 1,
         title: "modelscan: error".to_owned(),
         message: error.message.clone(),
     });
     let findings = findings.into_iter().map(|(artifact, finding)| {
         let at = finding.offset.map(|offset| format!(" byte {offset:#x}")).unwrap_or_default();
-        let place = place::shown(&artifact.path, finding.member.as_deref());
+        let path = location::display_path(&artifact.path, finding.member.as_deref());
         Annotation {
             level: match finding.severity {
                 Severity::Critical | Severity::High => "error",
                 Severity::Medium | Severity::Low => "warning",
                 Severity::Info => "notice",
             },
-            file: place::relative(&artifact.path, look.base).into_owned(),
-            line: place::line(artifact),
+            file: location::relative(&artifact.path, options.working_dir).into_owned(),
+            line: location::annotation_line(artifact),
             title: format!("modelscan: {} ({})", finding.rule, finding.severity.as_str()),
-            message: format!("{}\n{place}{at}", escape::text(&finding.message)),
+            message: format!("{}\n{path}{at}", escape::text(&finding.message)),
         }
     });
     let incomplete = report.artifacts.iter().filter(|artifact| artifact.is_incomplete());
     let unread = incomplete.flat_map(|artifact| {
         artifact.not_read.iter().map(move |part| Annotation {
             level: "warning",
-            file: place::relative(&artifact.path, look.base).into_owned(),
-            line: place::line(artifact),
+            file: location::relative(&artifact.path, options.working_dir).into_owned(),
+            line: location::annotation_line(artifact),
             title: "modelscan: not read".to_owned(),
             message: format!(
                 "{}: {}",
-                place::shown(&artifact.path, part.member.as_deref()),
+                location::display_path(&artifact.path, part.member.as_deref()),
                 escape::text(&part.reason)
             ),
         })
@@ -81,13 +84,13 @@ fn annotations(report: &Report, look: Look<'_>) -> Vec<Annotation> {
     findings.chain(errors).chain(unread).collect()
 }
 
-/// Line breaks within a message are part of it; all that comes from a file has been escaped before.
-fn data(text: &str) -> String {
+/// Escapes a message. Its line breaks are kept; text from files has none, because it is escaped before.
+fn escape_message(text: &str) -> String {
     let lines: Vec<_> = text.split('\n').map(escape::text).collect();
     lines.join("\n").replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-fn property(text: &str) -> String {
+fn escape_property(text: &str) -> String {
     let text = escape::text(text).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     text.replace(':', "%3A").replace(',', "%2C")
 }
@@ -97,8 +100,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_can_neither_end_its_property_nor_start_a_command() {
-        assert_eq!(property("a,line=9::x\n::error::y%"), "a%2Cline=9%3A%3Ax\\n%3A%3Aerror%3A%3Ay%25");
-        assert_eq!(data("a\n::error::x"), "a%0A\\u{3a}:error::x");
+    fn a_name_cannot_end_its_property_or_start_a_command() {
+        assert_eq!(escape_property("a,line=9::x\n::error::y%"), "a%2Cline=9%3A%3Ax\\n%3A%3Aerror%3A%3Ay%25");
+        assert_eq!(escape_message("a\n::error::x"), "a%0A\\u{3a}:error::x");
     }
 }

@@ -1,10 +1,11 @@
-//! A scan report as one page that needs nothing beside it: the verdict, the findings in a table that can be sorted,
-//! then each with its annotated listing.
+//! A scan report as one self-contained page: the verdict, a sortable table of findings, then each finding with its annotated listing.
 //!
-//! The page may load nothing and run one script, the one whose hash stands in its policy. What comes from files goes
-//! through `text`, so that even without the policy it stays text.
+//! Its Content Security Policy allows one script, by hash, and no loading. Text from files is escaped, so that it stays text even
+//! without the policy.
 
-use super::{Look, escape, place};
+use super::location;
+use super::options::RenderOptions;
+use crate::escape;
 use scanner::Finding;
 use scanner::report::{ArtifactReport, Report};
 use std::fmt::Write as _;
@@ -12,15 +13,15 @@ use std::io::{self, Write};
 
 const SCRIPT: &str = include_str!("page/page.js");
 const STYLE: &str = include_str!("page/page.css");
-/// SHA-256 of the two as they stand in the page; a test compares.
+/// SHA-256 of both, in base64; a test compares.
 const SCRIPT_HASH: &str = "sQ0sZ2cjtcVTXN5G870E/B5CJD1XFaZ7gP0YqAeCD/8=";
 const STYLE_HASH: &str = "PmpuQydKoon3z0aHAdPSJBMnghw7mRv8c3ZzCb7d9w0=";
-/// More findings than this make a page that browsers do not like.
+/// Findings of a page. Browsers are slow with more.
 const MAX_FINDINGS: usize = 5_000;
 
-pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let (findings, total) = place::gravest(report, MAX_FINDINGS, look.show_suppressed);
-    let verdict = place::verdict(report);
+pub(super) fn write(report: &Report, options: RenderOptions<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let (findings, total) = location::most_severe(report, MAX_FINDINGS, options.show_suppressed);
+    let verdict = location::verdict_label(report);
     writeln!(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">")?;
     writeln!(
         out,
@@ -30,7 +31,7 @@ pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io:
     writeln!(out, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")?;
     writeln!(out, "<title>modelscan: {verdict}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>")?;
     let class = report.verdict.as_str();
-    writeln!(out, "<h1>modelscan: <span class=\"{class}\">{verdict}</span></h1>\n{}", sum_up(report))?;
+    writeln!(out, "<h1>modelscan: <span class=\"{class}\">{verdict}</span></h1>\n{}", summary(report))?;
     if !findings.is_empty() {
         table(&findings, out)?;
     }
@@ -46,7 +47,7 @@ pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io:
     writeln!(out, "<footer><p>modelscan {version}</p></footer>\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>")
 }
 
-fn sum_up(report: &Report) -> String {
+fn summary(report: &Report) -> String {
     let sum = &report.summary;
     let accepted = report.artifacts.iter().flat_map(|artifact| &artifact.findings);
     let accepted = accepted.filter(|finding| finding.suppressed.is_some()).count();
@@ -64,7 +65,7 @@ fn sum_up(report: &Report) -> String {
         }
     }
     text.push_str(".</p>");
-    if let Some(unverified) = place::unverified(report) {
+    if let Some(unverified) = location::unverified_lfs(report) {
         _ = write!(text, "\n<p>{unverified}.</p>");
     }
     text
@@ -82,13 +83,13 @@ fn table(findings: &[(&ArtifactReport, &Finding)], out: &mut dyn Write) -> io::R
     for (index, (artifact, finding)) in findings.iter().enumerate() {
         let (severity, rule) = (finding.severity.as_str(), finding.rule);
         let accepted = if finding.suppressed.is_some() { " (accepted)" } else { "" };
-        // From the gravest, when it goes up.
+        // Ascending order starts with the most severe.
         let key = scanner::Severity::Critical as u8 - finding.severity as u8;
-        let place = html(&place::shown(&artifact.path, finding.member.as_deref()));
-        let (number, message) = (index + 1, html(&escape::text(&finding.message)));
+        let path = escape_html(&location::display_path(&artifact.path, finding.member.as_deref()));
+        let (number, message) = (index + 1, escape_html(&escape::text(&finding.message)));
         writeln!(
             out,
-            "<tr><td data-key=\"{key}\" class=\"{severity}\">{severity}{accepted}</td><td>{rule}</td><td><code>{place}</code></td>\
+            "<tr><td data-key=\"{key}\" class=\"{severity}\">{severity}{accepted}</td><td>{rule}</td><td><code>{path}</code></td>\
              <td><a href=\"#f{number}\">{message}</a></td></tr>"
         )?;
     }
@@ -97,16 +98,16 @@ fn table(findings: &[(&ArtifactReport, &Finding)], out: &mut dyn Write) -> io::R
 
 fn section(index: usize, artifact: &ArtifactReport, finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
     let (severity, rule, number) = (finding.severity.as_str(), finding.rule, index + 1);
-    let message = html(&escape::text(&finding.message));
+    let message = escape_html(&escape::text(&finding.message));
     writeln!(
         out,
         "<section id=\"f{number}\">\n<h2><span class=\"{severity}\">{severity}</span> {rule}: {message}</h2>\n<dl>"
     )?;
     let at = finding.offset.map(|offset| format!(" byte {offset:#x}")).unwrap_or_default();
-    let place = place::shown(&artifact.path, finding.member.as_deref()) + &at;
+    let path = location::display_path(&artifact.path, finding.member.as_deref()) + &at;
     let more = (finding.count > 0).then(|| format!("{} like this in this file", finding.count));
     for (name, note) in [
-        ("Where", Some(place.as_str())),
+        ("Where", Some(path.as_str())),
         ("Evidence", finding.evidence.as_deref()),
         ("Accepted", finding.suppressed.as_deref()),
         ("More", more.as_deref()),
@@ -114,7 +115,7 @@ fn section(index: usize, artifact: &ArtifactReport, finding: &Finding, out: &mut
         ("Fingerprint", Some(finding.fingerprint.as_str())),
     ] {
         if let Some(note) = note {
-            let shown = if name == "Where" { html(note) } else { html(&escape::text(note)) };
+            let shown = if name == "Where" { escape_html(note) } else { escape_html(&escape::text(note)) };
             writeln!(out, "<dt>{name}</dt><dd>{shown}</dd>")?;
         }
     }
@@ -122,9 +123,9 @@ fn section(index: usize, artifact: &ArtifactReport, finding: &Finding, out: &mut
     if !finding.lines.is_empty() {
         write!(out, "<pre tabindex=\"0\" aria-label=\"listing\">")?;
         for line in &finding.lines {
-            write!(out, "{:#06x} {}", line.offset, html(&escape::text(&line.text)))?;
+            write!(out, "{:#06x} {}", line.offset, escape_html(&escape::text(&line.text)))?;
             match &line.note {
-                Some(note) => writeln!(out, "  <b>&lt;- {}</b>", html(&escape::text(note)))?,
+                Some(note) => writeln!(out, "  <b>&lt;- {}</b>", escape_html(&escape::text(note)))?,
                 None => writeln!(out)?,
             }
         }
@@ -137,18 +138,20 @@ fn not_read(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let incomplete = report.artifacts.iter().filter(|artifact| artifact.is_incomplete());
     let parts = incomplete.flat_map(|artifact| {
         artifact.not_read.iter().map(move |part| {
-            (place::shown(&artifact.path, part.member.as_deref()), escape::text(&part.reason).into_owned())
+            (location::display_path(&artifact.path, part.member.as_deref()), escape::text(&part.reason).into_owned())
         })
     });
-    let errors =
-        report.errors.iter().map(|error| (place::shown(&error.path, None), escape::text(&error.message).into_owned()));
+    let errors = report
+        .errors
+        .iter()
+        .map(|error| (location::display_path(&error.path, None), escape::text(&error.message).into_owned()));
     let all: Vec<_> = errors.chain(parts).collect();
     if all.is_empty() {
         return Ok(());
     }
     writeln!(out, "<h2>Not read</h2>\n<ul>")?;
-    for (place, why) in all {
-        writeln!(out, "<li><code>{}</code>: {}</li>", html(&place), html(&why))?;
+    for (path, reason) in all {
+        writeln!(out, "<li><code>{}</code>: {}</li>", escape_html(&path), escape_html(&reason))?;
     }
     writeln!(out, "</ul>")
 }
@@ -163,7 +166,7 @@ fn files(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "</tr></thead>\n<tbody>")?;
     for artifact in &report.artifacts {
-        let (verdict, path) = (artifact.verdict.as_str(), html(&place::shown(&artifact.path, None)));
+        let (verdict, path) = (artifact.verdict.as_str(), escape_html(&location::display_path(&artifact.path, None)));
         let words = verdict.replace('_', " ");
         let (format, size) = (artifact.format, artifact.size);
         writeln!(
@@ -174,8 +177,8 @@ fn files(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "</tbody>\n</table>\n</div>\n</section>")
 }
 
-/// Text in HTML, in attributes too.
-fn html(text: &str) -> String {
+/// Escapes text for HTML, attributes included.
+fn escape_html(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     text.replace('"', "&quot;").replace('\'', "&#39;")
 }

@@ -1,6 +1,6 @@
-//! What is inside an artifact: one line of JSON, or a page for people.
+//! The report of `inspect`: one line of JSON, or text.
 
-use super::escape::{self, text};
+use crate::escape::{self, text};
 use scanner::report::{InspectReport, PickleReport};
 use std::io::{self, Write};
 
@@ -9,8 +9,8 @@ pub(crate) fn json(report: &InspectReport, out: &mut dyn Write) -> io::Result<()
     writeln!(out, "{}", escape::json(&serde_json::to_string(report)?))
 }
 
-/// A page.
-pub(crate) fn page(report: &InspectReport, out: &mut dyn Write) -> io::Result<()> {
+/// Text.
+pub(crate) fn text_page(report: &InspectReport, out: &mut dyn Write) -> io::Result<()> {
     let InspectReport { path, format, members, pickles, tensors, not_read, .. } = report;
     writeln!(out, "file {}: {format}", text(path))?;
     for member in members {
@@ -23,17 +23,21 @@ pub(crate) fn page(report: &InspectReport, out: &mut dyn Write) -> io::Result<()
         writeln!(out, "  tensor {}: {} {:?}", text(&tensor.name), text(&tensor.dtype), tensor.shape)?;
     }
     for part in not_read {
-        let place = part.member.as_deref().map(|member| format!(" {}", text(member))).unwrap_or_default();
+        let shown_member = part.member.as_deref().map(|member| format!(" {}", text(member))).unwrap_or_default();
         let at = part.offset.map(|offset| format!(" from byte {offset:#x}")).unwrap_or_default();
-        writeln!(out, "  not read{place}{at}: {}", text(&part.reason))?;
+        writeln!(out, "  not read{shown_member}{at}: {}", text(&part.reason))?;
     }
     Ok(())
 }
 
 fn write_pickle(pickle: &PickleReport, out: &mut dyn Write) -> io::Result<()> {
     let PickleReport { member, start, length, protocol, end, imports, calls, persistent_ids } = pickle;
-    let place = member.as_deref().map(|member| format!(" {}", text(member))).unwrap_or_default();
-    writeln!(out, "  pickle{place} at byte {start:#x}: {length} bytes, protocol {protocol}, ends: {}", text(end))?;
+    let shown_member = member.as_deref().map(|member| format!(" {}", text(member))).unwrap_or_default();
+    writeln!(
+        out,
+        "  pickle{shown_member} at byte {start:#x}: {length} bytes, protocol {protocol}, ends: {}",
+        text(end)
+    )?;
     for import in imports {
         let part = |name: &Option<String>| name.as_deref().map_or("?".into(), |name| text(name).into_owned());
         let (module, name) = (part(&import.module), part(&import.name));
@@ -56,7 +60,7 @@ mod tests {
     use scanner::report::{CallReport, ImportReport, MemberReport, NotRead};
 
     #[test]
-    fn a_page_lists_everything_and_a_name_that_cannot_be_known() {
+    fn text_lists_everything_and_unknown_names() {
         let report = InspectReport {
             schema: InspectReport::SCHEMA,
             path: "a\n.pt".into(),
@@ -81,7 +85,7 @@ mod tests {
             not_read: vec![NotRead { member: Some("x".into()), offset: None, reason: "encrypted".into() }],
         };
         let mut out = Vec::new();
-        page(&report, &mut out).expect("memory writes");
+        text_page(&report, &mut out).expect("memory writes");
         let expected = "\
 file a\\n.pt: torch-zip
   member archive/data.pkl: pickle, 300 bytes

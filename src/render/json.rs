@@ -1,6 +1,6 @@
-//! A scan report as one JSON object, as the contract lays it out.
+//! A scan report as one JSON object (`docs/schemas/scan.json`).
 
-use super::escape;
+use crate::escape;
 use scanner::report::Report;
 use std::io::{self, Write};
 

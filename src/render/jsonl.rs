@@ -1,6 +1,6 @@
-//! A scan report as lines of JSON: one for each file, one for each error, and one that sums up at the end.
+//! A scan report as lines of JSON: one for each file, one for each error, and a summary.
 
-use super::escape;
+use crate::escape;
 use scanner::Verdict;
 use scanner::report::{ArtifactReport, Report, ScanError, Summary, Tool};
 use serde::Serialize;

@@ -1,46 +1,50 @@
-//! A scan report as Markdown, for the summary of a job or a comment: the verdict first.
+//! A scan report as Markdown, for a job summary or a comment.
 //!
-//! All that comes from a file stands in code, where neither links nor mentions nor HTML are made of it.
+//! Text from files is code, in which links, mentions and HTML have no effect.
 
-use super::{Look, escape, place};
+use super::location;
+use super::options::RenderOptions;
+use crate::escape;
 use scanner::report::Report;
 use scanner::{Finding, Severity};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-/// The summary of a step may take 1 MiB, and is dropped whole beyond: some room stays for others.
+/// Bytes of the report. GitHub drops a step summary of more than 1 MiB; the rest is for other steps.
 const MAX_BYTES: usize = 900 << 10;
+/// Bytes for unread parts where findings take all of [`MAX_BYTES`].
+const MIN_UNREAD_BYTES: usize = 64 << 10;
 
-pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let mut text = head(report, look);
-    let (findings, _) = place::gravest(report, usize::MAX, look.show_suppressed);
-    let mut left = 0;
+pub(super) fn write(report: &Report, options: RenderOptions<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let mut text = head(report, options);
+    let (findings, _) = location::most_severe(report, usize::MAX, options.show_suppressed);
+    let mut omitted = 0;
     for (artifact, finding) in findings {
         let part = section(&artifact.path, finding);
-        if left > 0 || text.len() + part.len() > MAX_BYTES {
-            left += 1;
+        if omitted > 0 || text.len() + part.len() > MAX_BYTES {
+            omitted += 1;
         } else {
             text.push_str(&part);
         }
     }
-    if left > 0 {
-        _ = writeln!(text, "{left} more findings have no room here.\n");
+    if omitted > 0 {
+        _ = writeln!(text, "{omitted} more findings have no room here.\n");
     }
     let mut unread = String::new();
     for artifact in report.artifacts.iter().filter(|artifact| artifact.is_incomplete()) {
         for part in &artifact.not_read {
-            let place = place::shown(&artifact.path, part.member.as_deref());
-            _ = writeln!(unread, "- {}: {}", code(&place), code(&part.reason));
+            let path = location::display_path(&artifact.path, part.member.as_deref());
+            _ = writeln!(unread, "- {}: {}", code(&path), code(&part.reason));
         }
     }
     for error in &report.errors {
         _ = writeln!(unread, "- {}: {}", code(&error.path), code(&error.message));
     }
     if !unread.is_empty() {
-        let room = MAX_BYTES.saturating_sub(text.len()).max(64 << 10);
+        let limit = MAX_BYTES.saturating_sub(text.len()).max(MIN_UNREAD_BYTES);
         let kept = unread.split_inclusive('\n').scan(0, |sum, line| {
             *sum += line.len();
-            (*sum <= room).then_some(line)
+            (*sum <= limit).then_some(line)
         });
         let kept: String = kept.collect();
         let cut = unread.lines().count() - kept.lines().count();
@@ -53,8 +57,8 @@ pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io:
     writeln!(out)
 }
 
-fn head(report: &Report, look: Look<'_>) -> String {
-    if let Some(since) = look.since.filter(|_| place::nothing_known(report, look).is_some()) {
+fn head(report: &Report, options: RenderOptions<'_>) -> String {
+    if let Some(since) = options.changed_since.filter(|_| location::nothing_changed(report, options).is_some()) {
         return format!(
             "# modelscan: nothing to scan\n\nNothing of a known format has changed since {}.\n\n",
             code(since)
@@ -63,7 +67,7 @@ fn head(report: &Report, look: Look<'_>) -> String {
     let sum = &report.summary;
     let accepted = report.artifacts.iter().flat_map(|artifact| &artifact.findings);
     let accepted = accepted.filter(|finding| finding.suppressed.is_some()).count();
-    let mut text = format!("# modelscan: {}\n\n| files | | \n|---|--:|\n", place::verdict(report));
+    let mut text = format!("# modelscan: {}\n\n| files | | \n|---|--:|\n", location::verdict_label(report));
     text = text.replace("| files | | \n", "| files | |\n");
     for (words, count) in [
         ("dangerous", sum.dangerous),
@@ -78,7 +82,7 @@ fn head(report: &Report, look: Look<'_>) -> String {
         }
     }
     text.push('\n');
-    if let Some(unverified) = place::unverified(report) {
+    if let Some(unverified) = location::unverified_lfs(report) {
         _ = writeln!(text, "{unverified}.\n");
     }
     text
@@ -95,7 +99,7 @@ fn section(path: &str, finding: &Finding) -> String {
     };
     let mut text = format!("## {mark} {rule} ({level})\n\n{}\n\n", code(&finding.message));
     let at = finding.offset.map(|offset| format!(", byte {offset:#x}")).unwrap_or_default();
-    _ = writeln!(text, "- where: {}{at}", code(&place::shown(path, finding.member.as_deref())));
+    _ = writeln!(text, "- where: {}{at}", code(&location::display_path(path, finding.member.as_deref())));
     for (name, note) in [("evidence", &finding.evidence), ("accepted", &finding.suppressed)] {
         if let Some(note) = note {
             _ = writeln!(text, "- {name}: {}", code(note));
@@ -112,7 +116,7 @@ fn section(path: &str, finding: &Finding) -> String {
     text
 }
 
-/// The annotated listing in a fence. Each line starts with an offset, so none can close it.
+/// The annotated listing in a fence. Each line starts with an offset, so no line closes the fence.
 pub(super) fn listing(finding: &Finding, text: &mut String) {
     if finding.lines.is_empty() {
         return;
@@ -128,7 +132,7 @@ pub(super) fn listing(finding: &Finding, text: &mut String) {
     text.push_str("```\n\n");
 }
 
-/// A name as code on one line, in a table too.
+/// Text as inline code, also in a table.
 pub(super) fn code(raw: &str) -> String {
     let text = escape::text(raw).replace('`', "\\u{60}").replace('|', "\\u{7c}");
     format!("`{}`", if text.trim().is_empty() { "\\u{20}" } else { &text })
@@ -139,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_cannot_leave_their_code() {
+    fn names_cannot_end_their_code() {
         assert_eq!(code("a`b|<img>@all\n# x"), "`a\\u{60}b\\u{7c}<img>@all\\n# x`");
         assert_eq!(code(""), "`\\u{20}`");
     }

@@ -1,4 +1,4 @@
-//! The rules: a list, a page for one of them, and the whole book as JSON or markdown (`docs/rules.md`).
+//! The rules: a list, a page for one rule, and all rules as JSON or Markdown (`docs/rules.md`).
 
 use scanner::RuleInfo;
 use serde::Serialize;
@@ -14,7 +14,7 @@ struct Page {
     help: &'static str,
 }
 
-/// One line a rule.
+/// One line for each rule.
 pub(crate) fn list(rules: &[RuleInfo], out: &mut dyn Write) -> io::Result<()> {
     let width = rules.iter().map(|rule| rule.id.len()).max().unwrap_or(0);
     for RuleInfo { id, severity, summary, .. } in rules {
@@ -23,7 +23,7 @@ pub(crate) fn list(rules: &[RuleInfo], out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// All there is to say about one rule.
+/// The page of a rule.
 pub(crate) fn page(rule: &RuleInfo, out: &mut dyn Write) -> io::Result<()> {
     let RuleInfo { id, severity, summary, why, example, help } = rule;
     writeln!(out, "{id} ({}): {summary}\n\n{why}\n\nExample:", severity.as_str())?;
@@ -42,7 +42,7 @@ pub(crate) fn json(rules: &[RuleInfo], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", serde_json::to_string_pretty(&pages.collect::<Vec<_>>())?)
 }
 
-/// The book.
+/// All rules.
 pub(crate) fn markdown(rules: &[RuleInfo], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "# Rules\n\n<!-- Made by `modelscan rule --format markdown`; do not edit. -->")?;
     for RuleInfo { id, severity, summary, why, example, help } in rules {

@@ -1,11 +1,13 @@
 //! A scan report as SARIF 2.1.0, as GitHub's code scanning reads it.
 //!
-//! It wants a line for every result, and binary files have none: each stands at line 1, with its true offset beside it
-//! where the offset is one of the file itself; inside members it stands in a related location. It does not look at
-//! suppressions, so accepted findings stand here only when they are asked for. It sorts alerts by a
-//! number that belongs to the rule, and knows them again by a fingerprint, which otherwise it would make of source lines.
+//! Code scanning needs a line for each result, and binary files have none: each result is at line 1, with its byte offset if that is
+//! one of the file itself; an offset within a member is in a related location. Code scanning ignores suppressions, so accepted
+//! findings are written only with `--show-suppressed`. It sorts alerts by a number of the rule, and recognizes them by a
+//! fingerprint, which it would otherwise compute from source lines.
 
-use super::{Look, escape, place};
+use super::location;
+use super::options::RenderOptions;
+use crate::escape;
 use scanner::report::{ArtifactReport, NotRead, Report};
 use scanner::{Finding, Severity};
 use serde_json::{Map, Value, json};
@@ -17,11 +19,11 @@ use std::io::{self, Write};
 const MAX_RESULTS: usize = 25_000;
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
-pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let mut files = Files::new(report, look);
-    let (mut kept, total) = place::gravest(report, MAX_RESULTS, look.show_suppressed);
-    // Back in the order of the report.
-    kept.sort_by(|a, b| (&a.0.path, place_of(a.1)).cmp(&(&b.0.path, place_of(b.1))));
+pub(super) fn write(report: &Report, options: RenderOptions<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let mut files = ArtifactIndex::new(report, options);
+    let (mut kept, total) = location::most_severe(report, MAX_RESULTS, options.show_suppressed);
+    // In the order of the report again.
+    kept.sort_by(|a, b| (&a.0.path, sort_key(a.1)).cmp(&(&b.0.path, sort_key(b.1))));
     let suppressed = kept.iter().any(|(_, finding)| finding.suppressed.is_some());
     let mut seen = HashMap::new();
     let results: Vec<Value> = kept
@@ -52,11 +54,11 @@ pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io:
     writeln!(out, "{}", escape::json(&serde_json::to_string_pretty(&log)?))
 }
 
-fn place_of(finding: &Finding) -> impl Ord + '_ {
+fn sort_key(finding: &Finding) -> impl Ord + '_ {
     (finding.member.as_deref(), finding.offset, finding.rule, finding.callable.as_deref(), finding.message.as_str())
 }
 
-/// The number by which alerts are sorted: fixed for a rule, above 9 critical, 7 high, 4 medium.
+/// The number that sorts alerts, fixed for a rule: from 9 critical, from 7 high, from 4 medium.
 fn security_severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical => "9.5",
@@ -78,7 +80,7 @@ fn level(severity: Severity) -> &'static str {
 fn rule(meta: &scanner::RuleInfo) -> Value {
     let scanner::RuleInfo { id, severity, summary, why, example, help } = meta;
     let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
-    // What the scanner does not know may well be harmless; what it names does what it says.
+    // A callable that the scanner does not know may be harmless.
     let precision = if *severity >= Severity::High { "high" } else { "medium" };
     json!({
         "id": id,
@@ -99,19 +101,19 @@ fn rule(meta: &scanner::RuleInfo) -> Value {
 }
 
 /// The files and members that results point to.
-struct Files<'a> {
-    look: Look<'a>,
+struct ArtifactIndex<'a> {
+    options: RenderOptions<'a>,
     artifacts: Vec<Value>,
     roots: HashMap<String, usize>,
     members: BTreeMap<(usize, String), usize>,
 }
 
-impl<'a> Files<'a> {
-    fn new(report: &Report, look: Look<'a>) -> Self {
-        let mut files = Self { look, artifacts: Vec::new(), roots: HashMap::new(), members: BTreeMap::new() };
+impl<'a> ArtifactIndex<'a> {
+    fn new(report: &Report, options: RenderOptions<'a>) -> Self {
+        let mut files = Self { options, artifacts: Vec::new(), roots: HashMap::new(), members: BTreeMap::new() };
         for artifact in &report.artifacts {
             let mut entry = json!({
-                "location": {"uri": place::uri(&artifact.path, look.base)},
+                "location": {"uri": location::uri(&artifact.path, options.working_dir)},
                 "length": artifact.size,
                 "roles": ["analysisTarget"],
                 "properties": {"format": artifact.format, "verdict": artifact.verdict, "lfs": artifact.lfs},
@@ -129,14 +131,14 @@ impl<'a> Files<'a> {
         self.roots.get(path).copied()
     }
 
-    /// The index of a member, entered with all containers around it.
+    /// The index of a member. Adds it, with all containers around it, if it is new.
     fn member(&mut self, path: &str, member: &str) -> Option<usize> {
         let mut index = self.root(path)?;
         for name in member.split("::") {
             let next = self.members.get(&(index, name.to_owned())).copied();
             index = next.unwrap_or_else(|| {
                 let mut uri = String::from("/");
-                place::encode(name.trim_start_matches('/'), &mut uri);
+                location::percent_encode(name.trim_start_matches('/'), &mut uri);
                 self.artifacts.push(json!({"location": {"uri": uri}, "parentIndex": index}));
                 self.members.insert((index, name.to_owned()), self.artifacts.len() - 1);
                 self.artifacts.len() - 1
@@ -146,7 +148,7 @@ impl<'a> Files<'a> {
     }
 
     fn physical(&self, path: &str, line: u64, offset: Option<u64>) -> Value {
-        let mut location = json!({"uri": place::uri(path, self.look.base)});
+        let mut location = json!({"uri": location::uri(path, self.options.working_dir)});
         if let (Some(index), Some(location)) = (self.root(path), location.as_object_mut()) {
             location.insert("index".to_owned(), json!(index));
         }
@@ -158,39 +160,48 @@ impl<'a> Files<'a> {
     }
 }
 
-/// Names in messages may look like links to SARIF viewers.
-fn plain(raw: &str) -> String {
+/// Escapes text that SARIF viewers would show as a link.
+fn escape_links(raw: &str) -> String {
     escape::text(raw).replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]")
 }
 
-fn result(artifact: &ArtifactReport, finding: &Finding, nth: u64, suppressed: bool, files: &mut Files<'_>) -> Value {
+fn result(
+    artifact: &ArtifactReport,
+    finding: &Finding,
+    nth: u64,
+    suppressed: bool,
+    files: &mut ArtifactIndex<'_>,
+) -> Value {
     let index = scanner::rules().iter().position(|rule| rule.id == finding.rule);
-    // The offset is one of the object, where what stands there is its pointer.
-    let here = if finding.member.is_none() && artifact.lfs.is_none() { finding.offset } else { None };
+    // The offset of a Git LFS object is not one of the pointer file.
+    let offset_in_file = if finding.member.is_none() && artifact.lfs.is_none() { finding.offset } else { None };
     let mut location = Map::new();
-    location.insert("physicalLocation".to_owned(), files.physical(&artifact.path, place::line(artifact), here));
+    location.insert(
+        "physicalLocation".to_owned(),
+        files.physical(&artifact.path, location::annotation_line(artifact), offset_in_file),
+    );
     let mut result = Map::new();
     if let Some(member) = &finding.member {
-        let whole = place::shown(&artifact.path, Some(member));
+        let full_name = location::display_path(&artifact.path, Some(member));
         let name = member.rsplit("::").next().unwrap_or(member);
         location.insert(
             "logicalLocations".to_owned(),
-            json!([{"name": escape::text(name), "fullyQualifiedName": whole, "kind": "member"}]),
+            json!([{"name": escape::text(name), "fullyQualifiedName": full_name, "kind": "member"}]),
         );
         if let (Some(index), Some(offset)) = (files.member(&artifact.path, member), finding.offset) {
             let physical = json!({"artifactLocation": {"index": index}, "region": {"byteOffset": offset}});
             result.insert("relatedLocations".to_owned(), json!([{"physicalLocation": physical}]));
         }
     }
-    // The second of two that are alike is another alert.
-    let print = if nth == 1 { finding.fingerprint.clone() } else { format!("{}:{nth}", finding.fingerprint) };
+    // Equal findings are alerts of their own.
+    let fingerprint = if nth == 1 { finding.fingerprint.clone() } else { format!("{}:{nth}", finding.fingerprint) };
     let rest = json!({
         "ruleId": finding.rule,
         "level": level(finding.severity),
         "rank": rank(finding.severity),
         "message": message(artifact, finding),
         "locations": [location],
-        "partialFingerprints": {"primaryLocationLineHash": print, "modelscan/v1": finding.fingerprint},
+        "partialFingerprints": {"primaryLocationLineHash": fingerprint, "modelscan/v1": finding.fingerprint},
         "properties": {
             "severity": finding.severity, "member": finding.member, "offset": finding.offset,
             "callable": finding.callable, "evidence": finding.evidence, "count": finding.count,
@@ -203,10 +214,11 @@ fn result(artifact: &ArtifactReport, finding: &Finding, nth: u64, suppressed: bo
         result.insert("ruleIndex".to_owned(), json!(index));
     }
     if suppressed {
-        // Once one result says whether it is suppressed, all do.
-        let said = finding.suppressed.iter();
-        let said = said.map(|why| json!({"kind": "external", "status": "accepted", "justification": plain(why)}));
-        result.insert("suppressions".to_owned(), said.collect());
+        // If one result has this property, all have it.
+        let suppressions = finding.suppressed.iter();
+        let suppressions = suppressions
+            .map(|why| json!({"kind": "external", "status": "accepted", "justification": escape_links(why)}));
+        result.insert("suppressions".to_owned(), suppressions.collect());
     }
     Value::Object(result)
 }
@@ -223,15 +235,15 @@ fn rank(severity: Severity) -> f64 {
 
 /// The first sentence is the title of the alert.
 fn message(artifact: &ArtifactReport, finding: &Finding) -> Value {
-    let mut text = format!("{}.", plain(&finding.message));
+    let mut text = format!("{}.", escape_links(&finding.message));
     let at = finding.offset.map(|offset| format!(" byte {offset:#x}")).unwrap_or_default();
-    let shown = place::shown(&artifact.path, finding.member.as_deref());
-    _ = write!(text, " In {}{at}.", plain(&shown));
+    let shown = location::display_path(&artifact.path, finding.member.as_deref());
+    _ = write!(text, " In {}{at}.", escape_links(&shown));
     if finding.count > 0 {
         _ = write!(text, " {} more like this in this file.", finding.count);
     }
     if let Some(help) = &finding.help {
-        _ = write!(text, " What to do: {}.", plain(help));
+        _ = write!(text, " What to do: {}.", escape_links(help));
     }
     let mut markdown = String::new();
     for line in std::iter::once(&finding.message).chain(&finding.evidence) {
@@ -245,21 +257,22 @@ fn message(artifact: &ArtifactReport, finding: &Finding) -> Value {
     json!({"text": text, "markdown": markdown.trim_end()})
 }
 
-/// What was not read, what failed, and what this format has no room for.
-fn notifications(report: &Report, total: usize, files: &Files<'_>) -> Vec<Value> {
+/// Errors, unread parts, and results beyond [`MAX_RESULTS`].
+fn notifications(report: &Report, total: usize, files: &ArtifactIndex<'_>) -> Vec<Value> {
     let mut all = Vec::new();
     for error in &report.errors {
         let location = json!({"physicalLocation": files.physical(&error.path, 1, None)});
-        let text = format!("{}: {}", plain(&error.path), plain(&error.message));
+        let text = format!("{}: {}", escape_links(&error.path), escape_links(&error.message));
         all.push(notification("error", "error", text, Some(location)));
     }
     for artifact in report.artifacts.iter().filter(|artifact| artifact.is_incomplete()) {
         for NotRead { member, offset, reason } in &artifact.not_read {
             let here = if member.is_none() && artifact.lfs.is_none() { *offset } else { None };
-            let location = json!({"physicalLocation": files.physical(&artifact.path, place::line(artifact), here)});
-            let shown = place::shown(&artifact.path, member.as_deref());
+            let location =
+                json!({"physicalLocation": files.physical(&artifact.path, location::annotation_line(artifact), here)});
+            let shown = location::display_path(&artifact.path, member.as_deref());
             let at = offset.map(|offset| format!(" from byte {offset:#x}")).unwrap_or_default();
-            let text = format!("{} was not read{at}: {}", plain(&shown), plain(reason));
+            let text = format!("{} was not read{at}: {}", escape_links(&shown), escape_links(reason));
             all.push(notification("not-read", "warning", text, Some(location)));
         }
     }
@@ -282,7 +295,7 @@ mod tests {
     use scanner::Verdict;
 
     #[test]
-    fn the_gravest_results_are_kept_and_the_others_counted() {
+    fn the_most_severe_results_are_kept_and_the_others_counted() {
         let finding = |index: u64, severity| Finding {
             rule: "unknown-callable",
             severity,
@@ -312,13 +325,12 @@ mod tests {
             not_read: Vec::new(),
         };
         let mut out = Vec::new();
-        write(&Report::new(vec![artifact], vec![], 0), Look::default(), &mut out).expect("memory writes");
+        write(&Report::new(vec![artifact], vec![], 0), RenderOptions::default(), &mut out).expect("memory writes");
         let log: Value = serde_json::from_slice(&out).expect("it is JSON");
         let results = log["runs"][0]["results"].as_array().expect("there are results");
         assert_eq!((results.len(), &results[MAX_RESULTS - 1]["level"]), (MAX_RESULTS, &json!("error")));
-        // Text that would be a link in a viewer is none.
         assert_eq!(results[0]["message"]["text"], "\\[a\\](b). In a.pkl byte 0x0.");
-        let said = &log["runs"][0]["invocations"][0]["toolExecutionNotifications"][0];
-        assert_eq!(said["message"]["text"], "2 of 25002 findings are left out; the gravest are here");
+        let notification = &log["runs"][0]["invocations"][0]["toolExecutionNotifications"][0];
+        assert_eq!(notification["message"]["text"], "2 of 25002 findings are left out; the gravest are here");
     }
 }

@@ -1,4 +1,4 @@
-//! The JSON Schemas of our own reports, as they are published under `docs/schemas/`.
+//! The JSON Schemas of the reports, from `docs/schemas/`.
 
 use crate::cli::report::Schema;
 

@@ -1,46 +1,48 @@
-//! A scan report for people, in the shape that compilers gave to bad news: what, where, the place itself, what to do.
+//! A scan report for people, in the form of compiler diagnostics: the finding, its location, the listing, what to do.
 //!
-//! Nothing from a stranger starts a line, and all of it passes through `escape`.
+//! Text from files never starts a line, and is escaped.
 
-use super::{Look, escape, place};
+use super::location;
+use super::options::RenderOptions;
+use crate::escape;
 use anstyle::{AnsiColor, Style};
 use scanner::finding::Line;
 use scanner::report::{ArtifactReport, NotRead, Report};
 use scanner::{Finding, Severity};
 use std::io::{self, Write};
 
-pub(super) fn write(report: &Report, look: Look<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let paint = Paint(look.colored);
+pub(super) fn write(report: &Report, options: RenderOptions<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let styles = Styles(options.colors);
     for artifact in &report.artifacts {
         for finding in &artifact.findings {
-            if finding.suppressed.is_none() || look.show_suppressed {
-                write_finding(artifact, finding, paint, out)?;
+            if finding.suppressed.is_none() || options.show_suppressed {
+                write_finding(artifact, finding, styles, out)?;
             }
         }
         if artifact.is_incomplete() {
             for part in &artifact.not_read {
-                write_not_read(artifact, part, paint, out)?;
+                write_not_read(artifact, part, styles, out)?;
             }
         }
     }
     for error in &report.errors {
-        let style = paint.level(Severity::High);
+        let style = styles.level(Severity::High);
         writeln!(out, "{style}error{style:#}: {}: {}", escape::text(&error.path), escape::text(&error.message))?;
     }
-    if look.quiet {
+    if options.quiet {
         return Ok(());
     }
-    if let Some(unverified) = place::unverified(report) {
+    if let Some(unverified) = location::unverified_lfs(report) {
         writeln!(out, "note: {unverified}")?;
     }
-    if let Some(none) = place::nothing_known(report, look) {
+    if let Some(none) = location::nothing_changed(report, options) {
         writeln!(out, "{none}")?;
     }
-    writeln!(out, "{}", sum_up(report))
+    writeln!(out, "{}", summary(report))
 }
 
-fn write_finding(artifact: &ArtifactReport, finding: &Finding, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    let (level, bold, dim) = (paint.level(finding.severity), paint.bold(), paint.dim());
+fn write_finding(artifact: &ArtifactReport, finding: &Finding, styles: Styles, out: &mut dyn Write) -> io::Result<()> {
+    let (level, bold, dim) = (styles.level(finding.severity), styles.bold(), styles.dim());
     let label = match finding.severity {
         Severity::Critical | Severity::High => "error",
         Severity::Medium | Severity::Low => "warning",
@@ -48,7 +50,7 @@ fn write_finding(artifact: &ArtifactReport, finding: &Finding, paint: Paint, out
     };
     let message = escape::text(&finding.message);
     writeln!(out, "{level}{label}[{}]{level:#}{bold}: {message}{bold:#}", finding.rule)?;
-    write!(out, "  {dim}-->{dim:#} {}", place(&artifact.path, finding.member.as_deref()))?;
+    write!(out, "  {dim}-->{dim:#} {}", location::display_path(&artifact.path, finding.member.as_deref()))?;
     match finding.offset {
         Some(offset) => writeln!(out, " byte {offset:#x}")?,
         None => writeln!(out)?,
@@ -85,22 +87,15 @@ fn write_listing(finding: &Finding, level: Style, dim: Style, out: &mut dyn Writ
     Ok(())
 }
 
-fn write_not_read(artifact: &ArtifactReport, part: &NotRead, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    let (level, place) = (paint.level(Severity::Medium), place(&artifact.path, part.member.as_deref()));
+fn write_not_read(artifact: &ArtifactReport, part: &NotRead, styles: Styles, out: &mut dyn Write) -> io::Result<()> {
+    let (level, path) =
+        (styles.level(Severity::Medium), location::display_path(&artifact.path, part.member.as_deref()));
     let at = part.offset.map(|offset| format!(" from byte {offset:#x}")).unwrap_or_default();
-    writeln!(out, "{level}warning{level:#}: {place} was not read{at}: {}", escape::text(&part.reason))
+    writeln!(out, "{level}warning{level:#}: {path} was not read{at}: {}", escape::text(&part.reason))
 }
 
-/// File and member as one path; each is cut by itself, so that a long file name cannot hide the member.
-fn place(path: &str, member: Option<&str>) -> String {
-    match member {
-        None => escape::text(path).into_owned(),
-        Some(member) => format!("{}::{}", escape::text(path), escape::text(member)),
-    }
-}
-
-/// One line: how many files with which verdict, what was not scanned and why, how much was read.
-fn sum_up(report: &Report) -> String {
+/// The summary line: files by verdict, and bytes read.
+fn summary(report: &Report) -> String {
     let sum = &report.summary;
     let unknown = report.artifacts.iter().filter(|artifact| artifact.is_unknown()).count() as u64;
     let findings = report.artifacts.iter().flat_map(|artifact| &artifact.findings);
@@ -127,13 +122,13 @@ fn sum_up(report: &Report) -> String {
         "{} file{plural}: {}{accepted}; {}, {} read",
         sum.artifacts,
         verdicts.join(", "),
-        human(sum.bytes),
-        human(sum.bytes_read)
+        human_size(sum.bytes),
+        human_size(sum.bytes_read)
     )
 }
 
-/// Bytes for people: three digits at most before the unit.
-fn human(bytes: u64) -> String {
+/// A size in bytes with a binary unit, at most three digits before the point.
+fn human_size(bytes: u64) -> String {
     let mut unit = 0;
     let mut scaled = bytes;
     while scaled >= 1000 * 1024 && unit < 3 {
@@ -149,11 +144,11 @@ fn human(bytes: u64) -> String {
     }
 }
 
-/// Styles, or none at all.
+/// Styles, which are empty without colors.
 #[derive(Debug, Clone, Copy)]
-struct Paint(bool);
+struct Styles(bool);
 
-impl Paint {
+impl Styles {
     fn pick(self, style: Style) -> Style {
         if self.0 { style } else { Style::new() }
     }
@@ -203,7 +198,7 @@ mod tests {
         }
     }
 
-    fn written(finding: Finding, look: Look<'_>) -> String {
+    fn written(finding: Finding, options: RenderOptions<'_>) -> String {
         let artifact = ArtifactReport {
             path: "a.pt".into(),
             format: "torch-zip",
@@ -215,12 +210,12 @@ mod tests {
             not_read: vec![NotRead { member: None, offset: Some(40), reason: "broken: no STOP".into() }],
         };
         let mut out = Vec::new();
-        write(&Report::new(vec![artifact], vec![], 700), look, &mut out).expect("memory writes");
+        write(&Report::new(vec![artifact], vec![], 700), options, &mut out).expect("memory writes");
         String::from_utf8(out).expect("it is text")
     }
 
     #[test]
-    fn a_finding_says_what_where_and_what_to_do() {
+    fn a_finding_has_location_listing_and_help() {
         let expected = "\
 error[unsafe-callable]: pickle calls posix.system
   --> a.pt::archive/\\u{1b}[2Jdata.pkl byte 0x1c
@@ -234,27 +229,27 @@ error[unsafe-callable]: pickle calls posix.system
 warning: a.pt was not read from byte 0x28: broken: no STOP
 1 file: 1 dangerous; 1.9 MiB, 700 bytes read
 ";
-        assert_eq!(written(finding(), Look::default()), expected);
+        assert_eq!(written(finding(), RenderOptions::default()), expected);
     }
 
     #[test]
     fn colors_add_styles_and_change_no_word() {
-        let colored = written(finding(), Look { colored: true, ..Look::default() });
+        let colored = written(finding(), RenderOptions { colors: true, ..RenderOptions::default() });
         assert!(colored.contains("\x1b[1m\x1b[31merror[unsafe-callable]\x1b[0m"), "{colored:?}");
         let mut plain = String::new();
         for part in colored.split('\x1b') {
             let style = part.strip_prefix('[').and_then(|rest| rest.split_once('m'));
             plain.push_str(style.map_or(part, |(_, rest)| rest));
         }
-        assert_eq!(plain, written(finding(), Look::default()));
+        assert_eq!(plain, written(finding(), RenderOptions::default()));
     }
 
     #[test]
-    fn what_is_accepted_is_counted_and_shown_on_demand() {
+    fn accepted_findings_are_counted_and_shown_on_demand() {
         let accepted = Finding { suppressed: Some("reviewed".into()), ..finding() };
-        let hidden = written(accepted.clone(), Look::default());
+        let hidden = written(accepted.clone(), RenderOptions::default());
         assert!(!hidden.contains("posix") && hidden.contains("1 dangerous; 1 accepted"), "{hidden}");
-        let shown = written(accepted, Look { show_suppressed: true, ..Look::default() });
+        let shown = written(accepted, RenderOptions { show_suppressed: true, ..RenderOptions::default() });
         assert!(shown.contains("= accepted: reviewed"), "{shown}");
     }
 
@@ -268,7 +263,7 @@ warning: a.pt was not read from byte 0x28: broken: no STOP
             (5 << 30, "5.0 GiB"),
             (u64::MAX, "16777215.9 TiB"),
         ] {
-            assert_eq!(human(bytes), text);
+            assert_eq!(human_size(bytes), text);
         }
     }
 }

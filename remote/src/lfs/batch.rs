@@ -1,21 +1,19 @@
-//! The batch API of Git LFS: for many objects at once, the server says where each can be fetched from and with which
-//! headers. The answer is a stranger's: its length is bounded, its headers go only where it sends us.
+//! The batch API of Git LFS (git-lfs, docs/api/batch.md): for many objects at once, the server gives the address and the headers of
+//! each download. The answer comes from a stranger: its length is bounded, and its headers are sent to its addresses only.
 
 use crate::address::Address;
-use crate::client::{Ask, Client, io_reason};
+use crate::bounds::MAX_BATCH_ANSWER_BYTES;
+use crate::client::{Client, Request, body_error};
+use crate::error::{Error, LfsFault};
 use scanner::internal::format::lfs_pointer::Pointer;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::io::Read;
 use std::time::Instant;
 
-/// Objects of one question, as many as Git LFS asks for.
-pub(super) const MOST: usize = 100;
-/// A signed address takes some kilobytes.
-const LONGEST: u64 = 4 << 20;
-const TYPE: &str = "application/vnd.git-lfs+json";
-/// What an answer must not set: it would change what is asked for.
-const OURS: [&str; 9] = [
+const MEDIA_TYPE: &str = "application/vnd.git-lfs+json";
+/// Headers that an answer must not set, because they would change the request.
+const RESERVED_HEADERS: [&str; 9] = [
     "host",
     "range",
     "if-range",
@@ -27,28 +25,28 @@ const OURS: [&str; 9] = [
     "te",
 ];
 
-/// Where an object is to be had.
+/// Where an object can be downloaded.
 #[derive(Clone)]
-pub(super) struct Action {
+pub(super) struct DownloadAction {
     pub(super) address: Address,
     pub(super) headers: Vec<(String, String)>,
 }
 
 #[derive(Deserialize)]
-struct Answered {
+struct BatchAnswer {
     #[serde(default)]
     transfer: Option<String>,
     #[serde(default)]
-    objects: Vec<Object>,
+    objects: Vec<ObjectAnswer>,
 }
 
 #[derive(Deserialize)]
-struct Object {
+struct ObjectAnswer {
     oid: String,
     #[serde(default)]
     actions: Option<Actions>,
     #[serde(default)]
-    error: Option<Refusal>,
+    error: Option<ObjectError>,
 }
 
 #[derive(Deserialize)]
@@ -65,52 +63,53 @@ struct Download {
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct ObjectError {
     code: i64,
 }
 
-/// Asks where objects are to be had; the answer has one entry for each that the server spoke of.
-pub(super) fn ask(
+/// Requests the downloads of objects. The result has one entry, by oid, for each object that the answer names.
+pub(super) fn request_downloads(
     client: &Client,
     server: &Address,
     pointers: &[Pointer],
     deadline: Instant,
-) -> Result<HashMap<String, Result<Action, String>>, String> {
+) -> Result<HashMap<String, Result<DownloadAction, Error>>, Error> {
     let objects: Vec<_> =
         pointers.iter().map(|pointer| serde_json::json!({"oid": pointer.oid, "size": pointer.size})).collect();
     let body = serde_json::json!({
         "operation": "download", "transfers": ["basic"], "hash_algo": "sha256", "objects": objects,
     });
-    let ask = Ask { address: server.below("objects/batch"), secret: Vec::new(), deadline };
-    let answer = client.post(&ask, &[("accept", TYPE), ("content-type", TYPE)], &body.to_string())?;
-    if answer.status != 200 {
-        return Err(format!("the LFS server {server}: {}", answer.refusal()));
+    let request = Request { address: server.join_path("objects/batch"), secret_headers: Vec::new(), deadline };
+    let headers = [("accept", MEDIA_TYPE), ("content-type", MEDIA_TYPE)];
+    let response = client.post(&request, &headers, &body.to_string())?;
+    let at_server = |error: Error| error.at(format!("the LFS server {server}"));
+    if response.status != 200 {
+        return Err(at_server(Error::Status(response.status)));
     }
-    answer.check_encoding()?;
+    response.check_encoding()?;
     let mut text = Vec::new();
-    let (reader, _slot) = answer.reader();
-    reader.take(LONGEST + 1).read_to_end(&mut text).map_err(|error| io_reason(&error))?;
-    let answered = Some(text).filter(|text| text.len() as u64 <= LONGEST);
-    let answered: Option<Answered> = answered.and_then(|text| serde_json::from_slice(&text).ok());
-    let answered = answered.ok_or_else(|| format!("the LFS server {server} answers with what is no batch"))?;
-    if answered.transfer.is_some_and(|transfer| transfer != "basic") {
-        return Err(format!("the LFS server {server} wants another transfer than the basic one"));
+    let (reader, _permit) = response.into_reader();
+    reader.take(MAX_BATCH_ANSWER_BYTES + 1).read_to_end(&mut text).map_err(|error| body_error(&error))?;
+    let answer = Some(text).filter(|text| text.len() as u64 <= MAX_BATCH_ANSWER_BYTES);
+    let answer: Option<BatchAnswer> = answer.and_then(|text| serde_json::from_slice(&text).ok());
+    let answer = answer.ok_or_else(|| at_server(Error::Lfs(LfsFault::InvalidBatch)))?;
+    if answer.transfer.is_some_and(|transfer| transfer != "basic") {
+        return Err(at_server(Error::Lfs(LfsFault::Transfer)));
     }
-    Ok(answered.objects.into_iter().map(|object| (object.oid.to_ascii_lowercase(), action(object))).collect())
+    let actions = answer.objects.into_iter();
+    Ok(actions.map(|object| (object.oid.to_ascii_lowercase(), download_action(object).map_err(Error::Lfs))).collect())
 }
 
-fn action(object: Object) -> Result<Action, String> {
-    if let Some(refusal) = object.error {
-        return Err(match refusal.code {
-            404 | 410 => "the LFS server does not have it".to_owned(),
-            code => format!("the LFS server refuses it (code {code})"),
+fn download_action(object: ObjectAnswer) -> Result<DownloadAction, LfsFault> {
+    if let Some(error) = object.error {
+        return Err(match error.code {
+            404 | 410 => LfsFault::Absent,
+            code => LfsFault::Refused(code),
         });
     }
-    let download = object.actions.and_then(|actions| actions.download);
-    let download = download.ok_or("the LFS server does not say where it is")?;
-    let address =
-        Address::parse(&download.href).map_err(|why| format!("the LFS server says where it is, but not so: {why}"))?;
-    let headers = download.header.unwrap_or_default().into_iter();
-    let headers = headers.filter(|(name, _)| !OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours))).collect();
-    Ok(Action { address, headers })
+    let download = object.actions.and_then(|actions| actions.download).ok_or(LfsFault::NoAction)?;
+    let address = Address::parse_parts(&download.href).map_err(LfsFault::ActionAddress)?;
+    let is_reserved = |name: &str| RESERVED_HEADERS.iter().any(|reserved| name.eq_ignore_ascii_case(reserved));
+    let headers = download.header.unwrap_or_default().into_iter().filter(|(name, _)| !is_reserved(name)).collect();
+    Ok(DownloadAction { address, headers })
 }

@@ -1,134 +1,109 @@
-//! Git LFS: a pointer is not a model. The object that it names is looked for in the repository's own store and then, if
-//! that was asked for, on its server.
+//! Git LFS. A pointer is not a model: its object is opened from the local store of the repository and then, if that is allowed, from
+//! the LFS server.
 
 mod batch;
-mod config;
+mod git_config;
 mod repository;
 
 use crate::address::Address;
-use crate::client::{Ask, Client};
+use crate::bounds::MAX_BATCH_OBJECTS;
+use crate::client::{Client, Request};
+use crate::error::{Error, LfsFault, Origin};
 use crate::open;
-use batch::{Action, MOST};
+use crate::options::{LfsMode, LfsOptions};
+use batch::DownloadAction;
 use repository::Repository;
 use scanner::directory::{FileKind, FoundFile};
 use scanner::internal::format::lfs_pointer::Pointer;
-use scanner::providers::{FetchedInput, LocalFile};
+use scanner::providers::{FetchedInput, LocalFile, VerifiedSource};
 use scanner::report::{Integrity, LfsReport};
 use scanner::source::Source;
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// Where objects are looked for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Lfs {
-    /// Nowhere: pointers stay unscanned.
-    Skip,
-    /// In the repository's own store.
-    #[default]
-    Local,
-    /// There, and then on the repository's server.
-    Fetch,
-}
-
-/// How objects are looked for.
-#[derive(Clone, Default)]
-pub struct LfsOptions {
-    /// Where.
-    pub from: Lfs,
-    /// Whether objects are hashed, those of the local store too.
-    pub verify: bool,
-    /// The server, in place of the one that the repository names.
-    pub server: Option<Address>,
-}
-
-/// Finds the objects of pointers.
+/// Opens the objects of pointers.
 #[derive(Default)]
-pub(crate) struct Objects {
+pub(crate) struct LfsObjects {
     options: LfsOptions,
-    /// Whether the hash of what is fetched is wanted.
+    /// Whether the SHA-256 of a fetched object is needed.
     hash: bool,
     /// By folder.
     repositories: Mutex<HashMap<PathBuf, Option<Arc<Repository>>>>,
-    /// What servers said, by server and object.
-    answers: Mutex<HashMap<(String, String), Result<Action, String>>>,
+    /// Answers of the batch API, by server and oid.
+    actions: Mutex<HashMap<(String, String), Result<DownloadAction, Error>>>,
 }
 
-impl Objects {
+impl LfsObjects {
     pub(crate) fn new(options: LfsOptions, hash: bool) -> Self {
         let hash = hash || options.verify;
-        Self { options, hash, repositories: Mutex::default(), answers: Mutex::default() }
+        Self { options, hash, repositories: Mutex::default(), actions: Mutex::default() }
     }
 
-    /// Whether objects are looked for.
-    pub(crate) fn resolves(&self) -> bool {
-        self.options.from != Lfs::Skip
+    /// Whether objects are opened at all.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.options.mode != LfsMode::Skip
     }
 
-    /// Whether objects are fetched.
-    pub(crate) fn fetches(&self) -> bool {
-        self.options.from == Lfs::Fetch
+    /// Whether objects are fetched from a server.
+    pub(crate) fn is_fetching(&self) -> bool {
+        self.options.mode == LfsMode::Fetch
     }
 
     fn repository(&self, file: &Path) -> Option<Arc<Repository>> {
         let folder = file.parent()?.to_owned();
         let mut known = self.repositories.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(folder).or_insert_with(|| Repository::around(file).map(Arc::new)).clone()
+        known.entry(folder).or_insert_with(|| Repository::containing(file).map(Arc::new)).clone()
     }
 
-    fn server(&self, repository: Option<&Repository>) -> Result<Address, String> {
+    fn server(&self, repository: Option<&Repository>) -> Result<Address, Error> {
         match (&self.options.server, repository) {
             (Some(server), _) => Ok(server.clone()),
             (None, Some(repository)) => repository.server(),
-            (None, None) => Err("it lies in no git repository; --lfs-url names a server".to_owned()),
+            (None, None) => Err(Error::Lfs(LfsFault::NoServer)),
         }
     }
 
-    /// Asks for all objects that are not here, a hundred at a time.
-    pub(crate) fn expect(&self, client: &Client, pointers: &[(&Path, Pointer)], deadline: Instant) {
-        let mut wanted: Vec<(Address, Vec<Pointer>)> = Vec::new();
+    /// Requests the downloads of all objects that are not in the local store, a hundred at a time.
+    pub(crate) fn prefetch(&self, client: &Client, pointers: &[(&Path, Pointer)], deadline: Instant) {
+        let mut by_server: Vec<(Address, Vec<Pointer>)> = Vec::new();
         for (file, pointer) in pointers {
             let repository = self.repository(file);
-            let place = repository.as_ref().and_then(|repository| repository.object(&pointer.oid));
-            if place.is_some_and(|place| place.is_file()) {
+            let stored = repository.as_ref().and_then(|repository| repository.object_path(&pointer.oid));
+            if stored.is_some_and(|path| path.is_file()) {
                 continue;
             }
             let Ok(server) = self.server(repository.as_deref()) else { continue };
-            let list = match wanted.iter_mut().find(|(known, _)| *known == server) {
-                Some((_, list)) => list,
-                None => {
-                    wanted.push((server, Vec::new()));
-                    let Some((_, list)) = wanted.last_mut() else { continue };
-                    list
-                }
-            };
-            list.push(pointer.clone());
+            match by_server.iter_mut().find(|(known, _)| *known == server) {
+                Some((_, pointers)) => pointers.push(pointer.clone()),
+                None => by_server.push((server, vec![pointer.clone()])),
+            }
         }
-        for (server, mut list) in wanted {
-            list.sort_by(|a, b| (&a.oid, a.size).cmp(&(&b.oid, b.size)));
-            list.dedup();
-            for some in list.chunks(MOST) {
-                self.ask(client, &server, some, deadline);
+        for (server, mut pointers) in by_server {
+            pointers.sort_by(|a, b| (&a.oid, a.size).cmp(&(&b.oid, b.size)));
+            pointers.dedup();
+            for batch in pointers.chunks(MAX_BATCH_OBJECTS) {
+                self.request_downloads(client, &server, batch, deadline);
             }
         }
     }
 
-    fn ask(&self, client: &Client, server: &Address, pointers: &[Pointer], deadline: Instant) {
-        let mut answered = match batch::ask(client, server, pointers, deadline) {
-            Ok(answered) => answered,
-            Err(why) => pointers.iter().map(|pointer| (pointer.oid.clone(), Err(why.clone()))).collect(),
+    fn request_downloads(&self, client: &Client, server: &Address, pointers: &[Pointer], deadline: Instant) {
+        let mut answers = match batch::request_downloads(client, server, pointers, deadline) {
+            Ok(answers) => answers,
+            Err(error) => pointers.iter().map(|pointer| (pointer.oid.clone(), Err(error.clone()))).collect(),
         };
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut actions = self.actions.lock().unwrap_or_else(PoisonError::into_inner);
         for pointer in pointers {
-            let said = answered.remove(&pointer.oid);
-            let said = said.unwrap_or_else(|| Err("the LFS server says nothing of it".to_owned()));
-            answers.insert((server.shown(), pointer.oid.clone()), said);
+            let action = answers.remove(&pointer.oid).unwrap_or(Err(Error::Lfs(LfsFault::NoEntry)));
+            actions.insert((server.without_secrets(), pointer.oid.clone()), action);
         }
     }
 
-    /// Opens the object of a pointer.
+    /// Opens the object of the pointer in `file`.
     pub(crate) fn open(
         &self,
         client: Option<&Arc<Client>>,
@@ -136,65 +111,79 @@ impl Objects {
         pointer: &Pointer,
         read: &Arc<AtomicU64>,
         deadline: Instant,
-    ) -> Result<FetchedInput, String> {
+    ) -> Result<FetchedInput, Error> {
         let repository = self.repository(file);
-        let missing = match repository.as_ref().and_then(|repository| repository.object(&pointer.oid)) {
-            None => "it lies in no git repository".to_owned(),
-            Some(place) => match self.local(&place, pointer, read) {
-                Ok(brought) => return Ok(brought),
-                Err(why) => why,
-            },
+        let local = match repository.as_ref().and_then(|repository| repository.object_path(&pointer.oid)) {
+            None => Err(LfsFault::NoRepository),
+            Some(path) => self.open_stored(&path, pointer, read),
         };
-        let Some(client) = client.filter(|_| self.options.from == Lfs::Fetch) else {
-            return Err(format!("{missing}; --lfs fetch reads it from the server"));
+        let fault = match local {
+            Ok(input) => return Ok(input),
+            Err(fault) => fault,
         };
+        let client = client.filter(|_| self.is_fetching()).ok_or(Error::NotFetched(fault))?;
         let server = self.server(repository.as_deref())?;
-        let key = (server.shown(), pointer.oid.clone());
-        let known = || self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        let action = known().or_else(|| {
-            self.ask(client, &server, std::slice::from_ref(pointer), deadline);
-            known()
-        });
-        let action = action.ok_or("the LFS server says nothing of it")??;
-        let ask = Ask { address: action.address, secret: action.headers, deadline };
-        let object = open::open(client, ask, self.hash, read)?;
-        if object.source.len() != pointer.size {
-            return Err(format!("the server's object has {} bytes and not {}", object.source.len(), pointer.size));
+        let action = self.download_action(client, &server, pointer, deadline)?;
+        let request = Request { address: action.address, secret_headers: action.headers, deadline };
+        let object = open::open_object(client, request, self.hash, read)?;
+        let found = object.source.len();
+        if found != pointer.size {
+            let fault = LfsFault::Length { origin: Origin::Server, found, expected: pointer.size };
+            return Err(Error::Lfs(fault));
         }
         let integrity = match &object.sha256 {
             Some(sha256) if *sha256 == pointer.oid => Integrity::Sha256,
-            Some(sha256) => return Err(format!("the SHA-256 of the server's object is {sha256}")),
+            Some(sha256) => {
+                return Err(Error::Lfs(LfsFault::Hash { origin: Origin::Server, found: sha256.clone() }));
+            }
             None => Integrity::Range,
         };
-        Ok(brought(object.source, object.sha256, pointer, integrity))
+        Ok(fetched_input(object.source, object.sha256, pointer, integrity))
+    }
+
+    /// The answer of the server, from the prefetch or from a request for this object.
+    fn download_action(
+        &self,
+        client: &Client,
+        server: &Address,
+        pointer: &Pointer,
+        deadline: Instant,
+    ) -> Result<DownloadAction, Error> {
+        let key = (server.without_secrets(), pointer.oid.clone());
+        let known = || self.actions.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let action = known().or_else(|| {
+            self.request_downloads(client, server, std::slice::from_ref(pointer), deadline);
+            known()
+        });
+        action.unwrap_or(Err(Error::Lfs(LfsFault::NoEntry)))
     }
 
     /// Opens an object of the local store.
-    fn local(&self, place: &Path, pointer: &Pointer, read: &Arc<AtomicU64>) -> Result<FetchedInput, String> {
-        let found = FoundFile { path: place.to_owned(), shown_path: place.to_owned(), kind: FileKind::File };
+    fn open_stored(&self, path: &Path, pointer: &Pointer, read: &Arc<AtomicU64>) -> Result<FetchedInput, LfsFault> {
+        let unreadable = |error: io::Error| LfsFault::Unreadable(error.to_string());
+        let found = FoundFile { path: path.to_owned(), shown_path: path.to_owned(), kind: FileKind::File };
         let source = match LocalFile::open(&found, read.clone()) {
             Ok(source) => source,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err("its object is not in the local store".to_owned());
-            }
-            Err(error) => return Err(format!("its object in the local store cannot be read: {error}")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(LfsFault::NotStored),
+            Err(error) => return Err(unreadable(error)),
         };
-        if source.len() != pointer.size {
-            return Err(format!("its object in the local store has {} bytes and not {}", source.len(), pointer.size));
+        let found = source.len();
+        if found != pointer.size {
+            return Err(LfsFault::Length { origin: Origin::LocalStore, found, expected: pointer.size });
         }
         if !self.options.verify {
-            return Ok(brought(Arc::new(source), None, pointer, Integrity::Size));
+            return Ok(fetched_input(Arc::new(source), None, pointer, Integrity::Size));
         }
-        let sha256 = scanner::hash::of(&source).map_err(|error| error.to_string())?;
+        let sha256 = scanner::hash::of(&source).map_err(unreadable)?;
         if sha256 != pointer.oid {
-            return Err(format!("its object in the local store has the SHA-256 {sha256}"));
+            return Err(LfsFault::Hash { origin: Origin::LocalStore, found: sha256 });
         }
-        Ok(brought(Arc::new(source), Some(sha256), pointer, Integrity::Sha256))
+        Ok(fetched_input(Arc::new(source), Some(sha256), pointer, Integrity::Sha256))
     }
 }
 
-fn brought(
-    source: Arc<dyn scanner::providers::VerifiedSource>,
+fn fetched_input(
+    source: Arc<dyn VerifiedSource>,
     sha256: Option<String>,
     pointer: &Pointer,
     integrity: Integrity,

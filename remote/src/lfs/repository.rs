@@ -1,85 +1,82 @@
-//! The repository that a pointer lies in: its folder of objects, its settings, and the server that it fetches from.
+//! The git repository of a pointer: its object store, its configuration and its LFS server.
 //!
-//! `.git` is never part of what others commit, so its settings are the user's own. `.lfsconfig` is: it may lead to another
-//! path on the host of the remote, and to no other host.
+//! `.git` is not committed, so its configuration is the user's own. `.lfsconfig` is committed by others, so it may name another
+//! path on the host of the remote, but not another host.
 
-use super::config::Settings;
+use super::git_config::GitConfig;
 use crate::address::Address;
+use crate::bounds::MAX_GIT_CONFIG_BYTES;
+use crate::error::{Error, LfsFault};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Settings take a few kilobytes.
-const MAX: u64 = 1 << 20;
-
 /// A repository on this machine.
 pub(super) struct Repository {
-    /// Its folder of settings and objects, which working trees share.
-    common: PathBuf,
-    settings: Settings,
-    /// What is committed beside the files.
-    committed: Settings,
+    /// The folder of configuration and objects, shared by all working trees (gitrepository-layout(5), `commondir`).
+    common_dir: PathBuf,
+    /// `.git/config`.
+    config: GitConfig,
+    /// `.lfsconfig`, which is committed.
+    committed_config: GitConfig,
 }
 
 impl Repository {
-    /// The repository around a file: the nearest one upward. One of another owner than the file is none: in a folder for
-    /// all, anybody can put a `.git`.
-    pub(super) fn around(file: &Path) -> Option<Self> {
+    /// The nearest repository above a file. A repository of another owner than the file does not count: in a folder that
+    /// is writable for all, anyone can create a `.git`.
+    pub(super) fn containing(file: &Path) -> Option<Self> {
         let folder = std::fs::canonicalize(file.parent()?).ok()?;
         let (top, git) = folder.ancestors().find_map(|folder| Some((folder, git_folder(&folder.join(".git"))?)))?;
         let owner = |path: &Path| std::fs::metadata(path).map(|meta| meta.uid()).ok();
         if owner(&git)? != owner(file)? {
             return None;
         }
-        // A working tree beside the first one has a folder of its own, which names the shared one.
-        let common = match read(&git.join("commondir")) {
+        // A linked working tree has a folder of its own, which names the shared one.
+        let common_dir = match read(&git.join("commondir")) {
             Ok(text) => git.join(text.trim_end()),
             Err(_) => git,
         };
-        let settings = read(&common.join("config")).map(|text| Settings::parse(&text)).unwrap_or_default();
-        let committed = read(&top.join(".lfsconfig")).map(|text| Settings::parse(&text)).unwrap_or_default();
-        Some(Self { common, settings, committed })
+        let config = read(&common_dir.join("config")).map(|text| GitConfig::parse(&text)).unwrap_or_default();
+        let committed_config = read(&top.join(".lfsconfig")).map(|text| GitConfig::parse(&text)).unwrap_or_default();
+        Some(Self { common_dir, config, committed_config })
     }
 
-    /// Where an object stands, if it is here.
-    pub(super) fn object(&self, oid: &str) -> Option<PathBuf> {
-        let storage = self.common.join(self.settings.get("lfs.storage").unwrap_or("lfs"));
+    /// The path of an object in the local store.
+    pub(super) fn object_path(&self, oid: &str) -> Option<PathBuf> {
+        let storage = self.common_dir.join(self.config.get("lfs.storage").unwrap_or("lfs"));
         Some(storage.join("objects").join(oid.get(..2)?).join(oid.get(2..4)?).join(oid))
     }
 
-    /// The server that gives its objects.
+    /// The LFS server.
     ///
     /// # Errors
-    /// When none is named, or what is committed names another host than the remote's.
-    pub(super) fn server(&self) -> Result<Address, String> {
-        let remote =
-            self.settings.remote().ok_or("it has several remotes and none is `origin`; --lfs-url names one")?;
+    /// When none is named, or `.lfsconfig` names another host than that of the remote.
+    pub(super) fn server(&self) -> Result<Address, Error> {
+        let remote = self.config.default_remote().ok_or(Error::Lfs(LfsFault::SeveralRemotes))?;
         let lfsurl = format!("remote.{remote}.lfsurl");
-        if let Some(url) = self.settings.get("lfs.url").or_else(|| self.settings.get(&lfsurl)) {
-            return Address::parse(url).map_err(|why| format!("the LFS server in .git/config: {why}"));
+        if let Some(url) = self.config.get("lfs.url").or_else(|| self.config.get(&lfsurl)) {
+            return Address::parse(url).map_err(|error| error.at("the LFS server in .git/config"));
         }
-        let url = self.settings.get(&format!("remote.{remote}.url"));
+        let url = self.config.get(&format!("remote.{remote}.url"));
         let derived = url
-            .ok_or("its repository has no remote; --lfs-url names the server")
-            .and_then(|url| derived(url).ok_or("its remote is no server that speaks https; --lfs-url names one"));
-        let Some(url) = self.committed.get("lfs.url").or_else(|| self.committed.get(&lfsurl)) else {
-            return Ok(derived?);
+            .ok_or(Error::Lfs(LfsFault::NoRemote))
+            .and_then(|url| server_of_remote(url).ok_or(Error::Lfs(LfsFault::RemoteWithoutServer)));
+        let Some(url) = self.committed_config.get("lfs.url").or_else(|| self.committed_config.get(&lfsurl)) else {
+            return derived;
         };
-        let named = Address::parse(url).map_err(|why| format!("the LFS server in .lfsconfig: {why}"))?;
+        let named = Address::parse(url).map_err(|error| error.at("the LFS server in .lfsconfig"))?;
         let derived = derived?;
-        // User and password that somebody committed are left out with the rest of the secrets.
-        let named = Address::parse(&named.shown())?;
-        if named.host() == derived.host() && named.is_secure() == derived.is_secure() {
+        // A committed user and password are not used.
+        let named = Address::parse(&named.without_secrets())?;
+        if named.host() == derived.host() && named.is_https() == derived.is_https() {
             return Ok(named);
         }
-        Err(format!(
-            ".lfsconfig names the server {named}, which is not where the remote is; --lfs-url {named} permits it"
-        ))
+        Err(Error::Lfs(LfsFault::ForeignServer { server: named.without_secrets() }))
     }
 }
 
-/// The folder that `.git` is, or that it names.
+/// The folder `.git`, or the folder that a file `.git` names.
 fn git_folder(dot_git: &Path) -> Option<PathBuf> {
     if dot_git.is_dir() {
         return dot_git.join("HEAD").exists().then(|| dot_git.to_owned());
@@ -95,24 +92,25 @@ fn read(path: &Path) -> io::Result<String> {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let mut text = String::new();
-    File::open(path)?.take(MAX).read_to_string(&mut text)?;
+    File::open(path)?.take(MAX_GIT_CONFIG_BYTES).read_to_string(&mut text)?;
     Ok(text)
 }
 
-/// The server of a remote, as Git LFS finds it: `info/lfs` below the repository, over https also where git uses ssh.
-fn derived(url: &str) -> Option<Address> {
-    let web = if Address::is_meant(url) {
+/// The server of a remote, as Git LFS derives it: `info/lfs` below the repository, over https also where git uses ssh.
+fn server_of_remote(url: &str) -> Option<Address> {
+    let web = if Address::has_scheme(url) {
         url.to_owned()
     } else if let Some(rest) = url.strip_prefix("ssh://").or_else(|| url.strip_prefix("git://")) {
         let (authority, path) = rest.split_once('/')?;
         let host = authority.rsplit('@').next()?;
-        // The port is one of ssh.
+        // The port is that of ssh.
         let host = if host.starts_with('[') { host.split_inclusive(']').next()? } else { host.split(':').next()? };
         format!("https://{host}/{path}")
     } else {
-        // `user@host:path`, which is no path of this machine and no other kind of address.
-        let named = |(host, path): &(&str, &str)| !host.contains('/') && host.len() > 1 && !path.starts_with("//");
-        let (host, path) = url.split_once(':').filter(named)?;
+        // `user@host:path`. A path of this machine and another kind of address do not match.
+        let is_scp_like =
+            |(host, path): &(&str, &str)| !host.contains('/') && host.len() > 1 && !path.starts_with("//");
+        let (host, path) = url.split_once(':').filter(is_scp_like)?;
         let host = host.rsplit('@').next()?;
         format!("https://{host}/{}", path.trim_start_matches('/'))
     };
@@ -126,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn remotes_lead_to_their_server() {
+    fn each_remote_has_its_server() {
         let all = [
             ("https://github.com/a/b", "https://github.com/a/b.git/info/lfs"),
             ("https://github.com/a/b.git/", "https://github.com/a/b.git/info/lfs"),
@@ -135,29 +133,34 @@ mod tests {
             ("ssh://[::1]:22/a", "https://[::1]/a.git/info/lfs"),
         ];
         for (remote, server) in all {
-            assert_eq!(derived(remote).map(|address| address.shown()).as_deref(), Some(server), "{remote}");
+            assert_eq!(
+                server_of_remote(remote).map(|address| address.without_secrets()).as_deref(),
+                Some(server),
+                "{remote}"
+            );
         }
         for remote in ["/srv/git/a.git", "../a", "file:///srv/a.git", "C:\\a", "./a:b"] {
-            assert!(derived(remote).is_none(), "{remote}");
+            assert!(server_of_remote(remote).is_none(), "{remote}");
         }
     }
 
-    fn repository(config: &str, committed: &str) -> Result<String, String> {
-        let (settings, committed) = (Settings::parse(config), Settings::parse(committed));
-        Repository { common: PathBuf::new(), settings, committed }.server().map(|address| address.shown())
+    fn server(config: &str, committed: &str) -> Result<String, Error> {
+        let (config, committed_config) = (GitConfig::parse(config), GitConfig::parse(committed));
+        let repository = Repository { common_dir: PathBuf::new(), config, committed_config };
+        repository.server().map(|address| address.without_secrets())
     }
 
     #[test]
-    fn what_is_committed_leads_to_no_other_host() {
+    fn a_committed_server_is_on_the_host_of_the_remote() {
         let origin = "[remote \"origin\"]\nurl = git@github.com:a/b\n";
-        assert_eq!(repository(origin, "").as_deref(), Ok("https://github.com/a/b.git/info/lfs"));
-        assert_eq!(repository(origin, "[lfs]\nurl = https://github.com/c/d").as_deref(), Ok("https://github.com/c/d"));
+        assert_eq!(server(origin, "").as_deref(), Ok("https://github.com/a/b.git/info/lfs"));
+        assert_eq!(server(origin, "[lfs]\nurl = https://github.com/c/d").as_deref(), Ok("https://github.com/c/d"));
         for url in ["https://evil.example/x", "http://github.com/c", "https://github.com.evil.example/"] {
-            let said = repository(origin, &format!("[lfs]\nurl = {url}"));
-            assert!(said.as_ref().is_err_and(|why| why.contains("--lfs-url")), "{said:?}");
+            let answer = server(origin, &format!("[lfs]\nurl = {url}"));
+            assert!(matches!(answer, Err(Error::Lfs(LfsFault::ForeignServer { .. }))), "{answer:?}");
         }
         let own = format!("{origin}[lfs]\nurl = https://store.example/x\n");
-        assert_eq!(repository(&own, "[lfs]\nurl = https://evil.example").as_deref(), Ok("https://store.example/x"));
-        assert!(repository("", "[lfs]\nurl = https://evil.example").is_err());
+        assert_eq!(server(&own, "[lfs]\nurl = https://evil.example").as_deref(), Ok("https://store.example/x"));
+        assert!(server("", "[lfs]\nurl = https://evil.example").is_err());
     }
 }
