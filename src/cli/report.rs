@@ -10,21 +10,21 @@ pub(crate) enum ReportFormat {
     Text,
     /// One JSON object.
     Json,
-    /// A line of JSON for each file, then one that sums up.
+    /// A line of JSON for each file, then a summary line.
     Jsonl,
     /// SARIF 2.1.0, for code scanning.
     Sarif,
     /// JUnit XML: a test case for each file.
     Junit,
-    /// For the summary of a job, or a comment.
+    /// For a job summary, or a comment.
     Markdown,
-    /// A page that needs nothing beside it.
+    /// A self-contained page.
     Html,
     /// A CycloneDX 1.6 bill of materials, with hashes.
     Cyclonedx,
-    /// Annotations of GitHub Actions.
+    /// Annotations for GitHub Actions.
     Github,
-    /// The paths of clean files, each with a NUL behind it, for `xargs -0`.
+    /// The paths of clean files, each followed by a NUL, for `xargs -0`.
     CleanList,
 }
 

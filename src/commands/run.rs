@@ -89,7 +89,7 @@ fn size<T: FromStr<Err = String>>(option: &str, text: Option<&String>, into: &mu
     Ok(())
 }
 
-/// The profile with what was typed on top of it.
+/// The profile, with the flags applied.
 fn request(args: &RunArgs) -> Result<Request, Error> {
     if args.command.is_empty() {
         return Err(Error::Request("no command was given; write it after --".into()));
@@ -128,7 +128,7 @@ fn request(args: &RunArgs) -> Result<Request, Error> {
     Ok(request)
 }
 
-/// `SRC[:DEST]`, where the destination is an absolute path; a colon within a file name is no separator.
+/// `SRC[:DEST]`, where the destination is an absolute path; another colon is part of the file name.
 fn readable(text: &OsStr) -> Readable {
     let bytes = text.as_bytes();
     let cut = bytes.windows(2).rposition(|pair| pair == b":/");

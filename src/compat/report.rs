@@ -159,7 +159,7 @@ fn member_of(source: &str, member: Option<&str>) -> String {
     member.map_or_else(|| source.to_owned(), |member| format!("{source}:{}", member.replace("::", ":")))
 }
 
-/// The most similar scanner class of that tool: scripts tell formats apart by it.
+/// The most similar scanner class of that tool, by which scripts recognize formats.
 fn scanner_of(artifact: &ArtifactReport) -> &'static str {
     match artifact.format {
         format if format.starts_with("torch") => "modelscan.scanners.PyTorchUnsafeOpScan",
