@@ -101,6 +101,8 @@ impl fmt::Display for CommandError {
     }
 }
 
+impl std::error::Error for CommandError {}
+
 impl From<remote::Error> for CommandError {
     fn from(error: remote::Error) -> Self {
         Self::Remote(error)

@@ -1,7 +1,7 @@
 //! Decides which files of a folder may be loaded, and hands on only those. Every file is opened once; the bytes that are scanned,
 //! hashed and copied are those behind that descriptor.
 //!
-//! [`folder`] lists a folder without following links out of it. [`assess`] says what a file is, [`policy`] which kinds are
+//! [`folder`] lists a folder without following links out of it. [`assess`] scans a file, and [`policy`] decides which kinds are
 //! admitted. [`lock`] records the files of a folder, and [`lock_check`] compares. [`stage`] copies a folder to a place that only
 //! this process can write, and admits the copies; [`convert`] then replaces weights of torch by safetensors, and [`delivery`]
 //! publishes a finished copy, as a whole or not at all.

@@ -22,7 +22,7 @@ impl Credentials {
     /// `GITHUB_SERVER_URL` (default `https://github.com`).
     ///
     /// # Errors
-    /// A token without a host, or with characters that cannot stand in a header.
+    /// A token without a host, or with characters that a header cannot have.
     pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let set = |name: &str| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let mut secrets = Vec::new();

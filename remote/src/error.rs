@@ -24,18 +24,18 @@ pub enum Error {
     PrivateAddress,
     /// The root certificates are not PEM.
     NotPem,
-    /// The file of root certificates has none.
+    /// The root certificates are empty.
     NoCertificate,
     /// `MODELSCAN_TOKEN` is set without `MODELSCAN_TOKEN_HOST`.
     TokenWithoutHost,
-    /// A token has characters that cannot stand in a header.
+    /// A token has characters that a header cannot have.
     InvalidToken {
         /// The environment variable.
         variable: &'static str,
     },
     /// No client was set up, because nothing was to be fetched.
     NoNetwork,
-    /// There is no input of this index.
+    /// The index of an input is out of range.
     NoSuchInput,
     /// The bytes of the scan are used up.
     ByteBudget {
@@ -52,7 +52,7 @@ pub enum Error {
     Connection(ConnectionFault),
     /// The server answered with this status.
     Status(u16),
-    /// The server broke the protocol, or redirects to where it must not.
+    /// The server broke the protocol, or redirects to a forbidden target.
     Server(ServerFault),
     /// The object has another version than in an earlier answer.
     Changed,

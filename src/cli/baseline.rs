@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 /// Keep known findings in a file, so that only new ones fail the gate.
 ///
-/// Exit codes: 0 done; 2 done, but something could not be read whole and no baseline covers that; 4 the command line,
-/// the configuration or the baseline is wrong.
+/// Exit codes: 0 done; 2 done, but something could not be read completely, which no baseline covers; 4 the command line, the
+/// configuration or the baseline is wrong.
 #[derive(Debug, Args)]
 pub(crate) struct BaselineArgs {
     #[command(subcommand)]
@@ -20,7 +20,7 @@ pub(crate) enum BaselineSubcommand {
     Prune(PruneArgs),
 }
 
-/// Scan, and write all findings that are not accepted otherwise into a new baseline.
+/// Scan, and write all findings that are not accepted yet to a new baseline.
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
     /// Files and folders, written as they will be for `scan --baseline`.
@@ -29,7 +29,7 @@ pub(crate) struct CreateArgs {
     /// The baseline.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
-    /// Replace a baseline that is there.
+    /// Replace an existing baseline.
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
@@ -38,7 +38,7 @@ pub(crate) struct CreateArgs {
     pub(crate) limits: LimitArgs,
 }
 
-/// Scan, and drop from a baseline what no longer occurs in what was scanned.
+/// Scan, and drop entries of a baseline that no longer occur in the scanned files.
 #[derive(Debug, Args)]
 pub(crate) struct PruneArgs {
     /// Files and folders, written as they were for `baseline create`.

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 /// Turn clean weights into safetensors, by reading, never by unpickling.
 ///
-/// Only what a scan finds clean is converted. Names are the path of keys joined by dots; a folder (sharded, distributed)
-/// gives a folder. Exit codes: 0 all written; 1 refused because of what a file would do; 2 unreadable or not convertible;
-/// 4 the command line is wrong. Nothing is left at OUT when the code is not 0.
+/// Only clean files are converted. The name of a tensor is the path of keys, joined by dots; a folder (sharded, distributed)
+/// gives a folder. Exit codes: 0 all written; 1 refused, because loading a file would do harm or is unproven; 2 unreadable or not
+/// convertible; 4 the command line is wrong. Unless the code is 0, nothing is left at OUT.
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
     /// Files, or folders that are one checkpoint.
@@ -26,10 +26,10 @@ pub(crate) struct ConvertArgs {
     /// Write tied tensors once for each name, instead of once with their aliases in the metadata.
     #[arg(long)]
     pub(crate) expand_tied: bool,
-    /// Write what safetensors cannot hold (complex128, quantized, sparse, ...) as several tensors.
+    /// Write tensors that safetensors cannot hold (complex128, quantized, sparse, ...) as several tensors.
     #[arg(long)]
     pub(crate) lossless_parts: bool,
-    /// Convert what is unproven too, where every tensor is reached by inert constructors only.
+    /// Convert unproven files too, if inert constructors alone reach every tensor.
     #[arg(long)]
     pub(crate) allow_unproven: bool,
     /// Read the result back and compare it with the source.
@@ -44,13 +44,13 @@ pub(crate) struct ConvertArgs {
     /// Print the plan and write nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Replace files that are there.
+    /// Replace existing files.
     #[arg(long)]
     pub(crate) force: bool,
     /// Write a report as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// No warnings, no progress, no line that sums up.
+    /// No warnings, no progress, no summary line.
     #[arg(long, short)]
     pub(crate) quiet: bool,
     /// No progress bar.

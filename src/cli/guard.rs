@@ -15,18 +15,18 @@ pub(crate) struct GuardArgs {
     /// The folder.
     #[arg(value_name = "DIR")]
     pub(crate) folder: PathBuf,
-    /// Put safetensors in the place of what torch saved.
+    /// Replace weights of torch by safetensors.
     #[arg(long)]
     pub(crate) convert: bool,
-    /// Start only if the folder is as it was locked.
+    /// Start only if the folder agrees with this lock.
     #[arg(long, value_name = "FILE")]
     pub(crate) lock: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) allow: AllowArgs,
-    /// Folder for the copy, on a disk with room for it, or `memory` [default: that of temporary files].
+    /// Folder for the copy, or `memory` [default: the folder for temporary files].
     #[arg(long, value_name = "DIR|memory")]
     pub(crate) store: Option<PathBuf>,
-    /// How the copy is shown.
+    /// How the server finds the copy.
     #[arg(long, value_enum, default_value_t = ViewMode::Mount)]
     pub(crate) view: ViewMode,
     /// No notes and warnings.
@@ -34,7 +34,7 @@ pub(crate) struct GuardArgs {
     pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
-    /// The server and its arguments; `{}` in them is the path of the copy, and so is MODELSCAN_DIR.
+    /// The server and its arguments. `{}` is replaced by the path of the copy, which is also in MODELSCAN_DIR.
     #[arg(required = true, last = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
 }
@@ -42,16 +42,16 @@ pub(crate) struct GuardArgs {
 /// Kinds of files that are admitted beyond clean ones.
 #[derive(Debug, Args)]
 pub(crate) struct AllowArgs {
-    /// Admit what is unproven or of no known format too. What is dangerous never is.
+    /// Admit unproven files and files of an unknown format too. Dangerous files are never admitted.
     #[arg(long)]
     pub(crate) allow_unproven: bool,
     /// Admit programs (.py, .so, ...) too: a server may run them.
     #[arg(long)]
     pub(crate) allow_programs: bool,
-    /// Admit this content, unless it is dangerous; may be repeated.
+    /// Admit the file with this SHA-256, unless it is dangerous; may be repeated.
     #[arg(long, value_name = "HASH")]
     pub(crate) allow_sha256: Vec<String>,
-    /// Leave out what is not admitted, with a warning, in place of refusing all.
+    /// Leave out refused files, with a warning, in place of refusing the folder.
     #[arg(long)]
     pub(crate) omit_refused: bool,
 }

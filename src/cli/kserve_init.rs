@@ -8,10 +8,9 @@ use std::path::PathBuf;
 
 /// Fill a folder with the files of a source that passed the scan: the storage initializer of KServe.
 ///
-/// What torch saved is put there as safetensors, the rest as it is, with a lock of all of it (modelscan.lock). The folder is
-/// filled whole or not at all, and once: where it is as its lock says, nothing is done. Exit codes: 0 filled; 1 something is
-/// not admitted, or not as it was locked; 2 something could not be read or written; 4 the command line is wrong, or DEST holds
-/// something else.
+/// Weights of torch are written as safetensors, other files as they are, with a lock (modelscan.lock). The folder is filled as a
+/// whole or not at all, and once: if it agrees with its lock, nothing is done. Exit codes: 0 filled; 1 a file is not admitted, or
+/// not as it was locked; 2 a file could not be read or written; 4 the command line is wrong, or DEST has other files.
 #[derive(Debug, Args)]
 pub(crate) struct KserveInitArgs {
     /// A file or folder, file://, pvc:// (mounted at /mnt/pvc), or https:// for one file.
@@ -20,10 +19,10 @@ pub(crate) struct KserveInitArgs {
     /// The folder to fill.
     #[arg(value_name = "DEST")]
     pub(crate) destination: PathBuf,
-    /// Put what torch saved there as it is.
+    /// Do not convert weights of torch.
     #[arg(long)]
     pub(crate) no_convert: bool,
-    /// Fill only if the source is as it was locked [default: SRC/modelscan.lock, where there is one].
+    /// Fill only if the source agrees with this lock [default: SRC/modelscan.lock, if it exists].
     #[arg(long, value_name = "FILE")]
     pub(crate) lock: Option<PathBuf>,
     #[command(flatten)]

@@ -4,10 +4,10 @@ use super::LimitArgs;
 use clap::Args;
 use std::path::PathBuf;
 
-/// Write down every file of a folder with its hash and verdict, or compare a folder with what was written.
+/// Record every file of a folder with its hash and verdict, or compare a folder with its lock.
 ///
-/// Exit codes: 0 written, or all is as it was locked; 1 something is dangerous and nothing was written, or something is
-/// missing, different or additional; 2 something could not be read; 4 the command line or the lock is wrong.
+/// Exit codes: 0 written, or the folder agrees with its lock; 1 a file is dangerous and nothing was written, or a file is
+/// missing, different or additional; 2 a file could not be read; 4 the command line or the lock is wrong.
 #[derive(Debug, Args)]
 pub(crate) struct LockArgs {
     /// The folder.
@@ -19,13 +19,13 @@ pub(crate) struct LockArgs {
     /// Compare the folder with the lock, and write nothing.
     #[arg(long)]
     pub(crate) check: bool,
-    /// Lock what is dangerous too, with that verdict: to pin it, not to load it.
+    /// Lock dangerous files too, with that verdict: to pin them, not to load them.
     #[arg(long, conflicts_with = "check")]
     pub(crate) record_dangerous: bool,
-    /// Replace a lock that is there.
+    /// Replace an existing lock.
     #[arg(long, conflicts_with = "check")]
     pub(crate) force: bool,
-    /// Say nothing where all is well.
+    /// Print nothing if there is no error and no difference.
     #[arg(long, short)]
     pub(crate) quiet: bool,
     #[command(flatten)]

@@ -43,47 +43,47 @@ pub(crate) enum Subcommand {
     Man(ManArgs),
 }
 
-/// Say what loading files would do, by reading them only.
+/// Report what loading files would do. Files are only read, never run.
 ///
 /// Exit codes: 0 everything was read and nothing is at or above --fail-on; 1 a finding at or above --fail-on; 2 no
-/// such finding, but something could not be read whole; 3 nothing there that the scanner knows; 4 the command line or
+/// such finding, but something could not be read completely; 3 no file of a known format; 4 the command line or
 /// the configuration is wrong.
 #[derive(Debug, Args)]
 pub(crate) struct ScanArgs {
     /// Files, folders and https addresses.
     #[arg(required_unless_present = "changed_since", value_name = "PATH|URL")]
     pub(crate) paths: Vec<PathBuf>,
-    /// Scan what HEAD and the working tree bring since they left REF, at and below each PATH; configuration and
-    /// baseline are those of REF. Nothing of a known format is code 0 here.
+    /// Scan the files that changed between the merge base of REF and HEAD, and in the working tree, at and below each PATH.
+    /// Configuration and baseline are those of REF. A change without files of a known format has code 0.
     #[arg(long, value_name = "REF", allow_hyphen_values = true)]
     pub(crate) changed_since: Option<String>,
-    /// What the report on standard output looks like.
+    /// Format of the report on standard output.
     #[arg(long, value_enum, default_value_t = ReportFormat::Text, env = "MODELSCAN_FORMAT", hide_env = true)]
     pub(crate) format: ReportFormat,
     /// Write the report to a file too; may be repeated.
     #[arg(long, value_name = "FORMAT=PATH", value_parser = report::parse_output)]
     pub(crate) output: Vec<ReportOutput>,
-    /// Fail from this severity up [default: medium].
+    /// Fail at findings of this severity or above [default: medium].
     #[arg(long, value_enum, env = "MODELSCAN_FAIL_ON", hide_env = true)]
     pub(crate) fail_on: Option<SeverityArg>,
-    /// Threads [default: one a core].
+    /// Threads [default: one per core].
     #[arg(long, value_name = "N", env = "MODELSCAN_JOBS", hide_env = true)]
     pub(crate) jobs: Option<usize>,
-    /// Put the SHA-256 of each file into the report.
+    /// Write the SHA-256 of each file to the report.
     #[arg(long)]
     pub(crate) sha256: bool,
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Do not honour `allow` and `ignore` of the configuration.
+    /// Do not apply `allow` and `ignore` of the configuration.
     #[arg(long)]
     pub(crate) no_ignores: bool,
-    /// Let only findings that are not in this baseline fail the gate.
+    /// Fail only at findings that are not in this baseline.
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Option<PathBuf>,
     /// Show findings that the configuration or the baseline accepts.
     #[arg(long)]
     pub(crate) show_suppressed: bool,
-    /// No warnings, no progress, no line that sums up.
+    /// No warnings, no progress, no summary line.
     #[arg(long, short)]
     pub(crate) quiet: bool,
     /// No progress bar.
@@ -100,13 +100,13 @@ pub(crate) struct ScanArgs {
     pub(crate) limits: LimitArgs,
 }
 
-/// Show what is inside files: members, pickles with every import and call, tensors.
+/// Show the content of files: members, pickles with every import and call, tensors.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     /// Files, or members of them (`model.pt::archive/data.pkl`).
     #[arg(required = true, value_name = "PATH[::MEMBER]")]
     pub(crate) paths: Vec<PathBuf>,
-    /// What the report looks like; `json` is one line for each file.
+    /// Format of the report; `json` is one line for each file.
     #[arg(long, value_enum, default_value_t = InspectFormat::Text)]
     pub(crate) format: InspectFormat,
     /// Print an annotated listing of the opcodes instead.
@@ -123,7 +123,7 @@ pub(crate) struct InspectArgs {
 pub(crate) struct RuleArgs {
     /// Id of the rule.
     pub(crate) id: Option<String>,
-    /// What the page looks like.
+    /// Format of the output.
     #[arg(long, value_enum, default_value_t = RuleFormat::Text)]
     pub(crate) format: RuleFormat,
 }
@@ -135,10 +135,10 @@ pub(crate) struct CompletionsArgs {
     pub(crate) shell: clap_complete::Shell,
 }
 
-/// Print the manual page, of the whole command or of one verb.
+/// Print the manual page of the command, or of one subcommand.
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
-    /// The verb.
+    /// The subcommand.
     pub(crate) verb: Option<String>,
 }
 

@@ -1,5 +1,6 @@
 //! Arguments about reports: formats, `FORMAT=PATH`, schemas.
 
+use crate::error::CommandError;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -10,21 +11,21 @@ pub(crate) enum ReportFormat {
     Text,
     /// One JSON object.
     Json,
-    /// A line of JSON for each file, then one that sums up.
+    /// A line of JSON for each file, then a summary line.
     Jsonl,
     /// SARIF 2.1.0, for code scanning.
     Sarif,
     /// JUnit XML: a test case for each file.
     Junit,
-    /// For the summary of a job, or a comment.
+    /// For a job summary, or a comment.
     Markdown,
-    /// A page that needs nothing beside it.
+    /// A self-contained page.
     Html,
     /// A CycloneDX 1.6 bill of materials, with hashes.
     Cyclonedx,
-    /// Annotations of GitHub Actions.
+    /// Annotations for GitHub Actions.
     Github,
-    /// The paths of clean files, each with a NUL behind it, for `xargs -0`.
+    /// The paths of clean files, each followed by a NUL, for `xargs -0`.
     CleanList,
 }
 
@@ -35,12 +36,14 @@ pub(crate) struct ReportOutput {
     pub(crate) path: PathBuf,
 }
 
-pub(super) fn parse_output(text: &str) -> Result<ReportOutput, String> {
-    let (format, path) = text.split_once('=').ok_or("write it as FORMAT=PATH, as in json=report.json")?;
-    let format = ReportFormat::from_str(format, false).map_err(|_| format!("there is no format {format:?}"))?;
+pub(super) fn parse_output(text: &str) -> Result<ReportOutput, CommandError> {
+    let pair = text.split_once('=');
+    let (format, path) = pair.ok_or_else(|| CommandError::usage("write it as FORMAT=PATH, as in json=report.json"))?;
+    let unknown = |_| CommandError::usage(format!("there is no format {format:?}"));
+    let format = ReportFormat::from_str(format, false).map_err(unknown)?;
     match path {
-        "" => Err("the path is empty".to_owned()),
-        "-" => Err("standard output has --format; here stands a file".to_owned()),
+        "" => Err(CommandError::usage("the path is empty")),
+        "-" => Err(CommandError::usage("standard output has --format; here stands a file")),
         path => Ok(ReportOutput { format, path: path.into() }),
     }
 }

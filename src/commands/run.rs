@@ -135,7 +135,7 @@ fn request(args: &RunArgs) -> Result<Request, Error> {
     Ok(request)
 }
 
-/// `SRC[:DEST]`, where the destination is an absolute path; a colon within a file name is no separator.
+/// `SRC[:DEST]`, where the destination is an absolute path; another colon is part of the file name.
 fn readable(text: &OsStr) -> ReadOnlyPath {
     let bytes = text.as_bytes();
     let cut = bytes.windows(2).rposition(|pair| pair == b":/");

@@ -160,7 +160,7 @@ fn member_of(source: &str, member: Option<&str>) -> String {
     member.map_or_else(|| source.to_owned(), |member| format!("{source}:{}", member.replace("::", ":")))
 }
 
-/// The most similar scanner class of that tool: scripts tell formats apart by it.
+/// The most similar scanner class of that tool, by which scripts recognize formats.
 fn scanner_of(artifact: &ArtifactReport) -> &'static str {
     let info = artifact.format_info();
     match info.map(|info| (info.library, info.container)) {
