@@ -242,15 +242,11 @@ fn the_rules_page_is_up_to_date() {
 }
 
 #[test]
-fn the_table_of_formats_is_fresh() {
-    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/formats.md");
+fn the_formats_page_is_up_to_date() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/formats.md");
     let output = modelscan(Path::new("/"), &["formats", "--format", "markdown"]).output().unwrap();
     assert!(output.status.success());
-    let made = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        fs::read_to_string(table).unwrap() == made,
-        "run: cargo run -- formats --format markdown > docs/formats.md"
-    );
+    fixtures::golden(&page, &String::from_utf8(output.stdout).unwrap()).unwrap();
 }
 
 #[test]
