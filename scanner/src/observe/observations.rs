@@ -148,7 +148,7 @@ impl Observations {
             keep
         });
         let raw_findings = listener.finish(&trace);
-        PickleStream { trace, raw_findings: raw_findings }
+        PickleStream { trace, raw_findings }
     }
 
     /// Follows the pickle at `start` of an artifact and keeps the stream. Returns its index in [`Self::pickles`].
