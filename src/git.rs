@@ -94,8 +94,8 @@ impl GitRepository {
             return Err(CommandError::usage(format!("{name:?} is no name of a commit")));
         }
         let revision = format!("{name}^{{commit}}");
-        let found = self.output(&["rev-parse", "--verify", "--quiet", "--end-of-options", &revision])?;
-        Ok(found.status.success().then(|| trimmed_text(&found.stdout)))
+        let output = self.output(&["rev-parse", "--verify", "--quiet", "--end-of-options", &revision])?;
+        Ok(output.status.success().then(|| trimmed_text(&output.stdout)))
     }
 
     /// The entry at a path of the tree of a commit.

@@ -155,14 +155,14 @@ impl Folder {
         let mut parts = listed.path_below_boundary.components().peekable();
         let mut folder: Option<OwnedFd> = None;
         while let Some(Component::Normal(part)) = parts.next() {
-            let here = folder.as_ref().unwrap_or(&self.descriptor);
+            let parent = folder.as_ref().unwrap_or(&self.descriptor);
             if parts.peek().is_some() {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                folder = Some(openat(here, part, flags, Mode::empty())?);
+                folder = Some(openat(parent, part, flags, Mode::empty())?);
                 continue;
             }
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-            let file = File::from(openat(here, part, flags, Mode::empty())?);
+            let file = File::from(openat(parent, part, flags, Mode::empty())?);
             return if file.metadata()?.is_file() {
                 Ok(file)
             } else {

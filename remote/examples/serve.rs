@@ -1,5 +1,5 @@
-//! Serves one file on loopback by ranges, each answer late by some milliseconds: what a scan of an address is measured
-//! against (`benches/remote.py`). Prints its address and goes on until it is killed.
+//! A server for benchmarks (`benches/remote.py`): serves one file on loopback by ranges, with a delay for each answer. Prints its address
+//! and runs until it is killed.
 
 use fixtures::server::{Reply, Request, Server};
 use std::fs::File;

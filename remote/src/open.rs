@@ -46,7 +46,7 @@ pub(crate) fn open_object(
             if (start, end) != (0, FIRST_RANGE_BYTES.min(len)) {
                 return Err(Error::Server(ServerFault::OtherRange));
             }
-            let Some(version) = ObjectVersion::of(&response) else {
+            let Some(version) = ObjectVersion::from_response(&response) else {
                 // Ranges of two versions could not be told apart.
                 drop(response);
                 return download(get_whole(client, &request)?);

@@ -24,7 +24,7 @@ pub(crate) struct ObjectVersion(String);
 
 impl ObjectVersion {
     /// The version in an answer. `None` if it has neither a strong `ETag` nor `Last-Modified`.
-    pub(crate) fn of(response: &Response<'_>) -> Option<Self> {
+    pub(crate) fn from_response(response: &Response<'_>) -> Option<Self> {
         let strong = response.header("etag").filter(|tag| tag.starts_with('"') && tag.len() > 2);
         strong.or_else(|| response.header("last-modified")).map(|version| Self(version.to_owned()))
     }
@@ -37,11 +37,11 @@ pub(crate) struct RangeSource {
     len: u64,
     version: ObjectVersion,
     read: Arc<AtomicU64>,
-    state: Mutex<State>,
+    state: Mutex<RangeState>,
 }
 
 #[derive(Default)]
-struct State {
+struct RangeState {
     cache: RangeCache,
     /// The end of the last read. A read that starts here is sequential.
     next: u64,
@@ -60,13 +60,13 @@ impl RangeSource {
         first: &[u8],
         read: Arc<AtomicU64>,
     ) -> Self {
-        let mut state = State::default();
+        let mut state = RangeState::default();
         state.cache.insert(0, first);
         state.next = first.len() as u64;
         Self { client, request, len, version, read, state: Mutex::new(state) }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, RangeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -98,7 +98,7 @@ impl RangeSource {
             200 | 412 | 416 => return Err(Error::Changed),
             status => return Err(Error::Status(status)),
         }
-        if ObjectVersion::of(&response).as_ref() != Some(&self.version) {
+        if ObjectVersion::from_response(&response).as_ref() != Some(&self.version) {
             return Err(Error::Changed);
         }
         if content_range(&response)? != (at, end, self.len) {

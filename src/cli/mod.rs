@@ -220,7 +220,7 @@ pub(crate) struct CompatArgs {
     pub(crate) path: PathBuf,
     /// Level of messages on standard error.
     #[arg(short, long, value_enum, ignore_case = true, default_value = "INFO")]
-    pub(crate) log: LogLevel,
+    pub(crate) log: CompatLogLevel,
     /// Format of the report.
     #[arg(short, long, value_enum, default_value = "console")]
     pub(crate) reporting_format: CompatFormat,
@@ -240,7 +240,7 @@ pub(crate) struct CompatArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 #[value(rename_all = "UPPER")]
-pub(crate) enum LogLevel {
+pub(crate) enum CompatLogLevel {
     Debug,
     Info,
     Warning,

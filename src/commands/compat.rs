@@ -4,7 +4,7 @@
 //! intended differences.
 
 use super::output::{exit_after_write, write_stdout};
-use crate::cli::{CompatArgs, CompatFormat, ConfigArgs, LimitArgs, LogLevel};
+use crate::cli::{CompatArgs, CompatFormat, CompatLogLevel, ConfigArgs, LimitArgs};
 use crate::compat::report::CompatReport;
 use crate::compat::settings::Settings;
 use crate::config;
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &CompatArgs) -> Result<ExitCode, CommandError> {
     let path = std::path::absolute(&args.path).map_err(CommandError::Io)?;
     let paths = [path.clone()];
     let config = config::load(&ConfigArgs::default(), &LimitArgs::default(), &paths)?;
-    if args.log <= LogLevel::Warning {
+    if args.log <= CompatLogLevel::Warning {
         log_warnings(&config.warnings);
     }
     let options = ScanOptions {
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &CompatArgs) -> Result<ExitCode, CommandError> {
     };
     let report = scanner::scan(&paths, &options);
     let report = CompatReport::from_scan(&report, &settings, &args.path, &path);
-    if args.log <= LogLevel::Info {
+    if args.log <= CompatLogLevel::Info {
         for (source, scanner) in &report.scanner_of_file {
             log(Level::Info, &format!("Scanning {source} using {scanner} model scan"));
         }
@@ -92,7 +92,7 @@ fn read_settings(args: &CompatArgs) -> Result<Settings, CommandError> {
     };
     let text = config::read(path)?;
     let settings = Settings::parse(&text).map_err(|error| error.in_file(path))?;
-    if args.log <= LogLevel::Warning {
+    if args.log <= CompatLogLevel::Warning {
         log(
             Level::Warning,
             &format!("{}: `unsafe_globals` can make findings graver; no other setting of it is used", path.display()),

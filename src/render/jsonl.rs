@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum Row<'a> {
+enum JsonLine<'a> {
     Artifact(&'a ArtifactReport),
     Error(&'a ScanError),
     Summary { schema: &'a str, tool: &'a Tool, verdict: Verdict, summary: &'a Summary },
@@ -16,8 +16,8 @@ enum Row<'a> {
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let Report { schema, tool, verdict, summary, artifacts, errors } = report;
-    let last = Row::Summary { schema, tool, verdict: *verdict, summary };
-    let rows = artifacts.iter().map(Row::Artifact).chain(errors.iter().map(Row::Error));
+    let last = JsonLine::Summary { schema, tool, verdict: *verdict, summary };
+    let rows = artifacts.iter().map(JsonLine::Artifact).chain(errors.iter().map(JsonLine::Error));
     for row in rows.chain([last]) {
         writeln!(out, "{}", escape::json(&serde_json::to_string(&row)?))?;
     }

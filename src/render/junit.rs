@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 pub(super) fn write(report: &Report, options: RenderOptions<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let states: Vec<_> = report.artifacts.iter().map(|artifact| CaseState::of(artifact, options)).collect();
+    let states: Vec<_> = report.artifacts.iter().map(|artifact| CaseState::of_artifact(artifact, options)).collect();
     let count = |state| states.iter().filter(|one| **one == state).count();
     let errors = count(CaseState::NotRead) + report.errors.len();
     let counts = format!(
@@ -41,7 +41,7 @@ enum CaseState {
 
 impl CaseState {
     /// As for the exit code, a finding comes before unread parts.
-    fn of(artifact: &ArtifactReport, options: RenderOptions<'_>) -> Self {
+    fn of_artifact(artifact: &ArtifactReport, options: RenderOptions<'_>) -> Self {
         let fails = |finding: &scanner::Finding| finding.suppressed.is_none() && finding.severity >= options.fail_on;
         if artifact.findings.iter().any(fails) {
             Self::Failed

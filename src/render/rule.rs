@@ -5,7 +5,7 @@ use serde::Serialize;
 use std::io::{self, Write};
 
 #[derive(Serialize)]
-struct Page {
+struct RulePage {
     id: &'static str,
     severity: &'static str,
     summary: &'static str,
@@ -37,7 +37,7 @@ pub(crate) fn page(rule: &RuleInfo, out: &mut dyn Write) -> io::Result<()> {
 pub(crate) fn json(rules: &[RuleInfo], out: &mut dyn Write) -> io::Result<()> {
     let pages = rules.iter().map(|rule| {
         let RuleInfo { id, severity, summary, why, example, help } = *rule;
-        Page { id, severity: severity.as_str(), summary, why, example, help }
+        RulePage { id, severity: severity.as_str(), summary, why, example, help }
     });
     writeln!(out, "{}", serde_json::to_string_pretty(&pages.collect::<Vec<_>>())?)
 }

@@ -267,9 +267,8 @@ fn notifications(report: &Report, total: usize, files: &ArtifactIndex<'_>) -> Ve
     }
     for artifact in report.artifacts.iter().filter(|artifact| artifact.is_incomplete()) {
         for NotRead { member, offset, reason } in &artifact.not_read {
-            let here = if member.is_none() && artifact.lfs.is_none() { *offset } else { None };
-            let location =
-                json!({"physicalLocation": files.physical(&artifact.path, location::annotation_line(artifact), here)});
+            let offset_in_file = if member.is_none() && artifact.lfs.is_none() { *offset } else { None };
+            let location = json!({"physicalLocation": files.physical(&artifact.path, location::annotation_line(artifact), offset_in_file)});
             let shown = location::display_path(&artifact.path, member.as_deref());
             let at = offset.map(|offset| format!(" from byte {offset:#x}")).unwrap_or_default();
             let text = format!("{} was not read{at}: {}", escape_links(&shown), escape_links(reason));
