@@ -1,4 +1,5 @@
 //! The `modelscan` command: parses the command line, runs a subcommand and ends with its exit code.
+#![forbid(unsafe_code)]
 
 mod atomic_file;
 mod baseline;

@@ -79,7 +79,7 @@ fn ids_are_unique_and_each_format_is_in_the_file_of_its_name() {
 #[test]
 fn no_other_file_names_a_format_by_its_id() {
     let mut files = Vec::new();
-    for folder in ["scanner/src", "loader/src", "admit/src", "remote/src", "src", "python/src"] {
+    for folder in ["scanner/src", "loader/src", "admission/src", "remote/src", "src", "python/src"] {
         sources(&root().join(folder), &mut files);
     }
     let mut found: BTreeMap<String, Vec<&str>> = BTreeMap::new();

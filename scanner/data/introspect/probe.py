@@ -13,13 +13,13 @@ import io
 import json
 import os
 import pickle
-import pkgutil
 import sys
 import types
 import warnings
 
 import pickle_uses
 import recipes
+from classes import listed_classes, listings
 
 warnings.simplefilter("ignore")
 
@@ -76,29 +76,6 @@ def torch_dumps(thing):
                 yield raw[start : rest.tell()]
 
 
-def modules_of(package, skip):
-    """Import every submodule that imports, tests and build files aside."""
-    root = importlib.import_module(package)
-    yield root
-    for info in pkgutil.walk_packages(getattr(root, "__path__", ()), package + ".", onerror=lambda name: None):
-        if any(part in skip or part.startswith("test") or part == "conftest" for part in info.name.split(".")):
-            continue
-        try:
-            yield importlib.import_module(info.name)
-        except BaseException:
-            continue
-
-
-def listed_classes(package, bases, skip=()):
-    bases = tuple(bases)
-    for module in modules_of(package, skip):
-        for name, found in sorted(vars(module).items()):
-            if not isinstance(found, type) or found.__module__ != module.__name__ or found.__qualname__ != name:
-                continue
-            if issubclass(found, bases):
-                yield found
-
-
 def hooks_of(cls):
     """`definer.hook` for every hook that a library class (not the interpreter) defines for this class."""
     found = set()
@@ -148,7 +125,7 @@ def main():
                     made += 1
                 except Exception as error:
                     failed[label] = repr(error)[:200]
-        for package, bases, skip in recipes.listings(library):
+        for package, bases, skip in listings(library):
             for cls in listed_classes(package, bases, skip):
                 uses.setdefault((cls.__module__, cls.__qualname__), set()).add("listed")
     rows = []

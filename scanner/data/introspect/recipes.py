@@ -1,4 +1,4 @@
-"""What to make of each library: objects as its users save them, and the base classes whose children to list.
+"""The objects to make of each library, as its users save them.
 
 Every recipe is a callable, so that one that a release lacks costs only itself. Runs on CPython 3.6 and later.
 """
@@ -6,17 +6,14 @@ Every recipe is a callable, so that one that a release lacks costs only itself. 
 import importlib
 import inspect
 
+from classes import get, listed_classes
+
 
 def attempt(label, make):
     try:
         return label, make()
     except Exception as error:
         return label, error
-
-
-def get(path):
-    module, name = path.rsplit(".", 1)
-    return getattr(importlib.import_module(module), name)
 
 
 def numpy_objects():
@@ -201,7 +198,6 @@ def construct(cls):
 
 def sklearn_objects():
     import numpy as np
-    from probe import listed_classes
 
     base = get("sklearn.base.BaseEstimator")
     seen = []
@@ -361,7 +357,6 @@ def torch_objects():
     import collections
 
     import torch
-    from probe import listed_classes
 
     for cls in listed_classes("torch.nn.modules", [torch.nn.Module]):
         yield "module " + cls.__name__, lambda cls=cls: make_module(cls)
@@ -498,24 +493,3 @@ def objects(library):
         return
     for label, make in RECIPES[library]():
         yield attempt("%s: %s" % (library, label), make)
-
-
-def listings(library):
-    """`(package, base classes, parts of module names to leave out)`: whose children are listed unpickled."""
-    if library == "sklearn":
-        import sklearn.base
-        from sklearn.gaussian_process.kernels import Kernel
-
-        yield "sklearn", [sklearn.base.BaseEstimator, Kernel], ("externals", "setup", "datasets")
-        yield "sklearn.model_selection", [get("sklearn.model_selection.BaseCrossValidator")], ()
-    elif library == "torch":
-        import torch
-
-        yield "torch.nn.modules", [torch.nn.Module], ()
-        yield "torch.optim", [torch.optim.Optimizer, getattr(torch.optim.lr_scheduler, "LRScheduler", torch.optim.lr_scheduler._LRScheduler)], ("_multi_tensor",)
-    elif library == "xgboost":
-        yield "xgboost", [get("xgboost.sklearn.XGBModel")], ("spark", "dask", "testing")
-    elif library == "lightgbm":
-        yield "lightgbm.sklearn", [get("lightgbm.sklearn.LGBMModel")], ()
-    elif library == "catboost":
-        yield "catboost.core", [get("catboost.core.CatBoost")], ()

@@ -57,13 +57,16 @@ pub fn crate_table(root: &Path, folders: &[&str]) -> String {
     text
 }
 
-/// The paths that a page names between backticks: with a slash, and below a folder of the repository.
+/// The paths that a page names between backticks: with a slash, and below a folder of the repository. `my_...` is a placeholder.
 pub fn named_paths<'a>(root: &Path, page: &'a str) -> Vec<&'a str> {
     let prose = page.split("```").step_by(2);
     let code = prose.flat_map(|text| text.split('`').skip(1).step_by(2));
     let below = |path: &&str| {
         let first = path.split('/').next().unwrap_or_default();
-        path.contains('/') && !path.contains([' ', '*', '{', '<', ':']) && root.join(first).exists()
+        path.contains('/')
+            && !path.contains([' ', '*', '{', '<', ':'])
+            && !path.contains("/my_")
+            && root.join(first).exists()
     };
     code.filter(below).collect()
 }

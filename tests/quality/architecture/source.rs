@@ -126,7 +126,8 @@ impl Paths {
     }
 
     fn add(&mut self, segments: Vec<String>) {
-        if segments.first().is_some_and(|first| matches!(first.as_str(), "crate" | "super" | "self")) {
+        // A keyword alone is a receiver or a visibility, not a dependency.
+        if segments.len() > 1 && matches!(segments[0].as_str(), "crate" | "super" | "self") {
             self.named.push(Named { inline: self.inline.clone(), segments });
         }
     }
