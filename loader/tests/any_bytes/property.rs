@@ -45,8 +45,8 @@ fn check_with(path: &Path, len: u64, policy: &LoadOptions) -> bool {
         }
     };
     // The limits of the loader.
-    let roomy = Limits { items: 1_000_000, heap_bytes: 256 << 20, events: 4_000_000, ..policy.limits.clone() };
-    match clear(path, &roomy).expect("the file can be read") {
+    let loader_limits = Limits { items: 1_000_000, heap_bytes: 256 << 20, events: 4_000_000, ..policy.limits.clone() };
+    match clear(path, &loader_limits).expect("the file can be read") {
         Clearance::Cleared(_) => {}
         Clearance::Unproven(_) => assert!(policy.allow_unproven, "it was opened and not cleared"),
         Clearance::Refused(report) => unreachable!("it was opened and is {}", report.verdict.as_str()),

@@ -86,11 +86,11 @@ mod tests {
 
     #[test]
     fn the_name_in_a_greeting_is_read() {
-        let whole = greeting("example.com");
-        assert_eq!(server_name(&whole).as_deref(), Some("example.com"));
-        assert_eq!(record_end(&whole), Some(whole.len()));
-        for cut in 0..whole.len() {
-            assert_eq!(server_name(&whole[..cut]), None, "{cut}");
+        let complete = greeting("example.com");
+        assert_eq!(server_name(&complete).as_deref(), Some("example.com"));
+        assert_eq!(record_end(&complete), Some(complete.len()));
+        for cut in 0..complete.len() {
+            assert_eq!(server_name(&complete[..cut]), None, "{cut}");
         }
         assert_eq!(server_name(b"GET / HTTP/1.1\r\n\r\n"), None);
         let encrypted = greeting_with("example.com", |name| [name, &[0xfe, 0x0d, 0, 1, 0]].concat());

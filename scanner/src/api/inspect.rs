@@ -39,14 +39,14 @@ pub fn inspect(path: &Path, member: Option<&str>, limits: &Limits) -> Result<Ins
         .iter()
         .filter(|examined| match (member, examined.member_path.path()) {
             (None, _) => true,
-            (Some(wanted), Some(inner)) => {
-                inner == wanted || inner.strip_prefix(wanted).is_some_and(|rest| rest.starts_with("::"))
+            (Some(requested), Some(inner)) => {
+                inner == requested || inner.strip_prefix(requested).is_some_and(|rest| rest.starts_with("::"))
             }
             (Some(_), None) => false,
         })
         .collect();
-    if let (Some(wanted), true) = (member, chosen.is_empty()) {
-        return Err(no_member(path, wanted));
+    if let (Some(requested), true) = (member, chosen.is_empty()) {
+        return Err(no_member(path, requested));
     }
     let mut report = InspectReport {
         schema: InspectReport::SCHEMA,

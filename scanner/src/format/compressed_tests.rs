@@ -114,11 +114,11 @@ fn a_cut_stream_is_not_read_to_its_end_and_says_so() {
     for (format, bytes) in FORMATS {
         for cut in 8..bytes.len() {
             let observations = examine(format, &bytes[..cut]);
-            let whole = content(&observations, 0) == CONTENT;
-            let told = observations.unread.iter().any(|(_, why)| matches!(why, Unread::Broken(_)));
+            let complete = content(&observations, 0) == CONTENT;
+            let stated = observations.unread.iter().any(|(_, why)| matches!(why, Unread::Broken(_)));
             // The old header is only known when it is there; a legacy frame may end behind any block.
             assert!(
-                told || whole || bytes == ZF || bytes == LZ4_LEGACY,
+                stated || complete || bytes == ZF || bytes == LZ4_LEGACY,
                 "{} cut at {cut}: {:?}",
                 format.info().id,
                 observations.unread

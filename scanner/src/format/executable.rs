@@ -123,9 +123,9 @@ mod tests {
         for bytes in samples {
             assert_eq!(of(bytes), None, "{bytes:?}");
         }
-        let whole = pe(0x40, b"PE\0\0");
+        let complete = pe(0x40, b"PE\0\0");
         for cut in 0..0x44 {
-            assert_eq!(of(&whole[..cut]), None);
+            assert_eq!(of(&complete[..cut]), None);
         }
     }
 }

@@ -195,13 +195,13 @@ mod tests {
 
     #[test]
     fn no_cut_and_no_changed_byte_makes_it_fail() {
-        let whole = npy(FLOATS, &[0; 8]);
-        for cut in 6..whole.len() {
-            assert!(!examine(&whole[..cut]).unread.is_empty(), "cut at {cut}");
+        let complete = npy(FLOATS, &[0; 8]);
+        for cut in 6..complete.len() {
+            assert!(!examine(&complete[..cut]).unread.is_empty(), "cut at {cut}");
         }
-        for at in 0..whole.len() {
+        for at in 0..complete.len() {
             for value in [0, b'(', b'9', 0xff] {
-                let mut bytes = whole.clone();
+                let mut bytes = complete.clone();
                 bytes[at] = value;
                 let _ = examine(&bytes);
             }

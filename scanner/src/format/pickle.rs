@@ -213,8 +213,11 @@ pub fn stream(artifact: &Artifact, observations: &mut Observations, start: u64) 
         StreamEnd::Io(error) => observations.unread.push((Some(next), Unread::Io(error.clone()))),
     }
     // A stream that no known unpickler accepts counts as broken, though it is followed further for the unknown ones.
-    let refused =
-        trace.anomalies.iter().find(|oddity| !oddity.readers_disagree).map(|oddity| (oddity.at, oddity.what.clone()));
+    let refused = trace
+        .anomalies
+        .iter()
+        .find(|anomaly| !anomaly.readers_disagree)
+        .map(|anomaly| (anomaly.at, anomaly.what.clone()));
     observations.unread.extend(refused.map(|(at, what)| (Some(at), Unread::Broken(what))));
     literals(artifact, observations, index);
     if straddled {

@@ -30,8 +30,8 @@ fn sound(observations: &Observations) -> bool {
 fn says(header: &str, data: &[u8], part: &str) -> Observations {
     let bytes = file(header, data);
     let observations = examine(&bytes);
-    let said = format!("{:?} {:?}", observations.facts, observations.unread);
-    assert!(said.contains(part), "{said}");
+    let stated = format!("{:?} {:?}", observations.facts, observations.unread);
+    assert!(stated.contains(part), "{stated}");
     observations
 }
 
@@ -104,13 +104,13 @@ fn bytes_of_no_tensor_are_handed_on() {
 
 #[test]
 fn no_cut_and_no_changed_byte_makes_it_fail() {
-    let whole = file(TWO, &[0; 6]);
-    for cut in 0..whole.len() {
-        assert!(!sound(&examine(&whole[..cut])), "cut at {cut}");
+    let complete = file(TWO, &[0; 6]);
+    for cut in 0..complete.len() {
+        assert!(!sound(&examine(&complete[..cut])), "cut at {cut}");
     }
-    for at in 0..whole.len() {
+    for at in 0..complete.len() {
         for value in [0, b'"', b'9', b'{', 0xff] {
-            let mut bytes = whole.clone();
+            let mut bytes = complete.clone();
             bytes[at] = value;
             // Never stricter in silence, never laxer than the reference.
             if sound(&examine(&bytes)) {

@@ -293,12 +293,12 @@ mod tests {
         for name in ["a/b/c/d", "a/1", "a/2", "a/3"] {
             write(&root.join(name));
         }
-        let said = |limits: &Limits| {
+        let stated = |limits: &Limits| {
             let found = list(std::slice::from_ref(&root), limits);
             found.into_iter().any(|one| matches!(one.kind, FileKind::Error(_)))
         };
-        assert!(!said(&Limits::default()));
-        assert!(said(&Limits { folder_depth: 2, ..Limits::default() }));
-        assert!(said(&Limits { files: 2, ..Limits::default() }));
+        assert!(!stated(&Limits::default()));
+        assert!(stated(&Limits { folder_depth: 2, ..Limits::default() }));
+        assert!(stated(&Limits { files: 2, ..Limits::default() }));
     }
 }

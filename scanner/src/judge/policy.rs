@@ -72,8 +72,8 @@ impl AllowCallable {
 impl Ignore {
     /// Whether it accepts a finding in the file at `path`. A condition on the hash fails without one.
     pub fn covers(&self, finding: &Finding, path: &str, sha256: Option<&str>) -> bool {
-        let equal = |wanted: &Option<String>, found: Option<&str>| {
-            wanted.as_deref().is_none_or(|wanted| found.is_some_and(|found| wanted.eq_ignore_ascii_case(found)))
+        let equal = |expected: &Option<String>, found: Option<&str>| {
+            expected.as_deref().is_none_or(|expected| found.is_some_and(|found| expected.eq_ignore_ascii_case(found)))
         };
         let some = self.rule.is_some() || self.path.is_some() || self.sha256.is_some() || self.callable.is_some();
         some && self.rule.as_deref().is_none_or(|rule| rule == finding.rule)

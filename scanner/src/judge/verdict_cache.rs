@@ -282,17 +282,17 @@ mod tests {
         let (_folder, cache) = cache();
         cache.put(&key(), &scanned("a.pkl"));
         let place = cache.folder.join(key().file_name());
-        let whole = fs::read(&place).expect("it was written");
-        for at in (0..whole.len()).step_by(7) {
-            let mut damaged = whole.clone();
+        let complete = fs::read(&place).expect("it was written");
+        for at in (0..complete.len()).step_by(7) {
+            let mut damaged = complete.clone();
             damaged[at] ^= 1;
             fs::write(&place, damaged).expect("it can be written");
             assert_eq!(cache.get(&key(), "a.pkl"), None, "byte {at}");
-            fs::write(&place, &whole[..at]).expect("it can be written");
+            fs::write(&place, &complete[..at]).expect("it can be written");
             assert_eq!(cache.get(&key(), "a.pkl"), None, "cut at {at}");
         }
         let moved = cache.folder.join("moved");
-        fs::write(&place, &whole).expect("it can be written");
+        fs::write(&place, &complete).expect("it can be written");
         fs::rename(&place, &moved).expect("it can be moved");
         std::os::unix::fs::symlink(&moved, &place).expect("links can be made");
         assert_eq!(cache.get(&key(), "a.pkl"), None);

@@ -56,10 +56,10 @@ fn names(archive: &TarArchive) -> Vec<&str> {
 
 #[track_caller]
 fn misleads(archive: &TarArchive, part: &str) {
-    let said = archive.facts.iter().any(
+    let stated = archive.facts.iter().any(
         |(_, fact)| matches!(fact, Fact::ArchiveMismatch { what, deviation: Deviation::Misleading } if what.contains(part)),
     );
-    assert!(said, "{:?}", archive.facts);
+    assert!(stated, "{:?}", archive.facts);
 }
 
 #[test]
@@ -171,13 +171,13 @@ fn sparse_files_are_filled_up() {
 
 #[test]
 fn no_cut_and_no_changed_byte_makes_it_fail() {
-    let whole = tar(&[pax("path", "p"), of("a", b'0', b"one"), of("g", b'g', b"9 size=3\n"), of("b", b'0', b"two")]);
-    for cut in 0..whole.len() {
-        let archive = read(&whole[..cut]);
+    let complete = tar(&[pax("path", "p"), of("a", b'0', b"one"), of("g", b'g', b"9 size=3\n"), of("b", b'0', b"two")]);
+    for cut in 0..complete.len() {
+        let archive = read(&complete[..cut]);
         assert!(archive.entries.len() <= 2);
     }
-    for at in 0..whole.len() {
-        let mut bytes = whole.clone();
+    for at in 0..complete.len() {
+        let mut bytes = complete.clone();
         bytes[at] ^= 0x81;
         let _ = listed(&read(&bytes));
         let start = at / BLOCK_BYTES * BLOCK_BYTES;

@@ -72,7 +72,7 @@ impl CentralHeader {
             local,
             unicode_name: extra_field(extra, 0x7075).and_then(|value| Some(value.get(5..)?.to_vec())),
             name,
-            zip64_missing: wide.lacking,
+            zip64_missing: wide.is_incomplete,
         })
     }
 }
@@ -214,12 +214,12 @@ impl DataDescriptor {
 /// The zip64 extra field: wide forms of the numbers with all bits set, in a fixed order.
 struct Zip64<'a> {
     rest: &'a [u8],
-    lacking: bool,
+    is_incomplete: bool,
 }
 
 impl<'a> Zip64<'a> {
     fn of(extra: &'a [u8]) -> Self {
-        Self { rest: extra_field(extra, 1).unwrap_or_default(), lacking: false }
+        Self { rest: extra_field(extra, 1).unwrap_or_default(), is_incomplete: false }
     }
 
     fn widen(&mut self, narrow: u32) -> u64 {
@@ -232,7 +232,7 @@ impl<'a> Zip64<'a> {
                 u64::from_le_bytes(*wide)
             }
             None => {
-                self.lacking = true;
+                self.is_incomplete = true;
                 narrow.into()
             }
         }

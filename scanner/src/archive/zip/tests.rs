@@ -81,8 +81,8 @@ fn local(out: &mut Vec<u8>, item: &Item) {
     };
     out.extend_from_slice(b"PK\x03\x04");
     u16s(out, &[20, item.flags, item.local_method, 0, 0]);
-    let told = if item.torch { [0; 3] } else { [item.crc32, len(&item.data), item.unpacked] };
-    u32s(out, &told);
+    let stated = if item.torch { [0; 3] } else { [item.crc32, len(&item.data), item.unpacked] };
+    u32s(out, &stated);
     u16s(out, &[short(&item.local_name), short(&extra)]);
     out.extend_from_slice(&item.local_name);
     out.extend_from_slice(&extra);
@@ -163,11 +163,11 @@ fn content(archive: &ZipArchive, index: usize) -> Vec<u8> {
 }
 
 fn misleading(archive: &ZipArchive) -> Vec<&str> {
-    let told = archive.facts.iter().filter_map(|(_, fact)| match fact {
+    let stated = archive.facts.iter().filter_map(|(_, fact)| match fact {
         Fact::ArchiveMismatch { what, deviation: Deviation::Misleading } => Some(what.as_str()),
         _ => None,
     });
-    told.collect()
+    stated.collect()
 }
 
 #[track_caller]
@@ -311,25 +311,25 @@ fn links_and_overlaps_are_stated() {
 
 #[test]
 fn the_first_bytes_of_a_cut_archive_are_read_from_local_headers() {
-    let whole = zip(&torch_zip());
-    for cut in 0..whole.len() {
-        let archive = read(whole[..cut].to_vec());
+    let complete = zip(&torch_zip());
+    for cut in 0..complete.len() {
+        let archive = read(complete[..cut].to_vec());
         assert!(!archive.unread.is_empty(), "cut at {cut}");
         for index in 0..archive.entries.len() {
             let _ = content(&archive, index);
         }
     }
-    let archive = read(whole[..whole.len() - 30].to_vec());
+    let archive = read(complete[..complete.len() - 30].to_vec());
     assert_eq!(archive.entries[0].name, "a/data.pkl");
     assert!(content(&archive, 0).starts_with(b"\x80\x02N."));
 }
 
 #[test]
 fn no_changed_byte_makes_it_fail() {
-    let whole = zip_with(&[torch("a/data.pkl", b"N."), deflated("b", b"bbbb")], true, b"c");
-    for at in 0..whole.len() {
+    let complete = zip_with(&[torch("a/data.pkl", b"N."), deflated("b", b"bbbb")], true, b"c");
+    for at in 0..complete.len() {
         for value in [0, 0x7f, 0xff] {
-            let mut bytes = whole.clone();
+            let mut bytes = complete.clone();
             bytes[at] = value;
             let archive = read(bytes);
             for index in 0..archive.entries.len() {
