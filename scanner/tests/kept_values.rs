@@ -1,4 +1,4 @@
-//! CallKind much is kept of the values of pickles: of a scan nothing, for the loader what it may ask for, and all of it within
+//! How much is kept of the values of pickles: of a scan nothing, for the loader what it may ask for, and all of it within
 //! one bound for a file.
 #![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
 

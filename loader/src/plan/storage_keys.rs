@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-/// CallKind a persistent id declares a storage: its class, the key of the storage that it is a view of, and the element count of
+/// How a persistent id declares a storage: its class, the key of the storage that it is a view of, and the element count of
 /// the storage with offset and count of the view.
 type Declaration<'a> = (Option<(&'a str, &'a str)>, Option<Cow<'a, str>>, [Value; 3]);
 

@@ -16,7 +16,7 @@ use crate::values::{numpy, torch};
 use scanner::internal::pickle::Trace;
 use scanner::internal::pickle::value::{Call, ContainerKind, Items, NodeId, Value};
 
-/// CallKind a value is reached from its parent.
+/// How a value is reached from its parent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum PathPart {
     /// Without a name: from a parameter to its tensor, from a module to its state.

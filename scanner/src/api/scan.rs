@@ -116,7 +116,7 @@ enum ScanInput {
     Remote {
         /// Its index in [`InputProvider::inputs`].
         index: usize,
-        /// CallKind reports call it.
+        /// How reports call it.
         shown: String,
     },
 }

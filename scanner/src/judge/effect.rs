@@ -21,7 +21,7 @@ pub enum Effect {
     Critical,
 }
 
-/// CallKind an inert name may be used; each includes the ones before.
+/// How an inert name may be used; each includes the ones before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Use {
     /// Imported and kept.

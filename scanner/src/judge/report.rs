@@ -94,11 +94,11 @@ pub struct LfsReport {
     pub oid: String,
     /// The size in the pointer, in bytes.
     pub size: u64,
-    /// CallKind the bytes were compared with the pointer.
+    /// How the bytes were compared with the pointer.
     pub integrity: Integrity,
 }
 
-/// CallKind an object was compared with its pointer.
+/// How an object was compared with its pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Integrity {
@@ -265,7 +265,7 @@ pub struct PickleReport {
     pub member: Option<String>,
     /// Where it starts.
     pub start: u64,
-    /// CallKind many bytes it takes.
+    /// How many bytes it takes.
     pub length: u64,
     /// The highest protocol it declares or needs.
     pub protocol: u8,
@@ -275,7 +275,7 @@ pub struct PickleReport {
     pub imports: Vec<ImportReport>,
     /// Every call it would make.
     pub calls: Vec<CallReport>,
-    /// CallKind many persistent ids it asks for.
+    /// How many persistent ids it asks for.
     pub persistent_ids: u64,
 }
 
