@@ -40,7 +40,7 @@ pub struct Folder {
 
 /// The content of a folder, sorted by name.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Listing {
+pub struct FolderListing {
     /// The files.
     pub files: Vec<ListedFile>,
     /// Everything that cannot be admitted.
@@ -79,8 +79,8 @@ impl Folder {
     }
 
     /// Lists the folder. `except` is left out: the lock of the folder, which cannot contain its own hash.
-    pub fn list(&self, limits: &Limits, except: Option<&Path>) -> Listing {
-        let mut listing = Listing::default();
+    pub fn list(&self, limits: &Limits, except: Option<&Path>) -> FolderListing {
+        let mut listing = FolderListing::default();
         let mut todo = vec![(self.path.clone(), 0)];
         if let Some(only) = &self.only {
             todo.clear();
@@ -113,7 +113,7 @@ impl Folder {
         listing
     }
 
-    fn list_path(&self, path: &Path, depth: usize, todo: &mut Vec<(PathBuf, usize)>, listing: &mut Listing) {
+    fn list_path(&self, path: &Path, depth: usize, todo: &mut Vec<(PathBuf, usize)>, listing: &mut FolderListing) {
         let name = self.relative(path);
         let meta = match fs::symlink_metadata(path) {
             Ok(meta) => meta,
@@ -173,7 +173,7 @@ impl Folder {
     }
 }
 
-impl Listing {
+impl FolderListing {
     fn add_problem(&mut self, path: String, reason: String) {
         self.problems.push(Problem { path, reason });
     }

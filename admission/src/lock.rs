@@ -5,7 +5,7 @@
 
 use crate::assess::{AssessedFile, assess_and_hash};
 use crate::error::{Error, LOCK_SCHEMA, LockFault, Problem};
-use crate::folder::{Folder, Listing};
+use crate::folder::{Folder, FolderListing};
 use crate::policy::Admission;
 use scanner::Limits;
 use scanner::hash::is_sha256;
@@ -78,7 +78,7 @@ impl LockedFile {
 
 /// Assesses and hashes every file of a folder but `except`.
 pub fn assess_folder(folder: &Folder, limits: &Limits, except: Option<&Path>) -> AssessedFolder {
-    let Listing { files, problems } = folder.list(limits, except);
+    let FolderListing { files, problems } = folder.list(limits, except);
     let mut assessed = AssessedFolder { files: Vec::with_capacity(files.len()), problems };
     for listed in files {
         match folder.open_file(&listed).and_then(|file| assess_and_hash(&file, &listed.path, limits)) {
@@ -130,11 +130,11 @@ impl Lock {
 
     pub(crate) fn parse_checked(text: &str) -> Result<Self, LockFault> {
         #[derive(Deserialize)]
-        struct Head {
+        struct LockHeader {
             schema: String,
         }
         let syntax = |error: serde_json::Error| LockFault::Syntax(error.to_string());
-        let head: Head = serde_json::from_str(text).map_err(syntax)?;
+        let head: LockHeader = serde_json::from_str(text).map_err(syntax)?;
         if head.schema != LOCK_SCHEMA {
             return Err(LockFault::Schema(head.schema));
         }

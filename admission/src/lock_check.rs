@@ -4,7 +4,7 @@ use crate::assess::{AssessedFile, assess_file};
 use crate::difference::{Difference, DifferenceKind};
 use crate::error::Problem;
 use crate::file_bytes;
-use crate::folder::{Folder, ListedFile, Listing};
+use crate::folder::{Folder, FolderListing, ListedFile};
 use crate::lock::Lock;
 use crate::policy::Admission;
 use scanner::Limits;
@@ -42,7 +42,7 @@ pub(crate) fn missing_files<'a>(lock: &Lock, present: impl Iterator<Item = &'a s
 
 /// Compares a folder with a lock. `except` is left out: the lock itself.
 pub fn check_lock(folder: &Folder, lock: &Lock, limits: &Limits, except: Option<&Path>) -> LockCheck {
-    let Listing { files, problems } = folder.list(limits, except);
+    let FolderListing { files, problems } = folder.list(limits, except);
     let listed = files.iter().map(|file| file.path.as_str());
     let differences = missing_files(lock, listed.chain(problems.iter().map(|problem| problem.path.as_str())));
     let mut check = LockCheck { differences, problems, rescanned: !lock.is_current() };

@@ -9,7 +9,7 @@ use crate::copy::copy_file;
 use crate::difference::Difference;
 use crate::error::Problem;
 use crate::file_bytes;
-use crate::folder::{Folder, ListedFile, Listing};
+use crate::folder::{Folder, FolderListing, ListedFile};
 use crate::lock::Lock;
 use crate::lock_check::{check_lock, compare_file, missing_files};
 use crate::policy::{Admission, AdmissionPolicy};
@@ -122,7 +122,7 @@ impl StageOptions<'_> {
         Ok((assessed, Some(refused)))
     }
 
-    fn assess_originals(&self, folder: &Folder, listing: &Listing, refusal: &mut Refusal) {
+    fn assess_originals(&self, folder: &Folder, listing: &FolderListing, refusal: &mut Refusal) {
         for listed in &listing.files {
             if self.is_stopped() {
                 return;

@@ -45,7 +45,7 @@ mod values;
 
 pub use bytes::dtype::Dtype;
 pub use error::{Error, IndexError, MetadataError, UsageError, VerifyError};
-pub use list::{Listing, list};
+pub use list::{TensorListing, list};
 pub use open::{Checkpoint, LoadOptions, open, open_file, with_loader_limits};
 pub use output::map::MappedFile;
 pub use output::write::{PendingFile, Progress, WriteOptions};

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// Names, types and shapes of the tensors of a file.
 #[derive(Debug, Default)]
-pub struct Listing {
+pub struct TensorListing {
     /// The tensors in the order of the pickle or header.
     pub tensors: Vec<Tensor>,
     /// Whether these are all tensors: no limit was reached.
@@ -40,12 +40,12 @@ pub struct Listing {
 /// # assert!(listing.complete && !listing.tensors.is_empty());
 /// # Ok::<(), std::io::Error>(())
 /// ```
-pub fn list(path: &Path, limits: &Limits) -> io::Result<Listing> {
+pub fn list(path: &Path, limits: &Limits) -> io::Result<TensorListing> {
     let (file, name) = open_named(path)?;
     let limits = with_loader_limits(limits);
     let keep = Retain { events: false, layout: true };
     let examined = examine(Arc::new(file), &name, &ScanBudget::start(Arc::new(limits)), keep).artifacts;
-    let Some(root) = examined.first() else { return Ok(Listing::default()) };
+    let Some(root) = examined.first() else { return Ok(TensorListing::default()) };
     let pickle = match (root.tensor_store(), &root.layout) {
         (Some(TensorStore::TorchZip), Some(Layout::TorchZip(zip))) => {
             let name = format!("{}/data.pkl", zip.root);
@@ -60,17 +60,17 @@ pub fn list(path: &Path, limits: &Limits) -> io::Result<Listing> {
         (Some(TensorStore::Pickle), _) => root.pickles.first(),
         _ => {
             let complete = examined.iter().all(|examined| examined.unread.is_empty());
-            return Ok(Listing {
+            return Ok(TensorListing {
                 tensors: examined.into_iter().flat_map(|examined| examined.tensors).collect(),
                 complete,
             });
         }
     };
-    Ok(pickle.map_or_else(Listing::default, |stream| list_trace(&stream.trace)))
+    Ok(pickle.map_or_else(TensorListing::default, |stream| list_trace(&stream.trace)))
 }
 
 /// Lists the tensors of the value of a pickle.
-pub fn list_trace(trace: &Trace) -> Listing {
+pub fn list_trace(trace: &Trace) -> TensorListing {
     // Naming fails only for a root that does not exist, and none is given.
     let mut tensors = Vec::new();
     let names = walk(trace, true).name_tensors(None, |named| {
@@ -78,6 +78,6 @@ pub fn list_trace(trace: &Trace) -> Listing {
             tensors.push(Tensor { name: named.name, dtype: named.tensor.dtype_name.into_owned(), shape });
         }
     });
-    let Ok(names) = names else { return Listing::default() };
-    Listing { tensors, complete: names.incomplete_reason.is_none() && trace.end == StreamEnd::Stop }
+    let Ok(names) = names else { return TensorListing::default() };
+    TensorListing { tensors, complete: names.incomplete_reason.is_none() && trace.end == StreamEnd::Stop }
 }

@@ -2,7 +2,7 @@
 
 use crate::bounds::{MIN_LIMIT_EVENTS, MIN_LIMIT_HEAP_BYTES, MIN_LIMIT_ITEMS};
 use crate::error::Error;
-use crate::plan::contents::Contents;
+use crate::plan::contents::FormatPlanner;
 use crate::plan::draft::{Drafts, Refused, TensorSelection};
 use crate::plan::left_out::LeftOut;
 use crate::plan::reason::Reason;
@@ -63,7 +63,7 @@ pub struct Checkpoint {
 /// When the file is not cleared, cannot be read, or holds a tensor that cannot be converted.
 pub fn open(path: &Path, options: &LoadOptions) -> Result<Checkpoint, Error> {
     let limits = with_loader_limits(&options.limits);
-    let admitted = open_cleared(path, &limits, options.allow_unproven)?;
+    let admitted = open_with_clearance(path, &limits, options.allow_unproven)?;
     plan_tensors(path, admitted, &limits, options)
 }
 
@@ -82,11 +82,11 @@ pub fn open_file(file: File, path: &Path, options: &LoadOptions) -> Result<Check
 
 fn plan_tensors(
     path: &Path,
-    Admitted { mut examined, proven }: Admitted,
+    OpenedFile { mut examined, proven }: OpenedFile,
     limits: &Limits,
     options: &LoadOptions,
 ) -> Result<Checkpoint, Error> {
-    let contents = Contents::new(&examined, limits);
+    let contents = FormatPlanner::new(&examined, limits);
     let selection = TensorSelection { root: options.root.as_deref(), lossless_parts: options.lossless_parts, proven };
     let drafts = contents.drafts(path, &selection);
     let len = contents.len();
@@ -95,7 +95,7 @@ fn plan_tensors(
 }
 
 /// An examined file that may be loaded.
-pub(crate) struct Admitted {
+pub(crate) struct OpenedFile {
     pub(crate) examined: Examined,
     /// Whether the scan proved that all its callables are inert.
     pub(crate) proven: bool,
@@ -105,16 +105,16 @@ pub(crate) struct Admitted {
 ///
 /// # Errors
 /// When it cannot be read, is dangerous, or is unproven and `allow_unproven` is not set.
-pub(crate) fn open_cleared(path: &Path, limits: &Limits, allow_unproven: bool) -> Result<Admitted, Error> {
+pub(crate) fn open_with_clearance(path: &Path, limits: &Limits, allow_unproven: bool) -> Result<OpenedFile, Error> {
     let clearance = clear(path, limits).map_err(std::io::Error::from);
     require_clearance(clearance.map_err(Error::io(path))?, allow_unproven)
 }
 
-fn require_clearance(clearance: Clearance, allow_unproven: bool) -> Result<Admitted, Error> {
+fn require_clearance(clearance: Clearance, allow_unproven: bool) -> Result<OpenedFile, Error> {
     match clearance {
-        Clearance::Cleared(cleared) => Ok(Admitted { examined: cleared.into_inner(), proven: true }),
+        Clearance::Cleared(cleared) => Ok(OpenedFile { examined: cleared.into_inner(), proven: true }),
         Clearance::Unproven(unproven) if allow_unproven => {
-            Ok(Admitted { examined: unproven.into_inner(), proven: false })
+            Ok(OpenedFile { examined: unproven.into_inner(), proven: false })
         }
         Clearance::Unproven(unproven) => Err(Error::NotCleared(Box::new(unproven.report().clone()))),
         Clearance::Refused(report) => Err(Error::NotCleared(report)),

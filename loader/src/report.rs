@@ -32,7 +32,7 @@ pub struct ConvertReport {
     /// All tensors, in the order of the results.
     pub tensors: Vec<TensorReport>,
     /// Tied tensors that are written once.
-    pub aliases: Vec<Alias>,
+    pub aliases: Vec<TiedTensor>,
     /// Values and tensors that are in no result.
     pub left_out: Vec<LeftOut>,
     /// Number of further values that are in no result.
@@ -96,7 +96,7 @@ pub struct TensorReport {
 
 /// A tied tensor: a further name of a tensor.
 #[derive(Debug, Clone, Serialize)]
-pub struct Alias {
+pub struct TiedTensor {
     /// The further name.
     pub name: String,
     /// The name of the tensor that is written.
@@ -142,7 +142,7 @@ impl ConvertReport {
                 let aliases = checkpoint.plan().aliases.iter();
                 report
                     .aliases
-                    .extend(aliases.map(|(name, tensor)| Alias { name: name.clone(), tensor: tensor.clone() }));
+                    .extend(aliases.map(|(name, tensor)| TiedTensor { name: name.clone(), tensor: tensor.clone() }));
                 report.left_out.extend(checkpoint.left_out.iter().cloned());
                 report.left_out_more += checkpoint.left_out_more;
             }

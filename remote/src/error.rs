@@ -143,7 +143,7 @@ pub enum LfsFault {
     /// The length is not the one of the pointer.
     Length {
         /// Where the object is.
-        origin: Origin,
+        origin: ObjectLocation,
         /// Bytes of the object.
         found: u64,
         /// Bytes that the pointer names.
@@ -152,7 +152,7 @@ pub enum LfsFault {
     /// The SHA-256 is not the one of the pointer.
     Hash {
         /// Where the object is.
-        origin: Origin,
+        origin: ObjectLocation,
         /// SHA-256 of the object.
         found: String,
     },
@@ -187,7 +187,7 @@ pub enum LfsFault {
 
 /// Where an object of Git LFS is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum ObjectLocation {
     /// The local store.
     LocalStore,
     /// The server.
@@ -365,16 +365,16 @@ impl fmt::Display for LfsFault {
             Self::Unreadable(error) => {
                 return write!(f, "its object in the local store cannot be read: {error}");
             }
-            Self::Length { origin: Origin::LocalStore, found, expected } => {
+            Self::Length { origin: ObjectLocation::LocalStore, found, expected } => {
                 return write!(f, "its object in the local store has {found} bytes and not {expected}");
             }
-            Self::Length { origin: Origin::Server, found, expected } => {
+            Self::Length { origin: ObjectLocation::Server, found, expected } => {
                 return write!(f, "the server's object has {found} bytes and not {expected}");
             }
-            Self::Hash { origin: Origin::LocalStore, found } => {
+            Self::Hash { origin: ObjectLocation::LocalStore, found } => {
                 return write!(f, "its object in the local store has the SHA-256 {found}");
             }
-            Self::Hash { origin: Origin::Server, found } => {
+            Self::Hash { origin: ObjectLocation::Server, found } => {
                 return write!(f, "the SHA-256 of the server's object is {found}");
             }
             Self::SeveralRemotes => "it has several remotes and none is `origin`",

@@ -19,6 +19,6 @@ mod resolver;
 
 pub use address::Address;
 pub use credentials::Credentials;
-pub use error::{AddressFault, ConnectionFault, Error, LfsFault, Origin, ServerFault};
+pub use error::{AddressFault, ConnectionFault, Error, LfsFault, ObjectLocation, ServerFault};
 pub use options::{LfsMode, LfsOptions, Options};
 pub use provider::RemoteInputs;

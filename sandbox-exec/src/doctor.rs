@@ -16,7 +16,7 @@ use crate::sys::calls;
 use crate::sys::error::Error;
 
 /// One protection.
-struct Row {
+struct DoctorRow {
     name: &'static str,
     available: bool,
     found: String,
@@ -40,7 +40,7 @@ pub fn doctor() -> (String, u8) {
             out.push_str(&format!("        {:<18} to get it: {}\n", "", row.hint));
         }
     }
-    let is_missing = |row: &Row| !row.available && !OPTIONAL.contains(&row.name);
+    let is_missing = |row: &DoctorRow| !row.available && !OPTIONAL.contains(&row.name);
     let code = u8::from(rows.iter().any(is_missing));
     out.push_str(if code == 0 {
         "A default run has all that it asks for.\n"
@@ -51,7 +51,7 @@ pub fn doctor() -> (String, u8) {
 }
 
 /// The sandbox as a whole: runs `true` in it, without the quotas, which have their own rows.
-fn sandbox() -> Row {
+fn sandbox() -> DoctorRow {
     let run = || -> Result<_, Error> {
         let mut request = Request::new(Profile::load("eval")?, ["true"]);
         request.allow_degraded = ["memory", "pids", "cpus", "landlock"].map(String::from).to_vec();
@@ -70,7 +70,7 @@ fn sandbox() -> Row {
         Ok(report) => (false, report.reason.unwrap_or_else(|| format!("the trial run ended with {}", report.code))),
         Err(error) => (false, error.to_string()),
     };
-    Row {
+    DoctorRow {
         name: "sandbox",
         available,
         found,
@@ -82,19 +82,19 @@ fn null() -> io::Result<OwnedFd> {
     Ok(fs::OpenOptions::new().read(true).write(true).open("/dev/null")?.into())
 }
 
-fn kernel() -> [Row; 2] {
+fn kernel() -> [DoctorRow; 2] {
     let abi = calls::landlock_abi();
     let note = if abi < 6 { " (6 and newer restrict signals and abstract sockets)" } else { "" };
     let setting = fs::read_to_string("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").unwrap_or_default();
     let is_restricted = setting.trim() == "1";
     [
-        Row {
+        DoctorRow {
             name: "landlock",
             available: abi > 0,
             found: format!("ABI {abi}{note}"),
             hint: "boot with lsm=landlock,... on kernel 5.13 or newer",
         },
-        Row {
+        DoctorRow {
             name: "user namespaces",
             available: calls::effective_ids().0 == 0 || !is_restricted,
             found: if is_restricted { "restricted by AppArmor".into() } else { "available".into() },
@@ -103,10 +103,10 @@ fn kernel() -> [Row; 2] {
     ]
 }
 
-fn cgroups() -> [Row; 4] {
+fn cgroups() -> [DoctorRow; 4] {
     let parents = CgroupParents::find();
     let version = parents.version.map_or("none", |version| version.name());
-    let row = |name, path: &Option<PathBuf>| Row {
+    let row = |name, path: &Option<PathBuf>| DoctorRow {
         name,
         available: path.is_some(),
         found: path.as_ref().map_or_else(
@@ -121,7 +121,7 @@ fn cgroups() -> [Row; 4] {
         row("memory", &parents.memory),
         row("pids", &parents.pids),
         row("cpus", &parents.cpu),
-        Row {
+        DoctorRow {
             name: "device program",
             available: has_device_rules,
             found: found.into(),
@@ -130,7 +130,7 @@ fn cgroups() -> [Row; 4] {
     ]
 }
 
-fn gpu() -> Row {
+fn gpu() -> DoctorRow {
     let available = Path::new("/dev/nvidiactl").exists();
     let quota = || match driver::query("0") {
         Ok(info) if info.can_limit_memory && calls::effective_ids().0 == 0 => {
@@ -139,7 +139,7 @@ fn gpu() -> Row {
         Ok(_) => "by a MIG slice; else only polled (mps, nvml-watch)".to_owned(),
         Err(error) => format!("none unless an MPS daemon runs: {}", error.detail()),
     };
-    Row {
+    DoctorRow {
         name: "gpu",
         available,
         found: if available {

@@ -16,7 +16,7 @@ use crate::judge::decide::state_keys::is_watched_key;
 pub use crate::observe::examined::{Examination, ExaminedArtifact};
 use crate::observe::format_info::FormatInfo;
 use crate::observe::observations::{Member, MemberContent, Observations, PickleStream, Retain};
-use crate::recognize::{acts, claiming_formats, name_disagreement, name_format, polyglot, promised_format};
+use crate::recognize::{can_run_code, claiming_formats, name_disagreement, name_format, polyglot, promised_format};
 use rayon::prelude::*;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -198,7 +198,7 @@ fn format_of(
     if artifact.role != Role::Unknown {
         return found;
     }
-    let acts = acts(formats) || observations.refined_format.is_some();
+    let acts = can_run_code(formats) || observations.refined_format.is_some();
     if let Some(fact) = found.and_then(|found| name_disagreement(&artifact.name, found, acts)) {
         observations.fact(None, fact);
     }

@@ -33,13 +33,13 @@ pub(crate) fn name_format(
 }
 
 /// Whether loading the bytes may run what they say, in one of these formats.
-pub(crate) fn acts(formats: &[&'static dyn Format]) -> bool {
-    formats.iter().any(|format| format.info().acts_when_loaded)
+pub(crate) fn can_run_code(formats: &[&'static dyn Format]) -> bool {
+    formats.iter().any(|format| format.info().can_run_code)
 }
 
 /// States that programs may load different things from the same bytes.
 pub(crate) fn polyglot(formats: &[&'static dyn Format]) -> Option<Fact> {
-    (acts(formats) && formats.len() > 1)
+    (can_run_code(formats) && formats.len() > 1)
         .then(|| Fact::Polyglot { formats: formats.iter().map(|format| format.info().id).collect() })
 }
 

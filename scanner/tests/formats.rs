@@ -69,7 +69,11 @@ fn ids_are_unique_and_each_format_is_in_the_file_of_its_name() {
         let text = fs::read_to_string(&file).unwrap_or_default();
         assert!(!text.is_empty(), "{} is missing", file.display());
         assert!(text.contains(&format!("\"{}\"", info.id)), "{} does not state {}", file.display(), info.id);
-        assert!(![info.name, info.read, info.judged, info.converted].contains(&""), "{} has empty columns", info.id);
+        assert!(
+            ![info.name, info.doc_read, info.doc_judged, info.doc_converted].contains(&""),
+            "{} has empty columns",
+            info.id
+        );
         assert!(info.promised_as.is_none() || !info.extensions.is_empty(), "{} promises no extension", info.id);
         let general = info.refines.map(|general| formats::by_id(general.id).is_some());
         assert_ne!(general, Some(false), "{} refines a format that is not in the list", info.id);

@@ -96,7 +96,7 @@ fn scan(
         limits: config.limits.clone(),
         hash,
         policy: config.policy.clone(),
-        once: true,
+        use_calling_thread: true,
         jobs: if inputs.uses_network() && config.jobs == 0 { remote_inputs::REMOTE_JOBS } else { config.jobs },
         input_provider: Some(&inputs),
         verdict_cache: verdicts.as_ref(),

@@ -17,7 +17,16 @@ struct Row {
 
 impl From<&FormatInfo> for Row {
     fn from(info: &FormatInfo) -> Self {
-        let FormatInfo { id, name, extensions, read, judged, converted, is_provable, .. } = *info;
+        let FormatInfo {
+            id,
+            name,
+            extensions,
+            doc_read: read,
+            doc_judged: judged,
+            doc_converted: converted,
+            is_provable,
+            ..
+        } = *info;
         Self { id, name, extensions, read, judged, converted, provable: is_provable }
     }
 }
@@ -26,7 +35,7 @@ fn extensions(row: &Row) -> String {
     row.extensions.iter().map(|extension| format!(".{extension}")).collect::<Vec<_>>().join(" ")
 }
 
-fn provable(row: &Row) -> &'static str {
+fn yes_or_no(row: &Row) -> &'static str {
     if row.provable { "yes" } else { "no" }
 }
 
@@ -41,7 +50,7 @@ pub(crate) fn text(infos: &[&FormatInfo], out: &mut dyn Write) -> io::Result<()>
         writeln!(out, "  read             {}", row.read)?;
         writeln!(out, "  judged           {}", row.judged)?;
         writeln!(out, "  converted        {}", row.converted)?;
-        writeln!(out, "  can be proven    {}", provable(&row))?;
+        writeln!(out, "  can be proven    {}", yes_or_no(&row))?;
     }
     Ok(())
 }
@@ -64,7 +73,7 @@ pub(crate) fn markdown(infos: &[&FormatInfo], out: &mut dyn Write) -> io::Result
     writeln!(out, "|---|---|---|---|---|---|---|")?;
     for row in infos.iter().map(|info| Row::from(*info)) {
         let Row { id, name, read, judged, converted, .. } = row;
-        let (extensions, provable) = (extensions(&row), provable(&row));
+        let (extensions, provable) = (extensions(&row), yes_or_no(&row));
         writeln!(out, "| `{id}` | {name} | {extensions} | {read} | {judged} | {converted} | {provable} |")?;
     }
     Ok(())

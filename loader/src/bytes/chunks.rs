@@ -2,7 +2,7 @@
 //! boxes must cover it exactly once.
 
 use crate::bounds::MAX_TENSOR_CHUNKS;
-use crate::bytes::record::Record;
+use crate::bytes::record::ByteRecord;
 use crate::bytes::transform::Transform;
 use std::io;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(crate) struct Chunk {
 
 /// Elements that follow each other in a record.
 pub(crate) struct Contiguous {
-    pub(crate) record: Arc<Record>,
+    pub(crate) record: Arc<ByteRecord>,
     /// The first byte in the record.
     pub(crate) start: u64,
     /// Bytes of all elements.
@@ -138,7 +138,7 @@ impl ChunkedTensor {
     }
 
     /// The record of the first part.
-    pub(crate) fn first_record(&self) -> Option<&Record> {
+    pub(crate) fn first_record(&self) -> Option<&ByteRecord> {
         self.chunks.first().map(|chunk| chunk.data.record.as_ref())
     }
 

@@ -9,10 +9,10 @@ use safetensors::Dtype as SafetensorsDtype;
 /// assert_eq!((dtype.name(), dtype.size()), ("BF16", 2));
 /// ```
 #[derive(Debug, Clone, Copy)]
-pub struct Dtype(&'static Row);
+pub struct Dtype(&'static DtypeRow);
 
 #[derive(Debug)]
-struct Row {
+struct DtypeRow {
     /// Name in safetensors; torch's name where safetensors does not have the type.
     name: &'static str,
     /// Bytes of an element.
@@ -31,13 +31,13 @@ const fn row(
     component_size: u8,
     torch_name: &'static str,
     safetensors: Option<SafetensorsDtype>,
-) -> Row {
-    Row { name, size, component_size, torch_name, safetensors }
+) -> DtypeRow {
+    DtypeRow { name, size, component_size, torch_name, safetensors }
 }
 
-const BYTE: Row = row("U8", 1, 1, "uint8", Some(SafetensorsDtype::U8));
+const BYTE: DtypeRow = row("U8", 1, 1, "uint8", Some(SafetensorsDtype::U8));
 
-static ROWS: &[Row] = &[
+static ROWS: &[DtypeRow] = &[
     row("F64", 8, 8, "float64", Some(SafetensorsDtype::F64)),
     row("F32", 4, 4, "float32", Some(SafetensorsDtype::F32)),
     row("F16", 2, 2, "float16", Some(SafetensorsDtype::F16)),
@@ -161,7 +161,7 @@ impl Dtype {
 
     /// The type of plain bytes.
     pub(crate) fn byte() -> Self {
-        static ROW: Row = BYTE;
+        static ROW: DtypeRow = BYTE;
         Self(&ROW)
     }
 

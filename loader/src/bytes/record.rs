@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// A range of a source. It never reaches out of the source: see [`Record::new`].
 #[derive(Clone)]
-pub(crate) struct Record {
+pub(crate) struct ByteRecord {
     source: SharedSource,
     start: u64,
     len: u64,
@@ -23,7 +23,7 @@ pub(crate) struct Record {
     pub(crate) file_offset: Option<u64>,
 }
 
-impl Record {
+impl ByteRecord {
     /// The range `start .. start + len` of a source; `None` where it reaches out of it.
     pub(crate) fn new(source: SharedSource, start: u64, len: u64) -> Option<Self> {
         let inside = start.checked_add(len).is_some_and(|end| end <= source.len());

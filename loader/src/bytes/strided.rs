@@ -5,7 +5,7 @@
 //! to each other. *Transposed blocks*: where another dimension is contiguous in the record, it fills a block of rows at once
 //! from runs along that dimension.
 
-use crate::bytes::record::Record;
+use crate::bytes::record::ByteRecord;
 use std::io;
 
 /// Bytes of a block of rows of a transposed view.
@@ -19,7 +19,7 @@ const MIN_RUN_BYTES: u64 = 64;
 
 /// A strided view. It never reaches out of its record: see [`View::new`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct View {
+pub(crate) struct StridedView {
     /// Bytes of an element.
     element_size: u64,
     /// Index of the first element.
@@ -51,7 +51,7 @@ impl std::fmt::Display for ViewError {
     }
 }
 
-impl View {
+impl StridedView {
     /// A view of a storage of `limit` bytes. Shape, strides and offset are in elements of `element_size` bytes.
     ///
     /// # Errors
@@ -139,8 +139,8 @@ impl View {
 
 /// Reads the elements of a view in the order of their indices.
 pub(crate) struct ViewReader<'a> {
-    record: &'a Record,
-    view: &'a View,
+    record: &'a ByteRecord,
+    view: &'a StridedView,
     /// The next element.
     next_element: u64,
     window: Vec<u8>,
@@ -164,7 +164,7 @@ struct TransposedBlocks {
 
 impl<'a> ViewReader<'a> {
     /// Reads from the first element on.
-    pub(crate) fn new(record: &'a Record, view: &'a View) -> Self {
+    pub(crate) fn new(record: &'a ByteRecord, view: &'a StridedView) -> Self {
         let transposed = transposed_blocks(view);
         Self {
             record,
@@ -308,7 +308,7 @@ impl<'a> ViewReader<'a> {
     }
 }
 
-fn transposed_blocks(view: &View) -> Option<TransposedBlocks> {
+fn transposed_blocks(view: &StridedView) -> Option<TransposedBlocks> {
     let (_, last) = view.dims.last()?;
     if last.saturating_mul(view.element_size) <= MIN_RUN_BYTES {
         return None;

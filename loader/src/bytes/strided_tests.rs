@@ -19,7 +19,7 @@ fn by_index(bytes: &[u8], element_size: usize, offset: u64, shape: &[u64], strid
     out
 }
 
-fn gathered(record: &Record, view: &View, step: usize) -> Vec<u8> {
+fn gathered(record: &ByteRecord, view: &StridedView, step: usize) -> Vec<u8> {
     let mut gather = ViewReader::new(record, view);
     let mut out = Vec::new();
     loop {
@@ -33,8 +33,8 @@ fn gathered(record: &Record, view: &View, step: usize) -> Vec<u8> {
 }
 
 fn check(bytes: &Arc<[u8]>, element_size: u64, offset: u64, shape: &[u64], stride: &[u64]) {
-    let record = Record::from_bytes(bytes.clone());
-    let view = View::new(element_size, offset, shape, stride, record.len()).expect("it lies inside");
+    let record = ByteRecord::from_bytes(bytes.clone());
+    let view = StridedView::new(element_size, offset, shape, stride, record.len()).expect("it lies inside");
     let expected = by_index(bytes, usize::try_from(element_size).expect("small"), offset, shape, stride);
     assert_eq!(view.len(), expected.len() as u64);
     for step in [1, 3, 1000] {
@@ -95,21 +95,21 @@ fn large_transposed_and_stepped_views_are_gathered_in_blocks() {
 
 #[test]
 fn what_does_not_lie_inside_is_no_view() {
-    assert_eq!(View::new(4, 0, &[3], &[1], 11), Err(ViewError::OutOfBounds));
-    assert_eq!(View::new(4, 1, &[2], &[1], 8), Err(ViewError::OutOfBounds));
-    assert_eq!(View::new(4, u64::MAX, &[2], &[1], 8), Err(ViewError::TooLarge));
-    assert_eq!(View::new(4, 0, &[1 << 40, 1 << 40], &[0, 0], 8), Err(ViewError::TooLarge));
-    assert_eq!(View::new(4, 0, &[3], &[u64::MAX], 8), Err(ViewError::TooLarge));
-    assert_eq!(View::new(4, 0, &[3], &[], 8), Err(ViewError::StrideCount));
-    assert!(View::new(4, 1000, &[0], &[1], 8).is_ok_and(|view| view.len() == 0));
+    assert_eq!(StridedView::new(4, 0, &[3], &[1], 11), Err(ViewError::OutOfBounds));
+    assert_eq!(StridedView::new(4, 1, &[2], &[1], 8), Err(ViewError::OutOfBounds));
+    assert_eq!(StridedView::new(4, u64::MAX, &[2], &[1], 8), Err(ViewError::TooLarge));
+    assert_eq!(StridedView::new(4, 0, &[1 << 40, 1 << 40], &[0, 0], 8), Err(ViewError::TooLarge));
+    assert_eq!(StridedView::new(4, 0, &[3], &[u64::MAX], 8), Err(ViewError::TooLarge));
+    assert_eq!(StridedView::new(4, 0, &[3], &[], 8), Err(ViewError::StrideCount));
+    assert!(StridedView::new(4, 1000, &[0], &[1], 8).is_ok_and(|view| view.len() == 0));
 }
 
 #[test]
 fn arrays_of_either_order_are_views() {
     let bytes = noise(24);
-    let record = Record::from_bytes(bytes.clone());
-    let rows = View::dense(4, &[2, 3], false, 24).expect("it lies inside");
+    let record = ByteRecord::from_bytes(bytes.clone());
+    let rows = StridedView::dense(4, &[2, 3], false, 24).expect("it lies inside");
     assert!(rows.is_contiguous() && gathered(&record, &rows, 10) == *bytes);
-    let columns = View::dense(4, &[2, 3], true, 24).expect("it lies inside");
+    let columns = StridedView::dense(4, &[2, 3], true, 24).expect("it lies inside");
     assert_eq!(gathered(&record, &columns, 10), by_index(&bytes, 4, 0, &[2, 3], &[1, 2]));
 }

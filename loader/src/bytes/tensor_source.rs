@@ -3,8 +3,8 @@
 
 use crate::bytes::cast::Cast;
 use crate::bytes::chunks::{ChunkReader, ChunkedTensor, Contiguous};
-use crate::bytes::record::Record;
-use crate::bytes::strided::{View, ViewReader};
+use crate::bytes::record::ByteRecord;
+use crate::bytes::strided::{StridedView, ViewReader};
 use crate::bytes::transform::Transform;
 use std::io;
 use std::sync::Arc;
@@ -12,36 +12,36 @@ use std::sync::Arc;
 /// The records that hold the elements of a tensor, and what is done to them while they are read.
 #[derive(Clone)]
 pub(crate) struct TensorSource {
-    origin: Origin,
+    origin: ByteOrigin,
     pub(crate) cast: Option<Cast>,
 }
 
 #[derive(Clone)]
-enum Origin {
-    View { record: Arc<Record>, view: View, transform: Transform },
+enum ByteOrigin {
+    View { record: Arc<ByteRecord>, view: StridedView, transform: Transform },
     Chunks(Arc<ChunkedTensor>),
 }
 
 /// Address of the record, view and transform: equal for tensors that share their elements.
 #[derive(PartialEq, Eq, Hash)]
-pub(crate) struct Identity(usize, View, Transform);
+pub(crate) struct Identity(usize, StridedView, Transform);
 
 impl TensorSource {
     /// A tensor that is a view of a record.
-    pub(crate) fn from_view(record: Arc<Record>, view: View, transform: Transform) -> Self {
-        Self { origin: Origin::View { record, view, transform }, cast: None }
+    pub(crate) fn from_view(record: Arc<ByteRecord>, view: StridedView, transform: Transform) -> Self {
+        Self { origin: ByteOrigin::View { record, view, transform }, cast: None }
     }
 
     /// A tensor that is stored in parts.
     pub(crate) fn from_chunks(chunks: ChunkedTensor) -> Self {
-        Self { origin: Origin::Chunks(Arc::new(chunks)), cast: None }
+        Self { origin: ByteOrigin::Chunks(Arc::new(chunks)), cast: None }
     }
 
     /// Bytes of all elements as they are read, after a cast.
     pub(crate) fn len(&self) -> u64 {
         let (len, element_size) = match &self.origin {
-            Origin::View { view, .. } => (view.len(), view.element_size()),
-            Origin::Chunks(chunks) => (chunks.len(), chunks.element_size()),
+            ByteOrigin::View { view, .. } => (view.len(), view.element_size()),
+            ByteOrigin::Chunks(chunks) => (chunks.len(), chunks.element_size()),
         };
         match self.cast {
             // A plan refuses far smaller lengths.
@@ -54,16 +54,16 @@ impl TensorSource {
     pub(crate) fn element_size(&self) -> u64 {
         match (&self.origin, self.cast) {
             (_, Some(cast)) => cast.target_size(),
-            (Origin::View { view, .. }, None) => view.element_size(),
-            (Origin::Chunks(chunks), None) => chunks.element_size(),
+            (ByteOrigin::View { view, .. }, None) => view.element_size(),
+            (ByteOrigin::Chunks(chunks), None) => chunks.element_size(),
         }
     }
 
     /// The record of the first element and the offset of that element in it.
-    pub(crate) fn record_and_offset(&self) -> (Option<&Record>, u64) {
+    pub(crate) fn record_and_offset(&self) -> (Option<&ByteRecord>, u64) {
         match &self.origin {
-            Origin::View { record, view, .. } => (Some(record), view.start()),
-            Origin::Chunks(chunks) => (chunks.first_record(), 0),
+            ByteOrigin::View { record, view, .. } => (Some(record), view.start()),
+            ByteOrigin::Chunks(chunks) => (chunks.first_record(), 0),
         }
     }
 
@@ -76,7 +76,7 @@ impl TensorSource {
     /// Offset and length of the range of the file that equals the elements as they are read. `None` for records that are
     /// compressed or in memory, views with gaps, and elements that are changed or cast.
     pub(crate) fn file_range(&self) -> Option<(u64, u64)> {
-        let Origin::View { record, view, transform } = &self.origin else { return None };
+        let ByteOrigin::View { record, view, transform } = &self.origin else { return None };
         let plain = view.is_contiguous() && transform.is_identity() && self.cast.is_none();
         let at = record.file_offset.filter(|_| plain)?.checked_add(view.start())?;
         Some((at, view.len()))
@@ -84,19 +84,19 @@ impl TensorSource {
 
     /// The CRC-32 that the archive gives for exactly the bytes that are read.
     pub(crate) fn crc32(&self) -> Option<u32> {
-        let Origin::View { record, view, .. } = &self.origin else { return None };
+        let ByteOrigin::View { record, view, .. } = &self.origin else { return None };
         let whole_record = view.is_contiguous() && view.start() == 0 && view.len() == record.len();
         record.crc32.filter(|_| whole_record && self.is_unchanged())
     }
 
     fn is_unchanged(&self) -> bool {
-        matches!(&self.origin, Origin::View { transform, .. } if transform.is_identity()) && self.cast.is_none()
+        matches!(&self.origin, ByteOrigin::View { transform, .. } if transform.is_identity()) && self.cast.is_none()
     }
 
     /// Equal for tensors that are the same view of the same record. `None` where no other tensor can be equal: empty tensors
     /// are never tied.
     pub(crate) fn identity(&self) -> Option<Identity> {
-        let Origin::View { record, view, transform } = &self.origin else { return None };
+        let ByteOrigin::View { record, view, transform } = &self.origin else { return None };
         // With one reference, no other tensor uses the record.
         (view.len() > 0 && Arc::strong_count(record) > 1)
             .then(|| Identity(Arc::as_ptr(record).addr(), view.clone(), *transform))
@@ -105,12 +105,14 @@ impl TensorSource {
     /// Reads from the first element on.
     pub(crate) fn reader(&self) -> TensorReader<'_> {
         let elements = match &self.origin {
-            Origin::View { record, view, transform } => ElementReader::View(ViewReader::new(record, view), *transform),
-            Origin::Chunks(chunks) => ElementReader::Chunks(chunks.reader()),
+            ByteOrigin::View { record, view, transform } => {
+                ElementReader::View(ViewReader::new(record, view), *transform)
+            }
+            ByteOrigin::Chunks(chunks) => ElementReader::Chunks(chunks.reader()),
         };
         let element_size = match &self.origin {
-            Origin::View { view, .. } => view.element_size(),
-            Origin::Chunks(chunks) => chunks.element_size(),
+            ByteOrigin::View { view, .. } => view.element_size(),
+            ByteOrigin::Chunks(chunks) => chunks.element_size(),
         };
         TensorReader { elements, element_size, cast: self.cast, scratch: Vec::new() }
     }
@@ -118,7 +120,7 @@ impl TensorSource {
     /// The elements as one run of a record. `None` for parts, views with gaps and casts.
     pub(crate) fn into_contiguous(self) -> Option<Contiguous> {
         match self.origin {
-            Origin::View { record, view, transform } if view.is_contiguous() && self.cast.is_none() => {
+            ByteOrigin::View { record, view, transform } if view.is_contiguous() && self.cast.is_none() => {
                 Some(Contiguous {
                     start: view.start(),
                     len: view.len(),
@@ -127,7 +129,7 @@ impl TensorSource {
                     transform,
                 })
             }
-            Origin::View { .. } | Origin::Chunks(_) => None,
+            ByteOrigin::View { .. } | ByteOrigin::Chunks(_) => None,
         }
     }
 }

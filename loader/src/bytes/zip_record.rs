@@ -1,6 +1,6 @@
 //! Records of a torch zip: a range of the file where the record is stored, else a source that unpacks it.
 
-use crate::bytes::record::Record;
+use crate::bytes::record::ByteRecord;
 use scanner::internal::archive::ArchiveEntry;
 use scanner::internal::archive::zip::ZipEntry;
 use scanner::internal::io::budget::ScanBudget;
@@ -64,11 +64,11 @@ pub(crate) fn open(
     is_outermost: bool,
     big_endian: bool,
     budget: &ScanBudget,
-) -> Result<Record, RecordError> {
+) -> Result<ByteRecord, RecordError> {
     let cut_off = || RecordError::CutOff { name: entry.name.clone() };
     let mut record = match entry.stored_range() {
         Some((at, len)) => {
-            let mut record = Record::new(entry.archive().clone(), at, len).ok_or_else(cut_off)?;
+            let mut record = ByteRecord::new(entry.archive().clone(), at, len).ok_or_else(cut_off)?;
             record.member_offset = 0;
             record.file_offset = is_outermost.then_some(at);
             record.crc32 = (entry.crc32 != 0).then_some(entry.crc32);
@@ -77,7 +77,7 @@ pub(crate) fn open(
         _ if entry.encrypted => return Err(RecordError::Encrypted { name: entry.name.clone() }),
         _ => {
             let source = UnpackedRecord { entry: entry.clone(), budget: budget.clone(), opened: Mutex::new(None) };
-            Record::new(Arc::new(source), 0, entry.unpacked).ok_or_else(cut_off)?
+            ByteRecord::new(Arc::new(source), 0, entry.unpacked).ok_or_else(cut_off)?
         }
     };
     record.big_endian = big_endian;

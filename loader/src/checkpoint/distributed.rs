@@ -6,8 +6,8 @@ use crate::bytes::tensor_source::TensorSource;
 use crate::checkpoint::metadata::{Metadata, PartBox, PartLocation, PartedTensor};
 use crate::checkpoint::sharded::is_file_name;
 use crate::error::{Error, MetadataError, UsageError};
-use crate::open::{Admitted, Checkpoint, LoadOptions, open_cleared, with_loader_limits};
-use crate::plan::contents::Contents;
+use crate::open::{Checkpoint, LoadOptions, OpenedFile, open_with_clearance, with_loader_limits};
+use crate::plan::contents::FormatPlanner;
 use crate::plan::draft::{DraftTensor, Drafts};
 use crate::plan::file_error::PartError;
 use crate::plan::left_out::LeftOutReason;
@@ -28,24 +28,24 @@ pub(crate) fn open(folder: &Path, options: &LoadOptions) -> Result<Checkpoint, E
     let limits = with_loader_limits(&options.limits);
     let path = folder.join(METADATA_FILE);
     let invalid = |error| Error::usage(&path, UsageError::Metadata(error));
-    let Admitted { examined, proven } = open_cleared(&path, &limits, options.allow_unproven)?;
+    let OpenedFile { examined, proven } = open_with_clearance(&path, &limits, options.allow_unproven)?;
     let metadata = {
-        let contents = Contents::new(&examined, &limits);
+        let contents = FormatPlanner::new(&examined, &limits);
         let trace = contents.trace().map_err(|error| invalid(MetadataError::File(error)))?;
         Metadata::read(trace).map_err(invalid)?
     };
-    let mut files: BTreeMap<&str, Admitted> = BTreeMap::new();
+    let mut files: BTreeMap<&str, OpenedFile> = BTreeMap::new();
     for location in metadata.locations.values() {
         if !is_file_name(&location.file) {
             return Err(invalid(MetadataError::OutsideFolder { file: location.file.clone() }));
         }
         if !files.contains_key(location.file.as_str()) {
-            let file = open_cleared(&folder.join(&location.file), &limits, options.allow_unproven)?;
+            let file = open_with_clearance(&folder.join(&location.file), &limits, options.allow_unproven)?;
             files.insert(&location.file, file);
         }
     }
     let contents: Files<'_> =
-        files.iter().map(|(name, file)| (*name, (Contents::new(&file.examined, &limits), file.proven))).collect();
+        files.iter().map(|(name, file)| (*name, (FormatPlanner::new(&file.examined, &limits), file.proven))).collect();
     let drafts = drafts(&metadata, &contents, proven, options.root.as_deref());
     drop(contents);
     let len = files.values().map(|file| file.examined.report().size).sum();
@@ -55,7 +55,7 @@ pub(crate) fn open(folder: &Path, options: &LoadOptions) -> Result<Checkpoint, E
 }
 
 /// The contents of each file by name, and whether the scan proved its callables inert.
-type Files<'a> = BTreeMap<&'a str, (Contents<'a>, bool)>;
+type Files<'a> = BTreeMap<&'a str, (FormatPlanner<'a>, bool)>;
 
 fn drafts(metadata: &Metadata, files: &Files<'_>, proven: bool, root: Option<&str>) -> Drafts {
     let mut drafts = Drafts { framework: "pt", ..Drafts::default() };
@@ -150,7 +150,7 @@ fn chunked(shape: &[u64], dtype: Dtype, parts: Vec<(&PartBox, TensorSource)>) ->
 }
 
 /// The tensor of the torch zip at a location: its only value.
-fn resolve_part(contents: &Contents<'_>, location: &PartLocation, proven: bool) -> Result<ResolvedTensor, Reason> {
+fn resolve_part(contents: &FormatPlanner<'_>, location: &PartLocation, proven: bool) -> Result<ResolvedTensor, Reason> {
     let mut storages = contents.zip_at(location.offset, location.length)?;
     let mut tensors = Vec::new();
     let names = walk(storages.trace, proven).name_tensors(None, |named| tensors.push(named));

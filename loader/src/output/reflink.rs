@@ -5,8 +5,8 @@
 //! a tensor of bytes (`modelscan.filler.N`). Because of these names, sharing is off unless `WriteOptions::reflink` is set.
 
 use crate::bytes::dtype::Dtype;
-use crate::bytes::record::Record;
-use crate::bytes::strided::View;
+use crate::bytes::record::ByteRecord;
+use crate::bytes::strided::StridedView;
 use crate::bytes::tensor_source::TensorSource;
 use crate::bytes::transform::Transform;
 use crate::open::Checkpoint;
@@ -106,8 +106,8 @@ impl Checkpoint {
         placed.sort_by_key(|(at, len, _)| (*at, *len));
         let (mut all, mut end) = (Vec::with_capacity(placed.len() * 2), 0);
         let fill = |all: &mut Vec<PlannedTensor>, from: u64, to: u64| {
-            let record = Record::new(source.clone(), from, to - from).ok_or(Unsuitable::Gap)?;
-            let view = View::dense(1, &[to - from], false, to - from).map_err(|_| Unsuitable::Gap)?;
+            let record = ByteRecord::new(source.clone(), from, to - from).ok_or(Unsuitable::Gap)?;
+            let view = StridedView::dense(1, &[to - from], false, to - from).map_err(|_| Unsuitable::Gap)?;
             let data = TensorSource::from_view(Arc::new(record), view, Transform::default());
             let name = format!("{FILLER_PREFIX}{}", all.len());
             all.push(PlannedTensor {

@@ -2,8 +2,8 @@
 //! not parse the file itself.
 
 use crate::bytes::dtype::Dtype;
-use crate::bytes::record::Record;
-use crate::bytes::strided::View;
+use crate::bytes::record::ByteRecord;
+use crate::bytes::strided::StridedView;
 use crate::bytes::tensor_source::TensorSource;
 use crate::bytes::transform::Transform;
 use crate::bytes::zip_record::{self, is_big_endian};
@@ -28,14 +28,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The artifacts of an examined file by their paths in it.
-pub(crate) struct Contents<'a> {
+pub(crate) struct FormatPlanner<'a> {
     artifacts: &'a [ExaminedArtifact],
     by_path: HashMap<Option<&'a str>, &'a ExaminedArtifact>,
     source: SharedSource,
     budget: ScanBudget,
 }
 
-impl<'a> Contents<'a> {
+impl<'a> FormatPlanner<'a> {
     /// The artifacts of `examined`. `limits` apply to records that are unpacked, except for `Limits::time`.
     pub(crate) fn new(examined: &'a Examined, limits: &Limits) -> Self {
         let artifacts = examined.examination().artifacts.as_slice();
@@ -264,7 +264,7 @@ impl<'a> Contents<'a> {
             None => drafts.leave_out("__metadata__", LeftOutReason::LongMetadata),
         }
         for StoredTensor { name, dtype, shape, range } in tensors {
-            let record = Record::new(source.clone(), range.at, range.len);
+            let record = ByteRecord::new(source.clone(), range.at, range.len);
             let (Some(dtype), Some(mut record)) = (Dtype::from_name(dtype), record) else {
                 drafts.refuse(name.as_str(), FileError::Dtype { name: dtype.clone() });
                 continue;
@@ -277,7 +277,7 @@ impl<'a> Contents<'a> {
             }
             record.file_offset = Some(range.at);
             // The view counts bytes, since some types have two elements in a byte.
-            match View::dense(dtype.size(), &[range.len / dtype.size().max(1)], false, range.len) {
+            match StridedView::dense(dtype.size(), &[range.len / dtype.size().max(1)], false, range.len) {
                 Ok(view) => {
                     let data = TensorSource::from_view(Arc::new(record), view, Transform::default());
                     drafts.tensors.push(DraftTensor { name: name.clone(), dtype, shape: shape.clone(), source: data });
@@ -320,7 +320,7 @@ fn complete_trace(examined: &ExaminedArtifact, index: usize) -> Result<&Trace, F
 
 /// The elements of an `.npy` file. The type is `None` for text, dates and records.
 fn array(npy: &NpyArray, member: Option<&str>) -> Result<(Option<Dtype>, TensorSource), Reason> {
-    let mut record = Record::new(npy.source.clone(), npy.range.at, npy.range.len).ok_or(FileError::CutOff)?;
+    let mut record = ByteRecord::new(npy.source.clone(), npy.range.at, npy.range.len).ok_or(FileError::CutOff)?;
     record.member = member.map(Arc::from);
     record.file_offset = member.is_none().then_some(npy.range.at);
     let count = npy.shape.iter().try_fold(1u64, |count, size| count.checked_mul(*size)).unwrap_or(0);
@@ -329,7 +329,7 @@ fn array(npy: &NpyArray, member: Option<&str>) -> Result<(Option<Dtype>, TensorS
     if count.checked_mul(element_size) != Some(npy.range.len) {
         return Err(FileError::ArrayLength { count, element_size, present: npy.range.len }.into());
     }
-    let view = View::dense(element_size, &npy.shape, npy.fortran, npy.range.len)?;
+    let view = StridedView::dense(element_size, &npy.shape, npy.fortran, npy.range.len)?;
     let transform = match known {
         Some((dtype, big_endian)) => Transform::new(dtype, big_endian, false, false)?,
         None => Transform::default(),

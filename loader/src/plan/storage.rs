@@ -4,8 +4,8 @@
 use crate::bounds::MAX_KEY_BYTES;
 use crate::bytes::dtype::Dtype;
 use crate::bytes::latin1_text;
-use crate::bytes::record::Record;
-use crate::bytes::strided::View;
+use crate::bytes::record::ByteRecord;
+use crate::bytes::strided::StridedView;
 use crate::bytes::tensor_source::TensorSource;
 use crate::bytes::transform::Transform;
 use crate::bytes::zip_record;
@@ -67,7 +67,7 @@ pub(crate) struct StorageResolver<'a> {
     /// Whether offsets in the archive or the pickle are offsets in the file.
     is_outermost: bool,
     budget: ScanBudget,
-    records: HashMap<Cow<'a, str>, Arc<Record>>,
+    records: HashMap<Cow<'a, str>, Arc<ByteRecord>>,
     /// Keys that the pickle declares in different ways; computed for the first storage.
     ambiguous: Option<HashSet<Cow<'a, str>>>,
     /// Arrays between the opcodes; indexed for the first array.
@@ -84,7 +84,7 @@ pub(crate) struct ResolvedTensor {
 
 /// A storage: a record, or a part of one.
 struct StorageRange {
-    record: Arc<Record>,
+    record: Arc<ByteRecord>,
     /// Index of the first element in the record.
     first_element: u64,
     /// Offset of the byte behind the last element.
@@ -139,7 +139,7 @@ impl<'a> StorageResolver<'a> {
             }
             TensorData::Bytes(bytes) => {
                 let shape = shape()?;
-                let record = Arc::new(Record::from_bytes(bytes.clone()));
+                let record = Arc::new(ByteRecord::from_bytes(bytes.clone()));
                 let order = MemoryOrder { fortran: false, big_endian: false };
                 (dense_source(record, tensor, dtype, &shape, order)?, shape)
             }
@@ -152,7 +152,7 @@ impl<'a> StorageResolver<'a> {
     fn resolve_view(&mut self, stored: &StorageView, dtype: Dtype, shape: &[u64]) -> Result<TensorSource, Reason> {
         let StorageRange { record, first_element, limit } = self.storage_range(stored.storage, dtype)?;
         let offset = first_element.checked_add(stored.offset).ok_or(StorageError::OffsetTooLarge)?;
-        let view = View::new(dtype.size(), offset, shape, &stored.stride, limit)?;
+        let view = StridedView::new(dtype.size(), offset, shape, &stored.stride, limit)?;
         let transform = Transform::new(dtype, record.big_endian, stored.conj, stored.neg)?;
         Ok(TensorSource::from_view(record, view, transform))
     }
@@ -169,12 +169,12 @@ impl<'a> StorageResolver<'a> {
     ) -> Result<(TensorSource, Vec<u64>), Reason> {
         let StorageRange { record, first_element, limit } = self.storage_range(stored.storage, Dtype::byte())?;
         let limit = limit.checked_mul(per_byte).ok_or(StorageError::PackedTooLarge)?;
-        let view = View::new(1, stored.offset, shape, &stored.stride, limit)?;
+        let view = StridedView::new(1, stored.offset, shape, &stored.stride, limit)?;
         if first_element != 0 || view.start() != 0 || !view.is_contiguous() {
             return Err(StorageError::PackedView.into());
         }
         let len = view.len().div_ceil(per_byte);
-        let view = View::dense(1, &[len], false, record.len())?;
+        let view = StridedView::dense(1, &[len], false, record.len())?;
         Ok((TensorSource::from_view(record, view, Transform::default()), vec![len]))
     }
 
@@ -224,7 +224,7 @@ impl<'a> StorageResolver<'a> {
     }
 
     /// The record of a storage that is declared with this number of bytes.
-    fn record(&mut self, key: Cow<'a, str>, bytes: u64) -> Result<Arc<Record>, StorageError> {
+    fn record(&mut self, key: Cow<'a, str>, bytes: u64) -> Result<Arc<ByteRecord>, StorageError> {
         if let Some(record) = self.records.get(&key) {
             return Ok(record.clone());
         }
@@ -236,13 +236,13 @@ impl<'a> StorageResolver<'a> {
                 match zip.entry(&name) {
                     Some(entry) => zip_record::open(entry, pickle, self.is_outermost, *big_endian, &self.budget)?,
                     // torch writes no record for an empty storage.
-                    None if bytes == 0 => Record::from_bytes(Arc::new([])),
+                    None if bytes == 0 => ByteRecord::from_bytes(Arc::new([])),
                     None => return Err(StorageError::RecordMissing { name }),
                 }
             }
             StorageLocation::Legacy { source, storages } => {
                 let ByteRange { at, len } = *storages.get(key.as_ref()).ok_or_else(missing)?;
-                let mut record = Record::new(SharedSource::clone(source), at, len).ok_or_else(missing)?;
+                let mut record = ByteRecord::new(SharedSource::clone(source), at, len).ok_or_else(missing)?;
                 record.member.clone_from(&self.member);
                 record.file_offset = self.is_outermost.then_some(at);
                 record
@@ -280,16 +280,16 @@ impl<'a> StorageResolver<'a> {
             }
             None => (0, len),
         };
-        let mut record = Record::new(SharedSource::clone(source), at, len).ok_or_else(missing)?;
+        let mut record = ByteRecord::new(SharedSource::clone(source), at, len).ok_or_else(missing)?;
         record.member = Some(member.clone());
         let offset = first_element.checked_add(tensor.offset).ok_or_else(out_of_bounds)?;
-        let view = View::new(dtype.size(), offset, &tensor.shape, &tensor.stride, limit)?;
+        let view = StridedView::new(dtype.size(), offset, &tensor.shape, &tensor.stride, limit)?;
         let source = TensorSource::from_view(Arc::new(record), view, Transform::default());
         Ok(ResolvedTensor { source, dtype, shape: tensor.shape.clone() })
     }
 
     /// The record of bytes, or of a text that stands for bytes.
-    fn literal(&self, data: Value) -> Result<Record, LiteralError> {
+    fn literal(&self, data: Value) -> Result<ByteRecord, LiteralError> {
         let trace = self.trace;
         let source = &trace.source;
         let mut record = match data {
@@ -297,14 +297,14 @@ impl<'a> StorageResolver<'a> {
                 return Err(LiteralError::TooLarge);
             }
             Value::Bytes { len, at } => {
-                let mut record = Record::new(source.clone(), at, len.into()).ok_or(LiteralError::CutOff)?;
+                let mut record = ByteRecord::new(source.clone(), at, len.into()).ok_or(LiteralError::CutOff)?;
                 record.file_offset = self.is_outermost.then_some(at);
                 record
             }
             Value::Text { encoding, len, at } => {
                 let bytes = latin1_text::decode(source, at, len, encoding)?;
                 let len = bytes.len();
-                let mut record = Record::new(bytes, 0, len).ok_or(LiteralError::CutOff)?;
+                let mut record = ByteRecord::new(bytes, 0, len).ok_or(LiteralError::CutOff)?;
                 record.member_offset = at;
                 record
             }
@@ -319,7 +319,7 @@ impl<'a> StorageResolver<'a> {
                         }
                         return self.literal(*text);
                     }
-                    ("builtins.bytes" | "__builtin__.bytes", Some([])) => Record::from_bytes(Arc::new([])),
+                    ("builtins.bytes" | "__builtin__.bytes", Some([])) => ByteRecord::from_bytes(Arc::new([])),
                     _ => return Err(LiteralError::Computed { function }),
                 }
             }
@@ -329,13 +329,13 @@ impl<'a> StorageResolver<'a> {
     }
 
     /// The record of an array that follows its wrapper, after padding of any length.
-    fn inline(&mut self, node: NodeId, len: u64) -> Result<Record, LiteralError> {
+    fn inline(&mut self, node: NodeId, len: u64) -> Result<ByteRecord, LiteralError> {
         let trace = self.trace;
         let arrays = self.arrays.get_or_insert_with(|| trace.arrays.iter().map(|array| (array.node, array)).collect());
         let array = arrays.get(&node).ok_or(LiteralError::ArrayMissing)?;
         let start = array.end.checked_sub(len).filter(|start| *start >= array.start);
         let start = start.ok_or(LiteralError::ArrayLength)?;
-        let mut record = Record::new(trace.source.clone(), start, len).ok_or(LiteralError::ArrayCutOff)?;
+        let mut record = ByteRecord::new(trace.source.clone(), start, len).ok_or(LiteralError::ArrayCutOff)?;
         record.member.clone_from(&self.member);
         record.file_offset = self.is_outermost.then_some(start);
         Ok(record)
@@ -349,7 +349,7 @@ fn byte_len(shape: &[u64], element_size: u64) -> Result<u64, Reason> {
 
 /// An array without gaps that fills its record.
 fn dense_source(
-    record: Arc<Record>,
+    record: Arc<ByteRecord>,
     tensor: &TensorDescription,
     dtype: Dtype,
     shape: &[u64],
@@ -359,7 +359,7 @@ fn dense_source(
     if record.len() != expected {
         return Err(LiteralError::Length { expected, present: record.len() }.into());
     }
-    let view = View::dense(tensor.element_size, shape, order.fortran, expected)?;
+    let view = StridedView::dense(tensor.element_size, shape, order.fortran, expected)?;
     // Elements without a numeric type keep their bytes.
     let transform = match tensor.dtype {
         Some(_) => Transform::new(dtype, order.big_endian, false, false)?,

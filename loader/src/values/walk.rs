@@ -50,7 +50,7 @@ pub(crate) enum Exclusion {
 
 /// A value and the way to it.
 #[derive(Clone, Copy)]
-pub(crate) struct Step {
+pub(crate) struct PathStep {
     pub(crate) parent: Option<u32>,
     pub(crate) part: PathPart,
     pub(crate) value: Value,
@@ -86,7 +86,7 @@ pub(crate) struct Walk<'a> {
     pub(crate) trace: &'a Trace,
     /// Whether the scan proved that all callables of the file are inert.
     pub(crate) proven: bool,
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<PathStep>,
     worklist: Vec<u32>,
     pub(crate) found: Vec<FoundTensor>,
     pub(crate) other_values: Vec<OtherValue>,
@@ -171,7 +171,7 @@ impl Walk<'_> {
         }
         let (excluded, composite) = inherited.map_or((None, None), |step| (step.excluded, step.composite));
         let auxiliary = inherited.is_some_and(|step| step.auxiliary);
-        self.steps.push(Step { parent, part, value, depth, state_dict, excluded, composite, auxiliary });
+        self.steps.push(PathStep { parent, part, value, depth, state_dict, excluded, composite, auxiliary });
         Some(id)
     }
 
@@ -221,7 +221,7 @@ impl Walk<'_> {
         false
     }
 
-    fn visit(&mut self, id: u32, step: Step) {
+    fn visit(&mut self, id: u32, step: PathStep) {
         let trace = self.trace;
         if let Some((kind, items)) = trace.container(step.value) {
             match kind {

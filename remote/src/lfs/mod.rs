@@ -8,7 +8,7 @@ mod repository;
 use crate::address::Address;
 use crate::bounds::MAX_BATCH_OBJECTS;
 use crate::client::{Client, Request};
-use crate::error::{Error, LfsFault, Origin};
+use crate::error::{Error, LfsFault, ObjectLocation};
 use crate::open;
 use crate::options::{LfsMode, LfsOptions};
 use batch::DownloadAction;
@@ -128,13 +128,13 @@ impl LfsObjects {
         let object = open::open_object(client, request, self.hash, read)?;
         let found = object.source.len();
         if found != pointer.size {
-            let fault = LfsFault::Length { origin: Origin::Server, found, expected: pointer.size };
+            let fault = LfsFault::Length { origin: ObjectLocation::Server, found, expected: pointer.size };
             return Err(Error::Lfs(fault));
         }
         let integrity = match &object.sha256 {
             Some(sha256) if *sha256 == pointer.oid => Integrity::Sha256,
             Some(sha256) => {
-                return Err(Error::Lfs(LfsFault::Hash { origin: Origin::Server, found: sha256.clone() }));
+                return Err(Error::Lfs(LfsFault::Hash { origin: ObjectLocation::Server, found: sha256.clone() }));
             }
             None => Integrity::Range,
         };
@@ -169,14 +169,14 @@ impl LfsObjects {
         };
         let found = source.len();
         if found != pointer.size {
-            return Err(LfsFault::Length { origin: Origin::LocalStore, found, expected: pointer.size });
+            return Err(LfsFault::Length { origin: ObjectLocation::LocalStore, found, expected: pointer.size });
         }
         if !self.options.verify {
             return Ok(fetched_input(Arc::new(source), None, pointer, Integrity::Size));
         }
         let sha256 = scanner::hash::of(&source).map_err(unreadable)?;
         if sha256 != pointer.oid {
-            return Err(LfsFault::Hash { origin: Origin::LocalStore, found: sha256 });
+            return Err(LfsFault::Hash { origin: ObjectLocation::LocalStore, found: sha256 });
         }
         Ok(fetched_input(Arc::new(source), Some(sha256), pointer, Integrity::Sha256))
     }

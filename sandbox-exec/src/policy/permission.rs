@@ -28,45 +28,49 @@ pub enum Permission {
     NetPrivate,
 }
 
-struct Row {
+struct PermissionRow {
     permission: Permission,
     name: &'static str,
     meaning: &'static str,
 }
 
-const ROWS: [Row; 8] = [
-    Row {
+const ROWS: [PermissionRow; 8] = [
+    PermissionRow {
         permission: Permission::ExecAny,
         name: "exec-any",
         meaning: "start any program that can be seen inside, shells too, not only the command itself",
     },
-    Row {
+    PermissionRow {
         permission: Permission::ExecScratch,
         name: "exec-scratch",
         meaning: "run programs that were written to /tmp or /out",
     },
-    Row { permission: Permission::MemfdExec, name: "memfd-exec", meaning: "make memory files that can be executed" },
-    Row {
+    PermissionRow {
+        permission: Permission::MemfdExec,
+        name: "memfd-exec",
+        meaning: "make memory files that can be executed",
+    },
+    PermissionRow {
         permission: Permission::WxMemory,
         name: "wx-memory",
         meaning: "map memory that is writable and executable at once",
     },
-    Row {
+    PermissionRow {
         permission: Permission::PtraceOwn,
         name: "ptrace-own",
         meaning: "trace and read the memory of processes inside the sandbox",
     },
-    Row {
+    PermissionRow {
         permission: Permission::ProcSelf,
         name: "proc-self",
         meaning: "open files under /proc; they show the sandbox's own processes and, in mountinfo, where bound folders come from",
     },
-    Row {
+    PermissionRow {
         permission: Permission::Rdtsc,
         name: "rdtsc",
         meaning: "read the processor's time stamp counter, which clocks need and timing attacks use",
     },
-    Row {
+    PermissionRow {
         permission: Permission::NetPrivate,
         name: "net-private",
         meaning: "reach named hosts whose addresses are private, loopback or link-local",

@@ -9,7 +9,7 @@ use super::streams::StreamId;
 
 /// An event that the supervisor handles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(super) enum PollEvent {
     /// The seccomp listener has a denied call.
     DeniedSyscall,
     /// The seccomp listener is closed: no process with the filter exists any more.
@@ -29,24 +29,24 @@ pub(super) enum Event {
 /// Descriptors to wait for.
 #[derive(Default)]
 pub(super) struct PollSet<'a> {
-    events: Vec<Event>,
+    events: Vec<PollEvent>,
     fds: Vec<PollFd<'a>>,
 }
 
 impl<'a> PollSet<'a> {
-    pub(super) fn add(&mut self, event: Event, fd: BorrowedFd<'a>, flags: PollFlags) {
+    pub(super) fn add(&mut self, event: PollEvent, fd: BorrowedFd<'a>, flags: PollFlags) {
         self.events.push(event);
         self.fds.push(PollFd::from_borrowed_fd(fd, flags));
     }
 
     /// Waits, and returns the events that occurred, in the order of [`Self::add`]. `None`: no timeout.
-    pub(super) fn wait(mut self, timeout: Option<&Timespec>) -> Vec<Event> {
+    pub(super) fn wait(mut self, timeout: Option<&Timespec>) -> Vec<PollEvent> {
         // An interrupted call has no events.
         let _ = poll(&mut self.fds, timeout);
         let ready = self.events.into_iter().zip(self.fds).filter(|(_, fd)| !fd.revents().is_empty());
         ready
             .map(|(event, fd)| match event {
-                Event::DeniedSyscall if !fd.revents().contains(PollFlags::IN) => Event::ListenerClosed,
+                PollEvent::DeniedSyscall if !fd.revents().contains(PollFlags::IN) => PollEvent::ListenerClosed,
                 event => event,
             })
             .collect()
@@ -67,10 +67,10 @@ mod tests {
         write.write_all(b"x")?;
         drop(end);
         let mut set = PollSet::default();
-        set.add(Event::DeniedSyscall, closed.as_fd(), PollFlags::IN);
-        set.add(Event::AuditRecord, idle.as_fd(), PollFlags::IN);
-        set.add(Event::Message, read.as_fd(), PollFlags::IN);
-        assert_eq!(set.wait(None), [Event::ListenerClosed, Event::Message]);
+        set.add(PollEvent::DeniedSyscall, closed.as_fd(), PollFlags::IN);
+        set.add(PollEvent::AuditRecord, idle.as_fd(), PollFlags::IN);
+        set.add(PollEvent::Message, read.as_fd(), PollFlags::IN);
+        assert_eq!(set.wait(None), [PollEvent::ListenerClosed, PollEvent::Message]);
         Ok(())
     }
 }

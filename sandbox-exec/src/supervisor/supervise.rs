@@ -6,7 +6,7 @@ use rustix::event::PollFlags;
 use rustix::time::Timespec;
 
 use super::audit::Audit;
-use super::poll_set::{Event, PollSet};
+use super::poll_set::{PollEvent, PollSet};
 use super::report::{EndedRun, Protections};
 use super::sandbox::{Ready, Sandbox};
 use super::streams::Streams;
@@ -115,17 +115,17 @@ impl Supervisor<'_> {
         let mut end_requested = false;
         for event in self.poll_set().wait(timeout.as_ref()) {
             match event {
-                Event::DeniedSyscall => self.deny_syscall(),
+                PollEvent::DeniedSyscall => self.deny_syscall(),
                 // A closed listener would be reported by every poll.
-                Event::ListenerClosed => self.denials.listener = None,
-                Event::Message => self.read_message(),
-                Event::AuditRecord => self.read_audit(),
-                Event::Stream(stream) => self.streams.step(stream),
-                Event::FirstProcessExit => {
+                PollEvent::ListenerClosed => self.denials.listener = None,
+                PollEvent::Message => self.read_message(),
+                PollEvent::AuditRecord => self.read_audit(),
+                PollEvent::Stream(stream) => self.streams.step(stream),
+                PollEvent::FirstProcessExit => {
                     self.sandbox.reap();
                     self.streams.close_input();
                 }
-                Event::EndRequest => end_requested = true,
+                PollEvent::EndRequest => end_requested = true,
             }
         }
         self.enforce_limits(end_requested);
@@ -135,23 +135,23 @@ impl Supervisor<'_> {
         let mut set = PollSet::default();
         let input = PollFlags::IN;
         if let Some(listener) = &self.denials.listener {
-            set.add(Event::DeniedSyscall, listener.as_fd(), input);
+            set.add(PollEvent::DeniedSyscall, listener.as_fd(), input);
         }
         if self.socket_open {
-            set.add(Event::Message, self.sandbox.socket.as_fd(), input);
+            set.add(PollEvent::Message, self.sandbox.socket.as_fd(), input);
         }
         if let Some(audit) = &self.denials.audit {
-            set.add(Event::AuditRecord, audit.as_fd(), input);
+            set.add(PollEvent::AuditRecord, audit.as_fd(), input);
         }
         for (stream, fd, flags) in self.streams.interests() {
-            set.add(Event::Stream(stream), fd, flags);
+            set.add(PollEvent::Stream(stream), fd, flags);
         }
         if !self.sandbox.reaped {
-            set.add(Event::FirstProcessExit, self.sandbox.first_process.as_fd(), input);
+            set.add(PollEvent::FirstProcessExit, self.sandbox.first_process.as_fd(), input);
         }
-        set.add(Event::EndRequest, self.sandbox.signals.as_fd(), input);
+        set.add(PollEvent::EndRequest, self.sandbox.signals.as_fd(), input);
         if let Some(caller) = self.caller {
-            set.add(Event::EndRequest, caller.as_fd(), input);
+            set.add(PollEvent::EndRequest, caller.as_fd(), input);
         }
         set
     }

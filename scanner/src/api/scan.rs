@@ -35,7 +35,7 @@ pub struct ScanOptions<'a> {
     pub jobs: usize,
     /// The calling thread is one of the threads, and the others stay after the scan: for a program that scans once. The first
     /// thread of a program gets memory in larger pieces than the others, with fewer system calls.
-    pub once: bool,
+    pub use_calling_thread: bool,
     /// Receives the progress.
     pub progress: Option<&'a dyn Progress>,
     /// Adds the SHA-256 of each file to the report.
@@ -83,7 +83,7 @@ pub fn scan(paths: &[PathBuf], options: &ScanOptions<'_>) -> Report {
     let results: Vec<Result<ArtifactReport, ScanError>> = if options.jobs == 1 || small {
         in_pool(1, true, || inputs.iter().map(run).collect())
     } else {
-        in_pool(options.jobs, options.once, || inputs.par_iter().map(run).collect())
+        in_pool(options.jobs, options.use_calling_thread, || inputs.par_iter().map(run).collect())
     };
     let (mut artifacts, mut errors) = (Vec::new(), Vec::new());
     for result in results {

@@ -79,9 +79,9 @@ const fn stream_info(id: &'static str, name: &'static str, extensions: &'static 
         name,
         extensions,
         tensors: Some(TensorStore::Compressed),
-        read: "what is compressed, and bytes behind it",
-        judged: "what is compressed",
-        converted: "a pickle or .npy in it",
+        doc_read: "what is compressed, and bytes behind it",
+        doc_judged: "what is compressed",
+        doc_converted: "a pickle or .npy in it",
         ..FormatInfo::ARCHIVE
     }
 }

@@ -17,9 +17,9 @@ pub struct Executable;
 pub static INFO: FormatInfo = FormatInfo {
     id: "executable",
     name: "program: ELF, PE, Mach-O, Java class, WebAssembly, script",
-    acts_when_loaded: true,
-    read: "the header",
-    judged: "a program in a model is dangerous",
+    can_run_code: true,
+    doc_read: "the header",
+    doc_judged: "a program in a model is dangerous",
     is_provable: false,
     ..FormatInfo::DATA
 };

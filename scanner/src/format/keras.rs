@@ -26,11 +26,11 @@ pub static INFO: FormatInfo = FormatInfo {
     name: "Keras model (zip)",
     extensions: &["keras"],
     promised_as: Some("a Keras model"),
-    acts_when_loaded: true,
+    can_run_code: true,
     container: Container::Model,
     library: Library::Keras,
-    read: "every entry but HDF5 weights",
-    judged: "every class and function that the configuration names",
+    doc_read: "every entry but HDF5 weights",
+    doc_judged: "every class and function that the configuration names",
     is_provable: false,
     ..FormatInfo::DATA
 };
@@ -99,8 +99,8 @@ pub static WEIGHTS: FormatInfo = FormatInfo {
     name: "weights of a Keras model (HDF5 in a Keras zip)",
     extensions: &["h5"],
     library: Library::Keras,
-    read: "no",
-    judged: "no",
+    doc_read: "no",
+    doc_judged: "no",
     is_provable: false,
     ..FormatInfo::DATA
 };
@@ -129,7 +129,7 @@ pub static CONFIG: FormatInfo = FormatInfo {
     name: "configuration of a Keras model (JSON)",
     extensions: &["json"],
     library: Library::Keras,
-    judged: "every class and function it names, paths and addresses",
+    doc_judged: "every class and function it names, paths and addresses",
     ..FormatInfo::DATA
 };
 

@@ -44,7 +44,7 @@ pub static INFO: FormatInfo = FormatInfo {
     id: "lfs-pointer",
     name: "Git LFS pointer",
     is_pointer: true,
-    judged: "no: the model is elsewhere (--lfs-from, --lfs-download)",
+    doc_judged: "no: the model is elsewhere (--lfs-from, --lfs-download)",
     is_provable: false,
     ..FormatInfo::DATA
 };

@@ -27,9 +27,9 @@ pub static INFO: FormatInfo = FormatInfo {
     promised_as: Some("npy"),
     library: Library::Numpy,
     tensors: Some(TensorStore::Npy),
-    read: "the header; of arrays of objects all",
-    judged: "header and length; the pickle of an array of objects",
-    converted: "yes",
+    doc_read: "the header; of arrays of objects all",
+    doc_judged: "header and length; the pickle of an array of objects",
+    doc_converted: "yes",
     ..FormatInfo::DATA
 };
 

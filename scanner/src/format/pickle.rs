@@ -18,7 +18,7 @@ use crate::observe::format_info::{FormatInfo, Library, TensorStore};
 use crate::observe::observations::Observations;
 use crate::pickle::literal::{self, LiteralKind, unbase64};
 use crate::pickle::trace::{Literal, StreamEnd, Trace};
-use crate::pickle::{self, Action, Options, Reading};
+use crate::pickle::{self, Action, FrameReading, Options};
 use std::sync::Arc;
 
 /// Pickle.
@@ -29,11 +29,11 @@ pub static INFO: FormatInfo = FormatInfo {
     id: "pickle",
     name: "Python pickle, joblib",
     extensions: &["pkl", "pickle", "joblib", "dill", "sav", "pt", "pth"],
-    acts_when_loaded: true,
+    can_run_code: true,
     library: Library::Pickle,
     tensors: Some(TensorStore::Pickle),
-    judged: "every import and call",
-    converted: "yes",
+    doc_judged: "every import and call",
+    doc_converted: "yes",
     ..FormatInfo::DATA
 };
 
@@ -205,7 +205,8 @@ pub fn stream(artifact: &Artifact, observations: &mut Observations, start: u64) 
     let Some(stream) = observations.pickles.get(index) else { return artifact.source.len() };
     let trace = &stream.trace;
     let next = start + trace.length.max(1);
-    let (straddled, arrays) = (trace.straddled.is_some(), !trace.arrays.is_empty() || !trace.nested.is_empty());
+    let (straddled, arrays) =
+        (trace.argument_across_frame.is_some(), !trace.arrays.is_empty() || !trace.nested.is_empty());
     match &trace.end {
         StreamEnd::Stop => {}
         StreamEnd::Broken(why) => observations.unread.push((Some(next), Unread::Broken(why.clone()))),
@@ -221,7 +222,7 @@ pub fn stream(artifact: &Artifact, observations: &mut Observations, start: u64) 
     observations.unread.extend(refused.map(|(at, what)| (Some(at), Unread::Broken(what))));
     literals(artifact, observations, index);
     if straddled {
-        observations.add_pickle(artifact, start, &Options { reading: Reading::Lossy, ..FIRST_READING });
+        observations.add_pickle(artifact, start, &Options { reading: FrameReading::Lossy, ..FIRST_READING });
     }
     if arrays {
         // Plain `pickle.load` reads the arrays as opcodes. On honest files it breaks at once, which is not worth a

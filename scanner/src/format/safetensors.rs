@@ -27,9 +27,9 @@ pub static INFO: FormatInfo = FormatInfo {
     extensions: &["safetensors"],
     promised_as: Some("safetensors"),
     tensors: Some(TensorStore::Safetensors),
-    read: "the header; bytes that no tensor covers",
-    judged: "keys, types, shapes, that tensors cover the data exactly",
-    converted: "rewritten",
+    doc_read: "the header; bytes that no tensor covers",
+    doc_judged: "keys, types, shapes, that tensors cover the data exactly",
+    doc_converted: "rewritten",
     ..FormatInfo::DATA
 };
 

@@ -16,8 +16,8 @@ pub static INFO: FormatInfo = FormatInfo {
     id: "sharded-index",
     name: "index of a sharded checkpoint (JSON)",
     extensions: &["index.json"],
-    judged: "whether the files it names are beside it",
-    converted: "with its folder",
+    doc_judged: "whether the files it names are beside it",
+    doc_converted: "with its folder",
     ..FormatInfo::DATA
 };
 

@@ -23,12 +23,12 @@ pub static INFO: FormatInfo = FormatInfo {
     name: "file of a torch distributed checkpoint: zips in a row",
     extensions: &["distcp"],
     refines: Some(&super::torch_zip::INFO),
-    acts_when_loaded: true,
+    can_run_code: true,
     library: Library::Torch,
     tensors: Some(TensorStore::TorchDistcp),
-    read: "each zip in it",
-    judged: "each zip as a torch checkpoint",
-    converted: "with its folder",
+    doc_read: "each zip in it",
+    doc_judged: "each zip as a torch checkpoint",
+    doc_converted: "with its folder",
     ..FormatInfo::DATA
 };
 

@@ -31,12 +31,12 @@ pub static INFO: FormatInfo = FormatInfo {
     name: "torch checkpoint before 1.6 (pickles in a row)",
     extensions: &["pt", "pth", "bin", "ckpt"],
     refines: Some(&super::pickle::INFO),
-    acts_when_loaded: true,
+    can_run_code: true,
     library: Library::Torch,
     tensors: Some(TensorStore::TorchLegacy),
-    read: "all of it but the numbers of tensors",
-    judged: "imports and calls of every pickle, counts of storages",
-    converted: "yes",
+    doc_read: "all of it but the numbers of tensors",
+    doc_judged: "imports and calls of every pickle, counts of storages",
+    doc_converted: "yes",
     ..FormatInfo::DATA
 };
 

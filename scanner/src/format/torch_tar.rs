@@ -31,12 +31,12 @@ pub static INFO: FormatInfo = FormatInfo {
     name: "torch checkpoint before 0.1.10 (tar)",
     extensions: &["pt", "pth"],
     refines: Some(&super::tar::INFO),
-    acts_when_loaded: true,
+    can_run_code: true,
     library: Library::Torch,
     tensors: Some(TensorStore::TorchTar),
-    read: "every entry; of tensors the sizes",
-    judged: "imports and calls of every pickle, sizes of storages",
-    converted: "yes",
+    doc_read: "every entry; of tensors the sizes",
+    doc_judged: "imports and calls of every pickle, sizes of storages",
+    doc_converted: "yes",
     ..FormatInfo::DATA
 };
 
@@ -71,11 +71,11 @@ fn without_dot(name: &str) -> &str {
 pub static PART: FormatInfo = FormatInfo {
     id: "torch-tar-part",
     name: "storages or tensors of a torch tar",
-    acts_when_loaded: true,
+    can_run_code: true,
     library: Library::Torch,
-    read: "all of it but the numbers of tensors",
-    judged: "imports and calls of every pickle",
-    converted: "with its tar",
+    doc_read: "all of it but the numbers of tensors",
+    doc_judged: "imports and calls of every pickle",
+    doc_converted: "with its tar",
     ..FormatInfo::DATA
 };
 
@@ -159,7 +159,7 @@ impl PartWalk<'_> {
         let mut storages = HashMap::new();
         for _ in 0..self.count()? {
             let (key, class) = self.next(|trace| {
-                let [key, _, class] = trace.tuple(trace.root?)?.exactly()?;
+                let [key, _, class] = trace.tuple(trace.root?)?.as_array()?;
                 let Value::Global(class) = class else { return None };
                 Some((text(trace, key)?, trace.callable_name(class)))
             })?;
@@ -178,7 +178,7 @@ impl PartWalk<'_> {
         let views = self.next(|trace| {
             let (_, items) = trace.container(trace.root?)?;
             let views = items.kept.iter().map(|view| {
-                let [key, root, Value::Int(offset), Value::Int(len)] = trace.tuple(*view)?.exactly()? else {
+                let [key, root, Value::Int(offset), Value::Int(len)] = trace.tuple(*view)?.as_array()? else {
                     return None;
                 };
                 let view =
@@ -194,7 +194,7 @@ impl PartWalk<'_> {
         let mut tensors = HashMap::new();
         for _ in 0..self.count()? {
             let (key, storage) = self.next(|trace| {
-                let [key, storage, _] = trace.tuple(trace.root?)?.exactly()?;
+                let [key, storage, _] = trace.tuple(trace.root?)?.as_array()?;
                 Some((text(trace, key)?, text(trace, storage)?))
             })?;
             let dimensions =

@@ -31,12 +31,12 @@ pub static INFO: FormatInfo = FormatInfo {
     name: "torch checkpoint, TorchScript archive (zip)",
     extensions: &["pt", "pth", "bin", "ckpt"],
     refines: Some(&super::zip::INFO),
-    acts_when_loaded: true,
+    can_run_code: true,
     library: Library::Torch,
     tensors: Some(TensorStore::TorchZip),
-    read: "every entry; of tensor records the first bytes",
-    judged: "imports and calls of every pickle, sizes of storages, where readers of the zip disagree",
-    converted: "yes",
+    doc_read: "every entry; of tensor records the first bytes",
+    doc_judged: "imports and calls of every pickle, sizes of storages, where readers of the zip disagree",
+    doc_converted: "yes",
     ..FormatInfo::DATA
 };
 

@@ -22,7 +22,7 @@ pub static INFO: FormatInfo = FormatInfo {
     extensions: &["zip", "npz"],
     is_found_from_end: true,
     tensors: Some(TensorStore::Npz),
-    converted: "arrays of a .npz",
+    doc_converted: "arrays of a .npz",
     ..FormatInfo::ARCHIVE
 };
 

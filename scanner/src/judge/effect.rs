@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
     /// Runs nothing that the file chooses, within this use.
-    Inert(Use),
+    Inert(AllowedUse),
     /// In no table.
     Unknown,
     /// Reads or writes files, opens connections, or calls another callable.
@@ -23,7 +23,7 @@ pub enum Effect {
 
 /// How an inert name may be used; each includes the ones before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Use {
+pub enum AllowedUse {
     /// Imported and kept.
     Value,
     /// Made without `__init__`, then given a state.
@@ -34,7 +34,7 @@ pub enum Use {
 
 /// The table that an effect comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum EffectTable {
     /// `libraries/*.tsv`: recorded from what releases of a library pickle of themselves. Its classes are plain: their `append`
     /// and `__setitem__` only keep the item.
     Library,
@@ -54,24 +54,24 @@ pub struct CallableEffect {
     /// Why, as a clause without a full stop.
     pub reason: Option<&'static str>,
     /// The check of `arguments.tsv` that a call must pass.
-    pub arguments: Option<&'static str>,
+    pub argument_check: Option<&'static str>,
     /// Where the effect comes from.
-    pub origin: Origin,
+    pub origin: EffectTable,
 }
 
 impl CallableEffect {
     /// An effect that no table lists, by the form of the name.
     const fn unlisted(effect: Effect, reason: &'static str) -> Self {
-        Self { effect, reason: Some(reason), arguments: None, origin: Origin::Unlisted }
+        Self { effect, reason: Some(reason), argument_check: None, origin: EffectTable::Unlisted }
     }
 
     /// A name that no table lists and whose form says nothing.
     pub(super) const UNKNOWN: Self =
-        Self { effect: Effect::Unknown, reason: None, arguments: None, origin: Origin::Unlisted };
+        Self { effect: Effect::Unknown, reason: None, argument_check: None, origin: EffectTable::Unlisted };
 
     /// Whether a row of a table names it or its pattern.
     pub const fn is_listed(self) -> bool {
-        !matches!(self.origin, Origin::Unlisted)
+        !matches!(self.origin, EffectTable::Unlisted)
     }
 }
 
@@ -120,11 +120,11 @@ fn parse_effect(word: &str, usage: &str) -> Effect {
     }
 }
 
-fn parse_use(word: &str) -> Use {
+fn parse_use(word: &str) -> AllowedUse {
     match word {
-        "call" => Use::Call,
-        "construct" => Use::Construct,
-        _ => Use::Value,
+        "call" => AllowedUse::Call,
+        "construct" => AllowedUse::Construct,
+        _ => AllowedUse::Value,
     }
 }
 
@@ -142,14 +142,14 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
     for row in LIBRARIES.iter().copied().flat_map(rows) {
         if let [module, name, usage, ..] = row[..] {
             let effect = Effect::Inert(parse_use(usage));
-            let known = CallableEffect { effect, reason: None, arguments: None, origin: Origin::Library };
+            let known = CallableEffect { effect, reason: None, argument_check: None, origin: EffectTable::Library };
             tables.pairs.insert((module, name), known);
         }
     }
     for row in rows(CALLABLES) {
         if let [module, name, word, usage, _, reason, ..] = row[..] {
             let (effect, reason) = (parse_effect(word, usage), parse_reason(reason));
-            let known = CallableEffect { effect, reason, arguments: None, origin: Origin::Curated };
+            let known = CallableEffect { effect, reason, argument_check: None, origin: EffectTable::Curated };
             tables.pairs.insert((module, name), known);
         }
     }
@@ -157,13 +157,13 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
         if let [module, name, rule] = row[..]
             && let Some(pair) = tables.pairs.get_mut(&(module, name))
         {
-            pair.arguments = Some(rule);
+            pair.argument_check = Some(rule);
         }
     }
     for row in rows(SHAPES) {
         if let [module, name, word, reason, ..] = row[..] {
             let (effect, reason) = (parse_effect(word, "-"), parse_reason(reason));
-            let known = CallableEffect { effect, reason, arguments: None, origin: Origin::Shape };
+            let known = CallableEffect { effect, reason, argument_check: None, origin: EffectTable::Shape };
             tables.shapes.push((module, name, known));
         }
     }
@@ -305,19 +305,19 @@ fn listed(module: &str, name: &str) -> Option<CallableEffect> {
 }
 
 /// Another path of a module.
-struct Alias {
+struct ModuleAlias {
     module: String,
     /// The same module, rather than one with a similar name such as the C part of it.
     same_module: bool,
 }
 
-fn aliases(module: &str) -> Vec<Alias> {
+fn aliases(module: &str) -> Vec<ModuleAlias> {
     let other = module.strip_prefix('_').map_or_else(|| format!("_{module}"), str::to_owned);
-    let mut aliases = vec![Alias { module: other, same_module: false }];
+    let mut aliases = vec![ModuleAlias { module: other, same_module: false }];
     for (first, second) in [("numpy._core", "numpy.core"), ("torch._tensor", "torch.tensor")] {
         for (from, to) in [(first, second), (second, first)] {
             if let Some(rest) = module.strip_prefix(from).filter(|rest| rest.is_empty() || rest.starts_with('.')) {
-                aliases.push(Alias { module: format!("{to}{rest}"), same_module: true });
+                aliases.push(ModuleAlias { module: format!("{to}{rest}"), same_module: true });
             }
         }
     }
@@ -350,7 +350,7 @@ mod tests {
     fn names_are_looked_up_in_the_order_of_the_tables() {
         assert_eq!(effect_of("posix", "system", 2), Effect::Critical);
         assert_eq!(effect_of("pathlib", "os.system", 4), Effect::Critical);
-        assert_eq!(effect_of("collections", "OrderedDict", 2), Effect::Inert(Use::Call));
+        assert_eq!(effect_of("collections", "OrderedDict", 2), Effect::Inert(AllowedUse::Call));
         assert!(effect_of("cStringIO", "open", 2) >= Effect::High);
         assert_eq!(effect_of("UserDict", "_sys", 2), Effect::Critical);
         assert_eq!(effect_of("mylib.layers", "Block", 4), Effect::Unknown);
@@ -371,12 +371,12 @@ mod tests {
             let callable = Callable { module: Some(module.to_owned()), name: Some(name.to_owned()), protocol };
             lookup(&callable).expect("a literal name").origin
         };
-        assert_eq!(origin("numpy.core.multiarray", "_reconstruct", 2), Origin::Curated);
-        assert_eq!(origin("copy_reg", "_reconstructor", 2), Origin::Curated, "under its Python 3 name");
-        assert_eq!(origin("sklearn.linear_model._logistic", "LogisticRegression", 4), Origin::Library);
-        assert_eq!(origin("mylib", "f.__globals__", 4), Origin::Shape);
-        assert_eq!(origin("mylib", "Net", 4), Origin::Unlisted);
-        assert_eq!(origin("__main__", "Net", 4), Origin::Unlisted);
+        assert_eq!(origin("numpy.core.multiarray", "_reconstruct", 2), EffectTable::Curated);
+        assert_eq!(origin("copy_reg", "_reconstructor", 2), EffectTable::Curated, "under its Python 3 name");
+        assert_eq!(origin("sklearn.linear_model._logistic", "LogisticRegression", 4), EffectTable::Library);
+        assert_eq!(origin("mylib", "f.__globals__", 4), EffectTable::Shape);
+        assert_eq!(origin("mylib", "Net", 4), EffectTable::Unlisted);
+        assert_eq!(origin("__main__", "Net", 4), EffectTable::Unlisted);
     }
 
     #[test]

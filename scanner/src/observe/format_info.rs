@@ -18,7 +18,7 @@ pub struct FormatInfo {
     pub is_found_from_end: bool,
     /// Whether loading a file of this format may run what the file says. Two such formats over the same bytes are a
     /// polyglot.
-    pub acts_when_loaded: bool,
+    pub can_run_code: bool,
     /// Whether it holds other files.
     pub container: Container,
     /// Whether it only names a file stored elsewhere.
@@ -28,11 +28,11 @@ pub struct FormatInfo {
     /// Where its tensors are read from; `None` where the loader reads none.
     pub tensors: Option<TensorStore>,
     /// For the table of formats: what is read.
-    pub read: &'static str,
+    pub doc_read: &'static str,
     /// For the table of formats: what is judged.
-    pub judged: &'static str,
+    pub doc_judged: &'static str,
     /// For the table of formats: whether it is converted to safetensors.
-    pub converted: &'static str,
+    pub doc_converted: &'static str,
     /// Whether a file of this format can be proven clean.
     pub is_provable: bool,
 }
@@ -46,22 +46,22 @@ impl FormatInfo {
         promised_as: None,
         refines: None,
         is_found_from_end: false,
-        acts_when_loaded: false,
+        can_run_code: false,
         container: Container::No,
         is_pointer: false,
         library: Library::Other,
         tensors: None,
-        read: "all of it",
-        judged: "",
-        converted: "no",
+        doc_read: "all of it",
+        doc_judged: "",
+        doc_converted: "no",
         is_provable: true,
     };
 
     /// An archive or a compressed stream that any program may unpack.
     pub const ARCHIVE: Self = Self {
         container: Container::Generic,
-        read: "every entry",
-        judged: "each member, and where readers disagree",
+        doc_read: "every entry",
+        doc_judged: "each member, and where readers disagree",
         ..Self::DATA
     };
 }

@@ -9,7 +9,7 @@ use crate::io::bounds::scan::MAX_TENSOR_HEAD_BYTES;
 use crate::io::source::SharedSource;
 use crate::observe::format_info::FormatInfo;
 use crate::observe::layout::Layout;
-use crate::pickle::{self, Event, Options, Reading, Trace};
+use crate::pickle::{self, Event, FrameReading, Options, Trace};
 use std::sync::Arc;
 
 /// Follows the events of one pickle as they happen: a pickle of 10^8 events needs no memory for them. The implementation is in
@@ -33,7 +33,7 @@ impl PickleStream {
     /// Whether following the pickle at `start` of `source` with these options would give this stream: the first
     /// reading, with arrays between opcodes, of the same bytes.
     fn is_of(&self, source: &SharedSource, start: u64, options: &Options<'_>) -> bool {
-        let first = options.reading == Reading::Transparent && options.inline.is_some();
+        let first = options.reading == FrameReading::Transparent && options.inline.is_some();
         first && self.trace.start == start && Arc::ptr_eq(&self.trace.source, source)
     }
 }

@@ -13,7 +13,7 @@ const BUFFER_BYTES: usize = 64 << 10;
 
 /// Which of the two readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reading {
+pub enum FrameReading {
     /// Frames do not exist.
     Transparent,
     /// What is left of a frame is dropped where an argument crosses its end.
@@ -67,14 +67,14 @@ pub struct OpcodeReader<'a> {
     /// The next byte to interpret.
     pub pos: u64,
     frame_end: u64,
-    reading: Reading,
+    reading: FrameReading,
     /// Where an argument first crossed the end of a frame.
     pub straddled: Option<u64>,
 }
 
 impl<'a> OpcodeReader<'a> {
     /// Starts at `start`.
-    pub fn new(source: &'a dyn Source, start: u64, reading: Reading) -> Self {
+    pub fn new(source: &'a dyn Source, start: u64, reading: FrameReading) -> Self {
         let end = source.len();
         Self { source, end, buffer: Vec::new(), base: start, pos: start, frame_end: start, reading, straddled: None }
     }
@@ -120,7 +120,7 @@ impl<'a> OpcodeReader<'a> {
         let mut at = self.pos;
         if n > 0 && self.pos < self.frame_end && end > self.frame_end {
             self.straddled.get_or_insert(self.pos);
-            if self.reading == Reading::Lossy {
+            if self.reading == FrameReading::Lossy {
                 at = self.frame_end;
             }
         }
@@ -181,7 +181,7 @@ impl<'a> OpcodeReader<'a> {
         let mut at = self.pos;
         if self.pos < self.frame_end && newline >= self.frame_end {
             self.straddled.get_or_insert(self.pos);
-            if self.reading == Reading::Lossy {
+            if self.reading == FrameReading::Lossy {
                 at = self.frame_end;
                 newline = self.find_newline(at)?;
             }
@@ -247,7 +247,7 @@ impl<'a> OpcodeReader<'a> {
         if inside {
             self.straddled.get_or_insert(self.pos);
         }
-        if self.reading == Reading::Lossy {
+        if self.reading == FrameReading::Lossy {
             self.pos = self.pos.max(self.frame_end);
             self.frame_end = self.pos.checked_add(n).filter(|border| *border <= self.end).ok_or(DecodeError::End)?;
         } else {

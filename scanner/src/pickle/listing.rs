@@ -4,7 +4,7 @@
 //! All that comes from the stream is shown so that it cannot pretend to be something else: texts are quoted, control
 //! characters and those that turn the reading direction are written as escapes, and no argument fills the screen.
 
-use super::decode::{DecodedArgument, OpcodeReader, Reading};
+use super::decode::{DecodedArgument, FrameReading, OpcodeReader};
 use super::opcode::{self as op, OPCODES, Opcode};
 use super::text;
 use super::trace::StreamEnd;
@@ -31,7 +31,7 @@ pub fn list(
     notes: &dyn Fn(u64) -> Option<String>,
     out: &mut dyn Write,
 ) -> io::Result<u64> {
-    let mut steps = Steps::new(source.as_ref(), start);
+    let mut steps = Instructions::new(source.as_ref(), start);
     loop {
         let at = steps.reader.pos;
         let (text, last) = match steps.next() {
@@ -53,7 +53,7 @@ pub fn list(
 /// its offset. Where the stream breaks there, the line says why. Empty where the stream at `start` does not reach `at`
 /// within some millions of opcodes.
 pub fn excerpt(source: &SharedSource, start: u64, at: u64, before: usize, after: usize) -> Vec<(u64, String)> {
-    let mut steps = Steps::new(source.as_ref(), start);
+    let mut steps = Instructions::new(source.as_ref(), start);
     let mut kept = VecDeque::new();
     // How many lines are still wanted, once the place is reached.
     let mut excerpt_at = None;
@@ -99,12 +99,12 @@ struct Step {
 }
 
 /// The opcodes of a stream in order. Frames do not exist for it: the other reading has its own findings.
-struct Steps<'a> {
+struct Instructions<'a> {
     reader: OpcodeReader<'a>,
     rows: [Option<&'static Opcode>; 256],
 }
 
-impl<'a> Steps<'a> {
+impl<'a> Instructions<'a> {
     fn new(source: &'a dyn Source, start: u64) -> Self {
         let mut rows = [None; 256];
         for row in OPCODES {
@@ -112,7 +112,7 @@ impl<'a> Steps<'a> {
                 *slot = Some(row);
             }
         }
-        Self { reader: OpcodeReader::new(source, start, Reading::Transparent), rows }
+        Self { reader: OpcodeReader::new(source, start, FrameReading::Transparent), rows }
     }
 
     fn next(&mut self) -> Result<Step, StreamEnd> {
@@ -222,7 +222,7 @@ fn long(head: &[u8], len: u64) -> String {
 
 /// Text in quotes; bytes that are not UTF-8 as `\xNN`.
 fn quoted(head: &[u8], more: bool) -> String {
-    let mut shown = Shown::open("", head);
+    let mut shown = LiteralPreview::open("", head);
     for chunk in head.utf8_chunks() {
         chunk.valid().chars().for_each(|c| shown.push(c));
         chunk.invalid().iter().for_each(|byte| shown.push_byte(*byte));
@@ -232,7 +232,7 @@ fn quoted(head: &[u8], more: bool) -> String {
 
 /// A bytes literal.
 fn bytes(head: &[u8], more: bool) -> String {
-    let mut shown = Shown::open("b", head);
+    let mut shown = LiteralPreview::open("b", head);
     for byte in head {
         if byte.is_ascii() { shown.push(char::from(*byte)) } else { shown.push_byte(*byte) }
     }
@@ -241,20 +241,20 @@ fn bytes(head: &[u8], more: bool) -> String {
 
 /// Text without quotes, on one line.
 fn escaped(raw: &str, width: usize) -> String {
-    let mut shown = Shown { out: String::new(), left: width, quote: None, cut: false };
+    let mut shown = LiteralPreview { out: String::new(), left: width, quote: None, cut: false };
     raw.chars().for_each(|c| shown.push(c));
     shown.close(false)
 }
 
 /// A literal in the making, cut where it would become too long and never inside of an escape.
-struct Shown {
+struct LiteralPreview {
     out: String,
     left: usize,
     quote: Option<char>,
     cut: bool,
 }
 
-impl Shown {
+impl LiteralPreview {
     /// Opens a literal with the quotes that Python would choose.
     fn open(prefix: &str, content: &[u8]) -> Self {
         let double = content.contains(&b'\'') && !content.contains(&b'"');

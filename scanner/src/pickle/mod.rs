@@ -19,7 +19,7 @@ pub mod text;
 pub mod trace;
 pub mod value;
 
-pub use decode::Reading;
+pub use decode::FrameReading;
 pub use options::{Inline, InlineReader, Options};
 pub use trace::{Action, Anomaly, Callable, Event, StreamEnd, Trace};
 pub use value::NodeId;

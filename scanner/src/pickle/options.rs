@@ -1,6 +1,6 @@
 //! How a stream is read: the loader that will load it, and how far it is followed.
 
-use super::decode::Reading;
+use super::decode::FrameReading;
 use super::trace::Trace;
 use super::value::NodeId;
 
@@ -29,7 +29,7 @@ pub struct Options<'a> {
     /// What the loader of this format writes between opcodes.
     pub inline: Option<&'a InlineReader>,
     /// Which reading of frames.
-    pub reading: Reading,
+    pub reading: FrameReading,
     /// The trace ends with [`super::StreamEnd::Limit`] after this many opcodes, whatever [`crate::Limits::opcodes`] says.
     pub max_opcodes: u64,
     /// Which keys of a dict must be reported even when its items are no longer kept: an event `SetItem` of unknown values.
@@ -39,7 +39,7 @@ pub struct Options<'a> {
 impl Options<'static> {
     /// The stream as `pickle.load` reads it, to its end, without watched keys.
     pub const PLAIN: Self =
-        Self { inline: None, reading: Reading::Transparent, max_opcodes: u64::MAX, is_watched_key: |_| false };
+        Self { inline: None, reading: FrameReading::Transparent, max_opcodes: u64::MAX, is_watched_key: |_| false };
 }
 
 impl Default for Options<'_> {

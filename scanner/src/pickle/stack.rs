@@ -5,7 +5,7 @@ use super::value::Value;
 use crate::io::bounds::pickle::MAX_LEVEL_VALUES;
 
 #[derive(Clone, Copy)]
-struct Level {
+struct MarkFrame {
     base: usize,
     forgotten: u64,
 }
@@ -13,13 +13,13 @@ struct Level {
 /// The stack of one stream.
 pub struct Stack {
     slots: Vec<Value>,
-    levels: Vec<Level>,
+    levels: Vec<MarkFrame>,
     limit: usize,
     marks: usize,
 }
 
 /// What was above a mark.
-pub struct Popped {
+pub struct MarkedItems {
     /// The values that are known, the newest ones.
     pub values: Vec<Value>,
     /// How many older ones are not.
@@ -33,22 +33,22 @@ pub struct StackFull(pub &'static str);
 impl Stack {
     /// An empty stack.
     pub fn new(limit: usize, marks: usize) -> Self {
-        Self { slots: Vec::new(), levels: vec![Level { base: 0, forgotten: 0 }], limit, marks }
+        Self { slots: Vec::new(), levels: vec![MarkFrame { base: 0, forgotten: 0 }], limit, marks }
     }
 
-    fn level(&self) -> Level {
-        self.levels.last().copied().unwrap_or(Level { base: 0, forgotten: 0 })
+    fn level(&self) -> MarkFrame {
+        self.levels.last().copied().unwrap_or(MarkFrame { base: 0, forgotten: 0 })
     }
 
     /// Pushes a value.
     #[inline]
     pub fn push(&mut self, value: Value) -> Result<(), StackFull> {
         self.slots.push(value);
-        if self.slots.len() >= MAX_LEVEL_VALUES { self.tidy() } else { Ok(()) }
+        if self.slots.len() >= MAX_LEVEL_VALUES { self.compact() } else { Ok(()) }
     }
 
     #[cold]
-    fn tidy(&mut self) -> Result<(), StackFull> {
+    fn compact(&mut self) -> Result<(), StackFull> {
         let Some(level) = self.levels.last_mut() else {
             return Ok(());
         };
@@ -64,7 +64,7 @@ impl Stack {
         if self.levels.len() > self.marks {
             return Err(StackFull("marks on the stack"));
         }
-        self.levels.push(Level { base: self.slots.len(), forgotten: 0 });
+        self.levels.push(MarkFrame { base: self.slots.len(), forgotten: 0 });
         Ok(())
     }
 
@@ -74,12 +74,12 @@ impl Stack {
     }
 
     /// Closes the newest level and gives what was in it.
-    pub fn pop_mark(&mut self) -> Option<Popped> {
+    pub fn pop_mark(&mut self) -> Option<MarkedItems> {
         if !self.marked() {
             return None;
         }
         let level = self.levels.pop()?;
-        Some(Popped { values: self.slots.split_off(level.base), forgotten: level.forgotten })
+        Some(MarkedItems { values: self.slots.split_off(level.base), forgotten: level.forgotten })
     }
 
     /// Closes the newest level and drops what was in it, giving only its size.

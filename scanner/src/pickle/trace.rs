@@ -145,7 +145,7 @@ pub struct Trace {
     /// Literals to be looked into.
     pub literals: Vec<Literal>,
     /// Where the lossy reading of frames sees other bytes than the transparent one.
-    pub straddled: Option<u64>,
+    pub argument_across_frame: Option<u64>,
     /// Raw arrays between the opcodes (joblib).
     pub arrays: Vec<InlineArray>,
     /// Pickles between the opcodes (joblib's object arrays).

@@ -137,7 +137,7 @@ impl Items {
     }
 
     /// All items when they are known and there are exactly `N`.
-    pub fn exactly<const N: usize>(&self) -> Option<[Value; N]> {
+    pub fn as_array<const N: usize>(&self) -> Option<[Value; N]> {
         if !self.complete() {
             return None;
         }

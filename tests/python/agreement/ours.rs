@@ -3,7 +3,7 @@
 use super::oracle::Name;
 use scanner::Limits;
 use scanner::internal::io::budget::ScanBudget;
-use scanner::internal::pickle::{Options, Reading, read};
+use scanner::internal::pickle::{FrameReading, Options, read};
 use scanner::source::{Memory, SharedSource};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct Imports {
 pub fn imports(stream: &[u8]) -> Imports {
     let source: SharedSource = Arc::new(Memory::new(stream));
     let mut found = Imports { names: BTreeSet::new(), computed: false, straddled: false, ends: Vec::new() };
-    for reading in [Reading::Transparent, Reading::Lossy] {
+    for reading in [FrameReading::Transparent, FrameReading::Lossy] {
         let budget = ScanBudget::start(Arc::new(Limits::default()));
         let trace = read(&source, 0, &Options { reading, ..Options::PLAIN }, &budget, &mut |_, _| true);
         for callable in &trace.callables {
@@ -33,8 +33,8 @@ pub fn imports(stream: &[u8]) -> Imports {
             }
         }
         found.ends.push(format!("{reading:?} reading: {} at {}", trace.end.text(), trace.start + trace.length));
-        found.straddled |= trace.straddled.is_some();
-        if trace.straddled.is_none() {
+        found.straddled |= trace.argument_across_frame.is_some();
+        if trace.argument_across_frame.is_none() {
             break;
         }
     }

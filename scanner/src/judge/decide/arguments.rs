@@ -4,23 +4,23 @@
 use crate::io::bounds::judge::{
     MAX_ARGUMENT_NAME_BYTES, MAX_ARGUMENT_TEXT_BYTES, MAX_ARRAY_TEXT_BYTES, MAX_GENERATOR_NAME_BYTES, MAX_TREE_NODES,
 };
-use crate::judge::effect::{self, CallableEffect, Effect, Use};
+use crate::judge::effect::{self, AllowedUse, CallableEffect, Effect};
 use crate::pickle::trace::{Callable, Trace};
 use crate::pickle::value::{Call, CallKind, CallableId, ContainerKind, Items, Node, Value};
 use std::borrow::Cow;
 
 /// Why arguments fail a check.
-pub(super) enum Problem {
+pub(super) enum ArgumentProblem {
     /// No pickler writes these.
     Wrong(String),
     /// The trace does not keep them.
     Unknown,
 }
 
-type CheckResult = Result<(), Problem>;
+type CheckResult = Result<(), ArgumentProblem>;
 
 fn wrong(what: impl Into<String>) -> CheckResult {
-    Err(Problem::Wrong(what.into()))
+    Err(ArgumentProblem::Wrong(what.into()))
 }
 
 fn ensure(condition: bool, what: &str) -> CheckResult {
@@ -35,17 +35,17 @@ pub(super) struct Args<'a> {
 
 impl<'a> Args<'a> {
     /// The items of an argument tuple.
-    pub(super) fn of(trace: &'a Trace, args: Value) -> Result<Self, Problem> {
+    pub(super) fn of(trace: &'a Trace, args: Value) -> Result<Self, ArgumentProblem> {
         match args {
             Value::Node(id) => match trace.heap.get(id) {
                 Some(Node::Container { kind: ContainerKind::Tuple, items }) if items.complete() => {
                     Ok(Self { trace, items: &items.kept })
                 }
-                Some(Node::Container { kind: ContainerKind::Tuple, .. }) => Err(Problem::Unknown),
-                _ => Err(Problem::Wrong("the arguments are no tuple".to_owned())),
+                Some(Node::Container { kind: ContainerKind::Tuple, .. }) => Err(ArgumentProblem::Unknown),
+                _ => Err(ArgumentProblem::Wrong("the arguments are no tuple".to_owned())),
             },
-            Value::Opaque(ContainerKind::Tuple) => Err(Problem::Unknown),
-            _ => Err(Problem::Wrong("the arguments are no tuple".to_owned())),
+            Value::Opaque(ContainerKind::Tuple) => Err(ArgumentProblem::Unknown),
+            _ => Err(ArgumentProblem::Wrong("the arguments are no tuple".to_owned())),
         }
     }
 
@@ -82,9 +82,9 @@ impl<'a> Args<'a> {
         Some((callable.module.as_deref()?, callable.name.as_deref()?, effect::lookup(callable)?))
     }
 
-    fn inert_global(&self, value: Value, least: Use) -> bool {
+    fn inert_global(&self, value: Value, least: AllowedUse) -> bool {
         self.global(value).is_some_and(|(_, _, known_effect)| {
-            known_effect.effect >= Effect::Inert(least) && known_effect.effect <= Effect::Inert(Use::Call)
+            known_effect.effect >= Effect::Inert(least) && known_effect.effect <= Effect::Inert(AllowedUse::Call)
         })
     }
 
@@ -151,7 +151,7 @@ pub(super) fn check(rule: &str, trace: &Trace, args: Value) -> CheckResult {
         "dtype-bytes" => dtype_bytes(&args),
         "bit-generator" => bit_generator(&args),
         "class-first" | "index-class" => {
-            ensure(args.inert_global(args.get(0), Use::Value), "the first argument is no inert class")
+            ensure(args.inert_global(args.get(0), AllowedUse::Value), "the first argument is no inert class")
         }
         "tree-counts" => tree_counts(&args),
         "shape" => ensure(args.len() == 1 && args.sizes(args.get(0)).is_some(), "a shape that is no tuple of sizes"),
@@ -306,7 +306,7 @@ fn dtype_bytes(args: &Args<'_>) -> CheckResult {
 
 fn bit_generator(args: &Args<'_>) -> CheckResult {
     let fits = |value: Value| match value {
-        Value::Global(_) => args.inert_global(value, Use::Value),
+        Value::Global(_) => args.inert_global(value, AllowedUse::Value),
         Value::Node(_) => args.callee(value).is_some_and(|(module, _)| module.starts_with("numpy.random")),
         Value::Instance(_) => true,
         _ => args
@@ -328,7 +328,7 @@ fn device(args: &Args<'_>) -> CheckResult {
 fn tensor_type(args: &Args<'_>) -> CheckResult {
     let Some((_, func, known_effect)) = args.global(args.get(0)) else { return wrong("the function is no import") };
     ensure(
-        func.starts_with("_rebuild_") && known_effect.effect == Effect::Inert(Use::Call),
+        func.starts_with("_rebuild_") && known_effect.effect == Effect::Inert(AllowedUse::Call),
         "the function rebuilds no tensor",
     )?;
     let known = args.global(args.get(1)).is_some_and(|(_, name, known_effect)| {
@@ -336,7 +336,7 @@ fn tensor_type(args: &Args<'_>) -> CheckResult {
     });
     ensure(known, "the type is neither Tensor nor Parameter")?;
     // One level: a `_rebuild_from_type_v2` inside one is not what torch writes.
-    match known_effect.arguments {
+    match known_effect.argument_check {
         Some("tensor-type") => wrong("nested types"),
         Some(rule) => check(rule, args.trace, args.get(2)),
         None => Ok(()),
@@ -346,14 +346,18 @@ fn tensor_type(args: &Args<'_>) -> CheckResult {
 fn tensor(args: &Args<'_>) -> CheckResult {
     let storage = match args.get(0) {
         Value::Node(_) => args.call(args.get(0)).filter(|call| call.how == CallKind::Persistent),
-        Value::Instance(_) | Value::Unknown => return Err(Problem::Unknown),
+        Value::Instance(_) | Value::Unknown => return Err(ArgumentProblem::Unknown),
         _ => None,
     };
     let Some(storage) = storage else { return wrong("the storage is no persistent id") };
     let (size, stride) = (args.sizes(args.get(2)), args.sizes(args.get(3)));
     let (Value::Int(offset @ 0..), Some(size), Some(stride)) = (args.get(1), size, stride) else {
         let opaque = [2, 3].iter().any(|index| matches!(args.get(*index), Value::Opaque(_)));
-        return if opaque { Err(Problem::Unknown) } else { wrong("offset, size and stride are not what a tensor has") };
+        return if opaque {
+            Err(ArgumentProblem::Unknown)
+        } else {
+            wrong("offset, size and stride are not what a tensor has")
+        };
     };
     ensure(size.len() == stride.len(), "as many strides as sizes")?;
     let hooks = args.items.iter().skip(4).take(3).all(|item| match args.call(*item) {
@@ -415,7 +419,7 @@ pub(super) fn persistent_class(trace: &Trace, id: Value) -> Option<Value> {
 /// The name that a call imports by its arguments: `getattr(<an import>, 'name')` as nested classes and enum members are
 /// pickled below protocol 4, and numpy's `_ufunc_reconstruct('module', 'name')`.
 pub(super) fn import_by_arguments(trace: &Trace, callee: CallableId, args: Value) -> Option<Callable> {
-    let callee = trace.callables.get(callee as usize).filter(|callee| is_importer(callee))?;
+    let callee = trace.callables.get(callee as usize).filter(|callee| imports_by_arguments(callee))?;
     let args = Args::of(trace, args).ok().filter(|args| args.len() == 2)?;
     let second = args.text(1)?;
     if callee.name.as_deref().is_some_and(|name| name.ends_with("getattr")) {
@@ -428,7 +432,7 @@ pub(super) fn import_by_arguments(trace: &Trace, callee: CallableId, args: Value
 }
 
 /// Whether a callable returns the object that its arguments name, as `getattr` does. It is inert where that object is.
-pub(super) fn is_importer(callable: &Callable) -> bool {
+pub(super) fn imports_by_arguments(callable: &Callable) -> bool {
     const IMPORTERS: &[&str] =
         &["builtins.getattr", "__builtin__.getattr", "numpy.core._ufunc_reconstruct", "numpy._core._ufunc_reconstruct"];
     let last = callable.name.as_deref().unwrap_or_default();

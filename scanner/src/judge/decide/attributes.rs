@@ -12,7 +12,7 @@ pub(super) fn called_later(trace: &Trace, state: Value) -> Option<String> {
     let mut dicts = vec![state];
     if let Value::Node(id) = state
         && let Some(Node::Container { kind: ContainerKind::Tuple, items }) = trace.heap.get(id)
-        && let Some([first, second]) = items.exactly::<2>()
+        && let Some([first, second]) = items.as_array::<2>()
     {
         dicts = vec![first, second];
     }

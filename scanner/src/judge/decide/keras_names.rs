@@ -5,7 +5,7 @@
 
 use super::names;
 use crate::finding::RawFinding;
-use crate::judge::effect::{self, CallableEffect, Effect, KERAS, Origin, Use};
+use crate::judge::effect::{self, AllowedUse, CallableEffect, Effect, EffectTable, KERAS};
 use crate::judge::rule::unknown_callable;
 use crate::pickle::Callable;
 use std::collections::{HashMap, HashSet};
@@ -67,14 +67,18 @@ pub(super) fn finding(module: Option<&str>, name: &str, registered: Option<&str>
 
 /// The effect of making a model whose configuration has this name.
 fn effect_of(module: Option<&str>, name: &str) -> CallableEffect {
-    let inert =
-        CallableEffect { effect: Effect::Inert(Use::Call), reason: None, arguments: None, origin: Origin::Curated };
+    let inert = CallableEffect {
+        effect: Effect::Inert(AllowedUse::Call),
+        reason: None,
+        argument_check: None,
+        origin: EffectTable::Curated,
+    };
     if module.is_none() && VALUES.contains(&name) {
         return inert;
     }
     if name == "__lambda__" {
         let reason = Some("a marshalled Python function, which is byte code of the file's choosing");
-        return CallableEffect { effect: Effect::Critical, reason, arguments: None, origin: Origin::Curated };
+        return CallableEffect { effect: Effect::Critical, reason, argument_check: None, origin: EffectTable::Curated };
     }
     // The same library under its other names.
     let canonical = module.map(|module| {
@@ -134,7 +138,7 @@ mod tests {
             (None, "Dense"),
             (None, "__keras_tensor__"),
         ] {
-            assert_eq!(effect_of(module, name).effect, Effect::Inert(Use::Call), "{module:?} {name}");
+            assert_eq!(effect_of(module, name).effect, Effect::Inert(AllowedUse::Call), "{module:?} {name}");
         }
     }
 
@@ -142,7 +146,7 @@ mod tests {
     fn no_row_of_the_table_is_hidden_by_a_harmful_one() {
         assert!(TABLE.pairs.len() > 500);
         for (module, name) in &TABLE.pairs {
-            assert_eq!(effect_of(Some(module), name).effect, Effect::Inert(Use::Call), "{module} {name}");
+            assert_eq!(effect_of(Some(module), name).effect, Effect::Inert(AllowedUse::Call), "{module} {name}");
         }
     }
 

@@ -1,11 +1,11 @@
 //! Findings on the imports and calls of a pickle. The pickle machine reports each event as it happens, so that a pickle of
 //! 10^8 events needs no memory for them.
 
-use super::arguments::{self, Problem};
+use super::arguments::{self, ArgumentProblem};
 use super::{attributes, names, pickle_form};
 use crate::finding::RawFinding;
 use crate::io::artifact::Artifact;
-use crate::judge::effect::{self, CallableEffect, Effect, Origin, Use};
+use crate::judge::effect::{self, AllowedUse, CallableEffect, Effect, EffectTable};
 use crate::judge::rule::{computed_callable, implicit_call, unexpected_arguments, unknown_callable};
 use crate::observe::observations::Listener;
 use crate::pickle::trace::{Action, Event, Trace};
@@ -120,7 +120,7 @@ impl CallDecider {
         let finding = match known {
             None => computed_callable::import(),
             Some(known) => match names::finding("pickle imports", &name, known) {
-                Some(finding) if trace.callables.get(id as usize).is_some_and(arguments::is_importer) => {
+                Some(finding) if trace.callables.get(id as usize).is_some_and(arguments::imports_by_arguments) => {
                     let finding = finding.at(event.at).callable(name.clone());
                     let importer = Importer { finding, imports: 0, inert_calls: 0 };
                     self.importers.entry(name).or_insert(importer).imports += 1;
@@ -147,8 +147,8 @@ impl CallDecider {
 
     fn persistent(&mut self, site: &CallSite<'_>) {
         match arguments::persistent_id(site.trace, site.args) {
-            Ok(()) | Err(Problem::Unknown) => {}
-            Err(Problem::Wrong(what)) => {
+            Ok(()) | Err(ArgumentProblem::Unknown) => {}
+            Err(ArgumentProblem::Wrong(what)) => {
                 self.add(site.trace, site.locate(unexpected_arguments::persistent_id(&what)));
             }
         }
@@ -284,16 +284,20 @@ fn finding_on_global(site: &CallSite<'_>, id: CallableId, known: Option<Callable
     }
     let bare = site.how == CallKind::Instance
         && arguments::Args::of(site.trace, site.args).is_ok_and(|args| args.items.is_empty());
-    let needed = if matches!(site.how, CallKind::New | CallKind::NewEx) || bare { Use::Construct } else { Use::Call };
+    let needed = if matches!(site.how, CallKind::New | CallKind::NewEx) || bare {
+        AllowedUse::Construct
+    } else {
+        AllowedUse::Call
+    };
     if known.effect < Effect::Inert(needed) {
         return Some(unknown_callable::called(&name()));
     }
     let checked = site.how == CallKind::Reduce || site.how == CallKind::Instance && !bare;
-    let rule = known.arguments.filter(|_| checked)?;
+    let rule = known.argument_check.filter(|_| checked)?;
     match arguments::check(rule, site.trace, site.args) {
         Ok(()) => None,
-        Err(Problem::Wrong(what)) => Some(unexpected_arguments::wrong(&name(), &what)),
-        Err(Problem::Unknown) => Some(unexpected_arguments::unchecked(&name())),
+        Err(ArgumentProblem::Wrong(what)) => Some(unexpected_arguments::wrong(&name(), &what)),
+        Err(ArgumentProblem::Unknown) => Some(unexpected_arguments::unchecked(&name())),
     }
 }
 
@@ -313,7 +317,7 @@ fn finding_on_state(site: &CallSite<'_>, made_by: CallKind, name: Option<&str>) 
 fn keeps_items(made_by: CallKind, class: Option<CallableEffect>, name: Option<&str>) -> bool {
     let instance = matches!(made_by, CallKind::New | CallKind::NewEx | CallKind::Instance);
     let last = name.and_then(|name| name.rsplit('.').next());
-    instance && class.is_some_and(|class| class.origin == Origin::Library)
+    instance && class.is_some_and(|class| class.origin == EffectTable::Library)
         || last.is_some_and(|last| CONTAINERS.contains(&last) || last == "_reconstructor")
 }
 
@@ -321,10 +325,10 @@ fn keeps_items(made_by: CallKind, class: Option<CallableEffect>, name: Option<&s
 fn call_of_imported_is_inert(site: &CallSite<'_>, imported: &Callable) -> bool {
     let Some(known) = effect::lookup(imported) else { return false };
     let needed = match site.how {
-        CallKind::Reduce => Use::Call,
-        CallKind::New | CallKind::NewEx => Use::Construct,
+        CallKind::Reduce => AllowedUse::Call,
+        CallKind::New | CallKind::NewEx => AllowedUse::Construct,
         // `hash` and attributes of a class or an enum member.
-        CallKind::Hash | CallKind::Delete => Use::Value,
+        CallKind::Hash | CallKind::Delete => AllowedUse::Value,
         CallKind::Instance
         | CallKind::Build
         | CallKind::Append
@@ -338,6 +342,6 @@ fn call_of_imported_is_inert(site: &CallSite<'_>, imported: &Callable) -> bool {
     if !is_inert(known) || known.effect < Effect::Inert(needed) {
         return false;
     }
-    let rule = known.arguments.filter(|_| site.how == CallKind::Reduce);
+    let rule = known.argument_check.filter(|_| site.how == CallKind::Reduce);
     rule.is_none_or(|rule| arguments::check(rule, site.trace, site.args).is_ok())
 }

@@ -18,7 +18,7 @@ pub(super) fn findings(trace: &Trace) -> Vec<RawFinding> {
     if trace.heap.max_expanded_len() > MAX_VALUE_NODES {
         findings.push(decompression_bomb::value(trace.heap.max_expanded_len()).at(trace.start));
     }
-    if let Some(at) = trace.straddled {
+    if let Some(at) = trace.argument_across_frame {
         findings.push(reader_disagreement::straddled_frame().at(at));
     }
     if let StreamEnd::Broken(why) = &trace.end {

@@ -133,7 +133,7 @@ impl<'a> Machine<'a> {
         self.trace.end = end;
         self.trace.length = self.reader.pos.min(self.reader.end()).saturating_sub(self.trace.start);
         self.trace.protocol = self.protocol;
-        self.trace.straddled = self.reader.straddled;
+        self.trace.argument_across_frame = self.reader.straddled;
         self.trace
     }
 
@@ -248,12 +248,12 @@ impl<'a> Machine<'a> {
                 self.trace.root = Some(self.pop()?);
                 return Ok(true);
             }
-            _ => self.rare()?,
+            _ => self.step_uncommon()?,
         }
         Ok(false)
     }
 
-    fn rare(&mut self) -> Result<(), StreamEnd> {
+    fn step_uncommon(&mut self) -> Result<(), StreamEnd> {
         match self.code {
             op::BINUNICODE | op::SHORT_BINUNICODE | op::BINUNICODE8 => self.text(TextEncoding::Utf8),
             op::BINSTRING | op::SHORT_BINSTRING => self.text(TextEncoding::Native),
@@ -361,7 +361,7 @@ pub(super) fn empty_trace(source: crate::io::source::SharedSource, start: u64, b
         persistent: Vec::new(),
         opcodes: 0,
         literals: Vec::new(),
-        straddled: None,
+        argument_across_frame: None,
         arrays: Vec::new(),
         nested: Vec::new(),
     }
