@@ -5,11 +5,11 @@ use std::fmt;
 /// The kind of a quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuantityKind {
-    /// A [`ByteSize`].
+    /// A [`ByteSize`](crate::ByteSize).
     Size,
-    /// A [`TimeSpan`].
+    /// A [`TimeSpan`](crate::TimeSpan).
     Time,
-    /// A [`count`].
+    /// A [`count`](crate::count()).
     Count,
 }
 

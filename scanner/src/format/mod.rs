@@ -38,7 +38,7 @@ pub enum Recognition {
 
 /// The first bytes of an artifact, read once for all formats.
 pub struct Head<'a> {
-    /// At most [`MAX_HEAD_BYTES`](crate::io::bounds::scan::MAX_HEAD_BYTES) bytes from the start.
+    /// At most `MAX_HEAD_BYTES` bytes from the start.
     pub start: &'a [u8],
     /// The artifact.
     pub artifact: &'a Artifact,

@@ -1,5 +1,5 @@
 //! Limits that a caller can set. A limit that is hit is a fact with its offset, and everything after it counts as not
-//! read. Bounds with fixed values are in [`super::bounds`].
+//! read. Bounds with fixed values are in `io::bounds`.
 //!
 //! With the defaults every ordinary model is read (the largest checkpoints seen on hubs are some 50 GB in thousands of
 //! members), and a scan stays under 150 MB of memory for any input. Nothing inside an artifact can change them.
