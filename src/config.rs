@@ -255,7 +255,7 @@ fn require_reason(entry: &str, reason: &str) -> Result<(), CommandError> {
 fn set_limit(limits: &mut Limits, name: &str, value: &str) -> Result<(), CommandError> {
     let limit = LIMITS.iter().find(|limit| limit.name == name);
     let unknown = || CommandError::unknown("limit", name, LIMITS.iter().map(|limit| limit.name));
-    limit.ok_or_else(unknown)?.set(limits, value).map_err(CommandError::usage)
+    limit.ok_or_else(unknown)?.set(limits, value).map_err(|error| CommandError::usage(error.to_string()))
 }
 
 /// The message of the parser, with the most similar key if it is about an unknown one.

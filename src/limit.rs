@@ -2,6 +2,7 @@
 
 use quantity::{ByteSize, TimeSpan};
 use scanner::Limits;
+use std::fmt;
 use std::time::Duration;
 
 /// One limit that can be set from outside.
@@ -23,18 +24,41 @@ enum Field<'a> {
     Time(&'a mut Duration),
 }
 
+/// A text that is not a value of a limit.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum LimitError {
+    /// It is not a quantity of the kind of the limit.
+    Quantity(quantity::Error),
+    /// The number does not fit this machine's address space.
+    TooLarge(String),
+}
+
+impl From<quantity::Error> for LimitError {
+    fn from(error: quantity::Error) -> Self {
+        Self::Quantity(error)
+    }
+}
+
+impl fmt::Display for LimitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Quantity(error) => error.fmt(f),
+            Self::TooLarge(text) => write!(f, "{text:?} is too large"),
+        }
+    }
+}
+
 impl Limit {
     /// Reads `text` and sets the limit to it.
-    pub(crate) fn set(&self, limits: &mut Limits, text: &str) -> Result<(), String> {
-        let narrow = |value: u64| usize::try_from(value).map_err(|_| format!("{text:?} is too large"));
-        let said = |error: quantity::Error| error.to_string();
-        let size = || text.parse::<ByteSize>().map(|size| size.0).map_err(said);
+    pub(crate) fn set(&self, limits: &mut Limits, text: &str) -> Result<(), LimitError> {
+        let narrow = |value: u64| usize::try_from(value).map_err(|_| LimitError::TooLarge(text.to_owned()));
+        let size = || text.parse::<ByteSize>().map(|size| size.0);
         match (self.field)(limits) {
-            Field::Count(to) => *to = quantity::count(text).map_err(said)?,
-            Field::Number(to) => *to = narrow(quantity::count(text).map_err(said)?)?,
+            Field::Count(to) => *to = quantity::count(text)?,
+            Field::Number(to) => *to = narrow(quantity::count(text)?)?,
             Field::Size(to) => *to = size()?,
             Field::Memory(to) => *to = narrow(size()?)?,
-            Field::Time(to) => *to = text.parse::<TimeSpan>().map_err(said)?.0,
+            Field::Time(to) => *to = text.parse::<TimeSpan>()?.0,
         }
         Ok(())
     }
