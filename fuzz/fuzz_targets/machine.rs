@@ -3,11 +3,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use modelscan_fuzz::{source, budget};
-use scanner::internal::pickle::{Options, Reading, listing, read};
+use scanner::internal::pickle::{Options, FrameReading, listing, read};
 
 fuzz_target!(|bytes: &[u8]| {
     let source = source(bytes);
-    for reading in [Reading::Transparent, Reading::Lossy] {
+    for reading in [FrameReading::Transparent, FrameReading::Lossy] {
         let trace = read(&source, 0, &Options { reading, ..Options::PLAIN }, &budget(), &mut |_, _| true);
         let end = bytes.len() as u64;
         assert!(trace.length <= end, "{} bytes read of {end}", trace.length);
