@@ -1,10 +1,10 @@
 //! What all targets share: bounds low enough that an input which passes one is found soon, and a source over the input.
 #![forbid(unsafe_code)]
 
+use scanner::Limits;
 use scanner::internal::io::artifact::{Artifact, Role};
 use scanner::internal::io::budget::ScanBudget;
 use scanner::internal::io::member_path::MemberPath;
-use scanner::Limits;
 use scanner::source::{Memory, SharedSource};
 use std::sync::Arc;
 use std::time::Duration;

@@ -63,6 +63,7 @@ step "Cargo.lock" lock_file
 step "rustfmt" cargo fmt --all --check
 step "clippy" cargo clippy --workspace --all-targets -- -D warnings
 step "rustdoc" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+step "fuzz targets" cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
 lint "typos" "$tools/typos"
 lint "ruff check" "$tools/ruff" check --output-format=concise python
 lint "ruff format" "$tools/ruff" format --check python

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use modelscan_fuzz::{source, budget};
-use scanner::internal::pickle::{Options, FrameReading, listing, read};
+use modelscan_fuzz::{budget, source};
+use scanner::internal::pickle::{FrameReading, Options, listing, read};
 
 fuzz_target!(|bytes: &[u8]| {
     let source = source(bytes);

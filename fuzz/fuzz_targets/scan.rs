@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use modelscan_fuzz::{limits, source, budget};
+use modelscan_fuzz::{budget, limits, source};
 use scanner::internal::examine::examine;
 use scanner::internal::judge::verdict::judge_artifact;
 use scanner::internal::observe::observations::Retain;

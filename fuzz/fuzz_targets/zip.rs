@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use modelscan_fuzz::{limits, source, budget};
+use modelscan_fuzz::{budget, limits, source};
 use scanner::internal::archive::ArchiveEntry;
 use scanner::internal::archive::zip::ZipArchive;
 use scanner::source::read_vec;

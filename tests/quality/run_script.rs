@@ -46,6 +46,7 @@ fn all_steps_run_and_skips_are_listed() {
         "cargo fmt --all --check",
         "cargo clippy --workspace --all-targets -- -D warnings",
         "cargo doc --workspace --no-deps",
+        "cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz",
         "cargo test --workspace --no-fail-fast",
         "a::test (needs sandbox): no namespaces",
         "lint::typos (needs network): the tools of tests/requirements.txt cannot be installed",
